@@ -1,0 +1,66 @@
+//! One end of a connection, small enough to be copied and hashed per packet.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+
+/// An IP address and a TCP port: 18 bytes. IPv4 is kept in its IPv4-mapped form (RFC 4291 2.5.5.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Endpoint {
+    address: [u8; 16],
+    port: u16,
+}
+
+impl Endpoint {
+    /// The endpoint at an IPv4 address given as its four octets.
+    pub const fn v4(a: [u8; 4], port: u16) -> Self {
+        let address = [
+            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a[0], a[1], a[2], a[3],
+        ];
+        Self { address, port }
+    }
+
+    /// The endpoint at an IPv6 address given as its sixteen octets.
+    pub const fn v6(address: [u8; 16], port: u16) -> Self {
+        Self { address, port }
+    }
+
+    /// The address.
+    pub fn ip(self) -> IpAddr {
+        Ipv6Addr::from(self.address).to_canonical()
+    }
+
+    /// The address as sixteen octets, IPv4 in its mapped form: what to hash and compare.
+    pub const fn octets(self) -> [u8; 16] {
+        self.address
+    }
+
+    /// The port.
+    pub const fn port(self) -> u16 {
+        self.port
+    }
+}
+
+/// `192.0.2.1:80` or `[2001:db8::1]:80`.
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.ip() {
+            IpAddr::V4(ip) => write!(f, "{ip}:{}", self.port),
+            IpAddr::V6(ip) => write!(f, "[{ip}]:{}", self.port),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prints_both_families_as_urls_do() {
+        assert_eq!(Endpoint::v4([192, 0, 2, 1], 80).to_string(), "192.0.2.1:80");
+        let v6 = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+        assert_eq!(
+            Endpoint::v6(v6.octets(), 443).to_string(),
+            "[2001:db8::1]:443"
+        );
+    }
+}

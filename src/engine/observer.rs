@@ -1,0 +1,20 @@
+//! Who is told what the engine found.
+
+use crate::diagnosis::{Diagnosis, Finding, Limit};
+use crate::hop::{Handshake, Record};
+
+/// Receives results as they become final; the order is that of the packets, the same in every run.
+pub trait Observer {
+    /// A handshake is complete: all its connections are closed, or the capture ended.
+    fn handshake(&mut self, handshake: &Handshake, diagnosis: &Diagnosis);
+
+    /// A connection left the table, with the findings that are about it and no handshake. Called once for every
+    /// connection, possibly before or after the handshake that it belongs to.
+    fn connection(&mut self, record: &Record, findings: &[Finding]);
+
+    /// A finding about the captures or about several handshakes at once.
+    fn finding(&mut self, finding: &Finding);
+
+    /// Something was given up.
+    fn limit(&mut self, limit: &Limit);
+}

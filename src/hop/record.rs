@@ -1,0 +1,133 @@
+//! A connection as pairing sees it: its facts, and the exchanges on it that may be part of a handshake.
+
+use std::sync::Arc;
+
+use crate::capture::FrameRef;
+use crate::http::{PartialWhy, RequestHead, ResponseHead};
+use crate::tcp::{Connection, Direction};
+use crate::tls::TlsFacts;
+use crate::websocket::SessionFacts;
+
+/// What a connection speaks, judged by its bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Protocol {
+    /// HTTP/1 that switched to WebSocket, or WebSocket frames from mid-stream.
+    WebSocket,
+    /// HTTP/1.
+    Http,
+    /// HTTP/2 in clear (its preface, RFC 9113 3.4).
+    Http2,
+    /// TLS records.
+    Tls,
+    /// Anything else.
+    Other,
+    /// No payload byte was seen.
+    None,
+}
+
+/// A head of which only a part is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartialHead {
+    /// Where it began.
+    pub first: FrameRef,
+    /// Where it broke off.
+    pub last: FrameRef,
+    /// What there is of it.
+    pub bytes: Box<[u8]>,
+    /// Why it is not complete.
+    pub why: PartialWhy,
+}
+
+/// An exchange that is (or may be) part of an opening handshake, complete with all that belongs to it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Exchange {
+    /// Its number on the connection, from 0.
+    pub index: u32,
+    /// The request; `None` when only the answer (or a part of the request) is in the capture.
+    pub request: Option<RequestHead>,
+    /// A request that never became complete.
+    pub partial_request: Option<PartialHead>,
+    /// 1xx answers before the final one (101 is final).
+    pub interim: Vec<ResponseHead>,
+    /// The final answer.
+    pub response: Option<ResponseHead>,
+    /// An answer that never became complete.
+    pub partial_response: Option<PartialHead>,
+    /// An answer that is no HTTP: where, and how it begins.
+    pub not_http: Option<(FrameRef, Box<[u8]>)>,
+    /// How the answer's body begins.
+    pub body: Option<Box<[u8]>>,
+    /// Response bytes may be missing before or inside the answer: a hole was seen while it was awaited.
+    pub gap_in_answer: bool,
+    /// What followed the 101.
+    pub session: Option<SessionFacts>,
+}
+
+/// An exchange that is no handshake attempt by itself, kept small: a candidate when nothing better pairs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrdinaryExchange {
+    /// Its number on the connection, from 0.
+    pub index: u32,
+    /// First frame of the request.
+    pub request: FrameRef,
+    /// The method.
+    pub method: Box<str>,
+    /// The target, at most `ORDINARY_TARGET_MAX` bytes of it.
+    pub target: Box<str>,
+    /// HTTP minor version.
+    pub minor_version: u8,
+    /// The Connection field as one list.
+    pub connection: Option<Box<str>>,
+    /// The Upgrade field as one list (`h2c`, say).
+    pub upgrade: Option<Box<str>>,
+    /// The answer: first frame and status.
+    pub response: Option<(FrameRef, u16)>,
+}
+
+/// Longest target kept of an ordinary exchange: paths are compared by it, query strings may be huge.
+pub const ORDINARY_TARGET_MAX: usize = 256;
+
+/// Ordinary exchanges kept per connection: the newest ones; a handshake pairs with what is near in time.
+pub const ORDINARY_MAX: usize = 32;
+
+/// A PROXY protocol header (v1 or v2) that stood before the first request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProxyHeader {
+    /// Where.
+    pub frame: FrameRef,
+    /// 1 or 2.
+    pub version: u8,
+    /// The source address and port that it names, printed; `None` for UNKNOWN/LOCAL.
+    pub source: Option<Box<str>>,
+}
+
+/// A connection and what was said on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// The TCP facts.
+    pub connection: Connection,
+    /// What it speaks.
+    pub protocol: Protocol,
+    /// HTTP requests seen on it, ordinary ones included.
+    pub exchange_count: u32,
+    /// Attempts at a handshake, in order.
+    pub exchanges: Vec<Exchange>,
+    /// Other exchanges, the newest `ORDINARY_MAX`.
+    pub ordinary: Vec<OrdinaryExchange>,
+    /// Bytes that are no HTTP where HTTP was expected (or the first bytes of an unknown protocol): way, where, how they begin.
+    pub not_http: Vec<(Direction, FrameRef, Box<[u8]>)>,
+    /// A PROXY protocol header before the first request.
+    pub proxy_header: Option<ProxyHeader>,
+    /// TLS facts.
+    pub tls: Option<Box<TlsFacts>>,
+}
+
+impl Record {
+    /// Whether nothing on it can be part of a handshake's story: it may be forgotten once counted.
+    pub fn is_background(&self) -> bool {
+        self.exchanges.is_empty() && self.ordinary.is_empty() && self.protocol != Protocol::None
+    }
+}
+
+/// A record shared by the hops on it.
+pub type SharedRecord = Arc<Record>;

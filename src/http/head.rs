@@ -1,0 +1,184 @@
+//! The head of an HTTP/1 message, kept as it was on the wire.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use crate::capture::FrameRef;
+
+/// The header fields of a message (RFC 9112 5), in their order, over the raw bytes of its head.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Fields {
+    raw: Box<[u8]>,
+    spans: Box<[(Range<u32>, Range<u32>)]>,
+}
+
+impl Fields {
+    /// Fields whose names and values lie in `raw` at `spans`. A span outside of `raw` reads as empty.
+    pub fn new(raw: Box<[u8]>, spans: Vec<(Range<u32>, Range<u32>)>) -> Self {
+        Self {
+            raw,
+            spans: spans.into_boxed_slice(),
+        }
+    }
+
+    fn slice(&self, span: &Range<u32>) -> &[u8] {
+        self.raw
+            .get(span.start as usize..span.end as usize)
+            .unwrap_or_default()
+    }
+
+    /// The head as it was on the wire: start line, fields, without the blank line's own meaning.
+    pub fn raw(&self) -> &[u8] {
+        &self.raw
+    }
+
+    /// All fields in order: name as spelled, value without surrounding white space.
+    pub fn iter(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+        self.spans.iter().map(|(name, value)| {
+            (
+                String::from_utf8_lossy(self.slice(name)),
+                String::from_utf8_lossy(self.slice(value)),
+            )
+        })
+    }
+
+    /// How many fields there are.
+    pub fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+    }
+
+    /// The values of every field of this name (ASCII case-insensitive), as bytes, in order.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.spans
+            .iter()
+            .filter(move |(span, _)| self.slice(span).eq_ignore_ascii_case(name.as_bytes()))
+            .map(|(_, value)| self.slice(value))
+    }
+
+    /// The first value of this name.
+    pub fn first<'a>(&'a self, name: &'a str) -> Option<Cow<'a, str>> {
+        self.all(name).next().map(String::from_utf8_lossy)
+    }
+
+    /// All values of this name as one list value (RFC 9110 5.3), or `None` without any.
+    pub fn combined<'a>(&'a self, name: &'a str) -> Option<Cow<'a, str>> {
+        let mut values = self.all(name);
+        let first = String::from_utf8_lossy(values.next()?);
+        Some(values.fold(first, |list, value| {
+            Cow::Owned(format!("{list}, {}", String::from_utf8_lossy(value)))
+        }))
+    }
+
+    /// How many fields have this name.
+    pub fn count(&self, name: &str) -> usize {
+        self.all(name).count()
+    }
+
+    /// Whether a list field has this token, compared without case (RFC 9110 5.6.1, 7.6.1).
+    pub fn has_token(&self, name: &str, token: &str) -> bool {
+        self.all(name)
+            .flat_map(|value| value.split(|&byte| byte == b','))
+            .any(|item| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+    }
+
+    /// The elements of a list field over all of its fields, trimmed, empty ones left out.
+    pub fn list<'a>(&'a self, name: &'a str) -> impl Iterator<Item = Cow<'a, str>> {
+        self.all(name)
+            .flat_map(|value| value.split(|&byte| byte == b','))
+            .map(<[u8]>::trim_ascii)
+            .filter(|item| !item.is_empty())
+            .map(String::from_utf8_lossy)
+    }
+}
+
+/// Where the bytes of a head came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// The frame with its first byte.
+    pub first: FrameRef,
+    /// The frame with its last byte.
+    pub last: FrameRef,
+}
+
+/// A request head (RFC 9112 3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestHead {
+    /// Its frames.
+    pub span: Span,
+    /// The method.
+    pub method: Box<str>,
+    /// The request target as sent.
+    pub target: Box<str>,
+    /// The minor version: 0 for HTTP/1.0, 1 for HTTP/1.1.
+    pub minor_version: u8,
+    /// The header fields.
+    pub fields: Fields,
+    /// What had to be tolerated to read it.
+    pub faults: Vec<HeadFault>,
+}
+
+impl RequestHead {
+    /// Whether this is an attempt at a WebSocket opening handshake: `Upgrade: websocket`, or any
+    /// `Sec-WebSocket-*` field (a request that has the key and lacks Upgrade is the very fault we look for).
+    pub fn is_handshake_attempt(&self) -> bool {
+        const PREFIX: &[u8] = b"sec-websocket-";
+        self.fields.has_token("upgrade", "websocket")
+            || self.fields.spans.iter().any(|(name, _)| {
+                self.fields
+                    .slice(name)
+                    .get(..PREFIX.len())
+                    .is_some_and(|p| p.eq_ignore_ascii_case(PREFIX))
+            })
+    }
+
+    /// `1.0` or `1.1`.
+    pub const fn version(&self) -> &'static str {
+        version(self.minor_version)
+    }
+}
+
+/// A response head (RFC 9112 4).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResponseHead {
+    /// Its frames.
+    pub span: Span,
+    /// The status code.
+    pub status: u16,
+    /// The reason phrase, possibly empty.
+    pub reason: Box<str>,
+    /// The minor version: 0 for HTTP/1.0, 1 for HTTP/1.1.
+    pub minor_version: u8,
+    /// The header fields.
+    pub fields: Fields,
+    /// What had to be tolerated to read it.
+    pub faults: Vec<HeadFault>,
+}
+
+impl ResponseHead {
+    /// `1.0` or `1.1`.
+    pub const fn version(&self) -> &'static str {
+        version(self.minor_version)
+    }
+}
+
+const fn version(minor: u8) -> &'static str {
+    if minor == 0 { "1.0" } else { "1.1" }
+}
+
+/// A deviation from RFC 9112 that the strict parser refuses and the tolerant one reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HeadFault {
+    /// A field continued on the next line (obs-fold, RFC 9112 5.2).
+    Folded,
+    /// White space between a field name and the colon (RFC 9112 5.1).
+    SpaceBeforeColon,
+    /// Lines that end in a bare LF (RFC 9112 2.2).
+    BareLf,
+    /// A line that is no field, left out.
+    BadLine,
+}

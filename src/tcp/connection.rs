@@ -1,0 +1,230 @@
+//! What is known about one TCP connection: who, how it opened, what went each way, how it ended.
+
+use std::fmt;
+
+use crate::capture::FrameRef;
+use crate::decode::{Endpoint, SeqNo, Unreachable};
+
+/// Which way bytes go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Direction {
+    /// From the client, who opened the connection.
+    ToServer,
+    /// From the server.
+    ToClient,
+}
+
+impl Direction {
+    /// The other way.
+    #[must_use]
+    pub const fn reverse(self) -> Self {
+        match self {
+            Self::ToServer => Self::ToClient,
+            Self::ToClient => Self::ToServer,
+        }
+    }
+
+    /// Who sends in this direction.
+    pub const fn sender(self) -> Side {
+        match self {
+            Self::ToServer => Side::Client,
+            Self::ToClient => Side::Server,
+        }
+    }
+}
+
+/// One end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Side {
+    /// Who opened it.
+    Client,
+    /// Who accepted it.
+    Server,
+}
+
+impl Side {
+    /// The direction in which this side sends.
+    pub const fn sends(self) -> Direction {
+        match self {
+            Self::Client => Direction::ToServer,
+            Self::Server => Direction::ToClient,
+        }
+    }
+}
+
+/// The number of a connection in a run, from 0, in the order of first frames. Printed as `c1`, `c2`, ...
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub u32);
+
+impl fmt::Display for ConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "c{}", u64::from(self.0) + 1)
+    }
+}
+
+/// How we know which end is the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RolesFrom {
+    /// It sent a SYN.
+    Syn,
+    /// The other end sent a SYN-ACK.
+    SynAck,
+    /// The first bytes say so: a request, or an answer.
+    FirstBytes,
+    /// Nothing better: the server has the lower port number.
+    Port,
+}
+
+/// How a connection opened, as far as the capture shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Opening {
+    /// The three-way handshake was seen (or its two first segments and data).
+    Complete,
+    /// SYN answered by RST (or by an ICMP port-unreachable).
+    Refused,
+    /// SYN without any answer.
+    Unanswered,
+    /// No SYN in the capture.
+    Midstream,
+    /// Some of it: SYN and SYN-ACK without what should follow, or just one direction captured.
+    Partial,
+}
+
+/// Why bytes of a stream are not there for us to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum GapCause {
+    /// The frame was in the capture but cut short (snaplen).
+    Truncated,
+    /// The receiver acknowledged bytes that the capture lacks: lost by the capture, not by the network.
+    NotCaptured,
+    /// Never seen and never acknowledged: lost on the wire.
+    Lost,
+    /// Dropped by us to stay within the memory limits.
+    Evicted,
+}
+
+/// The first FIN or RST of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ending {
+    /// FIN or RST.
+    pub how: EndingHow,
+    /// Who sent it.
+    pub by: Side,
+    /// Where.
+    pub frame: FrameRef,
+}
+
+/// How a side ends its stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum EndingHow {
+    /// Orderly (RFC 9293 3.6).
+    Fin,
+    /// Aborted (RFC 9293 3.10.7).
+    Rst,
+}
+
+/// What went in one direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StreamFacts {
+    /// Frames with a segment in this direction, duplicates by the capture not counted.
+    pub frames: u64,
+    /// Payload bytes of the stream: each position once.
+    pub payload_bytes: u64,
+    /// Segments that only repeat bytes sent before (keep-alives are not among them).
+    pub retransmitted: u64,
+    /// Segments that arrived after a later one.
+    pub out_of_order: u64,
+    /// Payload bytes known to exist that we could not read, whatever the cause.
+    pub missing_bytes: u64,
+    /// Of these, bytes cut off by the snaplen.
+    pub truncated_bytes: u64,
+    /// Segments that closed the sender's receive window.
+    pub zero_windows: u64,
+    /// Keep-alive probes (RFC 9293 3.8.4) sent.
+    pub keep_alives: u64,
+    /// Segments that repeated a position with other bytes than before.
+    pub conflicts: u64,
+    /// Bytes sent (SYN and FIN not counted) and not acknowledged by the end of the capture or connection.
+    pub unacknowledged: u64,
+    /// The initial sequence number.
+    pub isn: Option<SeqNo>,
+    /// First frame with payload.
+    pub first_data: Option<FrameRef>,
+    /// Last frame that carried new payload.
+    pub last_data: Option<FrameRef>,
+    /// Last retransmission (its time shows how long a sender kept trying).
+    pub last_retransmission: Option<FrameRef>,
+    /// Last segment that announced a zero window, while it stands (an opening of the window clears it).
+    pub zero_window_since: Option<FrameRef>,
+    /// The first FIN in this direction.
+    pub fin: Option<FrameRef>,
+    /// The first RST in this direction.
+    pub rst: Option<FrameRef>,
+}
+
+/// Everything known about one TCP connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connection {
+    /// Its number.
+    pub id: ConnectionId,
+    /// Who opened it.
+    pub client: Endpoint,
+    /// Who accepted it.
+    pub server: Endpoint,
+    /// How the roles were decided.
+    pub roles_from: RolesFrom,
+    /// How it opened.
+    pub opening: Opening,
+    /// Its first frame.
+    pub first: FrameRef,
+    /// Its last frame.
+    pub last: FrameRef,
+    /// The first SYN.
+    pub syn: Option<FrameRef>,
+    /// SYNs sent by the client, the first included.
+    pub syns: u32,
+    /// The first SYN-ACK.
+    pub syn_ack: Option<FrameRef>,
+    /// Nanoseconds from SYN to the ACK of the SYN-ACK, the capture's view of the round trip.
+    pub rtt_nanos: Option<i64>,
+    /// What the client sent.
+    pub to_server: StreamFacts,
+    /// What the server sent.
+    pub to_client: StreamFacts,
+    /// The first FIN or RST.
+    pub ended: Option<Ending>,
+    /// An ICMP error about it: the frame, and what it said.
+    pub unreachable: Option<(FrameRef, Unreachable)>,
+    /// Bit n: capture n has frames of it (bit 63 stands for all captures from 63 on).
+    pub captures: u64,
+    /// Frames that the capture holds twice (bridges, mirror ports, several interfaces): counted once above.
+    pub duplicates: u64,
+    /// It was dropped from the table to stay within the limits, not because it ended.
+    pub evicted: bool,
+}
+
+impl Connection {
+    /// What went in a direction.
+    pub const fn stream(&self, direction: Direction) -> &StreamFacts {
+        match direction {
+            Direction::ToServer => &self.to_server,
+            Direction::ToClient => &self.to_client,
+        }
+    }
+
+    /// What went in a direction, to be changed.
+    pub const fn stream_mut(&mut self, direction: Direction) -> &mut StreamFacts {
+        match direction {
+            Direction::ToServer => &mut self.to_server,
+            Direction::ToClient => &mut self.to_client,
+        }
+    }
+
+    /// The endpoint on a side.
+    pub const fn endpoint(&self, side: Side) -> Endpoint {
+        match side {
+            Side::Client => self.client,
+            Side::Server => self.server,
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! What a TLS connection shows in clear.
+
+use crate::capture::FrameRef;
+use crate::tcp::Side;
+
+/// A TLS alert sent in clear (RFC 8446 6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Alert {
+    /// Who sent it.
+    pub from: Side,
+    /// 1 warning, 2 fatal.
+    pub level: u8,
+    /// The description code.
+    pub description: u8,
+    /// Where.
+    pub frame: FrameRef,
+}
+
+/// What is known about TLS on a connection, without keys.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TlsFacts {
+    /// The ClientHello.
+    pub client_hello: Option<FrameRef>,
+    /// The name the client asked for (RFC 6066 3).
+    pub sni: Option<Box<str>>,
+    /// The protocols the client offered (RFC 7301).
+    pub alpn_offered: Vec<Box<str>>,
+    /// The ServerHello.
+    pub server_hello: Option<FrameRef>,
+    /// The version chosen, e.g. 0x0304.
+    pub version: Option<u16>,
+    /// The cipher suite chosen.
+    pub cipher: Option<u16>,
+    /// The protocol chosen, where it is in clear (TLS 1.2 and older).
+    pub alpn: Option<Box<str>>,
+    /// Alerts in clear, in order.
+    pub alerts: Vec<Alert>,
+    /// Encrypted data records were seen in each direction: the handshake came through.
+    pub application_data: (Option<FrameRef>, Option<FrameRef>),
+    /// One side spoke TLS and the other answered with something else: who, where, how its bytes begin.
+    pub not_tls: Option<(Side, FrameRef, Box<[u8]>)>,
+    /// The server asked for a certificate in clear (TLS 1.2 and older) and whether the client sent one.
+    pub certificate_requested: Option<bool>,
+}

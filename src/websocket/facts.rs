@@ -1,0 +1,152 @@
+//! What is known about a session: the WebSocket frames each way, the close, the rules broken.
+
+use crate::capture::FrameRef;
+use crate::tcp::{Direction, Side};
+
+/// WebSocket frames of one direction by opcode (RFC 6455 5.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FrameCounts {
+    /// Opcode 1.
+    pub text: u64,
+    /// Opcode 2.
+    pub binary: u64,
+    /// Opcode 0.
+    pub continuation: u64,
+    /// Opcode 9.
+    pub ping: u64,
+    /// Opcode 10.
+    pub pong: u64,
+    /// Opcode 8.
+    pub close: u64,
+}
+
+/// What one direction of a session carried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Carried {
+    /// Frames by opcode.
+    pub frames: FrameCounts,
+    /// Complete messages (last frame has FIN set).
+    pub messages: u64,
+    /// Payload bytes of all frames as carried, control frames included.
+    pub payload_bytes: u64,
+    /// First and last frame that carried anything of this direction.
+    pub first: Option<FrameRef>,
+    /// The last one.
+    pub last: Option<FrameRef>,
+    /// The last ping.
+    pub last_ping: Option<FrameRef>,
+    /// The shortest and longest time between two pings, nanoseconds.
+    pub ping_interval_nanos: Option<(i64, i64)>,
+    /// Pings that got their pong, and the longest time that took, nanoseconds.
+    pub pongs_matched: u64,
+    /// The longest time from a ping in this direction to its pong, nanoseconds.
+    pub ping_rtt_max_nanos: Option<i64>,
+}
+
+/// A Close frame (RFC 6455 5.5.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CloseFrame {
+    /// Who sent it.
+    pub by: Side,
+    /// The status code, if it carried one.
+    pub code: Option<u16>,
+    /// The reason, lossily decoded.
+    pub reason: Box<str>,
+    /// Where.
+    pub frame: FrameRef,
+}
+
+/// A rule of RFC 6455 or RFC 7692 that a WebSocket frame broke.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Rule {
+    /// A client's frame without a mask (RFC 6455 5.1).
+    Unmasked,
+    /// A server's frame with a mask (RFC 6455 5.1).
+    Masked,
+    /// RSV1 without negotiated permessage-deflate, or on a continuation or control frame (RFC 6455 5.2, RFC 7692 6).
+    Rsv1,
+    /// RSV2 or RSV3 (RFC 6455 5.2).
+    ReservedBits,
+    /// An opcode that is not defined (RFC 6455 5.2).
+    ReservedOpcode,
+    /// A control frame longer than 125 bytes (RFC 6455 5.5).
+    ControlTooLong,
+    /// A fragmented control frame (RFC 6455 5.5).
+    ControlFragmented,
+    /// A continuation without a message to continue (RFC 6455 5.4).
+    ContinuationWithoutStart,
+    /// A new message inside a fragmented one (RFC 6455 5.4).
+    StartInsideMessage,
+    /// A length not encoded in its shortest form (RFC 6455 5.2).
+    LengthNotMinimal,
+    /// A 64-bit length with its highest bit set (RFC 6455 5.2).
+    LengthTooLarge,
+    /// Text that is no UTF-8 (RFC 6455 8.1).
+    TextNotUtf8,
+    /// A close reason that is no UTF-8 (RFC 6455 5.5.1).
+    ReasonNotUtf8,
+    /// A Close frame with a body of one byte (RFC 6455 5.5.1).
+    ClosePayloadTooShort,
+    /// A close code that must not be sent (RFC 6455 7.4).
+    CloseCode,
+    /// Frames after a Close frame (RFC 6455 5.5.1).
+    DataAfterClose,
+    /// A compressed message that does not inflate (RFC 7692 7.2.2).
+    DoesNotInflate,
+    /// Bytes after the 101 that are no WebSocket frames at all.
+    NotWebSocket,
+}
+
+/// A rule broken, by whom, where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FrameFault {
+    /// The rule.
+    pub rule: Rule,
+    /// Who broke it.
+    pub by: Side,
+    /// Where it happened first.
+    pub frame: FrameRef,
+    /// How often.
+    pub count: u64,
+    /// A number that goes with it: the opcode, the close code, the length.
+    pub value: u64,
+}
+
+/// Everything known about one session on one hop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionFacts {
+    /// The frame with the 101 (or the first frame of a session that was already up when the capture began).
+    pub established: FrameRef,
+    /// What the client sent.
+    pub to_server: Carried,
+    /// What the server sent.
+    pub to_client: Carried,
+    /// Close frames in their order, at most one per side.
+    pub closes: Vec<CloseFrame>,
+    /// Rules broken, the first occurrence of each by each side, in order.
+    pub faults: Vec<FrameFault>,
+    /// The stream ended inside a ws frame: which way, where, and how many payload bytes were still to come.
+    pub cut_mid_frame: Option<(Direction, FrameRef, u64)>,
+    /// Compression was agreed on in the 101 of this hop.
+    pub deflate: bool,
+    /// Bytes were lost in a direction and ws frames after it could not be followed (counts are lower bounds).
+    pub lost_sync: Option<Direction>,
+    /// A hash over the first payload bytes each way as carried (client masking keys make it unique): to pair hops
+    /// by identical bytes. `None` until enough bytes were seen.
+    pub fingerprint: Option<u64>,
+}
+
+impl SessionFacts {
+    /// What a direction carried.
+    pub const fn carried(&self, direction: Direction) -> &Carried {
+        match direction {
+            Direction::ToServer => &self.to_server,
+            Direction::ToClient => &self.to_client,
+        }
+    }
+
+    /// The Close frame that a side sent.
+    pub fn close_by(&self, side: Side) -> Option<&CloseFrame> {
+        self.closes.iter().find(|close| close.by == side)
+    }
+}
