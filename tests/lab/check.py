@@ -1,0 +1,140 @@
+"""Compares what hop101 reports about a run with what the scenario expects, and prints the matrix."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness import Outcome
+from model import ANY, Expect, Handshake, View
+
+COLUMNS = ("scenario", "expected", "reported", "other findings", "client saw", "result")
+WIDTHS = (38, 34, 34, 46, 44)
+
+
+@dataclass
+class Row:
+    """One line of the matrix."""
+
+    scenario: str
+    expected: str
+    reported: str
+    others: str
+    saw: str
+    problems: list[str]
+
+    def line(self) -> str:
+        """The row in columns; problems follow on lines of their own."""
+        cells = (self.scenario, self.expected, self.reported, self.others, self.saw)
+        text = "  ".join(_cut(cell, width) for cell, width in zip(cells, WIDTHS))
+        return f"{text}  {'OK' if not self.problems else 'FAIL'}" + "".join(f"\n      - {p}" for p in self.problems)
+
+
+def header() -> str:
+    """The matrix's first line."""
+    return "  ".join(_cut(name, width) for name, width in zip(COLUMNS, (*WIDTHS, 6))).rstrip()
+
+
+def check_views(outcome: Outcome, binary: Path) -> list[Row]:
+    """One row per view of a run. A run that proves nothing gives one failed row."""
+    rows = []
+    for view in outcome.scenario.all_views():
+        name = outcome.scenario.name + (f" [{view.name}]" if view.name else "")
+        row = Row(name, expected_words(view.expect), "", "", outcome.client_saw(), list(outcome.problems))
+        if not outcome.problems:
+            _check_view(outcome, view, binary, row)
+        rows.append(row)
+    return rows
+
+
+def witness_row(outcome: Outcome) -> Row:
+    """A row for a run that is not read with hop101."""
+    expected = expected_words(outcome.scenario.expect)
+    return Row(outcome.scenario.name, expected, "not read", "", outcome.client_saw(), outcome.problems)
+
+
+def _check_view(outcome: Outcome, view: View, binary: Path, row: Row) -> None:
+    files = [str(outcome.files[point]) for point in view.files]
+    argv = [str(binary), "read", *files, "--format", "json"]
+    if view.keylog:
+        argv += ["--keylog", str(outcome.folder / "keylog.txt")]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    try:
+        report = json.loads(done.stdout)
+    except json.JSONDecodeError:
+        row.problems.append(f"no JSON, exit code {done.returncode}: {done.stderr.strip()[:200]}")
+        return
+    (outcome.folder / f"report-{view.name or 'main'}.json").write_text(done.stdout)
+    row.reported = reported_words(report)
+    causes = {shake["cause"] for shake in report["handshakes"]}
+    row.others = " ".join(sorted({f["code"] for f in report["findings"]} - causes))
+    row.problems += compare(report, view.expect)
+    wanted_exit = 1 if any(f["severity"] == "error" for f in report["findings"]) else 0
+    if done.returncode != wanted_exit:
+        row.problems.append(f"exit code {done.returncode}, not {wanted_exit}")
+
+
+def compare(report: dict[str, Any], wanted: Expect) -> list[str]:
+    """Every difference between a report and an expectation, in words."""
+    problems = []
+    shakes = report["handshakes"]
+    if len(shakes) != len(wanted.handshakes):
+        problems.append(f"{len(shakes)} handshakes, not {len(wanted.handshakes)}")
+    expected = list(wanted.handshakes)
+    if wanted.unordered:
+        shakes = sorted(shakes, key=lambda shake: (shake["verdict"], shake["cause"] or ""))
+        expected = sorted(expected, key=lambda shake: (shake.verdict, shake.cause or ""))
+    for shake, want in zip(shakes, expected):
+        problems += [f"{shake['id']}: {p}" for p in _compare_handshake(shake, want)]
+    found = {finding["code"]: finding["severity"] for finding in report["findings"]}
+    problems += [f"finding {code} is missing" for code in sorted(wanted.codes() - found.keys())]
+    for finding in report["findings"]:
+        if not finding["evidence"]:
+            problems.append(f"finding {finding['code']} has no evidence")
+    for code, severity in sorted(found.items()):
+        if severity in ("warning", "error") and code not in wanted.codes() | wanted.allowed:
+            problems.append(f"unexpected {severity} {code}")
+    return problems
+
+
+def _compare_handshake(shake: dict[str, Any], want: Handshake) -> list[str]:
+    problems = []
+
+    def differs(what: str, seen: Any, wanted: Any) -> None:
+        if wanted is not ANY and seen != wanted:
+            problems.append(f"{what} {seen!r}, not {wanted!r}")
+
+    session = shake["session"] or {}
+    first = shake["hops"][0]["response"] if shake["hops"] else None
+    differs("verdict", shake["verdict"], want.verdict)
+    differs("cause", shake["cause"], want.cause)
+    differs("answered_by", shake["answered_by"], want.answered_by)
+    differs("number of hops", len(shake["hops"]), want.hops)
+    differs("status", (first or {}).get("status"), want.status)
+    differs("ended_by", session.get("ended_by"), want.ended_by)
+    differs("close code", (session.get("close") or {}).get("code"), want.close_code)
+    return problems
+
+
+def expected_words(wanted: Expect) -> str:
+    """Verdicts and causes of an expectation."""
+    return _verdicts([(shake.verdict, shake.cause) for shake in wanted.handshakes], wanted.required)
+
+
+def reported_words(report: dict[str, Any]) -> str:
+    """Verdicts and causes of a report."""
+    return _verdicts([(shake["verdict"], shake["cause"]) for shake in report["handshakes"]], frozenset())
+
+
+def _verdicts(pairs: list[tuple[str, str | None]], required: frozenset[str]) -> str:
+    if not pairs:
+        return "no handshake" + (f": {' '.join(sorted(required))}" if required else "")
+    return ", ".join(verdict + (f" {cause}" if cause else "") for verdict, cause in pairs)
+
+
+def _cut(text: str, width: int) -> str:
+    text = text.replace("\n", " ")
+    return text.ljust(width) if len(text) <= width else text[: width - 1] + "…"

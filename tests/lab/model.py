@@ -1,0 +1,182 @@
+"""What a scenario is: the set-up, who talks to whom, what must be seen, and what hop101 must say about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+FAMILIES = ("handshake", "session", "healthy", "tls", "capture")
+
+# Addresses of the three hosts. The proxy has a foot in both networks.
+CLIENT = "192.168.50.23"
+PROXY_FRONT = "192.168.50.1"
+PROXY_BACK = "10.20.0.1"
+BACKEND = "10.20.0.11"
+BACKEND_2 = "10.20.0.12"
+CLIENT_6 = "fd00:50::23"
+PROXY_FRONT_6 = "fd00:50::1"
+PROXY_BACK_6 = "fd00:20::1"
+BACKEND_6 = "fd00:20::11"
+# A second proxy between the first one and the backend (topology "chain").
+INNER_FRONT = "10.30.0.2"
+INNER_OUTER = "10.30.0.1"
+
+ANY: Any = object()
+"""An expectation that holds for every value."""
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A program at one end: `argv` is complete but for the interpreter's namespace."""
+
+    argv: tuple[str, ...]
+    told: str
+    """One line for the samples' README: what this program does."""
+    background: bool = False
+    """A client that runs beside the next ones instead of before them."""
+    delay: float = 0.0
+    """Seconds to wait before it is started."""
+    limit: float = 12.0
+    """Seconds after which a client that has not ended is a failure of the lab."""
+    waits_ready: bool = True
+    """Whether a backend says `ready` on its standard output once it listens."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something done to the hosts while the clients run."""
+
+    at: float
+    """Seconds after the first client was started."""
+    do: str
+    """`nginx-reload`, `nginx-stop`, `kill-worker`, `kill-backend`, or `nft ROLE RULE` (chain `in` or `out` first)."""
+
+
+@dataclass(frozen=True)
+class Handshake:
+    """What the report must say about one handshake. `ANY` leaves a field open."""
+
+    verdict: str
+    cause: str | None = None
+    answered_by: Any = ANY
+    ended_by: Any = ANY
+    close_code: Any = ANY
+    hops: Any = ANY
+    status: Any = ANY
+    """Status of the answer on the outermost hop."""
+
+
+@dataclass(frozen=True)
+class Expect:
+    """What the report must say about a capture."""
+
+    handshakes: tuple[Handshake, ...] = ()
+    required: frozenset[str] = frozenset()
+    """Codes that must be among the findings, besides the causes."""
+    allowed: frozenset[str] = frozenset()
+    """Codes of severity warning or error that may be there and prove nothing."""
+    unordered: bool = False
+    """Whether handshakes run in parallel, so that their order says nothing."""
+
+    def codes(self) -> frozenset[str]:
+        """All codes that must be found: those required and the causes."""
+        return self.required | {h.cause for h in self.handshakes if h.cause}
+
+
+def ok(**fields: Any) -> Handshake:
+    """A handshake that reached 101 and ended well."""
+    return Handshake("ok", None, **fields)
+
+
+def failed(cause: str, **fields: Any) -> Handshake:
+    """A handshake that never got up."""
+    return Handshake("failed", cause, **fields)
+
+
+def broken(cause: str, **fields: Any) -> Handshake:
+    """A session that was up and ended badly."""
+    return Handshake("broken", cause, **fields)
+
+
+def unclear(cause: str | None = None, **fields: Any) -> Handshake:
+    """A handshake of which the capture does not tell the outcome."""
+    return Handshake("unclear", cause, **fields)
+
+
+def expect(*handshakes: Handshake, required: str = "", allowed: str = "", unordered: bool = False) -> Expect:
+    """Builds an expectation; codes are given as words of one string."""
+    return Expect(handshakes, frozenset(required.split()), frozenset(allowed.split()), unordered)
+
+
+@dataclass(frozen=True)
+class View:
+    """One way to read what was captured: which files together, and what they must give."""
+
+    name: str
+    files: tuple[str, ...]
+    expect: Expect
+    keylog: bool = False
+
+
+@dataclass(frozen=True)
+class Witness:
+    """What nginx logged and what the clients saw: proof that the scenario is what it says."""
+
+    logged: tuple[str, ...] = ()
+    """Regular expressions that the error log must match."""
+    not_logged: tuple[str, ...] = ()
+    """Regular expressions that the error log must not match."""
+    access: tuple[str, ...] | None = None
+    """The statuses of the access log, in order; None leaves them open."""
+    saw: tuple[dict[str, Any], ...] = ()
+    """Per client, fields of what it reported; a string value is a regular expression."""
+    backend: tuple[str, ...] = ()
+    """Regular expressions that the output of the backends must match."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One story, from configuration to expectation."""
+
+    name: str
+    family: str
+    row: str
+    """Row of the field guide, or empty."""
+    title: str
+    """What happens, in one sentence."""
+    expect: Expect
+    clients: tuple[Peer, ...]
+    backends: tuple[Peer, ...] = ()
+    nginx: str | None = None
+    """The http block's content; None runs no nginx."""
+    inner_nginx: str | None = None
+    """The same for the second proxy of topology `chain`."""
+    topology: str = "hosts"
+    """`hosts`, `chain`, `loopback`, or `hosts6`."""
+    captures: tuple[str, ...] = ("any",)
+    """Where to capture: see `capture.POINTS`. The first one is what `expect` is about."""
+    views: tuple[View, ...] = ()
+    """Further ways to read the captures."""
+    witness: Witness = Witness()
+    events: tuple[Event, ...] = ()
+    rules: tuple[str, ...] = ()
+    """nft rules set before the start: `ROLE CHAIN RULE`."""
+    settle: float = 0.25
+    """Seconds between the last client's end and the end of the capture."""
+    capture_first: bool = True
+    """Whether the capture starts before the clients; else 'events' start it (`capture-start`)."""
+    snaplen: int = 0
+    """Bytes kept of every frame; 0 keeps all."""
+    samples: dict[str, str] = field(default_factory=dict)
+    """Captures that become samples: capture point to file name."""
+    lesson: str = ""
+    """What the sample shows, for samples/README.md."""
+
+    def all_views(self) -> tuple[View, ...]:
+        """The first capture with `expect`, then the further views."""
+        return (View("", (self.captures[0],), self.expect), *self.views)
+
+
+def same(scenario_expect: Expect, **changes: Any) -> Expect:
+    """An expectation like another one but for some fields."""
+    return replace(scenario_expect, **changes)

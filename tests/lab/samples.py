@@ -1,0 +1,126 @@
+"""Writes samples/: small captures, README.md and expected.json, all from the scenarios that made them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from harness import Outcome
+from model import ANY, Expect, Handshake, View
+from nginx import MAP, upstream
+
+MAX_BYTES = 60_000
+
+_INTRO = """\
+# Samples
+
+Small captures of real traffic: nginx 1.22.1 between real clients and backends, each in a network namespace of its own.
+`make samples` remakes them with `tests/lab/lab.py samples`, which also writes this file and `expected.json` (verdict, cause and
+findings of every sample, as the tests expect them). Unless told otherwise the client is 192.168.50.23, nginx is 192.168.50.1
+towards clients and 10.20.0.1 towards backends, the backend is 10.20.0.11:8080, and the capture is the proxy host's `-i any`.
+Left out of the configurations below, as they are the same everywhere:
+
+```nginx
+{common}
+```
+
+| sample | shows |
+| --- | --- |
+"""
+
+
+def write(outcomes: list[Outcome], out: Path) -> int:
+    """Replaces the captures and texts in `out`; returns the number of capture files."""
+    out.mkdir(parents=True, exist_ok=True)
+    for old in (*out.glob("*.pcapng"), *out.glob("*.pcap")):
+        old.unlink()
+    entries, table, sections = [], [], []
+    count = 0
+    for outcome in sorted(outcomes, key=lambda o: next(iter(o.scenario.samples.values()))):
+        names = outcome.scenario.samples
+        for point, name in names.items():
+            _copy(outcome.files[point], out / name)
+            count += 1
+        entries += [_entry(outcome, view) for view in outcome.scenario.all_views() if set(view.files) <= set(names)]
+        files = ", ".join(f"`{name}`" for name in names.values())
+        table.append(f"| {files} | {outcome.scenario.title} |")
+        sections.append(_section(outcome, files))
+    readme = _INTRO.replace("{common}", f"{MAP}\n{upstream()}") + "\n".join(table) + "\n\n" + "\n".join(sections)
+    (out / "README.md").write_text(readme.rstrip("\n") + "\n")
+    (out / "expected.json").write_text(json.dumps(entries, indent=2) + "\n")
+    return count
+
+
+def _copy(source: Path, target: Path) -> None:
+    size = source.stat().st_size
+    if size > MAX_BYTES:
+        raise RuntimeError(f"{target.name} has {size} bytes, more than a sample may have")
+    if target.suffix == ".pcapng":
+        target.write_bytes(without_host_options(source.read_bytes()))
+    else:
+        shutil.copyfile(source, target)
+
+
+def without_host_options(capture: bytes) -> bytes:
+    """A pcapng file without the section header's options, which tell the machine's processor and kernel."""
+    length = int.from_bytes(capture[4:8], "little")
+    if capture[8:12] != b"\x4d\x3c\x2b\x1a":
+        raise RuntimeError("not a little-endian pcapng file")
+    header = (28).to_bytes(4, "little")
+    return capture[:4] + header + capture[8:16] + b"\xff" * 8 + header + capture[length:]
+
+
+def _entry(outcome: Outcome, view: View) -> dict[str, Any]:
+    """A view of a run as the tests read it."""
+    return {
+        "files": [outcome.scenario.samples[point] for point in view.files],
+        "scenario": outcome.scenario.name,
+        "row": outcome.scenario.row or None,
+        "client_saw": outcome.client_saw(),
+        **_expectation(view.expect),
+    }
+
+
+def _expectation(expect: Expect) -> dict[str, Any]:
+    return {
+        "handshakes": [_handshake(shake) for shake in expect.handshakes],
+        "unordered": expect.unordered,
+        "required": sorted(expect.codes()),
+        "allowed": sorted(expect.allowed),
+    }
+
+
+def _handshake(shake: Handshake) -> dict[str, Any]:
+    """The fields that are fixed; a field that is not there may have any value."""
+    return {name: value for name, value in vars(shake).items() if value is not ANY}
+
+
+def _section(outcome: Outcome, files: str) -> str:
+    """How one sample was made and what it shows."""
+    scenario = outcome.scenario
+    lines = [f"## {files}", "", scenario.title + ("" if not scenario.lesson else f" {scenario.lesson}"), ""]
+    lines += [f"- client: {client.told}" for client in scenario.clients]
+    lines += [f"- backend: {backend.told}" for backend in scenario.backends] or ["- backend: none"]
+    lines += [f"- filter: `{rule}`" for rule in scenario.rules]
+    lines += [f"- after {event.at:g} s: `{event.do}`" for event in scenario.events]
+    lines += [f"- `{name}`: captured on `{point.removesuffix('.pcap')}`" for point, name in scenario.samples.items()]
+    lines += [f"- the client saw: {outcome.client_saw()}"]
+    if scenario.row:
+        lines += [f"- catalogue row: {scenario.row}"]
+    for title, http in (("nginx", scenario.nginx), ("second nginx", scenario.inner_nginx)):
+        if http is not None:
+            lines += ["", f"{title}:", "", "```nginx", _excerpt(http), "```"]
+    logged = outcome.nginx_logged()
+    lines += ["", "error log (level info):", "", "```text", *logged, "```"] if logged else ["", "nginx logged nothing."]
+    if scenario.nginx is None:
+        lines = lines[:-1] if not logged else lines
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _excerpt(http: str) -> str:
+    """A configuration without what all of them share and without the lab's own settings."""
+    for common in (MAP, upstream()):
+        http = http.replace(common + "\n", "", 1)
+    return "\n".join(line for line in http.splitlines() if not line.startswith("# lab: "))
