@@ -1,4 +1,176 @@
 //! The pipeline as one machine: frames in, diagnosed handshakes out. The same for files and for live capture.
-mod observer;
+//!
+//! ```text
+//!  Frame -> Decoder -> tcp::Table -> Talk (http | websocket | tls) -> Record -> hop::Book -> diagnose -> Observer
+//! ```
+//!
+//! Invariants: results depend on the frames alone (no clock, no thread count, no hash order); what is finished is
+//! handed out and forgotten, so memory follows the number of live connections and unsettled handshakes.
 
+mod conversations;
+mod observer;
+mod other;
+mod talk;
+
+use std::time::Duration;
+
+use crate::capture::{CaptureInfo, Frame, Timestamp};
+use crate::decode::{Decoded, Decoder};
+use crate::diagnosis::{self, Across, Diagnosis, Limit};
+use crate::hop::{self, Handshake, Protocol};
+use crate::tcp::{self, Table};
+
+use conversations::{Conversations, Open};
 pub use observer::Observer;
+pub use other::OtherFrames;
+
+/// How often, by packet time, finished handshakes are looked for: often enough that memory follows the traffic, seldom
+/// enough to cost nothing.
+const SETTLE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What the engine is told.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Only connections to these server ports; empty: all.
+    pub ports: Vec<u16>,
+    /// Limits of the connection table.
+    pub limits: tcp::Limits,
+}
+
+/// The whole analysis of one run.
+pub struct Engine {
+    ports: Vec<u16>,
+    decoder: Decoder,
+    table: Table<Conversations>,
+    conversations: Conversations,
+    other: OtherFrames,
+    across: Across,
+    settle_at: Timestamp,
+    now: Timestamp,
+    settled: Vec<Handshake>,
+}
+
+impl Engine {
+    /// An engine that has seen nothing yet.
+    pub fn new(options: Options) -> Self {
+        Self {
+            ports: options.ports,
+            decoder: Decoder::new(),
+            table: Table::new(options.limits),
+            conversations: Conversations::default(),
+            other: OtherFrames::default(),
+            across: Across::default(),
+            settle_at: Timestamp::from_nanos(i64::MIN),
+            now: Timestamp::from_nanos(i64::MIN),
+            settled: Vec::new(),
+        }
+    }
+
+    /// Takes one frame; frames of one capture come in their order.
+    pub fn frame(&mut self, frame: &Frame<'_>, observer: &mut dyn Observer) {
+        let at = frame.id.at;
+        match self.decoder.decode(frame) {
+            Decoded::Tcp(segment) => {
+                let ports = [segment.source.port(), segment.destination.port()];
+                if self.ports.is_empty() || ports.iter().any(|port| self.ports.contains(port)) {
+                    self.table.segment(&mut self.conversations, &segment);
+                }
+            }
+            Decoded::Icmp(error) => self.table.icmp(&mut self.conversations, &error),
+            Decoded::Other(kind) => self.other.count(kind),
+        }
+        if !self.conversations.closed.is_empty() {
+            self.file_closed(observer);
+        }
+        self.now = self.now.max(at);
+        if at >= self.settle_at {
+            self.settle(observer);
+        }
+    }
+
+    /// Time passed without a frame (live capture on a silent line): expires and settles what is due.
+    pub fn tick(&mut self, now: Timestamp, observer: &mut dyn Observer) {
+        self.now = self.now.max(now);
+        self.table.advance(&mut self.conversations, self.now);
+        self.file_closed(observer);
+        self.settle(observer);
+    }
+
+    /// The handshakes that are not settled, as they look now.
+    pub fn preview(&self) -> Vec<(Handshake, Diagnosis)> {
+        let open = Open(&self.table);
+        let handshakes = self.conversations.book.preview(&open);
+        handshakes
+            .into_iter()
+            .map(|handshake| {
+                let diagnosis = diagnosis::diagnose(&handshake);
+                (handshake, diagnosis)
+            })
+            .collect()
+    }
+
+    /// Whether anything was decided since the last call: a preview may show something new.
+    pub fn take_decided(&mut self) -> bool {
+        std::mem::take(&mut self.conversations.scratch.decided)
+    }
+
+    /// Frames that are no TCP.
+    pub const fn other_frames(&self) -> &OtherFrames {
+        &self.other
+    }
+
+    /// The table's counters.
+    pub fn tcp_stats(&self) -> &tcp::Stats {
+        self.table.stats()
+    }
+
+    /// The input ended: everything that is left is reported.
+    pub fn finish(&mut self, captures: &[CaptureInfo], observer: &mut dyn Observer) {
+        self.table.finish(&mut self.conversations);
+        self.file_closed(observer);
+        let mut settled = std::mem::take(&mut self.settled);
+        self.conversations.book.finish(&mut settled);
+        self.report(&mut settled, observer);
+        for finding in std::mem::take(&mut self.across).finish() {
+            observer.finding(&finding);
+        }
+        for finding in diagnosis::diagnose_captures(captures) {
+            observer.finding(&finding);
+        }
+        for limit in self.limits() {
+            observer.limit(&limit);
+        }
+    }
+
+    fn file_closed(&mut self, observer: &mut dyn Observer) {
+        for record in self.conversations.closed.drain(..) {
+            let findings = if record.protocol == Protocol::None && record.connection.unreachable.is_none() {
+                Vec::new()
+            } else {
+                diagnosis::diagnose_connection(&record)
+            };
+            observer.connection(&record, &findings);
+            self.conversations.book.closed(record);
+        }
+    }
+
+    fn settle(&mut self, observer: &mut dyn Observer) {
+        self.settle_at = self.now.plus(SETTLE_INTERVAL);
+        let mut settled = std::mem::take(&mut self.settled);
+        self.conversations.book.settle(self.now, &Open(&self.table), &mut settled);
+        self.report(&mut settled, observer);
+        self.settled = settled;
+    }
+
+    fn report(&mut self, settled: &mut Vec<Handshake>, observer: &mut dyn Observer) {
+        for handshake in settled.drain(..) {
+            let diagnosis = diagnosis::diagnose(&handshake);
+            self.across.observe(&handshake, &diagnosis);
+            observer.handshake(&handshake, &diagnosis);
+        }
+    }
+
+    fn limits(&self) -> Vec<Limit> {
+        limits::collect(self.decoder.stats(), self.table.stats(), hop::Book::stats(&self.conversations.book))
+    }
+}

@@ -1,0 +1,29 @@
+# Everything a fresh Debian machine with a Rust toolchain needs. The targets install what they miss by apt-get
+# (as root, or through sudo) and say so.
+
+CARGO ?= cargo
+SAMPLE ?= samples/upgrade-not-forwarded.pcapng
+
+.PHONY: demo test lab samples bench fuzz
+
+## demo: build, and explain a sample capture
+demo:
+	.ci/install build
+	$(CARGO) build --release --quiet
+	-target/release/hop101 read $(SAMPLE)
+
+## test: everything that CI runs: format, lints, both feature sets, all tests, the lab with real nginx
+test:
+	.ci/install build peers
+	.ci/test
+
+## lab: only the lab, with the matrix of scenarios printed
+lab:
+	.ci/install build peers
+	$(CARGO) build --quiet
+	/usr/bin/python3 tests/lab/lab.py check --hop101 target/debug/hop101 --out target/lab/out
+
+## samples: remake samples/ from the lab
+samples:
+	.ci/install build peers
+	/usr/bin/python3 tests/lab/lab.py samples --out samples
