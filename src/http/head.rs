@@ -181,4 +181,6 @@ pub enum HeadFault {
     BareLf,
     /// A line that is no field, left out.
     BadLine,
+    /// More white space in the start line than the single spaces of RFC 9112 3 and 4.
+    StartLineSpaces,
 }

@@ -1,0 +1,273 @@
+//! Complete head to fields: httparse first, a tolerant reader of field lines where that refuses.
+
+use std::mem::MaybeUninit;
+use std::ops::Range;
+
+use super::probe::{is_token, request_line, status_line};
+use super::{Fields, HeadFault, RequestHead, ResponseHead, Span};
+
+/// Header fields that httparse gets room for at first: nearly every head has fewer.
+const SLOTS: usize = 64;
+
+/// Room at the second try. A head with still more fields is read by the tolerant reader, which has no such limit.
+const MORE_SLOTS: usize = 256;
+
+/// Where a name and its value lie in a head.
+type FieldSpan = (Range<u32>, Range<u32>);
+
+/// A head's bytes: borrowed from a segment, or gathered from several.
+#[derive(Debug)]
+pub(super) enum Raw<'a> {
+    /// In one segment.
+    Borrowed(&'a [u8]),
+    /// Over several.
+    Owned(Vec<u8>),
+}
+
+impl Raw<'_> {
+    pub(super) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Borrowed(bytes) => bytes,
+            Self::Owned(bytes) => bytes,
+        }
+    }
+
+    pub(super) fn into_boxed(self) -> Box<[u8]> {
+        match self {
+            Self::Borrowed(bytes) => bytes.into(),
+            Self::Owned(bytes) => bytes.into_boxed_slice(),
+        }
+    }
+}
+
+/// Reads a complete request head; gives the bytes back when they are none.
+pub(super) fn request(raw: Raw<'_>, span: Span) -> Result<RequestHead, Raw<'_>> {
+    let Some((line, spans, faults)) = request_parts(raw.bytes()) else {
+        return Err(raw);
+    };
+    Ok(RequestHead {
+        span,
+        method: line.method,
+        target: line.target,
+        minor_version: line.minor_version,
+        fields: Fields::new(raw.into_boxed(), spans),
+        faults,
+    })
+}
+
+/// Reads a complete response head; gives the bytes back when they are none.
+pub(super) fn response(raw: Raw<'_>, span: Span) -> Result<ResponseHead, Raw<'_>> {
+    let Some((line, spans, faults)) = response_parts(raw.bytes()) else {
+        return Err(raw);
+    };
+    Ok(ResponseHead {
+        span,
+        status: line.status,
+        reason: line.reason,
+        minor_version: line.minor_version,
+        fields: Fields::new(raw.into_boxed(), spans),
+        faults,
+    })
+}
+
+struct RequestLine {
+    method: Box<str>,
+    target: Box<str>,
+    minor_version: u8,
+}
+
+struct StatusLine {
+    status: u16,
+    reason: Box<str>,
+    minor_version: u8,
+}
+
+type Parts<L> = (L, Vec<FieldSpan>, Vec<HeadFault>);
+
+fn request_parts(bytes: &[u8]) -> Option<Parts<RequestLine>> {
+    let strict = strict_request::<SLOTS>(bytes).or_else(|error| match error {
+        httparse::Error::TooManyHeaders => strict_request::<MORE_SLOTS>(bytes),
+        other => Err(other),
+    });
+    if let Ok((line, spans)) = strict {
+        return Some((line, spans, line_end_faults(bytes)));
+    }
+    let end = length(request_line(bytes))?;
+    let (line, mut faults) = lone_line(bytes, end, |config, alone| {
+        let mut request = httparse::Request::new(&mut []);
+        config.parse_request(&mut request, alone).ok()?;
+        request_line_of(&request)
+    })?;
+    let spans = tolerant_fields(bytes, end, &mut faults);
+    faults.extend(line_end_faults(bytes));
+    Some((line, spans, faults))
+}
+
+fn response_parts(bytes: &[u8]) -> Option<Parts<StatusLine>> {
+    let strict = strict_response::<SLOTS>(bytes).or_else(|error| match error {
+        httparse::Error::TooManyHeaders => strict_response::<MORE_SLOTS>(bytes),
+        other => Err(other),
+    });
+    if let Ok((line, spans)) = strict {
+        return Some((line, spans, line_end_faults(bytes)));
+    }
+    let end = length(status_line(bytes))?;
+    let (line, mut faults) = lone_line(bytes, end, |config, alone| {
+        let mut response = httparse::Response::new(&mut []);
+        config.parse_response(&mut response, alone).ok()?;
+        status_line_of(&response)
+    })?;
+    let spans = tolerant_fields(bytes, end, &mut faults);
+    faults.extend(line_end_faults(bytes));
+    Some((line, spans, faults))
+}
+
+const fn length(verdict: super::probe::Verdict) -> Option<usize> {
+    match verdict {
+        super::probe::Verdict::Yes(length) => Some(length),
+        _ => None,
+    }
+}
+
+fn strict_request<const N: usize>(
+    bytes: &[u8],
+) -> Result<(RequestLine, Vec<FieldSpan>), httparse::Error> {
+    let mut slots = [const { MaybeUninit::uninit() }; N];
+    let mut request = httparse::Request::new(&mut []);
+    let status = request.parse_with_uninit_headers(bytes, &mut slots)?;
+    match (status, request_line_of(&request)) {
+        (httparse::Status::Complete(_), Some(line)) => Ok((line, spans(bytes, request.headers))),
+        // The blank line is there, so this is a head that ends where httparse sees no end.
+        _ => Err(httparse::Error::NewLine),
+    }
+}
+
+fn strict_response<const N: usize>(
+    bytes: &[u8],
+) -> Result<(StatusLine, Vec<FieldSpan>), httparse::Error> {
+    let mut slots = [const { MaybeUninit::uninit() }; N];
+    let mut response = httparse::Response::new(&mut []);
+    let status = httparse::ParserConfig::default().parse_response_with_uninit_headers(
+        &mut response,
+        bytes,
+        &mut slots,
+    )?;
+    match (status, status_line_of(&response)) {
+        (httparse::Status::Complete(_), Some(line)) => Ok((line, spans(bytes, response.headers))),
+        _ => Err(httparse::Error::NewLine),
+    }
+}
+
+fn request_line_of(request: &httparse::Request<'_, '_>) -> Option<RequestLine> {
+    Some(RequestLine {
+        method: request.method?.into(),
+        target: request.path?.into(),
+        minor_version: request.version?,
+    })
+}
+
+fn status_line_of(response: &httparse::Response<'_, '_>) -> Option<StatusLine> {
+    Some(StatusLine {
+        status: response.code?,
+        reason: response.reason.unwrap_or_default().into(),
+        minor_version: response.version?,
+    })
+}
+
+/// Reads a start line by itself, first strictly, then with the white space that some senders put into it.
+fn lone_line<L>(
+    bytes: &[u8],
+    end: usize,
+    read: impl Fn(&httparse::ParserConfig, &[u8]) -> Option<L>,
+) -> Option<(L, Vec<HeadFault>)> {
+    let mut alone = bytes.get(..end)?.to_vec();
+    alone.extend_from_slice(b"\r\n");
+    let mut config = httparse::ParserConfig::default();
+    if let Some(line) = read(&config, &alone) {
+        return Some((line, Vec::new()));
+    }
+    config.allow_multiple_spaces_in_request_line_delimiters(true);
+    config.allow_multiple_spaces_in_response_status_delimiters(true);
+    read(&config, &alone).map(|line| (line, vec![HeadFault::StartLineSpaces]))
+}
+
+/// The places of httparse's slices in the head that they borrow from.
+fn spans(bytes: &[u8], headers: &[httparse::Header<'_>]) -> Vec<FieldSpan> {
+    let start = bytes.as_ptr().addr();
+    let range = |slice: &[u8]| {
+        let from = slice.as_ptr().addr().wrapping_sub(start);
+        from as u32..(from + slice.len()) as u32
+    };
+    headers
+        .iter()
+        .map(|header| (range(header.name.as_bytes()), range(header.value)))
+        .collect()
+}
+
+/// Whether a line of the head ends in a bare LF (RFC 9112 2.2).
+fn line_end_faults(bytes: &[u8]) -> Vec<HeadFault> {
+    let bare = memchr::memchr_iter(b'\n', bytes)
+        .any(|at| at.checked_sub(1).and_then(|before| bytes.get(before)) != Some(&b'\r'));
+    if bare {
+        vec![HeadFault::BareLf]
+    } else {
+        Vec::new()
+    }
+}
+
+/// Reads field lines from `from` on, whatever can be read; what had to be tolerated goes to `faults`, once each.
+fn tolerant_fields(bytes: &[u8], from: usize, faults: &mut Vec<HeadFault>) -> Vec<FieldSpan> {
+    let mut note = |fault| {
+        if !faults.contains(&fault) {
+            faults.push(fault);
+        }
+    };
+    let mut fields: Vec<FieldSpan> = Vec::new();
+    let mut at = from;
+    while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+        let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+        let line = rest.get(..end).unwrap_or_default().trim_ascii_end();
+        if line.is_empty() && end < rest.len() {
+            break;
+        }
+        if line
+            .first()
+            .is_some_and(|byte| matches!(byte, b' ' | b'\t'))
+        {
+            match fields.last_mut() {
+                // RFC 9112 5.2: the line belongs to the value before it.
+                Some((_, value)) => {
+                    value.end = (at + line.len()) as u32;
+                    note(HeadFault::Folded);
+                }
+                None => note(HeadFault::BadLine),
+            }
+        } else if let Some((field, spaced)) = field_line(line, at) {
+            if spaced {
+                note(HeadFault::SpaceBeforeColon);
+            }
+            fields.push(field);
+        } else {
+            note(HeadFault::BadLine);
+        }
+        at += end + 1;
+    }
+    fields
+}
+
+/// One field line that begins at `at`: its places, and whether white space stood before the colon.
+fn field_line(line: &[u8], at: usize) -> Option<(FieldSpan, bool)> {
+    let colon = memchr::memchr(b':', line)?;
+    let spaced_name = line.get(..colon)?;
+    let name = spaced_name.trim_ascii_end();
+    if name.is_empty() || !name.iter().copied().all(is_token) {
+        return None;
+    }
+    let value = line.get(colon + 1..)?;
+    let value_at = at + line.len() - value.trim_ascii_start().len();
+    let span = (
+        at as u32..(at + name.len()) as u32,
+        value_at as u32..(at + line.len()) as u32,
+    );
+    Some((span, name.len() < spaced_name.len()))
+}
