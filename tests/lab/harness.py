@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import tls
 from capture import Captures
 from model import Peer, Scenario
 from netns import Network
@@ -73,6 +74,9 @@ class Run:
         """From empty namespaces to captures and the witnesses' words."""
         outcome = Outcome(self.scenario, self.folder)
         self.network.open()
+        tls.place(self.folder)
+        if self.scenario.small_buffers:
+            self.network.shrink_buffers()
         for rule in self.scenario.rules:
             self._filter(rule)
         for backend in self.scenario.backends:
@@ -103,12 +107,11 @@ class Run:
 
     def _start_backend(self, backend: Peer) -> None:
         log = self.folder / f"backend-{len(self._backends)}.log"
-        process = self.processes.start(self.network.inside("b", list(backend.argv)), log, log)
+        process = self.processes.start(self.network.inside(backend.role, list(backend.argv)), log, log, self.folder)
         self._backends.append(process)
-        if backend.waits_ready:
-            wait_for(lambda: process.poll() is not None or "ready" in log.read_text(errors="replace"), backend.told)
-            if process.poll() is not None:
-                raise LabError(f"backend did not start: {log.read_text(errors='replace')}")
+        wait_for(lambda: process.poll() is not None or "ready" in log.read_text(errors="replace"), backend.told)
+        if process.poll() is not None:
+            raise LabError(f"backend did not start: {log.read_text(errors='replace')}")
 
     def _play_clients(self) -> list[dict[str, Any]]:
         """Starts the clients in order and gathers what they saw, in that order."""
@@ -116,7 +119,7 @@ class Run:
         for number, client in enumerate(self.scenario.clients):
             time.sleep(client.delay)
             out, err = self.folder / f"client-{number}.out", self.folder / f"client-{number}.err"
-            process = self.processes.start(self.network.inside("c", list(client.argv)), out, err)
+            process = self.processes.start(self.network.inside("c", list(client.argv)), out, err, self.folder)
             started.append((client, process, out, err))
             if not client.background:
                 wait_for(lambda process=process: process.poll() is not None, client.told, client.limit)
@@ -132,11 +135,11 @@ class Run:
                 time.sleep(max(0.0, begin + event.at - time.monotonic()))
                 if _interrupted.is_set():
                     return
-                self._do(event.do)
+                self._do(event.do, outcome)
         except (LabError, OSError, RuntimeError) as error:
             outcome.problems.append(f"event failed: {error}")
 
-    def _do(self, what: str) -> None:
+    def _do(self, what: str, outcome: Outcome) -> None:
         if what == "nginx-reload":
             self.nginx.reload()
         elif what == "nginx-stop":
@@ -147,6 +150,8 @@ class Run:
             self._backends[0].send_signal(signal.SIGKILL)
         elif what == "capture-start":
             self.captures.start(self.scenario.captures, self.scenario.snaplen)
+        elif what == "capture-stop":
+            outcome.problems += self.captures.stop()
         elif what.startswith("nft "):
             self._filter(what.removeprefix("nft "))
         else:

@@ -20,6 +20,7 @@ import check
 import harness
 import netns
 import samples
+import tls
 from model import FAMILIES, Scenario
 from processes import LabError, run_tool
 from programs import CACHE
@@ -39,7 +40,7 @@ def main() -> int:
     for command in (run, checked):
         command.add_argument("names", nargs="*", help="scenarios; none means all")
         command.add_argument("--family", choices=FAMILIES)
-        command.add_argument("--out", type=Path, default=CACHE / "runs")
+        command.add_argument("--out", type=Path, default=CACHE / "out")
         command.add_argument("--jobs", type=int, default=3)
     remade = commands.add_parser("samples", help="remake the samples, their README.md and expected.json")
     remade.add_argument("--out", type=Path, default=Path("samples"))
@@ -100,7 +101,7 @@ def command_clean(_options: argparse.Namespace) -> int:
     """Deletes leftovers."""
     for name in netns.remove_leftovers():
         print(f"deleted namespace {name}")
-    for folder in ("runs", "samples"):
+    for folder in ("out", "samples"):
         shutil.rmtree(CACHE / folder, ignore_errors=True)
     return 0
 
@@ -149,6 +150,7 @@ def _prepare() -> None:
     if not (CACHE / "node_modules" / "ws").is_dir():
         run_tool(["npm", "install", "--no-save", "--no-package-lock", "--no-audit", "--no-fund",
                   "--prefix", str(CACHE), "ws@8"], limit=120)
+    tls.prepare()
     os.environ["NODE_PATH"] = str(CACHE / "node_modules")
 
 

@@ -95,7 +95,7 @@ class Nginx:
         conf.write_text(text)
         output = self.prefix / "output.log"
         argv = ["nginx", "-p", str(self.prefix), "-c", str(conf), "-e", str(self.prefix / "error.log")]
-        self._process = processes.start(network.inside(role, argv), output, output)
+        self._process = processes.start(network.inside(role, argv), output, output, self.prefix.parent)
         # The pid file is written once the sockets listen.
         wait_for(lambda: self._process.poll() is not None or (self.prefix / "nginx.pid").exists(), "nginx to listen")
         wait_for(lambda: self._process.poll() is not None or self.workers(), "nginx workers")

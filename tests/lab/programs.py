@@ -45,6 +45,12 @@ def raw_backend(*scripts: tuple, at: str = f"{BACKEND}:8080", **setting: Any) ->
     return Peer(_python("raw.py", "listen", at, json.dumps({"scripts": scripts, **setting})), told)
 
 
+def relay(listen: str, to: str, role: str = "p", **setting: Any) -> Peer:
+    """A byte-transparent TCP relay on a proxy host."""
+    told = f"TCP relay {listen} to {to}" + (f", `{json.dumps(setting)}`" if setting else "")
+    return Peer(_python("relay.py", listen, to, json.dumps(setting)), told, role=role)
+
+
 def py_client(*steps: tuple, url: str = URL, background: bool = False, delay: float = 0.0, **setting: Any) -> Peer:
     """A client on Python `websockets`; by default it sends, receives and closes."""
     steps = steps or ECHO

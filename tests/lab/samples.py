@@ -85,15 +85,15 @@ def _entry(outcome: Outcome, view: View) -> dict[str, Any]:
 
 def _expectation(expect: Expect) -> dict[str, Any]:
     return {
-        "handshakes": [_handshake(shake) for shake in expect.handshakes],
+        "handshakes": None if expect.handshakes is None else [_handshake(shake) for shake in expect.handshakes],
         "unordered": expect.unordered,
         "required": sorted(expect.codes()),
-        "allowed": sorted(expect.allowed),
+        "allowed": sorted(expect.tolerated() - expect.codes()),
     }
 
 
 def _handshake(shake: Handshake) -> dict[str, Any]:
-    """The fields that are fixed; a field that is not there may have any value."""
+    """The fields that are fixed; a field that is not there may have any value, one that is a list any of these."""
     return {name: value for name, value in vars(shake).items() if value is not ANY}
 
 

@@ -20,7 +20,7 @@ Steps, each a JSON list (text is Latin-1; `%KEY%` and `%ACCEPT%` come from the l
     ["drain_quietly", S]     read what comes within S seconds
     ["small_buffer", N]      set the receive buffer of this connection
     ["flood", COUNT, SIZE]   send COUNT binary ws frames of SIZE bytes until it blocks for a second
-    ["tls"]                  start TLS as a client would, without checking anything
+    ["tls_server", {"certificate_wanted": true}]   start TLS 1.2 as a server, with cert.pem and key.pem of this folder
 """
 
 import base64
@@ -188,11 +188,14 @@ class Script:
             self.saw["blocked"] = True
         self.sock.settimeout(None)
 
-    def do_tls(self):
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        self.sock = context.wrap_socket(self.sock)
+    def do_tls_server(self, options=None):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain("cert.pem", "key.pem")
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        if (options or {}).get("certificate_wanted"):
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations("ca.pem")
+        self.sock = context.wrap_socket(self.sock, server_side=True)
 
 
 def address(text):

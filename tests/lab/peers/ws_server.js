@@ -1,4 +1,4 @@
-// A backend on node's http server with `ws` on it: ws_server.js HOST PORT JSON
+// A backend on node's http server with `ws` on it: ws_server.js HOST PORT JSON (or: unix PATH JSON)
 //
 // Ordinary requests: / answers 200, /events is an event stream, /poll answers late, POST echoes the size.
 // Settings: plain (status of ordinary requests; default 200), path (of the WebSocket), subprotocols (list),
@@ -62,4 +62,4 @@ server.on("upgrade", (request, socket, head) => {
     ws.on("error", (error) => console.log(`error ${error.code || ""} ${error.message}`));
   });
 });
-server.listen(Number(port), host, () => console.log("ready"));
+server.listen(host === "unix" ? port : { port: Number(port), host }, () => console.log("ready"));

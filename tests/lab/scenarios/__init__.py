@@ -9,11 +9,13 @@ from scenarios import (
     forwarding,
     healthy,
     refusals,
+    requests,
     sessions,
+    transport,
     vantage,
 )
 
-_MODULES = (forwarding, refusals, backend_trouble, answers, sessions, healthy, vantage)
+_MODULES = (forwarding, requests, refusals, backend_trouble, answers, transport, sessions, healthy, vantage)
 
 
 def all_scenarios() -> list[Scenario]:
