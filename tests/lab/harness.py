@@ -47,7 +47,7 @@ class Outcome:
         return lines
 
 
-_live: set["Run"] = set()
+_live: set[Run] = set()
 _live_lock = threading.Lock()
 _interrupted = threading.Event()
 

@@ -148,8 +148,20 @@ def _prepare() -> None:
     run_tool(["/usr/bin/python3", "-c", "import websockets"])
     CACHE.mkdir(parents=True, exist_ok=True)
     if not (CACHE / "node_modules" / "ws").is_dir():
-        run_tool(["npm", "install", "--no-save", "--no-package-lock", "--no-audit", "--no-fund",
-                  "--prefix", str(CACHE), "ws@8"], limit=120)
+        run_tool(
+            [
+                "npm",
+                "install",
+                "--no-save",
+                "--no-package-lock",
+                "--no-audit",
+                "--no-fund",
+                "--prefix",
+                str(CACHE),
+                "ws@8",
+            ],
+            limit=120,
+        )
     tls.prepare()
     os.environ["NODE_PATH"] = str(CACHE / "node_modules")
 

@@ -85,7 +85,9 @@ class Expect:
 
     def tolerated(self) -> frozenset[str]:
         """All codes of severity warning or error that may be there."""
-        either = {code for shake in self.handshakes or () if isinstance(shake.cause, tuple) for code in shake.cause if code}
+        either = {
+            code for shake in self.handshakes or () if isinstance(shake.cause, tuple) for code in shake.cause if code
+        }
         return self.codes() | self.allowed | either
 
 

@@ -71,8 +71,23 @@ class Network:
     def _connect(self, roles: list[str], links: tuple) -> None:
         """Creates the veth pairs and brings everything up."""
         for left, left_dev, _, right, right_dev, _ in links:
-            run_tool(["ip", "link", "add", left_dev, "netns", self.name(left), "type", "veth",
-                      "peer", "name", right_dev, "netns", self.name(right)])
+            run_tool(
+                [
+                    "ip",
+                    "link",
+                    "add",
+                    left_dev,
+                    "netns",
+                    self.name(left),
+                    "type",
+                    "veth",
+                    "peer",
+                    "name",
+                    right_dev,
+                    "netns",
+                    self.name(right),
+                ]
+            )
         for role in roles:
             batch = ["link set lo up"]
             for link in links:
@@ -85,15 +100,28 @@ class Network:
     def shrink_buffers(self) -> None:
         """Gives new sockets small buffers in all namespaces."""
         for name in self._made:
-            run_tool(["ip", "netns", "exec", name, "sysctl", "-q", "-w",
-                      "net.ipv4.tcp_rmem=4096 8192 16384", "net.ipv4.tcp_wmem=4096 8192 16384"])
+            run_tool(
+                [
+                    "ip",
+                    "netns",
+                    "exec",
+                    name,
+                    "sysctl",
+                    "-q",
+                    "-w",
+                    "net.ipv4.tcp_rmem=4096 8192 16384",
+                    "net.ipv4.tcp_wmem=4096 8192 16384",
+                ]
+            )
 
     def filter(self, role: str, chain: str, rule: str) -> None:
         """Adds an nft rule to the `in` or `out` chain of a role's namespace."""
         hook = {"in": "input", "out": "output"}[chain]
-        commands = (f"add table inet lab\n"
-                    f"add chain inet lab {chain} {{ type filter hook {hook} priority 0; }}\n"
-                    f"add rule inet lab {chain} {rule}\n")
+        commands = (
+            f"add table inet lab\n"
+            f"add chain inet lab {chain} {{ type filter hook {hook} priority 0; }}\n"
+            f"add rule inet lab {chain} {rule}\n"
+        )
         run_tool(self.inside(role, ["nft", "-f", "-"]), feed=commands)
 
     def close(self) -> None:

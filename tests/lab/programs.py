@@ -65,7 +65,9 @@ def node_client(*steps: tuple, url: str = URL, background: bool = False, delay: 
     return Peer(_node("ws_client.js", url, json.dumps({"steps": steps, **setting})), told, background, delay)
 
 
-def raw_client(*steps: tuple, to: str = f"{PROXY_FRONT}:80", background: bool = False, delay: float = 0.0, **setting: Any) -> Peer:
+def raw_client(
+    *steps: tuple, to: str = f"{PROXY_FRONT}:80", background: bool = False, delay: float = 0.0, **setting: Any
+) -> Peer:
     """A raw-socket client."""
     told = f"raw socket to {to}: {_tell(steps)}"
     return Peer(_python("raw.py", "connect", to, json.dumps({"steps": steps, **setting})), told, background, delay)

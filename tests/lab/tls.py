@@ -28,14 +28,56 @@ def prepare() -> None:
     def path(name: str) -> str:
         return str(_FOLDER / name)
 
-    run_tool(["openssl", "req", "-x509", *key, "-subj", "/CN=lab authority",
-              "-keyout", path("ca-key.pem"), "-out", path("ca.pem")])
-    run_tool(["openssl", "req", "-x509", *key, "-subj", f"/CN={NAME}", *names,
-              "-addext", "basicConstraints=critical,CA:FALSE",
-              "-CA", path("ca.pem"), "-CAkey", path("ca-key.pem"),
-              "-keyout", path("key.pem"), "-out", path("cert.pem")])  # fmt: skip
-    run_tool(["openssl", "req", "-x509", *key, "-subj", f"/CN={NAME}", *names,
-              "-keyout", path("self-key.pem"), "-out", path("self.pem")])
+    run_tool(
+        [
+            "openssl",
+            "req",
+            "-x509",
+            *key,
+            "-subj",
+            "/CN=lab authority",
+            "-keyout",
+            path("ca-key.pem"),
+            "-out",
+            path("ca.pem"),
+        ]
+    )
+    run_tool(
+        [
+            "openssl",
+            "req",
+            "-x509",
+            *key,
+            "-subj",
+            f"/CN={NAME}",
+            *names,
+            "-addext",
+            "basicConstraints=critical,CA:FALSE",
+            "-CA",
+            path("ca.pem"),
+            "-CAkey",
+            path("ca-key.pem"),
+            "-keyout",
+            path("key.pem"),
+            "-out",
+            path("cert.pem"),
+        ]
+    )
+    run_tool(
+        [
+            "openssl",
+            "req",
+            "-x509",
+            *key,
+            "-subj",
+            f"/CN={NAME}",
+            *names,
+            "-keyout",
+            path("self-key.pem"),
+            "-out",
+            path("self.pem"),
+        ]
+    )
 
 
 def place(folder: Path) -> None:

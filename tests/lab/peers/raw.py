@@ -19,7 +19,7 @@ Steps, each a JSON list (text is Latin-1; `%KEY%` and `%ACCEPT%` come from the l
     ["drain"]                read until the other side ends
     ["drain_quietly", S]     read what comes within S seconds
     ["small_buffer", N]      set the receive buffer of this connection
-    ["flood", COUNT, SIZE]   send COUNT binary ws frames of SIZE bytes until it blocks for a second
+    ["flood", COUNT, SIZE, {"mask": true}]   send COUNT binary ws frames of SIZE bytes, for half a second at most
     ["tls_server", {"certificate_wanted": true}]   start TLS 1.2 as a server, with cert.pem and key.pem of this folder
 """
 
@@ -178,9 +178,9 @@ class Script:
     def do_small_buffer(self, size):
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
 
-    def do_flood(self, count, size):
-        self.sock.settimeout(1.0)
-        frame = ws_frame(2, os.urandom(16) * (size // 16))
+    def do_flood(self, count, size, options=None):
+        self.sock.settimeout(0.5)
+        frame = ws_frame(2, os.urandom(16) * (size // 16), **(options or {}))
         try:
             for _ in range(count):
                 self.sock.sendall(frame)
@@ -221,7 +221,12 @@ def listen(where, setting):
         sock, _ = server.accept()
         steps = scripts[min(number, len(scripts) - 1)]
         number += 1
-        threading.Thread(target=lambda: print(json.dumps(Script(sock, steps).run()), flush=True), daemon=True).start()
+        threading.Thread(target=play, args=(sock, steps), daemon=True).start()
+
+
+def play(sock, steps):
+    """Runs one connection's script and prints what it saw."""
+    print(json.dumps(Script(sock, steps).run()), flush=True)
 
 
 def connect(where, setting):
@@ -232,7 +237,7 @@ def connect(where, setting):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, setting["receive_buffer"])
     sock.connect((host, port))
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    print(json.dumps(Script(sock, setting["steps"]).run()), flush=True)
+    play(sock, setting["steps"])
 
 
 if __name__ == "__main__":

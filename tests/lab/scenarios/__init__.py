@@ -6,16 +6,30 @@ from model import FAMILIES, Scenario
 from scenarios import (
     answers,
     backend_trouble,
+    endings,
     forwarding,
+    frames,
     healthy,
     refusals,
     requests,
-    sessions,
+    silence,
     transport,
     vantage,
 )
 
-_MODULES = (forwarding, requests, refusals, backend_trouble, answers, transport, sessions, healthy, vantage)
+_MODULES = (
+    forwarding,
+    requests,
+    refusals,
+    backend_trouble,
+    answers,
+    transport,
+    endings,
+    silence,
+    frames,
+    healthy,
+    vantage,
+)
 
 
 def all_scenarios() -> list[Scenario]:

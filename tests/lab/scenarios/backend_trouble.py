@@ -7,11 +7,22 @@ from nginx import NEW_DEFAULTS, UPGRADE, location, site, upstream
 from programs import PROXY_FRONT, curl, node_client, page, py_backend, py_client, raw_backend, switching
 
 QUICK = UPGRADE + "\nproxy_connect_timeout 2s;\nproxy_read_timeout 1s;"
-UNREACHABLE = r"\[error\].*connect\(\) failed \(113: (No route to host|Host is unreachable)\) while connecting to upstream"
+UNREACHABLE = (
+    r"\[error\].*connect\(\) failed \(113: (No route to host|Host is unreachable)\) while connecting to upstream"
+)
 REFUSED = r"\[error\].*connect\(\) failed \(111: Connection refused\) while connecting to upstream"
 PREMATURE = r"\[error\].*upstream prematurely closed connection while reading response header from upstream"
 RESET = r"\[error\].*recv\(\) failed \(104: Connection reset by peer\) while reading response header from upstream"
-ECHO_ONCE = (("head",), switching(), ("frame_in",), ("ws", 1, "hello"), ("frame_in",), ("ws", 8, "", {"hex": "03e8"}), ("fin",), ("drain",))
+ECHO_ONCE = (
+    ("head",),
+    switching(),
+    ("frame_in",),
+    ("ws", 1, "hello"),
+    ("frame_in",),
+    ("ws", 8, "", {"hex": "03e8"}),
+    ("fin",),
+    ("drain",),
+)
 POOLED = upstream(keepalive=32)
 
 
@@ -42,7 +53,9 @@ def stale(name: str, title: str, end: str, logged: str, **more) -> Scenario:
         backends=(raw_backend((("head",), page("200 OK", "hello\n"), ("head",), (end,)), ECHO_ONCE),),
         clients=(curl(f"http://{PROXY_FRONT}/"), py_client()),
         expect=expect(ok(answered_by="backend", hops=3), required="backend-retried"),
-        witness=Witness(logged=(logged,), access=("200", "101"), saw=({"status": 200}, {"status": 101, "close_code": 1000})),
+        witness=Witness(
+            logged=(logged,), access=("200", "101"), saw=({"status": 200}, {"status": 101, "close_code": 1000})
+        ),
         **more,
     )
 
@@ -82,7 +95,11 @@ SCENARIOS = [
             failed("no-live-backend", answered_by="proxy", hops=1),
             allowed="bad-gateway backend-retried backend-not-contacted",
         ),
-        witness=Witness(logged=(REFUSED, r"no live upstreams while connecting to upstream"), access=("502", "502"), saw=({"status": 502}, {"status": 502})),
+        witness=Witness(
+            logged=(REFUSED, r"no live upstreams while connecting to upstream"),
+            access=("502", "502"),
+            saw=({"status": 502}, {"status": 502}),
+        ),
         samples={"any": "no-live-backend.pcapng"},
     ),
     Scenario(
@@ -119,31 +136,68 @@ SCENARIOS = [
         title="Nobody answers ARP for the backend's address: not one packet leaves, nginx answers 502.",
         nginx=site(location("/ws"), up=upstream("10.20.0.99:8080")),
         clients=(node_client(),),
-        expect=expect(Handshake("failed", ANY, answered_by="proxy", hops=1), allowed="bad-gateway backend-not-contacted no-live-backend backend-unreachable"),
+        expect=expect(
+            Handshake("failed", ANY, answered_by="proxy", hops=1),
+            allowed="bad-gateway backend-not-contacted no-live-backend backend-unreachable",
+        ),
         witness=Witness(logged=(UNREACHABLE,), access=("502",), saw=({"status": 502},)),
     ),
     bad_gateway(
-        "backend-closed-early", "H21", "The backend reads the request and closes without an answer.", (("head",), ("fin",)),
-        "backend-closed-early", PREMATURE, samples={"any": "backend-closed-early.pcapng"},
+        "backend-closed-early",
+        "H21",
+        "The backend reads the request and closes without an answer.",
+        (("head",), ("fin",)),
+        "backend-closed-early",
+        PREMATURE,
+        samples={"any": "backend-closed-early.pcapng"},
     ),
     bad_gateway(
-        "backend-closed-in-header", "H21", "The backend closes in the middle of its response header.",
-        (("head",), ("send", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: webso"), ("fin",)), "backend-closed-early", PREMATURE,
+        "backend-closed-in-header",
+        "H21",
+        "The backend closes in the middle of its response header.",
+        (("head",), ("send", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: webso"), ("fin",)),
+        "backend-closed-early",
+        PREMATURE,
     ),
     bad_gateway(
-        "backend-reset-early", "H22", "The backend reads the request and resets the connection.", (("head",), ("rst",)),
-        "backend-reset-early", RESET, samples={"any": "backend-reset-early.pcapng"},
+        "backend-reset-early",
+        "H22",
+        "The backend reads the request and resets the connection.",
+        (("head",), ("rst",)),
+        "backend-reset-early",
+        RESET,
+        samples={"any": "backend-reset-early.pcapng"},
     ),
     bad_gateway(
-        "backend-header-too-big", "H26", "The backend's response header is longer than proxy_buffer_size.",
-        (("head",), ("lines", "HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade",
-                     "Sec-WebSocket-Accept: %ACCEPT%", "Set-Cookie: session=" + "x" * 9000), ("drain",)),
-        "backend-header-too-big", r"\[error\].*upstream sent too big header while reading response header from upstream",
+        "backend-header-too-big",
+        "H26",
+        "The backend's response header is longer than proxy_buffer_size.",
+        (
+            ("head",),
+            (
+                "lines",
+                "HTTP/1.1 101 Switching Protocols",
+                "Upgrade: websocket",
+                "Connection: Upgrade",
+                "Sec-WebSocket-Accept: %ACCEPT%",
+                "Set-Cookie: session=" + "x" * 9000,
+            ),
+            ("drain",),
+        ),
+        "backend-header-too-big",
+        r"\[error\].*upstream sent too big header while reading response header from upstream",
     ),
     bad_gateway(
-        "backend-invalid-header", "", "The backend's head has a line that is no header field, which nginx refuses.",
-        (("head",), ("lines", "HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection\x01 Upgrade"), ("drain",)),
-        "backend-invalid-response", r"\[error\].*upstream sent invalid header",
+        "backend-invalid-header",
+        "",
+        "The backend's head has a line that is no header field, which nginx refuses.",
+        (
+            ("head",),
+            ("lines", "HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection\x01 Upgrade"),
+            ("drain",),
+        ),
+        "backend-invalid-response",
+        r"\[error\].*upstream sent invalid header",
     ),
     Scenario(
         name="backend-not-http",
@@ -157,8 +211,11 @@ SCENARIOS = [
         witness=Witness(logged=(r"\[error\].*upstream sent no valid HTTP/1.0 header",), access=("009",)),
     ),
     stale(
-        "backend-retried", "The backend ends a pooled connection just when the handshake arrives on it; nginx repeats it on a new one.",
-        "fin", PREMATURE, samples={"any": "backend-retried.pcapng"},
+        "backend-retried",
+        "The backend ends a pooled connection just when the handshake arrives on it; nginx repeats it on a new one.",
+        "fin",
+        PREMATURE,
+        samples={"any": "backend-retried.pcapng"},
     ),
     stale("backend-retried-after-reset", "The same with a reset.", "rst", RESET),
     Scenario(
@@ -182,7 +239,9 @@ SCENARIOS = [
         clients=(py_client(),),
         expect=expect(failed("backend-timeout", answered_by="proxy", hops=2), allowed="gateway-timeout"),
         witness=Witness(
-            logged=(r"\[error\].*upstream timed out \(110: Connection timed out\) while reading response header from upstream",),
+            logged=(
+                r"\[error\].*upstream timed out \(110: Connection timed out\) while reading response header from upstream",
+            ),
             access=("504",),
             saw=({"status": 504},),
         ),
@@ -198,7 +257,9 @@ SCENARIOS = [
         clients=(py_client(timeout=1),),
         expect=expect(failed("client-gave-up", answered_by=None, hops=2), allowed="backend-timeout"),
         witness=Witness(
-            logged=(r"\[info\].*epoll_wait\(\) reported that client prematurely closed connection",), access=("499",), saw=({"error": "Timeout"},)
+            logged=(r"\[info\].*epoll_wait\(\) reported that client prematurely closed connection",),
+            access=("499",),
+            saw=({"error": "Timeout"},),
         ),
         samples={"any": "client-gave-up.pcapng"},
     ),

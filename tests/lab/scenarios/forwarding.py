@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from model import BACKEND, INNER_FRONT, PROXY_BACK, View, Witness, expect, failed, ok, Scenario
-from nginx import MAP, NEW_DEFAULTS, UPGRADE, indent, location, server, site, upstream
-from programs import ECHO, curl, handshake, node_backend, node_client, page, py_backend, py_client, raw_backend, raw_client, switching
+from model import INNER_FRONT, Scenario, View, Witness, expect, failed
+from nginx import MAP, NEW_DEFAULTS, UPGRADE, location, server, site, upstream
+from programs import (
+    handshake,
+    node_backend,
+    node_client,
+    page,
+    py_backend,
+    py_client,
+    raw_backend,
+    raw_client,
+)
 
 # What a backend answers to a handshake that lost its fields; the forwarding fault is the cause of it.
 ANSWERS = "upgrade-required bad-request answered-as-page not-found server-error http10-to-backend"
@@ -74,7 +83,10 @@ SCENARIOS = [
         nginx=site(location("/ws", 'proxy_http_version 1.1;\nproxy_set_header Connection "upgrade";')),
         backends=(py_backend(),),
         clients=(py_client(),),
-        expect=expect(failed("upgrade-not-forwarded", answered_by="backend", hops=2), allowed=ANSWERS + " connection-upgrade-forced"),
+        expect=expect(
+            failed("upgrade-not-forwarded", answered_by="backend", hops=2),
+            allowed=ANSWERS + " connection-upgrade-forced",
+        ),
         witness=Witness(access=("426",), saw=({"status": 426},)),
     ),
     Scenario(
@@ -82,10 +94,15 @@ SCENARIOS = [
         family="handshake",
         row="H3",
         title="Upgrade and Connection are set, `proxy_http_version 1.1` is not; the backend refuses HTTP/1.0.",
-        nginx=site(location("/ws", "proxy_set_header Upgrade $http_upgrade;\nproxy_set_header Connection $connection_upgrade;")),
+        nginx=site(
+            location("/ws", "proxy_set_header Upgrade $http_upgrade;\nproxy_set_header Connection $connection_upgrade;")
+        ),
         backends=(py_backend(),),
         clients=(py_client(),),
-        expect=expect(failed("http10-to-backend", answered_by="backend", hops=2), allowed="bad-request server-error http10-request"),
+        expect=expect(
+            failed("http10-to-backend", answered_by="backend", hops=2),
+            allowed="bad-request server-error http10-request",
+        ),
         samples={"any": "http10-to-backend.pcapng"},
     ),
     Scenario(
@@ -119,7 +136,9 @@ SCENARIOS = [
         nginx=site(location("/ws")),
         backends=(py_backend(),),
         clients=(raw_client(handshake(without="Upgrade Connection"), ("head",), ("drain_quietly", 0.3)),),
-        expect=expect(failed("upgrade-missing", answered_by="backend", hops=2), required="connection-missing", allowed=ANSWERS),
+        expect=expect(
+            failed("upgrade-missing", answered_by="backend", hops=2), required="connection-missing", allowed=ANSWERS
+        ),
         witness=Witness(access=("426",), saw=({"status": 426},)),
     ),
     Scenario(
@@ -149,7 +168,11 @@ SCENARIOS = [
             View(
                 "both hosts",
                 ("any", "inner"),
-                expect(failed("upgrade-not-forwarded", answered_by="backend", hops=3), required="connection-not-forwarded", allowed=ANSWERS),
+                expect(
+                    failed("upgrade-not-forwarded", answered_by="backend", hops=3),
+                    required="connection-not-forwarded",
+                    allowed=ANSWERS,
+                ),
             ),
         ),
         witness=Witness(saw=({"status": 426},)),
@@ -171,7 +194,9 @@ SCENARIOS = [
         backends=(py_backend(),),
         clients=(py_client(),),
         expect=expect(
-            failed("upgrade-not-forwarded", answered_by="backend", hops=3), required="connection-not-forwarded", allowed=ANSWERS
+            failed("upgrade-not-forwarded", answered_by="backend", hops=3),
+            required="connection-not-forwarded",
+            allowed=ANSWERS,
         ),
         witness=Witness(access=("426", "426"), saw=({"status": 426},)),
         samples={"any": "two-proxies-outer-guilty.pcapng"},

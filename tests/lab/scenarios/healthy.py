@@ -2,11 +2,61 @@
 
 from __future__ import annotations
 
-from model import Scenario, Witness, expect, ok
+from model import BACKEND_2, PROXY_FRONT, Event, Scenario, Witness, expect, ok
 from nginx import NEW_DEFAULTS, UPGRADE, location, site, upstream
-from programs import PROXY_FRONT, curl, node_backend, node_client, py_backend, py_client
+from programs import (
+    KEY,
+    curl,
+    handshake,
+    node_backend,
+    node_client,
+    page,
+    py_backend,
+    py_client,
+    raw_backend,
+    raw_client,
+    relay,
+    switching,
+)
 
 FINE = expect(ok(answered_by="backend", hops=2, close_code=1000, status=101))
+CLEAN = Witness(access=("101",), saw=({"status": 101, "close_code": 1000},), not_logged=(r"\[error\]",))
+POOLED = upstream(keepalive=32)
+BYE = ("ws", 8, "", {"mask": True, "hex": "03e8"})
+ENDS = (("ws", 1, "hello", {"mask": True}), ("frame_in",), BYE, ("frame_in",), ("drain",))
+KEYED = (f"Sec-WebSocket-Key: {KEY}", "Sec-WebSocket-Version: 13")
+
+
+def spelled(name: str, title: str, *steps: tuple, backend=None) -> Scenario:
+    """A raw client with an unusual but legal way to ask; all goes well."""
+    return Scenario(
+        name=name,
+        family="healthy",
+        row="",
+        title=title,
+        nginx=site(location("/")),
+        backends=(backend or node_backend(),),
+        clients=(raw_client(*steps),),
+        expect=FINE,
+        witness=Witness(saw=({"close_code": 1000},), not_logged=(r"\[error\]",)),
+    )
+
+
+def plain(name: str, title: str, *clients, status: int = 200, nginx: str | None = None, **more) -> Scenario:
+    """Ordinary HTTP: there is no handshake to report."""
+    return Scenario(
+        name=name,
+        family="healthy",
+        row="",
+        title=title,
+        nginx=nginx or site(location("/"), up=POOLED),
+        backends=more.pop("backends", (node_backend(),)),
+        clients=clients,
+        expect=expect(),
+        witness=Witness(saw=({"status": status},) * len(clients)),
+        **more,
+    )
+
 
 SCENARIOS = [
     Scenario(
@@ -18,7 +68,7 @@ SCENARIOS = [
         backends=(py_backend(),),
         clients=(py_client(),),
         expect=FINE,
-        witness=Witness(access=("101",), saw=({"status": 101, "close_code": 1000, "messages": 1},), not_logged=(r"\[error\]",)),
+        witness=CLEAN,
         samples={"any": "healthy.pcapng"},
     ),
     Scenario(
@@ -31,7 +81,7 @@ SCENARIOS = [
         clients=(node_client(("send", "hello " * 300), ("recv",), ("close", 1000, "bye"), deflate=True),),
         captures=("any.pcap",),
         expect=FINE,
-        witness=Witness(access=("101",), saw=({"status": 101, "close_code": 1000, "messages": 1},)),
+        witness=CLEAN,
         samples={"any.pcap": "healthy-deflate.pcap"},
     ),
     Scenario(
@@ -39,7 +89,7 @@ SCENARIOS = [
         family="healthy",
         row="",
         title="An ordinary request, then a handshake that rides the same kept-alive backend connection (new nginx defaults).",
-        nginx=site(location("/", NEW_DEFAULTS), location("/ws"), up=upstream(keepalive=32)),
+        nginx=site(location("/", NEW_DEFAULTS), location("/ws"), up=POOLED),
         backends=(node_backend(),),
         clients=(curl(f"http://{PROXY_FRONT}/"), node_client()),
         expect=FINE,
@@ -48,15 +98,228 @@ SCENARIOS = [
         lesson="Requests are paired, not connections.",
     ),
     Scenario(
-        name="plain-http",
+        name="healthy-open",
         family="healthy",
         row="",
-        title="Ordinary HTTP only: two requests and an upload, no handshake at all.",
-        nginx=site(location("/", NEW_DEFAULTS), up=upstream(keepalive=32)),
-        backends=(node_backend(),),
-        clients=(curl(f"http://{PROXY_FRONT}/", f"http://{PROXY_FRONT}/again"), curl("-d", "name=value", f"http://{PROXY_FRONT}/form")),
-        expect=expect(),
-        witness=Witness(access=("200", "200", "200"), saw=({"status": 200}, {"status": 200})),
+        title="The capture ends while the session is still open.",
+        nginx=site(location("/ws")),
+        backends=(py_backend(),),
+        clients=(py_client(("send", "hello"), ("recv",), ("sleep", 2.0), ("close", 1000, "bye")),),
+        events=(Event(0.8, "capture-stop"),),
+        expect=expect(ok(answered_by="backend", hops=2, close_code=None, ended_by=None)),
+        witness=CLEAN,
+    ),
+    Scenario(
+        name="healthy-server-speaks-first",
+        family="healthy",
+        row="",
+        title="The backend's first frame comes in the same segment as its 101, the client's Close has no code.",
+        nginx=site(location("/ws")),
+        backends=(
+            raw_backend(
+                (
+                    ("head",),
+                    (
+                        "send",
+                        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                        "Sec-WebSocket-Accept: %ACCEPT%\r\n\r\n\x81\x07welcome",
+                    ),
+                    ("frame_in",),
+                    ("ws", 8, ""),
+                    ("fin",),
+                    ("drain",),
+                )
+            ),
+        ),
+        clients=(
+            raw_client(handshake(), ("head",), ("frame_in",), ("ws", 8, "", {"mask": True}), ("frame_in",), ("drain",)),
+        ),
+        expect=expect(ok(answered_by="backend", hops=2)),
+        witness=Witness(access=("101",), saw=({"status": 101, "frames": "welcome"},)),
+    ),
+    Scenario(
+        name="healthy-subprotocol",
+        family="healthy",
+        row="",
+        title="Two subprotocols offered, one chosen; cookies and a token go along.",
+        nginx=site(location("/ws")),
+        backends=(node_backend(subprotocols=["chat.v2"]),),
+        clients=(
+            node_client(
+                subprotocols=["chat.v1", "chat.v2"],
+                headers={"Cookie": "session=s3cret", "Authorization": "Bearer s3cret"},
+            ),
+        ),
+        expect=FINE,
+        witness=CLEAN,
+        samples={"any": "healthy-subprotocol.pcapng"},
+    ),
+    Scenario(
+        name="healthy-extensions-removed",
+        family="healthy",
+        row="",
+        title="nginx removes the extensions on both hops; both sides do without.",
+        nginx=site(
+            location(
+                "/ws",
+                UPGRADE
+                + '\nproxy_set_header Sec-WebSocket-Extensions "";\nproxy_hide_header Sec-WebSocket-Extensions;',
+            )
+        ),
+        backends=(py_backend(compress=True),),
+        clients=(py_client(compress=True),),
+        expect=FINE,
+        witness=CLEAN,
+    ),
+    Scenario(
+        name="healthy-auth-request",
+        family="healthy",
+        row="H11",
+        title="auth_request says 204: the subrequest carries the key and no Upgrade, and is no hop of the handshake.",
+        nginx=site(
+            location("/ws", UPGRADE + "\nauth_request /auth;"),
+            location("= /auth", "internal;", to="http://auth"),
+            http=upstream(f"{BACKEND_2}:9000", name="auth"),
+        ),
+        backends=(
+            py_backend(),
+            raw_backend((("head",), ("lines", "HTTP/1.1 204 No Content"), ("drain",)), at=f"{BACKEND_2}:9000"),
+        ),
+        clients=(py_client(),),
+        expect=FINE,
+        witness=CLEAN,
+        samples={"any": "healthy-auth-request.pcapng"},
+    ),
+    Scenario(
+        name="healthy-unix-socket",
+        family="healthy",
+        row="",
+        title="The backend listens on a unix socket: there is no backend hop to see.",
+        nginx=site(location("/ws"), up=upstream("unix:backend.sock")),
+        backends=(node_backend("unix:backend.sock"),),
+        clients=(node_client(),),
+        expect=expect(ok(hops=1, close_code=1000)),
+        witness=CLEAN,
+    ),
+    Scenario(
+        name="healthy-tcp-relay",
+        family="healthy",
+        row="",
+        title="A TCP relay instead of nginx: the same bytes on both sides.",
+        backends=(py_backend(), relay(f"{PROXY_FRONT}:80", "10.20.0.11:8080")),
+        clients=(py_client(),),
+        expect=expect(ok(close_code=1000, hops=2)),
+        witness=Witness(saw=({"status": 101, "close_code": 1000},)),
+    ),
+    spelled(
+        "spelling-odd",
+        "Odd spelling: lower-case names, `WebSocket`, `keep-alive, Upgrade`.",
+        (
+            "lines",
+            "GET /ws HTTP/1.1",
+            f"host:{PROXY_FRONT}",
+            "UPGRADE:   WebSocket  ",
+            "connection: keep-alive,  Upgrade",
+            *KEYED,
+        ),
+        ("head",),
+        *ENDS,
+    ),
+    spelled(
+        "spelling-repeated-lists",
+        "Connection in two fields, extensions in two fields.",
+        (
+            "lines",
+            "GET /ws HTTP/1.1",
+            f"Host: {PROXY_FRONT}",
+            "Upgrade: websocket",
+            "Connection: keep-alive",
+            "Connection: Upgrade",
+            *KEYED,
+            "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits",
+            "Sec-WebSocket-Extensions: x-lab",
+        ),
+        ("head",),
+        *ENDS,
+    ),
+    spelled(
+        "head-byte-by-byte",
+        "The request arrives byte by byte.",
+        ("slowly", "\r\n".join(handshake()[1:]) + "\r\n\r\n", 0.002),
+        ("head",),
+        *ENDS,
+    ),
+    spelled(
+        "upgrade-after-pipelined-request",
+        "An ordinary request and the handshake in one segment.",
+        ("send", f"GET /poll HTTP/1.1\r\nHost: {PROXY_FRONT}\r\n\r\n" + "\r\n".join(handshake()[1:]) + "\r\n\r\n"),
+        ("head",),
+        ("send", ""),
+        ("head",),
+        *ENDS,
+        backend=raw_backend(
+            (("head",), page("204 No Content")),
+            (
+                ("head",),
+                switching(),
+                ("frame_in",),
+                ("ws", 1, "hello"),
+                ("frame_in",),
+                ("ws", 8, "", {"hex": "03e8"}),
+                ("fin",),
+                ("drain",),
+            ),
+        ),
+    ),
+    spelled(
+        "data-behind-request",
+        "The client's first frame follows its request before the 101, as RFC 6455 forbids and nginx forwards.",
+        ("send", "\r\n".join(handshake()[1:]) + "\r\n\r\n\x81\x85\x00\x00\x00\x00hello"),
+        ("head",),
+        ("frame_in",),
+        BYE,
+        ("frame_in",),
+        ("drain",),
+    ),
+    plain(
+        "plain-http",
+        "Ordinary HTTP only: two requests and an upload, no handshake at all.",
+        curl(f"http://{PROXY_FRONT}/", f"http://{PROXY_FRONT}/again"),
+        curl("-d", "name=value", f"http://{PROXY_FRONT}/form"),
+        nginx=site(location("/", NEW_DEFAULTS), up=POOLED),
         samples={"any": "plain-http.pcapng"},
+    ),
+    plain("plain-long-poll", "A request that is answered late.", curl(f"http://{PROXY_FRONT}/poll")),
+    plain("plain-event-stream", "Server-sent events.", curl("-N", f"http://{PROXY_FRONT}/events")),
+    plain(
+        "plain-upload",
+        "An upload of 200 kB with `Expect: 100-continue`.",
+        curl("-H", "Expect: 100-continue", "-F", "file=@/usr/bin/env", f"http://{PROXY_FRONT}/up"),
+    ),
+    plain(
+        "plain-h2c-upgrade",
+        "curl asks for h2c; nginx does not know it and the backend answers as it likes.",
+        curl("--http2", f"http://{PROXY_FRONT}/"),
+        nginx=site(location("/", NEW_DEFAULTS), up=POOLED),
+    ),
+    plain(
+        "plain-h2c-forwarded",
+        "curl asks for h2c, the usual map forwards it, and the backend answers 400.",
+        curl("--http2", f"http://{PROXY_FRONT}/"),
+        status=400,
+    ),
+    plain(
+        "plain-http2",
+        "HTTP/2 with prior knowledge.",
+        curl("--http2-prior-knowledge", f"http://{PROXY_FRONT}/"),
+        nginx=site(location("/"), listen=f"{PROXY_FRONT}:80 http2"),
+    ),
+    plain(
+        "plain-connect",
+        "CONNECT, which nginx refuses.",
+        raw_client(
+            ("lines", "CONNECT example.org:443 HTTP/1.1", "Host: example.org:443"), ("head",), ("drain_quietly", 0.3)
+        ),
+        status=400,
     ),
 ]

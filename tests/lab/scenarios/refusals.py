@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from model import ANY, BACKEND, BACKEND_2, PROXY_FRONT, Handshake, Scenario, Witness, expect, failed, ok
-from nginx import UPGRADE, location, server, site, upstream
+from nginx import UPGRADE, location, site, upstream
 from programs import curl, node_backend, node_client, page, py_backend, py_client, raw_backend
 
 HOST = "\nproxy_set_header Host $http_host;"
@@ -11,7 +11,9 @@ KEEPS_HOST = UPGRADE + HOST
 HEALTHY_END = ("close", 1000, "bye")
 
 
-def refused_by_backend(name: str, row: str, title: str, status: str, code: str, *headers: str, body: str = "no\n", **more) -> Scenario:
+def refused_by_backend(
+    name: str, row: str, title: str, status: str, code: str, *headers: str, body: str = "no\n", **more
+) -> Scenario:
     """A backend that answers the complete handshake with `status`."""
     number = status.split()[0]
     return Scenario(
@@ -28,7 +30,9 @@ def refused_by_backend(name: str, row: str, title: str, status: str, code: str, 
     )
 
 
-def refused_by_proxy(name: str, row: str, title: str, place: str, status: int, code: str, logged: tuple = (), http: str = "", **more) -> Scenario:
+def refused_by_proxy(
+    name: str, row: str, title: str, place: str, status: int, code: str, logged: tuple = (), http: str = "", **more
+) -> Scenario:
     """An nginx that answers by itself; `place` is what the server block holds."""
     return Scenario(
         name=name,
@@ -70,7 +74,11 @@ SCENARIOS = [
         witness=Witness(access=("403",), saw=({"status": 403},)),
     ),
     refused_by_backend(
-        "forbidden", "H8", "The application refuses with 403 although Host and Origin arrive unchanged.", "403 Forbidden", "forbidden"
+        "forbidden",
+        "H8",
+        "The application refuses with 403 although Host and Origin arrive unchanged.",
+        "403 Forbidden",
+        "forbidden",
     ),
     Scenario(
         name="bad-request-untrusted-proxy",
@@ -84,13 +92,24 @@ SCENARIOS = [
         witness=Witness(access=("400",), saw=({"status": 400},)),
     ),
     refused_by_proxy(
-        "not-found", "H9", "No location fits `/ws`: nginx itself answers 404 and never asks the backend.", location("/socket"), 404,
-        "not-found", logged=(r"open\(\) .* failed \(2:",), samples={"any": "not-found.pcapng"},
+        "not-found",
+        "H9",
+        "No location fits `/ws`: nginx itself answers 404 and never asks the backend.",
+        location("/socket"),
+        404,
+        "not-found",
+        logged=(r"open\(\) .* failed \(2:",),
+        samples={"any": "not-found.pcapng"},
     ),
     refused_by_proxy(
-        "answered-as-page", "H9", "The fallback location of a single-page application answers `/ws` with its page and 200.",
-        location("/socket") + '\nlocation / {\n    default_type text/html;\n    return 200 "<!doctype html><title>app</title>\\n";\n}', 200,
-        "answered-as-page", samples={"any": "answered-as-page.pcapng"},
+        "answered-as-page",
+        "H9",
+        "The fallback location of a single-page application answers `/ws` with its page and 200.",
+        location("/socket")
+        + '\nlocation / {\n    default_type text/html;\n    return 200 "<!doctype html><title>app</title>\\n";\n}',
+        200,
+        "answered-as-page",
+        samples={"any": "answered-as-page.pcapng"},
     ),
     Scenario(
         name="path-rewritten",
@@ -115,19 +134,48 @@ SCENARIOS = [
         expect=expect(failed("path-rewritten", answered_by="backend", hops=2), allowed="not-found"),
         witness=Witness(access=("404",), saw=({"status": 404},)),
     ),
-    refused_by_backend("not-found-by-backend", "H9", "The backend does not know the path.", "404 Not Found", "not-found"),
-    refused_by_backend("method-not-allowed", "H9", "The backend's path takes no GET.", "405 Method Not Allowed", "method-not-allowed", "Allow: POST"),
-    refused_by_proxy(
-        "redirected-to-slash", "H10", "`location /ws/` and a request for `/ws`: nginx redirects with 301, which WebSocket clients do not follow.",
-        location("/ws/"), 301, "redirected",
+    refused_by_backend(
+        "not-found-by-backend", "H9", "The backend does not know the path.", "404 Not Found", "not-found"
+    ),
+    refused_by_backend(
+        "method-not-allowed",
+        "H9",
+        "The backend's path takes no GET.",
+        "405 Method Not Allowed",
+        "method-not-allowed",
+        "Allow: POST",
     ),
     refused_by_proxy(
-        "redirected-to-https", "H10", "The server on port 80 only redirects to https.", "return 308 https://$host$request_uri;", 308, "redirected",
+        "redirected-to-slash",
+        "H10",
+        "`location /ws/` and a request for `/ws`: nginx redirects with 301, which WebSocket clients do not follow.",
+        location("/ws/"),
+        301,
+        "redirected",
     ),
-    refused_by_backend("redirected-to-login", "H10", "The backend sends the client to a login page.", "302 Found", "redirected", "Location: /login"),
     refused_by_proxy(
-        "unauthorized", "H11", "nginx asks for a password (auth_basic) that the WebSocket client does not send.",
-        location("/ws", UPGRADE + '\nauth_basic "lab";\nauth_basic_user_file /dev/null;'), 401, "unauthorized",
+        "redirected-to-https",
+        "H10",
+        "The server on port 80 only redirects to https.",
+        "return 308 https://$host$request_uri;",
+        308,
+        "redirected",
+    ),
+    refused_by_backend(
+        "redirected-to-login",
+        "H10",
+        "The backend sends the client to a login page.",
+        "302 Found",
+        "redirected",
+        "Location: /login",
+    ),
+    refused_by_proxy(
+        "unauthorized",
+        "H11",
+        "nginx asks for a password (auth_basic) that the WebSocket client does not send.",
+        location("/ws", UPGRADE + '\nauth_basic "lab";\nauth_basic_user_file /dev/null;'),
+        401,
+        "unauthorized",
         samples={"any": "unauthorized.pcapng"},
     ),
     Scenario(
@@ -162,13 +210,21 @@ SCENARIOS = [
             location("= /auth", "internal;", to="http://auth"),
             http=upstream(f"{BACKEND_2}:9000", name="auth"),
         ),
-        backends=(py_backend(), raw_backend((("head",), page("401 Unauthorized", "who?\n"), ("drain",)), at=f"{BACKEND_2}:9000")),
+        backends=(
+            py_backend(),
+            raw_backend((("head",), page("401 Unauthorized", "who?\n"), ("drain",)), at=f"{BACKEND_2}:9000"),
+        ),
         clients=(py_client(),),
         expect=expect(failed("unauthorized"), allowed="backend-not-contacted"),
         witness=Witness(access=("401",), saw=({"status": 401},)),
     ),
     refused_by_proxy(
-        "forbidden-by-proxy", "H11", "nginx denies the client's address.", location("/ws", UPGRADE + "\ndeny all;"), 403, "forbidden",
+        "forbidden-by-proxy",
+        "H11",
+        "nginx denies the client's address.",
+        location("/ws", UPGRADE + "\ndeny all;"),
+        403,
+        "forbidden",
         logged=(r"\[error\].*access forbidden by rule",),
     ),
     Scenario(
@@ -178,8 +234,13 @@ SCENARIOS = [
         title="socket.io behind two backends without stickiness: the session of the polling request is unknown to the other backend.",
         nginx=site(location("/"), up=upstream(f"{BACKEND}:8080", f"{BACKEND_2}:8080")),
         backends=(
-            raw_backend((("head",), page("200 OK", '0{"sid":"lv_VI97HAXpY6yYWAAAB","upgrades":["websocket"]}'), ("drain",))),
-            raw_backend((("head",), page("400 Bad Request", '{"code":1,"message":"Session ID unknown"}'), ("drain",)), at=f"{BACKEND_2}:8080"),
+            raw_backend(
+                (("head",), page("200 OK", '0{"sid":"lv_VI97HAXpY6yYWAAAB","upgrades":["websocket"]}'), ("drain",))
+            ),
+            raw_backend(
+                (("head",), page("400 Bad Request", '{"code":1,"message":"Session ID unknown"}'), ("drain",)),
+                at=f"{BACKEND_2}:8080",
+            ),
         ),
         clients=(
             curl(f"http://{PROXY_FRONT}/socket.io/?EIO=4&transport=polling&sid=lv_VI97HAXpY6yYWAAAB"),
@@ -189,17 +250,33 @@ SCENARIOS = [
         witness=Witness(access=("200", "400"), saw=({"status": 200}, {"status": 400})),
         samples={"any": "session-affinity-lost.pcapng"},
     ),
-    refused_by_backend("server-error", "H17", "The backend fails with 500.", "500 Internal Server Error", "server-error"),
-    refused_by_backend("service-unavailable", "H17", "The backend is overloaded: 503.", "503 Service Unavailable", "service-unavailable"),
+    refused_by_backend(
+        "server-error", "H17", "The backend fails with 500.", "500 Internal Server Error", "server-error"
+    ),
+    refused_by_backend(
+        "service-unavailable",
+        "H17",
+        "The backend is overloaded: 503.",
+        "503 Service Unavailable",
+        "service-unavailable",
+    ),
     Scenario(
         name="service-unavailable-by-proxy",
         family="handshake",
         row="H17",
         title="limit_conn lets one connection in; the second client gets nginx's own 503.",
-        nginx=site(location("/ws", UPGRADE + "\nlimit_conn per_client 1;"), http="limit_conn_zone $binary_remote_addr zone=per_client:1m;"),
+        nginx=site(
+            location("/ws", UPGRADE + "\nlimit_conn per_client 1;"),
+            http="limit_conn_zone $binary_remote_addr zone=per_client:1m;",
+        ),
         backends=(py_backend(),),
-        clients=(py_client(("send", "hello"), ("recv",), ("sleep", 1.0), HEALTHY_END, background=True), py_client(delay=0.5)),
-        expect=expect(ok(hops=2), failed("service-unavailable", answered_by="proxy", hops=1), allowed="backend-not-contacted"),
+        clients=(
+            py_client(("send", "hello"), ("recv",), ("sleep", 1.0), HEALTHY_END, background=True),
+            py_client(delay=0.5),
+        ),
+        expect=expect(
+            ok(hops=2), failed("service-unavailable", answered_by="proxy", hops=1), allowed="backend-not-contacted"
+        ),
         witness=Witness(saw=({"status": 101}, {"status": 503}), logged=(r"\[error\].*limiting connections by zone",)),
     ),
     Scenario(
@@ -213,8 +290,12 @@ SCENARIOS = [
         ),
         backends=(py_backend(),),
         clients=(py_client(), py_client()),
-        expect=expect(ok(hops=2), failed("too-many-requests", answered_by="proxy", hops=1), allowed="backend-not-contacted"),
-        witness=Witness(access=("101", "429"), saw=({"status": 101}, {"status": 429}), logged=(r"\[error\].*limiting requests",)),
+        expect=expect(
+            ok(hops=2), failed("too-many-requests", answered_by="proxy", hops=1), allowed="backend-not-contacted"
+        ),
+        witness=Witness(
+            access=("101", "429"), saw=({"status": 101}, {"status": 429}), logged=(r"\[error\].*limiting requests",)
+        ),
     ),
     Scenario(
         name="request-header-too-big",
@@ -224,8 +305,12 @@ SCENARIOS = [
         nginx=site(location("/ws")),
         backends=(py_backend(),),
         clients=(py_client(headers={"Cookie": "session=" + "x" * 12000}),),
-        expect=expect(failed("request-header-too-big", answered_by="proxy", hops=1), allowed="bad-request backend-not-contacted"),
-        witness=Witness(access=("400",), saw=({"status": 400},), logged=(r"\[info\].*client sent too long header line",)),
+        expect=expect(
+            failed("request-header-too-big", answered_by="proxy", hops=1), allowed="bad-request backend-not-contacted"
+        ),
+        witness=Witness(
+            access=("400",), saw=({"status": 400},), logged=(r"\[info\].*client sent too long header line",)
+        ),
     ),
     Scenario(
         name="status-changed",

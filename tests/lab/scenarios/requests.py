@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from model import PROXY_FRONT, Scenario, Witness, expect, failed, ok
 from nginx import MAP, UPGRADE, location, server, site, upstream
-from programs import KEY, curl, handshake, node_backend, node_client, py_backend, raw_client
+from programs import KEY, curl, handshake, node_backend, py_backend, raw_client
 
 READ = (("head",), ("drain_quietly", 0.3))
 UPGRADE_FIELDS = ("-H", "Upgrade: websocket", "-H", "Connection: Upgrade", "-H", "Sec-WebSocket-Version: 13")
 
 
-def asked_wrongly(name: str, row: str, title: str, request: tuple, code: str, status: int, required: str = "", allowed: str = "",
-                  backend=None, answered_by: str = "backend") -> Scenario:  # fmt: skip
+def asked_wrongly(
+    name: str,
+    row: str,
+    title: str,
+    request: tuple,
+    code: str,
+    status: int,
+    required: str = "",
+    allowed: str = "",
+    backend=None,
+    answered_by: str = "backend",
+) -> Scenario:
     """A raw client whose request is refused with `status`."""
     return Scenario(
         name=name,
@@ -32,17 +42,46 @@ def asked_wrongly(name: str, row: str, title: str, request: tuple, code: str, st
 
 SCENARIOS = [
     asked_wrongly(
-        "version-missing", "H13", "The request has no Sec-WebSocket-Version.", handshake(without="Sec-WebSocket-Version"), "version-missing", 400,
+        "version-missing",
+        "H13",
+        "The request has no Sec-WebSocket-Version.",
+        handshake(without="Sec-WebSocket-Version"),
+        "version-missing",
+        400,
     ),
     asked_wrongly(
-        "version-unsupported", "H13", "The client speaks version 7 of the protocol.",
-        handshake("/ws", "Sec-WebSocket-Version: 7", without="Sec-WebSocket-Version"), "version-unsupported", 400, allowed="upgrade-required",
+        "version-unsupported",
+        "H13",
+        "The client speaks version 7 of the protocol.",
+        handshake("/ws", "Sec-WebSocket-Version: 7", without="Sec-WebSocket-Version"),
+        "version-unsupported",
+        400,
+        allowed="upgrade-required",
     ),
-    asked_wrongly("key-missing", "H14", "The request has no Sec-WebSocket-Key.", handshake(without="Sec-WebSocket-Key"), "key-missing", 400),
-    asked_wrongly("key-invalid", "H14", "The key is base64 of 10 bytes, not of 16.", handshake(key="MTIzNDU2Nzg5MA=="), "key-invalid", 400),
     asked_wrongly(
-        "key-duplicated", "H14", "The request has two keys.", handshake("/ws", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="),
-        "header-duplicated", 400, backend=py_backend(),
+        "key-missing",
+        "H14",
+        "The request has no Sec-WebSocket-Key.",
+        handshake(without="Sec-WebSocket-Key"),
+        "key-missing",
+        400,
+    ),
+    asked_wrongly(
+        "key-invalid",
+        "H14",
+        "The key is base64 of 10 bytes, not of 16.",
+        handshake(key="MTIzNDU2Nzg5MA=="),
+        "key-invalid",
+        400,
+    ),
+    asked_wrongly(
+        "key-duplicated",
+        "H14",
+        "The request has two keys.",
+        handshake("/ws", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="),
+        "header-duplicated",
+        400,
+        backend=py_backend(),
     ),
     Scenario(
         name="probe-with-key-test",
@@ -51,8 +90,12 @@ SCENARIOS = [
         title="A popular curl recipe sends the key `test`.",
         nginx=site(location("/ws")),
         backends=(node_backend(),),
-        clients=(curl("--http1.1", "-N", *UPGRADE_FIELDS, "-H", "Sec-WebSocket-Key: test", f"http://{PROXY_FRONT}/ws"),),
-        expect=expect(failed("key-invalid", answered_by="backend", hops=2), required="probe-artefact", allowed="bad-request"),
+        clients=(
+            curl("--http1.1", "-N", *UPGRADE_FIELDS, "-H", "Sec-WebSocket-Key: test", f"http://{PROXY_FRONT}/ws"),
+        ),
+        expect=expect(
+            failed("key-invalid", answered_by="backend", hops=2), required="probe-artefact", allowed="bad-request"
+        ),
         witness=Witness(access=("400",), saw=({"status": 400},)),
         samples={"any": "probe-with-key-test.pcapng"},
         lesson="Such a probe fails on a correct server.",
@@ -64,14 +107,31 @@ SCENARIOS = [
         title="`curl -I` sends HEAD, which is no handshake.",
         nginx=site(location("/ws")),
         backends=(node_backend(),),
-        clients=(curl("--http1.1", "-I", *UPGRADE_FIELDS, "-H", f"Sec-WebSocket-Key: {KEY}", f"http://{PROXY_FRONT}/ws"),),
-        expect=expect(failed("method-not-get", hops=2), required="probe-artefact", allowed="bad-request method-not-allowed"),
+        clients=(
+            curl("--http1.1", "-I", *UPGRADE_FIELDS, "-H", f"Sec-WebSocket-Key: {KEY}", f"http://{PROXY_FRONT}/ws"),
+        ),
+        expect=expect(
+            failed("method-not-get", hops=2), required="probe-artefact", allowed="bad-request method-not-allowed"
+        ),
         witness=Witness(saw=({"status": 405},)),
     ),
     asked_wrongly(
-        "method-not-get", "H15", "The client sends its handshake with POST.",
-        ("lines", "POST /ws HTTP/1.1", f"Host: {PROXY_FRONT}", "Upgrade: websocket", "Connection: Upgrade", "Content-Length: 0",
-         f"Sec-WebSocket-Key: {KEY}", "Sec-WebSocket-Version: 13"), "method-not-get", 405, allowed="method-not-allowed",
+        "method-not-get",
+        "H15",
+        "The client sends its handshake with POST.",
+        (
+            "lines",
+            "POST /ws HTTP/1.1",
+            f"Host: {PROXY_FRONT}",
+            "Upgrade: websocket",
+            "Connection: Upgrade",
+            "Content-Length: 0",
+            f"Sec-WebSocket-Key: {KEY}",
+            "Sec-WebSocket-Version: 13",
+        ),
+        "method-not-get",
+        405,
+        allowed="method-not-allowed",
     ),
     Scenario(
         name="http10-request",
@@ -95,15 +155,28 @@ SCENARIOS = [
         nginx=site(location("/ws")),
         backends=(py_backend(),),
         clients=(
-            raw_client(("lines", "GET /ws HTTP/1.0", *handshake()[2:]), ("head",), ("ws", 1, "hello", {"mask": True}), ("frame_in",),
-                       ("ws", 8, "", {"mask": True, "hex": "03e8"}), ("frame_in",), ("drain",)),
+            raw_client(
+                ("lines", "GET /ws HTTP/1.0", *handshake()[2:]),
+                ("head",),
+                ("ws", 1, "hello", {"mask": True}),
+                ("frame_in",),
+                ("ws", 8, "", {"mask": True, "hex": "03e8"}),
+                ("frame_in",),
+                ("drain",),
+            ),
         ),
         expect=expect(ok(answered_by="backend", hops=2, close_code=1000), allowed="http10-request"),
         witness=Witness(access=("101",), saw=({"status": 101, "close_code": 1000},)),
     ),
     asked_wrongly(
-        "host-duplicated", "H41", "The request has two Host fields; nginx itself refuses it.", handshake("/ws", "Host: elsewhere.example"),
-        "header-duplicated", 400, answered_by="proxy", allowed="backend-not-contacted",
+        "host-duplicated",
+        "H41",
+        "The request has two Host fields; nginx itself refuses it.",
+        handshake("/ws", "Host: elsewhere.example"),
+        "header-duplicated",
+        400,
+        answered_by="proxy",
+        allowed="backend-not-contacted",
     ),
     Scenario(
         name="request-incomplete",
@@ -114,7 +187,9 @@ SCENARIOS = [
         backends=(py_backend(),),
         clients=(raw_client(("send", "\r\n".join(handshake()[1:]) + "\r\n"), ("drain_quietly", 3)),),
         expect=expect(failed("request-incomplete", hops=1), allowed="backend-not-contacted bad-request"),
-        witness=Witness(access=("408",), logged=(r"\[info\].*client timed out .* while reading client request headers",)),
+        witness=Witness(
+            access=("408",), logged=(r"\[info\].*client timed out .* while reading client request headers",)
+        ),
     ),
     Scenario(
         name="connection-upgrade-forced",
@@ -132,10 +207,17 @@ SCENARIOS = [
         family="handshake",
         row="H5",
         title="Both fields hard-coded: nginx makes handshakes without a key out of ordinary requests.",
-        nginx=site(location("/", 'proxy_http_version 1.1;\nproxy_set_header Upgrade websocket;\nproxy_set_header Connection "upgrade";')),
+        nginx=site(
+            location(
+                "/",
+                'proxy_http_version 1.1;\nproxy_set_header Upgrade websocket;\nproxy_set_header Connection "upgrade";',
+            )
+        ),
         backends=(node_backend(),),
         clients=(curl(f"http://{PROXY_FRONT}/"),),
-        expect=expect(failed("upgrade-added"), allowed="connection-upgrade-forced key-missing version-missing bad-request"),
+        expect=expect(
+            failed("upgrade-added"), allowed="connection-upgrade-forced key-missing version-missing bad-request"
+        ),
         witness=Witness(access=("400",), saw=({"status": 400},)),
     ),
     Scenario(
@@ -146,8 +228,15 @@ SCENARIOS = [
         nginx="\n".join((MAP, upstream(), server(location("/"), listen=f"{PROXY_FRONT}:80"))),
         backends=(py_backend(),),
         clients=tuple(
-            raw_client(handshake(path, key="dGhlIHNhbXBsZSBub25jZQ=="), ("head",), ("sleep", 0.4), ("ws", 8, "", {"mask": True, "hex": "03e8"}),
-                       ("frame_in",), ("drain",), background=True)
+            raw_client(
+                handshake(path, key="dGhlIHNhbXBsZSBub25jZQ=="),
+                ("head",),
+                ("sleep", 0.4),
+                ("ws", 8, "", {"mask": True, "hex": "03e8"}),
+                ("frame_in",),
+                ("drain",),
+                background=True,
+            )
             for path in ("/left", "/right")
         ),
         expect=expect(ok(hops=2), ok(hops=2)),

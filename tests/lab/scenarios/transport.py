@@ -20,12 +20,18 @@ def _h2_headers(*fields: tuple[str, str]) -> str:
 
 
 EXTENDED_CONNECT = _h2_headers(
-    (":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "http"), (":path", "/ws"), (":authority", PROXY_FRONT),
+    (":method", "CONNECT"),
+    (":protocol", "websocket"),
+    (":scheme", "http"),
+    (":path", "/ws"),
+    (":authority", PROXY_FRONT),
     ("sec-websocket-version", "13"),
-)  # fmt: skip
+)
 
 
-def to_tls_backend(name: str, row: str, title: str, directives: str, inner: str, code: str, logged: str, **more) -> Scenario:
+def to_tls_backend(
+    name: str, row: str, title: str, directives: str, inner: str, code: str, logged: str, **more
+) -> Scenario:
     """nginx speaking TLS to an inner nginx, in vain."""
     return Scenario(
         name=name,
@@ -76,8 +82,12 @@ SCENARIOS = [
         nginx=site(tls.SERVER, location("/ws"), listen=TLS),
         backends=(py_backend(),),
         clients=(py_client(url=f"ws://{PROXY_FRONT}:443/ws"),),
-        expect=expect(failed("plain-to-tls-port", answered_by="proxy", hops=1), allowed="bad-request backend-not-contacted"),
-        witness=Witness(access=("400",), saw=({"status": 400},), logged=(r"\[info\].*client sent plain HTTP request to HTTPS port",)),
+        expect=expect(
+            failed("plain-to-tls-port", answered_by="proxy", hops=1), allowed="bad-request backend-not-contacted"
+        ),
+        witness=Witness(
+            access=("400",), saw=({"status": 400},), logged=(r"\[info\].*client sent plain HTTP request to HTTPS port",)
+        ),
         samples={"any": "plain-to-tls-port.pcapng"},
     ),
     Scenario(
@@ -111,10 +121,18 @@ SCENARIOS = [
         row="H32",
         title="`proxy_pass https` to a backend that speaks plain HTTP.",
         nginx=site(location("/ws", to="https://bk")),
-        backends=(raw_backend((("bytes", 100), ("lines", "HTTP/1.1 400 Bad Request", "Connection: close"), ("fin",), ("drain",))),),
+        backends=(
+            raw_backend(
+                (("bytes", 100), ("lines", "HTTP/1.1 400 Bad Request", "Connection: close"), ("fin",), ("drain",))
+            ),
+        ),
         clients=(py_client(),),
         expect=expect(failed("tls-to-plain-backend", answered_by="proxy"), allowed="bad-gateway"),
-        witness=Witness(access=("502",), saw=({"status": 502},), logged=(r"\[error\].*SSL_do_handshake\(\) failed .*wrong version number",)),
+        witness=Witness(
+            access=("502",),
+            saw=({"status": 502},),
+            logged=(r"\[error\].*SSL_do_handshake\(\) failed .*wrong version number",),
+        ),
         samples={"any": "tls-to-plain-backend.pcapng"},
     ),
     Scenario(
@@ -126,16 +144,29 @@ SCENARIOS = [
         backends=(raw_backend((("drain",),)),),
         clients=(py_client(),),
         expect=expect(failed("tls-to-plain-backend", answered_by="proxy"), allowed="gateway-timeout backend-timeout"),
-        witness=Witness(access=("504",), saw=({"status": 504},), logged=(r"upstream timed out .* while SSL handshaking to upstream",)),
+        witness=Witness(
+            access=("504",),
+            saw=({"status": 504},),
+            logged=(r"upstream timed out .* while SSL handshaking to upstream",),
+        ),
     ),
     to_tls_backend(
-        "backend-certificate-rejected", "H33", "nginx verifies the backend's certificate, which nobody signed.",
-        "proxy_ssl_verify on;\nproxy_ssl_trusted_certificate ../ca.pem;", tls.SELF_SIGNED, "backend-tls-rejected",
+        "backend-certificate-rejected",
+        "H33",
+        "nginx verifies the backend's certificate, which nobody signed.",
+        "proxy_ssl_verify on;\nproxy_ssl_trusted_certificate ../ca.pem;",
+        tls.SELF_SIGNED,
+        "backend-tls-rejected",
         r"\[error\].*upstream SSL certificate verify error: \(18:self.signed certificate\)",
     ),
     to_tls_backend(
-        "backend-wants-name", "H33", "The backend rejects TLS without a known server name, and nginx sends none by default.", "",
-        "ssl_reject_handshake on;", "backend-tls-rejected", r"\[crit\].*SSL_do_handshake\(\) failed .*unrecognized name",
+        "backend-wants-name",
+        "H33",
+        "The backend rejects TLS without a known server name, and nginx sends none by default.",
+        "",
+        "ssl_reject_handshake on;",
+        "backend-tls-rejected",
+        r"\[crit\].*SSL_do_handshake\(\) failed .*unrecognized name",
     ),
     Scenario(
         name="client-certificate-missing",
@@ -145,8 +176,15 @@ SCENARIOS = [
         nginx=site(location("/ws", to="https://bk")),
         backends=(raw_backend((("tls_server", {"certificate_wanted": True}), ("drain",))),),
         clients=(py_client(),),
-        expect=expect(failed("client-certificate-missing", answered_by="proxy"), allowed="bad-gateway backend-tls-rejected tls-handshake-failed"),
-        witness=Witness(access=("502",), saw=({"status": 502},), logged=(r"\[error\].*SSL_do_handshake\(\) failed .*alert handshake failure",)),
+        expect=expect(
+            failed("client-certificate-missing", answered_by="proxy"),
+            allowed="bad-gateway backend-tls-rejected tls-handshake-failed",
+        ),
+        witness=Witness(
+            access=("502",),
+            saw=({"status": 502},),
+            logged=(r"\[error\].*SSL_do_handshake\(\) failed .*alert handshake failure",),
+        ),
     ),
     Scenario(
         name="certificate-rejected",
@@ -155,9 +193,20 @@ SCENARIOS = [
         title="The client does not know who signed nginx's certificate and says so in an alert.",
         nginx=site(tls.SELF_SIGNED, location("/ws"), listen=TLS),
         backends=(py_backend(),),
-        clients=(curl("--http1.1", "--cacert", "ca.pem", "--resolve", f"{tls.NAME}:443:{PROXY_FRONT}", f"https://{tls.NAME}/ws"),),
+        clients=(
+            curl(
+                "--http1.1",
+                "--cacert",
+                "ca.pem",
+                "--resolve",
+                f"{tls.NAME}:443:{PROXY_FRONT}",
+                f"https://{tls.NAME}/ws",
+            ),
+        ),
         expect=expect_findings("certificate-rejected", "tls-handshake-failed"),
-        witness=Witness(access=(), saw=({"exit": 60},), logged=(r"SSL_do_handshake\(\) failed .*alert (unknown ca|number 48)",)),
+        witness=Witness(
+            access=(), saw=({"exit": 60},), logged=(r"SSL_do_handshake\(\) failed .*alert (unknown ca|number 48)",)
+        ),
         samples={"any": "certificate-rejected.pcapng"},
     ),
     Scenario(
@@ -169,7 +218,11 @@ SCENARIOS = [
         backends=(py_backend(),),
         clients=(py_client(url=WSS, ca="ca.pem"),),
         expect=expect_findings("", "certificate-rejected tls-handshake-failed"),
-        witness=Witness(access=(), saw=({"error": "CERTIFICATE_VERIFY_FAILED"},), logged=(r"\[info\].*peer closed connection in SSL handshake",)),
+        witness=Witness(
+            access=(),
+            saw=({"error": "CERTIFICATE_VERIFY_FAILED"},),
+            logged=(r"\[info\].*peer closed connection in SSL handshake",),
+        ),
     ),
     Scenario(
         name="tls-version-refused",
@@ -180,7 +233,11 @@ SCENARIOS = [
         backends=(py_backend(),),
         clients=(py_client(url=WSS, tls_max="TLSv1_2"),),
         expect=expect_findings("tls-handshake-failed"),
-        witness=Witness(access=(), saw=({"error": "(?i)alert protocol version"},), logged=(r"SSL_do_handshake\(\) failed .*unsupported protocol",)),
+        witness=Witness(
+            access=(),
+            saw=({"error": "(?i)alert protocol version"},),
+            logged=(r"SSL_do_handshake\(\) failed .*unsupported protocol",),
+        ),
     ),
     Scenario(
         name="tls-alpn-refused",
@@ -198,7 +255,11 @@ SCENARIOS = [
         family="tls",
         row="H35",
         title="nginx's default server rejects names that it does not know.",
-        nginx=site("ssl_reject_handshake on;", listen=f"{TLS} default_server", http=server(tls.SERVER, "server_name other.example;", location("/ws"), listen=TLS)),
+        nginx=site(
+            "ssl_reject_handshake on;",
+            listen=f"{TLS} default_server",
+            http=server(tls.SERVER, "server_name other.example;", location("/ws"), listen=TLS),
+        ),
         backends=(py_backend(),),
         clients=(py_client(url=WSS),),
         expect=expect_findings("tls-name-unrecognized", "tls-handshake-failed"),
@@ -224,7 +285,11 @@ SCENARIOS = [
         backends=(py_backend(),),
         clients=(py_client(),),
         expect=expect(failed("proxy-protocol-missing", answered_by=None, hops=1), allowed="backend-not-contacted"),
-        witness=Witness(access=(), saw=({"status": None},), logged=(r'(?s)\[error\].*broken header: "GET .* while reading PROXY protocol',)),
+        witness=Witness(
+            access=(),
+            saw=({"status": None},),
+            logged=(r'(?s)\[error\].*broken header: "GET .* while reading PROXY protocol',),
+        ),
         samples={"any": "proxy-protocol-missing.pcapng"},
     ),
     Scenario(
@@ -235,8 +300,13 @@ SCENARIOS = [
         nginx=site(location("/ws")),
         backends=(py_backend(),),
         clients=(raw_client(("send", "PROXY TCP4 198.51.100.7 192.168.50.1 51000 80\r\n"), handshake(), *READ),),
-        expect=expect(failed("proxy-protocol-unexpected", answered_by="proxy", hops=1), allowed="bad-request backend-not-contacted"),
-        witness=Witness(access=("400",), saw=({"status": 400},), logged=(r"\[info\].*client sent invalid (request|method)",)),
+        expect=expect(
+            failed("proxy-protocol-unexpected", answered_by="proxy", hops=1),
+            allowed="bad-request backend-not-contacted",
+        ),
+        witness=Witness(
+            access=("400",), saw=({"status": 400},), logged=(r"\[info\].*client sent invalid (request|method)",)
+        ),
     ),
     Scenario(
         name="proxy-protocol-expected",
@@ -245,8 +315,16 @@ SCENARIOS = [
         title="The same with a listener that expects it: all is well.",
         nginx=site(location("/ws"), listen=f"{PROXY_FRONT}:80 proxy_protocol"),
         backends=(py_backend(),),
-        clients=(raw_client(("send", "PROXY TCP4 198.51.100.7 192.168.50.1 51000 80\r\n"), handshake(), ("head",),
-                            ("ws", 8, "", {"mask": True, "hex": "03e8"}), ("frame_in",), ("drain",)),),
+        clients=(
+            raw_client(
+                ("send", "PROXY TCP4 198.51.100.7 192.168.50.1 51000 80\r\n"),
+                handshake(),
+                ("head",),
+                ("ws", 8, "", {"mask": True, "hex": "03e8"}),
+                ("frame_in",),
+                ("drain",),
+            ),
+        ),
         expect=expect(ok(answered_by="backend", hops=2, close_code=1000)),
         witness=Witness(access=("101",), saw=({"status": 101},)),
     ),
@@ -273,7 +351,9 @@ SCENARIOS = [
             node_client(),
         ),
         expect=expect_findings("proxy-overloaded", "bad-gateway backend-not-contacted"),
-        witness=Witness(logged=(r"\[alert\].*worker_connections are not enough",), saw=({"status": 101}, {"status": None})),
+        witness=Witness(
+            logged=(r"\[alert\].*worker_connections are not enough",), saw=({"status": 101}, {"status": None})
+        ),
     ),
     Scenario(
         name="proxy-overloaded-towards-backend",
@@ -282,8 +362,18 @@ SCENARIOS = [
         title="nginx can still accept the client, but has no connection left for the backend and answers 500.",
         nginx="# lab: connections=5\n" + site(location("/ws")),
         backends=(py_backend(),),
-        clients=(py_client(("send", "hello"), ("recv",), ("sleep", 1.2), ("close", 1000, "bye"), background=True), node_client(delay=0.6)),
-        expect=expect(ok(hops=2), failed(("server-error", "proxy-overloaded"), answered_by="proxy", hops=1), allowed="backend-not-contacted"),
-        witness=Witness(logged=(r"\[alert\].*worker_connections are not enough while connecting to upstream",), saw=({"status": 101}, {"status": 500})),
+        clients=(
+            py_client(("send", "hello"), ("recv",), ("sleep", 1.2), ("close", 1000, "bye"), background=True),
+            node_client(delay=0.6),
+        ),
+        expect=expect(
+            ok(hops=2),
+            failed(("server-error", "proxy-overloaded"), answered_by="proxy", hops=1),
+            allowed="backend-not-contacted",
+        ),
+        witness=Witness(
+            logged=(r"\[alert\].*worker_connections are not enough while connecting to upstream",),
+            saw=({"status": 101}, {"status": 500}),
+        ),
     ),
 ]

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from model import BACKEND_6, PROXY_FRONT_6, Scenario, View, Witness, broken, expect, failed, ok
+from model import (
+    BACKEND_6,
+    INNER_FRONT,
+    PROXY_FRONT_6,
+    Event,
+    Scenario,
+    View,
+    Witness,
+    broken,
+    expect,
+    expect_findings,
+    failed,
+    ok,
+)
 from nginx import MAP, UPGRADE, location, server, site, upstream
-from programs import node_client, py_backend, py_client
+from programs import node_backend, node_client, py_backend, py_client
 from scenarios.forwarding import ANSWERS, LOST
-from scenarios.healthy import FINE
+from scenarios.healthy import CLEAN, FINE
 
 ONE_SIDED = expect(
     failed("upgrade-not-forwarded", hops=1), required="connection-not-forwarded client-hop-not-seen", allowed=ANSWERS
@@ -69,7 +82,9 @@ SCENARIOS = [
         row="",
         title="Both hops over IPv6.",
         topology="hosts6",
-        nginx="\n".join((MAP, upstream(f"[{BACKEND_6}]:8080"), server(location("/ws"), listen=f"[{PROXY_FRONT_6}]:80"))),
+        nginx="\n".join(
+            (MAP, upstream(f"[{BACKEND_6}]:8080"), server(location("/ws"), listen=f"[{PROXY_FRONT_6}]:80"))
+        ),
         backends=(py_backend(f"{BACKEND_6}:8080"),),
         clients=(py_client(url=f"ws://[{PROXY_FRONT_6}]/ws"),),
         expect=FINE,
@@ -87,6 +102,102 @@ SCENARIOS = [
         captures=("front", "back"),
         expect=expect(broken("idle-timeout", ended_by="proxy", hops=1)),
         views=(View("both files", ("front", "back"), expect(broken("idle-timeout", ended_by="proxy", hops=2))),),
-        witness=Witness(logged=(r"\[info\].*upstream timed out .* while proxying upgraded connection",), saw=({"close_code": 1006},)),
+        witness=Witness(
+            logged=(r"\[info\].*upstream timed out .* while proxying upgraded connection",), saw=({"close_code": 1006},)
+        ),
+    ),
+    Scenario(
+        name="every-vantage-point",
+        family="capture",
+        row="",
+        title="One handshake captured on the client, on nginx's interfaces and on the backend: four files, two hops.",
+        nginx=site(location("/ws")),
+        backends=(py_backend(),),
+        clients=(py_client(),),
+        captures=("any", "client", "front", "back", "backend"),
+        expect=FINE,
+        views=(
+            View("all files", ("client", "front", "back", "backend"), FINE),
+            View("any and front", ("any", "front"), FINE),
+            View("outer ends", ("client", "backend"), FINE),
+            View("client only", ("client",), expect(ok(hops=1, close_code=1000), required="backend-hop-not-seen")),
+            View("backend only", ("backend",), expect(ok(hops=1, close_code=1000))),
+        ),
+        witness=CLEAN,
+    ),
+    Scenario(
+        name="chain-healthy",
+        family="capture",
+        row="",
+        title="Two proxies on two hosts, both in order: three hops.",
+        topology="chain",
+        nginx=site(location("/"), up=upstream(f"{INNER_FRONT}:80")),
+        inner_nginx=site(location("/"), listen=f"{INNER_FRONT}:80"),
+        backends=(py_backend(),),
+        clients=(py_client(),),
+        captures=("any", "inner"),
+        expect=FINE,
+        views=(View("both hosts", ("any", "inner"), expect(ok(answered_by="backend", hops=3, close_code=1000))),),
+        witness=Witness(saw=({"status": 101, "close_code": 1000},)),
+    ),
+    Scenario(
+        name="mid-stream",
+        family="capture",
+        row="",
+        title="The capture starts after the 101: frames are there, no handshake is.",
+        nginx=site(location("/ws")),
+        backends=(py_backend(),),
+        clients=(
+            py_client(
+                ("send", "hello"),
+                ("recv",),
+                ("sleep", 1.8),
+                ("send", "again"),
+                ("recv",),
+                ("send", "and again"),
+                ("recv",),
+                ("close", 1000, "bye"),
+            ),
+        ),
+        capture_first=False,
+        events=(Event(0.6, "capture-start"),),
+        expect=expect_findings("capture-mid-stream", "capture-mid-stream"),
+        witness=CLEAN,
+        samples={"any": "mid-stream.pcapng"},
+    ),
+    Scenario(
+        name="truncated",
+        family="capture",
+        row="H1",
+        title="Only 96 bytes of every frame were kept: what lies behind is unknown, not missing.",
+        nginx=site(location("/ws", "proxy_http_version 1.1;")),
+        backends=(py_backend(),),
+        clients=(py_client(),),
+        snaplen=96,
+        expect=expect_findings("capture-truncated", "capture-truncated"),
+        witness=Witness(access=("426",), saw=({"status": 426},)),
+        samples={"any": "truncated.pcapng"},
+    ),
+    Scenario(
+        name="unix-socket-not-forwarded",
+        family="capture",
+        row="H1",
+        title="Upgrade is not forwarded to a unix socket: nothing certain can be said about what nginx sent.",
+        nginx=site(location("/ws", "proxy_http_version 1.1;"), up=upstream("unix:backend.sock")),
+        backends=(node_backend("unix:backend.sock", plain=426),),
+        clients=(node_client(),),
+        expect=expect(failed("upgrade-required", hops=1), required="backend-hop-not-seen"),
+        witness=Witness(access=("426",), saw=({"status": 426},)),
+    ),
+    Scenario(
+        name="many-clients",
+        family="capture",
+        row="",
+        title="Five clients at once on one proxy.",
+        nginx=site(location("/ws")),
+        backends=(node_backend(),),
+        clients=tuple(node_client(background=True) for _ in range(5)),
+        expect=expect(*(ok(answered_by="backend", hops=2, close_code=1000) for _ in range(5))),
+        witness=Witness(access=("101",) * 5, saw=({"status": 101, "close_code": 1000},) * 5),
     ),
 ]

@@ -1,0 +1,170 @@
+"""Broken ws frames, named with the rule and with who broke it: rows T11 and T12."""
+
+from __future__ import annotations
+
+from model import ANY, Peer, Scenario, Witness, broken, expect
+from nginx import UPGRADE, location, site
+from programs import handshake, node_backend, node_client, py_backend, py_client, raw_backend, raw_client, switching
+
+WAITS = (("send", "hello"), ("recv",), ("wait_closed",))
+# What follows a fault: the offended side closes with an error, or just leaves.
+AFTER = (
+    "closed-with-error backend-closed-without-close client-left cut-mid-frame half-closed backend-reset client-reset"
+)
+
+
+def fault_of_backend(
+    name: str, title: str, *frames: tuple, code: int, client: Peer | None = None, code_seen=ANY, **more
+) -> Scenario:
+    """A raw backend sends `frames`; the client closes with `code`."""
+    return Scenario(
+        name=name,
+        family="session",
+        row="T11",
+        title=title,
+        nginx=site(location("/ws")),
+        backends=(raw_backend((("head",), switching(), ("frame_in",), *frames, ("drain",))),),
+        clients=(client or py_client(*WAITS),),
+        expect=expect(broken("frame-fault", hops=2, close_code=code_seen), allowed=AFTER),
+        witness=Witness(access=("101",), saw=({"close_code": code},)),
+        **more,
+    )
+
+
+def fault_of_client(name: str, title: str, *frames: tuple, code: int, **more) -> Scenario:
+    """A raw client sends `frames`; Python `websockets` closes with `code`."""
+    return Scenario(
+        name=name,
+        family="session",
+        row="T11",
+        title=title,
+        nginx=site(location("/ws")),
+        backends=(py_backend(),),
+        clients=(raw_client(handshake(), ("head",), *frames, ("frame_in",), ("drain",)),),
+        expect=expect(broken("frame-fault", hops=2, close_code=code), allowed=AFTER),
+        witness=Witness(access=("101",), saw=({"close_code": code},)),
+        **more,
+    )
+
+
+MASKED = {"mask": True}
+
+SCENARIOS = [
+    fault_of_client(
+        "frame-unmasked",
+        "The client sends an unmasked frame; the backend closes with 1002.",
+        ("ws", 1, "hello"),
+        code=1002,
+        samples={"any": "frame-unmasked.pcapng"},
+    ),
+    fault_of_client(
+        "frame-reserved-bit-of-client",
+        "The client sets RSV1 without compression.",
+        ("ws", 1, "hello", {"mask": True, "rsv": 4}),
+        code=1002,
+    ),
+    fault_of_client("frame-reserved-opcode", "The client sends opcode 3.", ("ws", 3, "hello", MASKED), code=1002),
+    fault_of_client(
+        "frame-bad-utf8",
+        "The client sends text that is no UTF-8; the backend closes with 1007.",
+        ("ws", 1, "", {"mask": True, "hex": "68c3"}),
+        code=1007,
+    ),
+    fault_of_client(
+        "frame-continuation-alone",
+        "The client continues a message that it never began.",
+        ("ws", 0, "more", MASKED),
+        code=1002,
+    ),
+    fault_of_client(
+        "frame-interrupted-message",
+        "The client begins a message within another one.",
+        ("ws", 1, "one", {"mask": True, "fin": False}),
+        ("ws", 1, "two", MASKED),
+        code=1002,
+    ),
+    fault_of_client(
+        "frame-ping-fragmented",
+        "The client fragments a Ping.",
+        ("ws", 9, "one", {"mask": True, "fin": False}),
+        code=1002,
+    ),
+    fault_of_client(
+        "frame-ping-too-long", "The client sends a Ping of 200 bytes.", ("ws", 9, "x" * 200, MASKED), code=1002
+    ),
+    fault_of_backend(
+        "frame-masked-by-backend",
+        "The backend masks its frames.",
+        ("ws", 1, "hello", MASKED),
+        code=1006,
+        code_seen=1002,
+    ),
+    fault_of_backend(
+        "frame-reserved-bit",
+        "The backend sets RSV1 without compression.",
+        ("ws", 1, "hello", {"rsv": 4}),
+        code=1006,
+        code_seen=1002,
+    ),
+    fault_of_backend(
+        "frame-close-code-illegal",
+        "The backend closes with 1005, which must not be sent.",
+        ("ws", 8, "", {"hex": "03ed"}),
+        code=1006,
+    ),
+    fault_of_backend(
+        "frame-close-of-one-byte",
+        "The backend's Close frame has a payload of one byte.",
+        ("ws", 8, "", {"hex": "03"}),
+        code=1006,
+    ),
+    fault_of_backend(
+        "frame-length-not-minimal",
+        "The backend writes the length 5 in 16 bits.",
+        ("hex", "817e0005" + b"hello".hex()),
+        ("ws", 8, "", {"hex": "03e8"}),
+        code=1000,
+        code_seen=1000,
+        client=py_client(("send", "hello"), ("recv",), ("wait_closed",)),
+    ),
+    fault_of_backend(
+        "frame-not-a-frame",
+        "After its 101 the backend goes on in HTTP.",
+        ("send", "HTTP/1.1 200 OK\r\nContent-Length: 120\r\n\r\n" + "ok" * 60),
+        code=1006,
+    ),
+    Scenario(
+        name="data-after-close",
+        family="session",
+        row="T11",
+        title="The backend sends a message behind its Close frame.",
+        nginx=site(location("/ws")),
+        backends=(
+            raw_backend(
+                (
+                    ("head",),
+                    switching(),
+                    ("frame_in",),
+                    ("ws", 8, "", {"hex": "03e8"}),
+                    ("ws", 1, "one more thing"),
+                    ("drain",),
+                )
+            ),
+        ),
+        clients=(py_client(*WAITS),),
+        expect=expect(broken("frame-fault", hops=2, close_code=1000), allowed=AFTER),
+        witness=Witness(access=("101",), saw=({"close_code": 1000},)),
+    ),
+    Scenario(
+        name="compression-not-negotiated",
+        family="session",
+        row="T12",
+        title="nginx removes Sec-WebSocket-Extensions from the answer only: the backend compresses, the client knows of nothing.",
+        nginx=site(location("/ws", UPGRADE + "\nproxy_hide_header Sec-WebSocket-Extensions;")),
+        backends=(node_backend(deflate=True),),
+        clients=(node_client(("send", "hello " * 400), ("recv",), ("wait_closed",), deflate=True),),
+        expect=expect(broken("compression-not-negotiated", hops=2), allowed=AFTER + " frame-fault"),
+        witness=Witness(access=("101",), saw=({"close_code": 1006, "error": "RSV1 must be clear"},)),
+        samples={"any": "compression-not-negotiated.pcapng"},
+    ),
+]

@@ -1,0 +1,271 @@
+"""Timeouts, peers that vanish or stop reading, and a network that loses: rows T1 to T3, T9, T13, T14, T18."""
+
+from __future__ import annotations
+
+from model import INNER_FRONT, PROXY_FRONT, Event, Scenario, View, Witness, broken, expect, ok
+from nginx import UPGRADE, location, site
+from programs import handshake, py_backend, py_client, raw_backend, raw_client, relay, switching
+
+IDLE = UPGRADE + "\nproxy_read_timeout 2s;"
+WAITS = (("send", "hello"), ("recv",), ("wait_closed",))
+TUNNEL_TIMEOUT = r"\[info\].*upstream timed out \(110: Connection timed out\) while proxying upgraded connection"
+CLIENT_TIMEOUT = r"\[info\].*client timed out \(110: Connection timed out\) while proxying upgraded connection"
+BYE = ("ws", 8, "", {"mask": True, "hex": "03e8"})
+CUT_CLIENT = (Event(0.7, "nft c in drop"), Event(0.7, "nft c out drop"))
+
+SCENARIOS = [
+    Scenario(
+        name="idle-timeout",
+        family="session",
+        row="T1",
+        title="Nobody speaks for proxy_read_timeout (2 s here): nginx closes both hops, with FIN and without a Close frame.",
+        nginx=site(location("/ws", IDLE)),
+        backends=(py_backend(),),
+        clients=(py_client(*WAITS),),
+        expect=expect(broken("idle-timeout", ended_by="proxy", close_code=None, hops=2)),
+        witness=Witness(
+            logged=(TUNNEL_TIMEOUT,),
+            not_logged=(r"\[error\]",),
+            access=("101",),
+            saw=({"status": 101, "close_code": 1006},),
+        ),
+        samples={"any": "idle-timeout.pcapng"},
+        lesson="At the default log level nginx says nothing of it.",
+    ),
+    Scenario(
+        name="idle-timeout-rearmed-by-client",
+        family="session",
+        row="T1",
+        title="Frames of the client alone keep the tunnel up beyond the timeout (1 s); it falls after the last of them.",
+        nginx=site(location("/ws", UPGRADE + "\nproxy_read_timeout 1s;")),
+        backends=(raw_backend((("head",), switching(), ("drain",))),),
+        clients=(
+            py_client(
+                ("send", "a"),
+                ("sleep", 0.6),
+                ("send", "b"),
+                ("sleep", 0.6),
+                ("send", "c"),
+                ("sleep", 0.6),
+                ("send", "d"),
+                ("wait_closed",),
+            ),
+        ),
+        expect=expect(broken("idle-timeout", ended_by="proxy", close_code=None, hops=2)),
+        witness=Witness(logged=(TUNNEL_TIMEOUT,), access=("101",), saw=({"close_code": 1006},)),
+    ),
+    Scenario(
+        name="idle-timeout-despite-slow-pings",
+        family="session",
+        row="T1",
+        title="The client pings, but less often (every 2.5 s) than the timeout allows (1.5 s).",
+        nginx=site(location("/ws", UPGRADE + "\nproxy_read_timeout 1500ms;")),
+        backends=(py_backend(),),
+        clients=(
+            py_client(
+                ("ping",),
+                ("sleep", 0.9),
+                ("ping",),
+                ("sleep", 0.9),
+                ("ping",),
+                ("sleep", 2.5),
+                ("ping",),
+                ("wait_closed",),
+            ),
+        ),
+        expect=expect(broken("idle-timeout", ended_by="proxy", hops=2)),
+        witness=Witness(logged=(TUNNEL_TIMEOUT,), access=("101",), saw=({"close_code": 1006},)),
+    ),
+    Scenario(
+        name="idle-timeout-tls",
+        family="session",
+        row="T1",
+        title="The idle timeout of a wss client: a close_notify and FIN on the client hop, FIN on the clear backend hop.",
+        nginx=site(
+            "ssl_certificate ../cert.pem;\nssl_certificate_key ../key.pem;",
+            location("/ws", UPGRADE + "\nproxy_read_timeout 1s;"),
+            listen=f"{PROXY_FRONT}:443 ssl",
+        ),
+        backends=(py_backend(),),
+        clients=(py_client(*WAITS, url=f"wss://{PROXY_FRONT}/ws"),),
+        expect=expect(broken("idle-timeout", ended_by="proxy", close_code=None)),
+        witness=Witness(logged=(TUNNEL_TIMEOUT,), access=("101",), saw=({"close_code": 1006},)),
+        samples={"any": "idle-timeout-tls.pcapng"},
+    ),
+    Scenario(
+        name="idle-timeout-in-front",
+        family="session",
+        row="T2",
+        title="A balancer in front of nginx ends sessions after 1.5 s of silence; nginx just follows.",
+        topology="chain",
+        nginx=None,
+        inner_nginx=site(location("/ws"), listen=f"{INNER_FRONT}:80"),
+        backends=(py_backend(), relay(f"{PROXY_FRONT}:80", f"{INNER_FRONT}:80", idle=1.5)),
+        clients=(py_client(*WAITS),),
+        captures=("inner", "any"),
+        expect=expect(broken(("idle-timeout-in-front", "client-left"), ended_by="client", close_code=None, hops=2)),
+        views=(
+            View(
+                "both hosts",
+                ("any", "inner"),
+                expect(broken(("idle-timeout", "idle-timeout-in-front"), ended_by="proxy", hops=3)),
+            ),
+        ),
+        witness=Witness(access=("101",), saw=({"close_code": 1006},), not_logged=(r"timed out",)),
+    ),
+    Scenario(
+        name="connection-vanished",
+        family="session",
+        row="T3",
+        title="The client's network goes away without a word; what the backend sends is retransmitted in vain.",
+        nginx=site(location("/ws")),
+        backends=(
+            raw_backend(
+                (
+                    ("head",),
+                    switching(),
+                    ("frame_in",),
+                    ("ws", 1, "hello"),
+                    ("sleep", 1.2),
+                    ("ws", 1, "are you there"),
+                    ("sleep", 2.0),
+                    ("fin",),
+                    ("drain",),
+                )
+            ),
+        ),
+        clients=(py_client(("send", "hello"), ("recv",), ("sleep", 4.0), ("abort",)),),
+        events=CUT_CLIENT,
+        expect=expect(broken("connection-vanished", hops=2), allowed="backend-closed-without-close network-loss"),
+        witness=Witness(access=("101",), saw=({"status": 101},)),
+        samples={"any": "connection-vanished.pcapng"},
+    ),
+    Scenario(
+        name="connection-vanished-then-idle",
+        family="session",
+        row="T3",
+        title="The same, and then proxy_read_timeout (2 s) ends it: with data unacknowledged this is no idle timeout.",
+        nginx=site(location("/ws", IDLE)),
+        backends=(
+            raw_backend(
+                (
+                    ("head",),
+                    switching(),
+                    ("frame_in",),
+                    ("ws", 1, "hello"),
+                    ("sleep", 1.0),
+                    ("ws", 1, "are you there"),
+                    ("drain",),
+                )
+            ),
+        ),
+        clients=(py_client(("send", "hello"), ("recv",), ("sleep", 4.2), ("abort",)),),
+        events=CUT_CLIENT,
+        expect=expect(broken("connection-vanished", ended_by="proxy", hops=2), allowed="network-loss"),
+        witness=Witness(access=("101",), logged=(TUNNEL_TIMEOUT,)),
+    ),
+    Scenario(
+        name="silent-after-101",
+        family="session",
+        row="T9",
+        title="After the 101 nobody ever speaks, until the timeout (1 s here).",
+        nginx=site(location("/ws", UPGRADE + "\nproxy_read_timeout 1s;")),
+        backends=(py_backend(do="silent"),),
+        clients=(py_client(("wait_closed",)),),
+        expect=expect(
+            broken(("silent-after-101", "idle-timeout"), ended_by="proxy", close_code=None, hops=2),
+            required="silent-after-101",
+        ),
+        witness=Witness(access=("101",), logged=(TUNNEL_TIMEOUT,), saw=({"close_code": 1006},)),
+    ),
+    Scenario(
+        name="client-not-reading",
+        family="session",
+        row="T13",
+        title="The client stops reading: zero window, and after send_timeout (1 s here) nginx closes.",
+        small_buffers=True,
+        nginx=site(location("/ws"), "send_timeout 1s;"),
+        backends=(raw_backend((("head",), switching(), ("frame_in",), ("flood", 400, 1024), ("drain",))),),
+        clients=(
+            raw_client(
+                handshake(), ("head",), ("ws", 1, "more", {"mask": True}), ("sleep", 3.0), ("rst",), receive_buffer=4096
+            ),
+        ),
+        expect=expect(broken("client-not-reading", ended_by="proxy", hops=2), allowed="cut-mid-frame"),
+        witness=Witness(access=("101",), logged=(CLIENT_TIMEOUT,)),
+        samples={"any": "client-not-reading.pcapng"},
+    ),
+    Scenario(
+        name="backend-not-reading",
+        family="session",
+        row="T14",
+        title="The backend stops reading: zero window, and after proxy_send_timeout (1 s here) nginx closes.",
+        small_buffers=True,
+        nginx=site(location("/ws", UPGRADE + "\nproxy_send_timeout 1s;")),
+        backends=(raw_backend((("head",), switching(), ("sleep", 3.0), ("rst",)), listen_buffer=4096),),
+        clients=(raw_client(handshake(), ("head",), ("flood", 400, 1024, {"mask": True}), ("sleep", 1.5)),),
+        expect=expect(broken("backend-not-reading", ended_by="proxy", hops=2), allowed="cut-mid-frame"),
+        witness=Witness(access=("101",), logged=(TUNNEL_TIMEOUT,)),
+    ),
+    Scenario(
+        name="network-loss",
+        family="session",
+        row="T18",
+        title="Frames larger than 600 bytes never arrive at the client (a path-MTU black hole): small messages pass, a large one stalls.",
+        nginx=site(location("/ws", IDLE)),
+        rules=("c in ip length > 600 drop",),
+        backends=(
+            raw_backend(
+                (
+                    ("head",),
+                    switching(),
+                    ("frame_in",),
+                    ("ws", 1, "small"),
+                    ("frame_in",),
+                    ("ws", 1, "large " * 200),
+                    ("drain",),
+                )
+            ),
+        ),
+        clients=(py_client(("send", "a"), ("recv",), ("send", "b"), ("sleep", 3.2), ("abort",)),),
+        expect=expect(broken("network-loss", ended_by="proxy", hops=2), allowed="connection-vanished cut-mid-frame"),
+        witness=Witness(access=("101",), logged=(TUNNEL_TIMEOUT,), saw=({"status": 101, "messages": 1},)),
+        samples={"any": "network-loss.pcapng"},
+    ),
+    Scenario(
+        name="loss-recovered",
+        family="healthy",
+        row="T18",
+        title="The first two large segments are lost and repeated: slower, but nothing is broken.",
+        nginx=site(location("/ws")),
+        rules=("c in ip length > 600 numgen inc mod 3 < 2 drop",),
+        backends=(
+            raw_backend(
+                (
+                    ("head",),
+                    switching(),
+                    ("frame_in",),
+                    ("ws", 1, "large " * 200),
+                    ("frame_in",),
+                    ("ws", 8, "", {"hex": "03e8"}),
+                    ("fin",),
+                    ("drain",),
+                )
+            ),
+        ),
+        clients=(py_client(),),
+        expect=expect(ok(hops=2, close_code=1000)),
+        witness=Witness(access=("101",), saw=({"status": 101, "close_code": 1000},)),
+    ),
+    Scenario(
+        name="quiet-with-pings",
+        family="healthy",
+        row="T1",
+        title="A quiet session that pings every 0.5 s outlives the timeout of 1 s three times over.",
+        nginx=site(location("/ws", UPGRADE + "\nproxy_read_timeout 1s;")),
+        backends=(py_backend(),),
+        clients=(py_client(("sleep", 3.2), ("close", 1000, ""), ping=0.5),),
+        expect=expect(ok(hops=2, close_code=1000)),
+        witness=Witness(access=("101",), saw=({"close_code": 1000},), not_logged=(r"timed out",)),
+    ),
+]
