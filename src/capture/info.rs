@@ -36,3 +36,25 @@ pub struct CaptureInfo {
     /// Why the input could not be read to its end: what and where. `None` for a sound one.
     pub damage: Option<String>,
 }
+
+impl CaptureInfo {
+    /// Of an input of which nothing was read yet.
+    pub fn unread(id: CaptureId, path: &str) -> Self {
+        Self {
+            id,
+            path: path.to_owned(),
+            format: None,
+            compression: None,
+            link_types: BTreeSet::new(),
+            frames: 0,
+            bytes: 0,
+            first_at: None,
+            last_at: None,
+            dropped: None,
+            truncated_frames: 0,
+            first_truncated: None,
+            comments: Vec::new(),
+            damage: None,
+        }
+    }
+}

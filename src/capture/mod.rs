@@ -1,8 +1,32 @@
 //! Frames in: capture files, pipes and interfaces become numbered, timed frames.
+//!
+//! ```text
+//!   path, -  -> sniff -> [inflate] -> window -> pcap | pcapng -> Frame, borrowed from the window
+//!   several paths -> one Reader each -> merged by time -> Frame
+//! ```
+//!
+//! Every frame before a damage is delivered, then one error that says where and what. Frame numbers are those of
+//! Wireshark. No length in a file makes us allocate: memory follows the bytes that are really there.
+mod compress;
+mod error;
+mod foreign;
 mod frame;
 mod info;
+mod link;
+mod parse;
+mod pcap;
+mod pcapng;
+mod reader;
+#[cfg(test)]
+pub(crate) mod samples;
+#[cfg(test)]
+mod tests;
 mod timestamp;
+mod window;
 
+pub use error::{CaptureError, Problem};
 pub use frame::{CaptureId, Frame, FrameNo, FrameRef, LinkType};
 pub use info::CaptureInfo;
+pub use pcapng::Secrets;
+pub use reader::Reader;
 pub use timestamp::Timestamp;

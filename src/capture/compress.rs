@@ -1,0 +1,193 @@
+//! Compressed inputs: told by their magic number, read as a stream, with a bound on how far they may inflate.
+
+use std::io::{self, BufReader, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::error::Problem;
+
+/// How far a stream may inflate, as a factor of the compressed bytes read. Captures shrink 2 to 20 times, a SYN scan or
+/// zero-filled payload up to 100 times; more is a bomb, made to keep the reader busy.
+const MAX_INFLATION: u64 = 250;
+
+/// Decompressed bytes below which the factor is not looked at: a second's work, whatever the input.
+const FREE_INFLATION: u64 = 1 << 30;
+
+/// Memory that an xz stream may make the decoder use: `xz -9` needs 65 MiB.
+#[cfg(feature = "compress")]
+const MAX_XZ_MEMORY: u64 = 192 << 20;
+
+/// Compressed bytes per read(2).
+const INPUT_BUFFER: usize = 128 << 10;
+
+/// How an input is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Compression {
+    Gzip,
+    Zstd,
+    Xz,
+    Lz4,
+}
+
+impl Compression {
+    /// By the first bytes of the input.
+    pub(super) fn of(start: &[u8]) -> Option<Self> {
+        match start {
+            [0x1f, 0x8b, ..] => Some(Self::Gzip),
+            // RFC 8878 3.1.1: a frame; 3.1.2: a skippable frame, as parallel compressors put first.
+            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Some(Self::Zstd),
+            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some(Self::Xz),
+            [0x04, 0x22, 0x4d, 0x18, ..] => Some(Self::Lz4),
+            _ => None,
+        }
+    }
+
+    /// As reports call it.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+            Self::Xz => "xz",
+            Self::Lz4 => "lz4",
+        }
+    }
+
+    /// The decompressed bytes of `source`.
+    pub(super) fn inflate(
+        self,
+        source: impl Read + Send + 'static,
+    ) -> Result<Box<dyn Read + Send>, Problem> {
+        self.inflate_within(source, MAX_INFLATION, FREE_INFLATION)
+    }
+
+    fn inflate_within(
+        self,
+        source: impl Read + Send + 'static,
+        max_ratio: u64,
+        free: u64,
+    ) -> Result<Box<dyn Read + Send>, Problem> {
+        let compressed = Arc::new(AtomicU64::new(0));
+        let counted = Counted {
+            source,
+            count: Arc::clone(&compressed),
+        };
+        let inflated = self.decoder(BufReader::with_capacity(INPUT_BUFFER, counted))?;
+        Ok(Box::new(Bounded {
+            inflated,
+            compressed,
+            produced: 0,
+            max_ratio,
+            free,
+        }))
+    }
+
+    #[cfg(feature = "compress")]
+    fn decoder<R: io::BufRead + Send + 'static>(
+        self,
+        source: R,
+    ) -> Result<Box<dyn Read + Send>, Problem> {
+        let failed = |source| Problem::Open { source };
+        Ok(match self {
+            // Rotated captures are joined with cat: several members, one stream.
+            Self::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(source)),
+            Self::Zstd => {
+                Box::new(zstd::stream::read::Decoder::with_buffer(source).map_err(failed)?)
+            }
+            Self::Xz => {
+                let stream = liblzma::stream::Stream::new_stream_decoder(
+                    MAX_XZ_MEMORY,
+                    liblzma::stream::CONCATENATED,
+                )
+                .map_err(|e| failed(e.into()))?;
+                Box::new(liblzma::bufread::XzDecoder::new_stream(source, stream))
+            }
+            Self::Lz4 => Box::new(Lz4 {
+                source: lz4_flex::frame::FrameDecoder::new(source),
+            }),
+        })
+    }
+
+    #[cfg(not(feature = "compress"))]
+    fn decoder<R: io::BufRead + Send + 'static>(
+        self,
+        source: R,
+    ) -> Result<Box<dyn Read + Send>, Problem> {
+        match self {
+            Self::Gzip => Ok(Box::new(flate2::bufread::MultiGzDecoder::new(source))),
+            Self::Zstd | Self::Xz | Self::Lz4 => Err(Problem::NotBuilt {
+                what: match self {
+                    Self::Zstd => "reading zstd captures",
+                    Self::Xz => "reading xz captures",
+                    _ => "reading lz4 captures",
+                },
+                feature: "compress",
+                advice: "decompress the file first",
+            }),
+        }
+    }
+}
+
+/// lz4 frames one after another: the decoder says end of file at the end of each.
+#[cfg(feature = "compress")]
+struct Lz4<R: Read> {
+    source: lz4_flex::frame::FrameDecoder<R>,
+}
+
+#[cfg(feature = "compress")]
+impl<R: io::BufRead> Read for Lz4<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let got = self.source.read(buffer)?;
+            if got > 0 || self.source.get_mut().fill_buf()?.is_empty() {
+                return Ok(got);
+            }
+        }
+    }
+}
+
+/// Counts what is read through it.
+struct Counted<R> {
+    source: R,
+    count: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let got = self.source.read(buffer)?;
+        self.count.fetch_add(got as u64, Ordering::Relaxed);
+        Ok(got)
+    }
+}
+
+/// The error that ends a stream which inflates too far.
+#[derive(Debug, thiserror::Error)]
+#[error("inflates more than {ratio} to 1")]
+pub(super) struct TooLarge {
+    pub(super) ratio: u64,
+}
+
+/// Ends a stream that inflates too far.
+struct Bounded {
+    inflated: Box<dyn Read + Send>,
+    compressed: Arc<AtomicU64>,
+    produced: u64,
+    max_ratio: u64,
+    free: u64,
+}
+
+impl Read for Bounded {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let allowed = self
+            .compressed
+            .load(Ordering::Relaxed)
+            .saturating_mul(self.max_ratio)
+            .max(self.free);
+        if self.produced > allowed {
+            let ratio = self.max_ratio;
+            return Err(io::Error::other(TooLarge { ratio }));
+        }
+        let got = self.inflated.read(buffer)?;
+        self.produced += got as u64;
+        Ok(got)
+    }
+}

@@ -1,0 +1,367 @@
+//! One input, frame by frame.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::net::IpAddr;
+use std::path::Path;
+
+use super::compress::{Compression, TooLarge};
+use super::error::{CaptureError, Problem};
+use super::foreign;
+use super::parse::{Meta, Parsed};
+use super::pcap::{self, Pcap};
+use super::pcapng::{PcapNg, Secrets};
+use super::window::Window;
+use super::{CaptureId, CaptureInfo, Frame, FrameNo, FrameRef, LinkType};
+
+/// Reads the frames of one file, pipe or other source of bytes: pcap or pcapng, plain or compressed.
+///
+/// Gives every frame before the first damage, then one error, then nothing more.
+pub struct Reader {
+    window: Window,
+    format: Format,
+    compression: Option<Compression>,
+    info: CaptureInfo,
+    /// Frames numbered so far; more than `info.frames` where records are numbered that hold no packet.
+    numbered: u64,
+    current: Current,
+    last_link: Option<LinkType>,
+    done: bool,
+}
+
+enum Format {
+    Pcap(Pcap),
+    PcapNg(Box<PcapNg>),
+}
+
+/// Where the current frame is in the window.
+#[derive(Clone, Copy)]
+struct Current {
+    id: FrameRef,
+    interface: u32,
+    link: LinkType,
+    wire_len: u32,
+    at: usize,
+    len: usize,
+}
+
+impl Reader {
+    /// Opens a file; `-` is standard input. Reads as much of it as tells what it is.
+    pub fn open(path: &Path, id: CaptureId) -> Result<Self, CaptureError> {
+        let name = path.to_string_lossy().into_owned();
+        if name == "-" {
+            return Self::from_read(Box::new(io::stdin()), name, id);
+        }
+        let file = File::open(path)
+            .and_then(|file| {
+                // Opening a directory succeeds; reading it does not.
+                if fs::metadata(path)?.is_dir() {
+                    return Err(io::ErrorKind::IsADirectory.into());
+                }
+                Ok(file)
+            })
+            .map_err(|error| CaptureError::from_io(&name, error))?;
+        Self::from_read(Box::new(file), name, id)
+    }
+
+    /// Reads from any source of bytes; `name` is what errors and reports call it.
+    pub fn from_read(
+        source: Box<dyn Read + Send>,
+        name: impl Into<String>,
+        id: CaptureId,
+    ) -> Result<Self, CaptureError> {
+        let name = name.into();
+        Self::start(source, &name, id).map_err(|problem| CaptureError::new(name, problem))
+    }
+
+    fn start(source: Box<dyn Read + Send>, name: &str, id: CaptureId) -> Result<Self, Problem> {
+        let mut window = Window::new(source);
+        let opened = |source| Problem::Open { source };
+        window.fill(foreign::TELLING).map_err(opened)?;
+        if window.available().is_empty() {
+            return Err(Problem::Empty);
+        }
+        let compression = Compression::of(window.available());
+        if let Some(compression) = compression {
+            window = Window::new(compression.inflate(window.into_read())?);
+            if let Err(source) = window.fill(foreign::TELLING) {
+                return Err(Problem::Compressed {
+                    compression: compression.name(),
+                    offset: 0,
+                    frames: 0,
+                    source,
+                });
+            }
+            if window.available().is_empty() {
+                return Err(Problem::Empty);
+            }
+        }
+        let start = window.available();
+        let (format, name_of_format) = if PcapNg::is_at(start) {
+            (Format::PcapNg(Box::new(PcapNg::new())), "pcapng")
+        } else if Pcap::is_at(start) {
+            (Format::Pcap(Self::pcap_header(&mut window)?), "pcap")
+        } else {
+            return Err(foreign::what_is(start));
+        };
+        let info = CaptureInfo {
+            format: Some(name_of_format),
+            compression: compression.map(Compression::name),
+            ..CaptureInfo::unread(id, name)
+        };
+        Ok(Self {
+            window,
+            format,
+            compression,
+            info,
+            numbered: 0,
+            current: Current {
+                id: FrameRef {
+                    at: super::Timestamp::default(),
+                    capture: id,
+                    frame: FrameNo(0),
+                },
+                interface: 0,
+                link: LinkType(0),
+                wire_len: 0,
+                at: 0,
+                len: 0,
+            },
+            last_link: None,
+            done: false,
+        })
+    }
+
+    fn pcap_header(window: &mut Window) -> Result<Pcap, Problem> {
+        let whole = |window: &mut Window, need: usize| match window.fill(need) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Problem::Truncated {
+                offset: 0,
+                what: "the file header",
+                missing: (need - window.available().len()) as u64,
+                frames: 0,
+            }),
+            Err(source) => Err(Problem::Open { source }),
+        };
+        whole(window, pcap::FILE_HEADER)?;
+        let start = window.available();
+        let Some(pcap) = start.first_chunk().and_then(Pcap::from_header) else {
+            return Err(foreign::what_is(start));
+        };
+        whole(window, pcap.file_header())?;
+        window.take(pcap.file_header());
+        Ok(pcap)
+    }
+
+    /// The next frame; `None` at the end of the input.
+    ///
+    /// An error is the last thing that comes: every frame before it was given, `info().damage` says the same, and
+    /// further calls give `None`.
+    #[inline]
+    pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, CaptureError> {
+        Ok(if self.advance()? {
+            Some(self.current())
+        } else {
+            None
+        })
+    }
+
+    /// What is known about the input so far.
+    pub fn info(&self) -> &CaptureInfo {
+        &self.info
+    }
+
+    /// Names of addresses that the capture brings along (pcapng name resolution blocks), so far.
+    pub fn names(&self) -> &BTreeMap<IpAddr, String> {
+        static NONE: BTreeMap<IpAddr, String> = BTreeMap::new();
+        match &self.format {
+            Format::Pcap(_) => &NONE,
+            Format::PcapNg(file) => &file.names,
+        }
+    }
+
+    /// Secrets that the capture brings along (pcapng decryption secrets blocks), so far.
+    pub fn secrets(&self) -> &[Secrets] {
+        match &self.format {
+            Format::Pcap(_) => &[],
+            Format::PcapNg(file) => &file.secrets,
+        }
+    }
+
+    /// Reads on to the next frame, which `current` then gives; false at the end.
+    #[inline]
+    pub(super) fn advance(&mut self) -> Result<bool, CaptureError> {
+        if self.done {
+            return Ok(false);
+        }
+        loop {
+            let bytes = self.window.available();
+            let parsed = match &mut self.format {
+                Format::Pcap(file) => file.next(bytes),
+                Format::PcapNg(file) => file.next(bytes, self.numbered + 1),
+            };
+            match parsed {
+                Parsed::Frame(meta) => {
+                    self.accept(&meta);
+                    return Ok(true);
+                }
+                other => {
+                    if !self.between(other)? {
+                        return Ok(false);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The frame that `advance` found.
+    #[inline]
+    pub(super) fn current(&self) -> Frame<'_> {
+        let Current {
+            id,
+            interface,
+            link,
+            wire_len,
+            at,
+            len,
+        } = self.current;
+        Frame {
+            id,
+            interface,
+            link,
+            wire_len,
+            data: self.window.taken(at, len),
+        }
+    }
+
+    #[inline]
+    fn accept(&mut self, meta: &Meta) {
+        let place = self.window.take(meta.total);
+        self.numbered += 1;
+        let id = FrameRef {
+            at: meta.at,
+            capture: self.info.id,
+            frame: FrameNo(self.numbered),
+        };
+        self.current = Current {
+            id,
+            interface: meta.interface,
+            link: meta.link,
+            wire_len: meta.wire_len,
+            at: place + meta.skip,
+            len: meta.captured,
+        };
+        let info = &mut self.info;
+        info.frames += 1;
+        info.bytes += meta.captured as u64;
+        info.first_at = Some(info.first_at.map_or(meta.at, |first| first.min(meta.at)));
+        info.last_at = Some(info.last_at.map_or(meta.at, |last| last.max(meta.at)));
+        if meta.wire_len as usize > meta.captured {
+            info.truncated_frames += 1;
+            info.first_truncated.get_or_insert(id);
+        }
+        if self.last_link != Some(meta.link) {
+            self.last_link = Some(meta.link);
+            info.link_types.insert(meta.link);
+        }
+    }
+
+    /// Deals with what is no frame; false at the end of the input.
+    #[cold]
+    fn between(&mut self, parsed: Parsed) -> Result<bool, CaptureError> {
+        let frames = self.info.frames;
+        let offset = self.window.offset();
+        match parsed {
+            Parsed::Frame(_) => Ok(true),
+            Parsed::Skip(len) | Parsed::Numbered(len) => {
+                if matches!(parsed, Parsed::Numbered(_)) {
+                    self.numbered += 1;
+                }
+                let skipped = match self.window.skip(len) {
+                    Ok(skipped) => skipped,
+                    Err(error) => return Err(self.unreadable(error)),
+                };
+                self.take_notes();
+                if skipped < len {
+                    return Err(self.fail(Problem::Truncated {
+                        offset,
+                        what: "the block",
+                        missing: len - skipped,
+                        frames,
+                    }));
+                }
+                Ok(true)
+            }
+            Parsed::Need(need) => match self.window.fill(need) {
+                Ok(true) => Ok(true),
+                Ok(false) if self.window.available().is_empty() => {
+                    self.take_notes();
+                    self.done = true;
+                    Ok(false)
+                }
+                Ok(false) => {
+                    let missing = need - self.window.available().len();
+                    let what = match self.format {
+                        Format::Pcap(_) => "the record",
+                        Format::PcapNg(_) => "the block",
+                    };
+                    Err(self.fail(Problem::Truncated {
+                        offset,
+                        what,
+                        missing: missing as u64,
+                        frames,
+                    }))
+                }
+                Err(error) => Err(self.unreadable(error)),
+            },
+            Parsed::Damaged(what) => Err(self.fail(Problem::Damaged {
+                offset,
+                what,
+                frames,
+            })),
+        }
+    }
+
+    /// Takes over what the blocks between frames said about the input.
+    fn take_notes(&mut self) {
+        if let Format::PcapNg(file) = &mut self.format {
+            self.info.dropped = file.dropped;
+            self.info.comments.append(&mut file.comments);
+        }
+    }
+
+    fn unreadable(&mut self, source: io::Error) -> CaptureError {
+        let frames = self.info.frames;
+        let offset = self.window.offset() + self.window.available().len() as u64;
+        let too_large = source
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<TooLarge>());
+        self.fail(match (self.compression, too_large) {
+            (Some(compression), Some(&TooLarge { ratio })) => Problem::Inflation {
+                compression: compression.name(),
+                offset,
+                ratio,
+                frames,
+            },
+            (Some(compression), None) => Problem::Compressed {
+                compression: compression.name(),
+                offset,
+                frames,
+                source,
+            },
+            (None, _) => Problem::Read {
+                offset,
+                frames,
+                source,
+            },
+        })
+    }
+
+    fn fail(&mut self, problem: Problem) -> CaptureError {
+        self.take_notes();
+        self.done = true;
+        self.info.damage = Some(problem.to_string());
+        CaptureError::new(self.info.path.clone(), problem)
+    }
+}
