@@ -34,6 +34,12 @@ impl Endpoint {
         self.address
     }
 
+    /// The same address with another port.
+    #[must_use]
+    pub const fn with_port(self, port: u16) -> Self {
+        Self { port, ..self }
+    }
+
     /// The port.
     pub const fn port(self) -> u16 {
         self.port

@@ -1,0 +1,117 @@
+//! From frames to segments, with what must be remembered between frames: fragments.
+
+use super::fragments::{Added, Fragments, Whole};
+use super::link;
+use super::plain;
+use super::walk::{Layer, Outcome, Walk};
+use super::{Decoded, OtherKind};
+use crate::capture::{Frame, LinkType};
+
+/// What was reassembled, and what was given up, since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DecodeStats {
+    /// IP datagrams put together from fragments.
+    pub datagrams_reassembled: u64,
+    /// Datagrams given up because the rest did not come in time, or to stay within the limits.
+    pub datagrams_incomplete: u64,
+    /// Datagrams given up because fragments contradicted each other.
+    pub datagrams_contradicted: u64,
+    /// Datagrams given up because a fragment broke the rules of IP.
+    pub datagrams_malformed: u64,
+    /// Fragments that were of no use because the snaplen cut them.
+    pub fragments_cut: u64,
+}
+
+/// Finds the TCP segment in frames.
+#[derive(Default)]
+pub struct Decoder {
+    fragments: Fragments,
+    whole: Option<Whole>,
+    stats: DecodeStats,
+}
+
+impl Decoder {
+    /// A decoder that has seen nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What a frame holds; borrowed from the frame, or for a reassembled datagram from the decoder.
+    #[inline]
+    pub fn decode<'a>(&'a mut self, frame: &Frame<'a>) -> Decoded<'a> {
+        match plain_segment(frame) {
+            Some(segment) => Decoded::Tcp(segment),
+            None => self.general(frame),
+        }
+    }
+
+    /// What became of fragments so far.
+    pub const fn stats(&self) -> DecodeStats {
+        self.stats
+    }
+
+    /// Datagrams that wait for their rest: those of [`DecodeStats`] that could still become complete.
+    pub fn datagrams_held(&self) -> usize {
+        self.fragments.held()
+    }
+
+    fn general<'a>(&'a mut self, frame: &Frame<'a>) -> Decoded<'a> {
+        let cut = (frame.wire_len as usize).saturating_sub(frame.data.len());
+        let cut = u32::try_from(cut).unwrap_or(u32::MAX);
+        let mut walk = Walk::new(frame.id, frame.interface, frame.data, cut);
+        let layer = match link::enter(&mut walk, frame.link) {
+            Ok(layer) => layer,
+            Err(other) => return Decoded::Other(other),
+        };
+        let fragment = match walk.run(layer) {
+            Outcome::Done(decoded) => return decoded,
+            Outcome::Fragment(fragment) => fragment,
+        };
+        let mut whole = match self.fragments.add(&fragment, &mut self.stats) {
+            Added::Held => return Decoded::Other(OtherKind::Fragment),
+            Added::Dropped => return Decoded::Other(OtherKind::Unreadable),
+            Added::Complete(whole) => whole,
+        };
+        // A tunnel's datagram may carry a fragment again; each turn uses up a datagram that was held, so this ends.
+        while let Outcome::Fragment(fragment) = walk_on(&whole) {
+            whole = match self.fragments.add(&fragment, &mut self.stats) {
+                Added::Held => return Decoded::Other(OtherKind::Fragment),
+                Added::Dropped => return Decoded::Other(OtherKind::Unreadable),
+                Added::Complete(whole) => whole,
+            };
+        }
+        match walk_on(self.whole.insert(whole)) {
+            Outcome::Done(decoded) => decoded,
+            Outcome::Fragment(_) => Decoded::Other(OtherKind::Unreadable),
+        }
+    }
+}
+
+fn walk_on(whole: &Whole) -> Outcome<'_> {
+    whole.walk().run(Layer::Protocol(whole.protocol))
+}
+
+/// The segment in a frame of the usual kinds that is whole and plain.
+#[inline]
+fn plain_segment<'a>(frame: &Frame<'a>) -> Option<super::Segment<'a>> {
+    let (ether_type, ip, interface) = match frame.link {
+        LinkType::ETHERNET => {
+            let (&[.., a, b], ip) = frame.data.split_first_chunk::<14>()?;
+            ([a, b], ip, frame.interface)
+        }
+        LinkType::LINUX_SLL2 => {
+            let (&[a, b, _, _, i0, i1, i2, i3, ..], ip) = frame.data.split_first_chunk::<20>()?;
+            ([a, b], ip, u32::from_be_bytes([i0, i1, i2, i3]))
+        }
+        LinkType::LINUX_SLL => {
+            let (&[.., a, b], ip) = frame.data.split_first_chunk::<16>()?;
+            ([a, b], ip, frame.interface)
+        }
+        _ => return None,
+    };
+    match ether_type {
+        [0x08, 0x00] => plain::over_ipv4(ip, frame.id, interface),
+        [0x86, 0xdd] => plain::over_ipv6(ip, frame.id, interface),
+        _ => None,
+    }
+}

@@ -1,0 +1,138 @@
+//! The way of nearly all frames: IP without options, extensions or fragments, and TCP, read by hand in one go.
+//!
+//! Whatever is not plain gives `None` here and goes the general way in `walk`, which reads the same frames alike.
+
+use super::{Endpoint, Segment, SeqNo, TcpFlags};
+use crate::capture::FrameRef;
+
+/// Protocol number of TCP.
+const TCP: u8 = 6;
+
+/// The fields of a TCP header and what follows it.
+pub(super) struct Tcp<'a> {
+    pub(super) source: u16,
+    pub(super) destination: u16,
+    pub(super) seq: SeqNo,
+    pub(super) ack: SeqNo,
+    pub(super) flags: TcpFlags,
+    pub(super) window: u16,
+    pub(super) options: &'a [u8],
+    pub(super) payload: &'a [u8],
+}
+
+/// Reads a TCP header (RFC 9293 3.1); `None` if it is cut or its data offset is wrong.
+#[inline]
+pub(super) fn tcp(bytes: &[u8]) -> Option<Tcp<'_>> {
+    let &[
+        s0,
+        s1,
+        d0,
+        d1,
+        q0,
+        q1,
+        q2,
+        q3,
+        a0,
+        a1,
+        a2,
+        a3,
+        offset,
+        flags,
+        w0,
+        w1,
+        _,
+        _,
+        _,
+        _,
+    ] = bytes.first_chunk()?;
+    let header = usize::from(offset >> 4) * 4;
+    Some(Tcp {
+        source: u16::from_be_bytes([s0, s1]),
+        destination: u16::from_be_bytes([d0, d1]),
+        seq: SeqNo(u32::from_be_bytes([q0, q1, q2, q3])),
+        ack: SeqNo(u32::from_be_bytes([a0, a1, a2, a3])),
+        flags: TcpFlags(flags),
+        window: u16::from_be_bytes([w0, w1]),
+        options: bytes.get(20..header)?,
+        payload: bytes.get(header..)?,
+    })
+}
+
+/// The segment in an IPv4 packet that is whole and plain.
+#[inline]
+pub(super) fn over_ipv4<'a>(ip: &'a [u8], frame: FrameRef, interface: u32) -> Option<Segment<'a>> {
+    let &[
+        0x45,
+        _,
+        l0,
+        l1,
+        i0,
+        i1,
+        f0,
+        f1,
+        hop_limit,
+        TCP,
+        _,
+        _,
+        s0,
+        s1,
+        s2,
+        s3,
+        d0,
+        d1,
+        d2,
+        d3,
+    ] = ip.first_chunk()?
+    else {
+        return None;
+    };
+    // More fragments, or a fragment offset.
+    if u16::from_be_bytes([f0, f1]) & 0x3fff != 0 {
+        return None;
+    }
+    let tcp = tcp(ip.get(20..u16::from_be_bytes([l0, l1]).into())?)?;
+    Some(Segment {
+        frame,
+        source: Endpoint::v4([s0, s1, s2, s3], tcp.source),
+        destination: Endpoint::v4([d0, d1, d2, d3], tcp.destination),
+        seq: tcp.seq,
+        ack: tcp.ack,
+        flags: tcp.flags,
+        window: tcp.window,
+        options: tcp.options,
+        payload: tcp.payload,
+        missing: 0,
+        ip_id: u16::from_be_bytes([i0, i1]),
+        hop_limit,
+        interface,
+    })
+}
+
+/// The segment in an IPv6 packet that is whole and plain.
+#[inline]
+pub(super) fn over_ipv6<'a>(ip: &'a [u8], frame: FrameRef, interface: u32) -> Option<Segment<'a>> {
+    let (header, rest) = ip.split_first_chunk::<40>()?;
+    let (&[0x60..=0x6f, _, _, _, l0, l1, TCP, hop_limit], addresses) =
+        header.split_first_chunk::<8>()?
+    else {
+        return None;
+    };
+    let (source, destination) = addresses.split_first_chunk::<16>()?;
+    // A length of 0 (a jumbogram, or segmentation offload) fails here.
+    let tcp = tcp(rest.get(..u16::from_be_bytes([l0, l1]).into())?)?;
+    Some(Segment {
+        frame,
+        source: Endpoint::v6(*source, tcp.source),
+        destination: Endpoint::v6(*destination.first_chunk()?, tcp.destination),
+        seq: tcp.seq,
+        ack: tcp.ack,
+        flags: tcp.flags,
+        window: tcp.window,
+        options: tcp.options,
+        payload: tcp.payload,
+        missing: 0,
+        ip_id: 0,
+        hop_limit,
+        interface,
+    })
+}
