@@ -17,6 +17,7 @@ pub mod diagnosis;
 pub mod engine;
 pub mod hop;
 pub mod http;
+pub mod report;
 pub mod tcp;
 pub mod tls;
 pub mod websocket;

@@ -1,0 +1,404 @@
+//! Keeps of the engine's results what the report will show, and counts the rest.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::redact::{Redact, Redactor};
+use super::view::{
+    CauseView, ConnectionView, FindingView, HandshakeView, LimitView, Report, Summary,
+};
+use super::{build, visit};
+use crate::capture::{CaptureInfo, FrameRef};
+use crate::decode::OtherKind;
+use crate::diagnosis::{Diagnosis, Finding, Limit, Severity, Verdict};
+use crate::engine::Observer;
+use crate::hop::{Handshake, Record};
+use crate::tcp::ConnectionId;
+
+/// Connections listed that belong to no handshake: a page of context; a busy capture has millions.
+pub const OTHER_CONNECTIONS_MAX: usize = 1000;
+
+/// Findings listed that belong to no handshake: scans can give one per connection.
+const OTHER_FINDINGS_MAX: usize = 10_000;
+
+/// Limits listed: damage shows the same limit over and over.
+const LIMITS_MAX: usize = 1000;
+
+/// Pairs of protocol and server port counted one by one: scans touch every port there is.
+const PORTS_MAX: usize = 4096;
+
+/// Which handshakes are kept as a whole; all are counted.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Keep {
+    /// Not those with verdict ok (`--only failed`).
+    pub only_failed: bool,
+    /// At most so many of each verdict and cause: enough where a report groups by cause.
+    pub per_cause: Option<usize>,
+}
+
+/// What was seen besides handshakes: by protocol and server port, and frames that are no TCP.
+#[derive(Debug, Clone, Default)]
+pub struct Traffic {
+    /// Connections by protocol and server port.
+    pub ports: BTreeMap<(&'static str, u16), u64>,
+    /// Connections on further ports, by protocol.
+    pub more: BTreeMap<&'static str, u64>,
+    /// Frames without a TCP segment, by kind.
+    pub others: BTreeMap<OtherKind, u64>,
+}
+
+impl Traffic {
+    fn count(&mut self, protocol: &'static str, port: u16) {
+        if let Some(count) = self.ports.get_mut(&(protocol, port)) {
+            *count += 1;
+        } else if self.ports.len() < PORTS_MAX {
+            self.ports.insert((protocol, port), 1);
+        } else {
+            *self.more.entry(protocol).or_default() += 1;
+        }
+    }
+}
+
+struct Kept {
+    view: HandshakeView,
+    findings: Vec<FindingView>,
+    /// Its place in the order in which handshakes were settled.
+    number: usize,
+}
+
+#[derive(Default)]
+struct Tally {
+    count: u64,
+    kept: usize,
+    /// The number of the first to be settled.
+    first: usize,
+    /// Its headline, when it was kept.
+    headline: String,
+}
+
+/// An [`Observer`] that makes a [`Report`].
+///
+/// Memory follows what is kept; of each handshake that is not, 24 bytes remain, so that ids stay the same whatever
+/// is listed.
+pub struct Collector {
+    keep: Keep,
+    redactor: Redactor,
+    summary: Summary,
+    starts: Vec<FrameRef>,
+    kept: Vec<Kept>,
+    connections: BTreeMap<ConnectionId, ConnectionView>,
+    others: BTreeMap<ConnectionId, ConnectionView>,
+    others_unlisted: u64,
+    findings: Vec<FindingView>,
+    findings_unlisted: u64,
+    limits: Vec<LimitView>,
+    limits_unlisted: u64,
+    causes: BTreeMap<(Verdict, Option<&'static str>), Tally>,
+    traffic: Traffic,
+    offsets: BTreeMap<u16, i64>,
+    duplicates: BTreeMap<u16, u64>,
+}
+
+impl Collector {
+    /// A collector that keeps and masks as told.
+    pub fn new(keep: Keep, redact: Redact) -> Self {
+        Self {
+            keep,
+            redactor: Redactor::new(redact),
+            summary: Summary::default(),
+            starts: Vec::new(),
+            kept: Vec::new(),
+            connections: BTreeMap::new(),
+            others: BTreeMap::new(),
+            others_unlisted: 0,
+            findings: Vec::new(),
+            findings_unlisted: 0,
+            limits: Vec::new(),
+            limits_unlisted: 0,
+            causes: BTreeMap::new(),
+            traffic: Traffic::default(),
+            offsets: BTreeMap::new(),
+            duplicates: BTreeMap::new(),
+        }
+    }
+
+    /// The counts so far.
+    pub const fn summary(&self) -> Summary {
+        self.summary
+    }
+
+    /// Whether a handshake is wanted as a whole; counts it in any case.
+    fn tally(&mut self, diagnosis: &Diagnosis, number: usize) -> bool {
+        self.summary.handshakes += 1;
+        match diagnosis.verdict {
+            Verdict::Ok => self.summary.ok += 1,
+            Verdict::Failed => self.summary.failed += 1,
+            Verdict::Broken => self.summary.broken += 1,
+            Verdict::Unclear => self.summary.unclear += 1,
+        }
+        let cause = diagnosis.cause.map(crate::diagnosis::Code::as_str);
+        let tally = self.causes.entry((diagnosis.verdict, cause)).or_default();
+        if tally.count == 0 {
+            tally.first = number;
+        }
+        tally.count += 1;
+        let wanted = !(self.keep.only_failed && diagnosis.verdict == Verdict::Ok)
+            && self.keep.per_cause.is_none_or(|most| tally.kept < most);
+        tally.kept += usize::from(wanted);
+        wanted
+    }
+
+    fn count_finding(&mut self, severity: Severity) {
+        match severity {
+            Severity::Error => self.summary.errors += 1,
+            Severity::Warning => self.summary.warnings += 1,
+            Severity::Info => self.summary.infos += 1,
+        }
+    }
+
+    /// A finding that is about no handshake.
+    fn other_finding(&mut self, finding: &Finding) {
+        self.count_finding(finding.severity);
+        if self.findings.len() >= OTHER_FINDINGS_MAX {
+            self.findings_unlisted += 1;
+            return;
+        }
+        let mut view = build::finding(finding);
+        if !self.redactor.is_off() {
+            self.redactor.forget();
+            visit::finding(&mut view, &mut |kind, text| {
+                self.redactor.apply(kind, text);
+            });
+        }
+        self.findings.push(view);
+    }
+
+    /// The connection's view, masked.
+    fn connection_view(&mut self, record: &Record) -> ConnectionView {
+        let mut view = build::connection(record);
+        if !self.redactor.is_off() {
+            visit::connection(&mut view, &mut |kind, text| {
+                self.redactor.apply(kind, text);
+            });
+        }
+        view
+    }
+
+    /// The report. `captures` are the inputs as far as they were read, `others` the frames without a TCP segment.
+    pub fn finish(mut self, captures: &[CaptureInfo], others: BTreeMap<OtherKind, u64>) -> Report {
+        // Handshakes settle in the order in which they end; the report has them as they began.
+        let mut order: Vec<usize> = (0..self.starts.len()).collect();
+        order.sort_by_key(|&number| (self.starts.get(number).copied(), number));
+        let mut ids = vec![0_usize; order.len()];
+        for (place, number) in order.into_iter().enumerate() {
+            if let Some(id) = ids.get_mut(number) {
+                *id = place + 1;
+            }
+        }
+        let id = |number: usize| format!("h{}", ids.get(number).copied().unwrap_or_default());
+
+        self.kept.sort_by_key(|kept| (kept.view.start, kept.number));
+        let mut handshakes = Vec::with_capacity(self.kept.len());
+        let mut findings = Vec::new();
+        for mut kept in self.kept {
+            kept.view.id = id(kept.number);
+            findings.extend(kept.findings.into_iter().map(|mut finding| {
+                finding.handshake = Some(kept.view.id.clone());
+                finding
+            }));
+            handshakes.push(kept.view);
+        }
+        self.findings.sort_by_key(|finding| {
+            finding
+                .evidence
+                .first()
+                .map(|evidence| (evidence.at, evidence.capture, evidence.frame))
+        });
+        let wanted: BTreeSet<ConnectionId> = self
+            .findings
+            .iter()
+            .flat_map(|finding| finding.connections.iter().copied())
+            .collect();
+        findings.append(&mut self.findings);
+
+        if self.keep.only_failed {
+            self.others.retain(|id, _| wanted.contains(id));
+        }
+        self.connections.append(&mut self.others);
+        push_unlisted(
+            &mut self.limits,
+            "unlisted",
+            [
+                (
+                    self.limits_unlisted,
+                    "further limits of the same kinds are not listed",
+                ),
+                (
+                    self.findings_unlisted,
+                    "further findings about connections without a handshake are not listed",
+                ),
+                (
+                    self.others_unlisted * u64::from(!self.keep.only_failed),
+                    "further connections without a handshake are not listed",
+                ),
+            ],
+        );
+
+        let mut redactor = self.redactor;
+        redactor.forget();
+        let mut report = Report {
+            captures: captures
+                .iter()
+                .map(|info| {
+                    let of = |map: &BTreeMap<u16, u64>| map.get(&info.id.0).copied();
+                    build::capture(
+                        info,
+                        of(&self.duplicates).unwrap_or_default(),
+                        self.offsets.get(&info.id.0).copied().unwrap_or_default(),
+                    )
+                })
+                .collect(),
+            summary: self.summary,
+            handshakes,
+            connections: self.connections.into_values().collect(),
+            findings,
+            limits: self.limits,
+            causes: self
+                .causes
+                .into_iter()
+                .map(|((verdict, cause), tally)| CauseView {
+                    verdict: build::verdict(verdict),
+                    cause,
+                    count: tally.count,
+                    first: id(tally.first),
+                    headline: tally.headline,
+                })
+                .collect(),
+            traffic: self.traffic,
+            ..Report::default()
+        };
+        report.traffic.others = others;
+        report.causes.sort_by(|a, b| {
+            (rank(a.verdict), b.count, a.cause).cmp(&(rank(b.verdict), a.count, b.cause))
+        });
+        if !redactor.is_off() {
+            for capture in &mut report.captures {
+                redactor.apply(visit::Kind::Path, &mut capture.path);
+                if let Some(damage) = &mut capture.damage {
+                    redactor.apply(visit::Kind::Line, damage);
+                }
+            }
+        }
+        report
+    }
+}
+
+/// The order of verdicts in a summary: the worst first.
+fn rank(verdict: &str) -> u8 {
+    match verdict {
+        "failed" => 0,
+        "broken" => 1,
+        "unclear" => 2,
+        _ => 3,
+    }
+}
+
+fn push_unlisted(limits: &mut Vec<LimitView>, kind: &'static str, counts: [(u64, &str); 3]) {
+    for (count, what) in counts {
+        if count > 0 {
+            limits.push(LimitView {
+                kind,
+                connection: None,
+                detail: format!("{count} {what}"),
+                evidence: Vec::new(),
+            });
+        }
+    }
+}
+
+impl Observer for Collector {
+    fn handshake(&mut self, handshake: &Handshake, diagnosis: &Diagnosis) {
+        for finding in &diagnosis.findings {
+            self.count_finding(finding.severity);
+        }
+        for &(capture, nanos) in &handshake.clock_offsets {
+            self.offsets.entry(capture.0).or_insert(nanos);
+        }
+        let number = self.starts.len();
+        let start = build::start(handshake);
+        self.starts.push(start);
+        if !self.tally(diagnosis, number) {
+            return;
+        }
+        let (view, findings) =
+            build::masked_handshake(handshake, diagnosis, start, &mut self.redactor);
+        let key = (
+            diagnosis.verdict,
+            diagnosis.cause.map(crate::diagnosis::Code::as_str),
+        );
+        if let Some(tally) = self.causes.get_mut(&key)
+            && tally.first == number
+        {
+            tally.headline.clone_from(&view.headline);
+        }
+        for record in build::records(handshake) {
+            let id = build::id(record);
+            if !self.connections.contains_key(&id) {
+                self.others.remove(&id);
+                let view = self.connection_view(record);
+                self.connections.insert(id, view);
+            }
+        }
+        self.kept.push(Kept {
+            view,
+            findings,
+            number,
+        });
+    }
+
+    fn connection(&mut self, record: &Record, findings: &[Finding]) {
+        self.summary.connections += 1;
+        let connection = &record.connection;
+        if connection.duplicates > 0
+            && let Some(capture) = build::only_capture(connection.captures)
+        {
+            *self.duplicates.entry(capture.0).or_default() += connection.duplicates;
+        }
+        self.traffic
+            .count(build::protocol(record.protocol), connection.server.port());
+        for finding in findings {
+            self.other_finding(finding);
+        }
+        let id = connection.id;
+        // Those with an attempt at a handshake come with it.
+        let wanted =
+            !findings.is_empty() || (!self.keep.only_failed && record.exchanges.is_empty());
+        if !wanted || self.connections.contains_key(&id) {
+            return;
+        }
+        if self.others.len() >= OTHER_CONNECTIONS_MAX {
+            self.others_unlisted += 1;
+        } else {
+            let view = self.connection_view(record);
+            self.others.insert(id, view);
+        }
+    }
+
+    fn finding(&mut self, finding: &Finding) {
+        self.other_finding(finding);
+    }
+
+    fn limit(&mut self, limit: &Limit) {
+        if self.limits.len() >= LIMITS_MAX {
+            self.limits_unlisted += 1;
+            return;
+        }
+        let mut view = build::limit(limit);
+        if !self.redactor.is_off() {
+            self.redactor.forget();
+            visit::limit(&mut view, &mut |kind, text| {
+                self.redactor.apply(kind, text);
+            });
+        }
+        self.limits.push(view);
+    }
+}

@@ -1,0 +1,145 @@
+//! The contract as JSON: one document, or one line for each thing as it finishes.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::redact::{Redact, Redactor};
+use super::view::{
+    CaptureView, FindingView, HandshakeView, LimitView, Report, SCHEMA, Summary, Tool,
+};
+use super::{build, visit};
+use crate::diagnosis::{Diagnosis, Finding, Limit, Verdict};
+use crate::engine::Observer;
+use crate::hop::{Handshake, Record};
+
+/// Writes the document on one line, for programs.
+pub fn compact(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, report)?;
+    out.write_all(b"\n")
+}
+
+/// Writes the document with indentation, for eyes.
+pub fn pretty(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, report)?;
+    out.write_all(b"\n")
+}
+
+/// One line of JSON Lines output.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Line<'a> {
+    Handshake(&'a HandshakeView),
+    Finding(&'a FindingView),
+    Limit(&'a LimitView),
+    Summary(SummaryLine<'a>),
+}
+
+#[derive(Serialize)]
+struct SummaryLine<'a> {
+    schema: &'static str,
+    tool: Tool,
+    captures: &'a [CaptureView],
+    #[serde(flatten)]
+    counts: Summary,
+}
+
+/// An [`Observer`] that writes a line for each handshake and finding as it finishes, and last a summary.
+///
+/// Handshakes are numbered as they finish here, since what began before may still be open. The first error stops the
+/// output; [`JsonLines::finish`] returns it.
+pub struct JsonLines<W> {
+    out: W,
+    only_failed: bool,
+    redactor: Redactor,
+    settled: u64,
+    error: Option<io::Error>,
+}
+
+impl<W: Write> JsonLines<W> {
+    /// Lines to `out`; with `only_failed` none for handshakes that are ok.
+    pub fn new(out: W, only_failed: bool, redact: Redact) -> Self {
+        Self {
+            out,
+            only_failed,
+            redactor: Redactor::new(redact),
+            settled: 0,
+            error: None,
+        }
+    }
+
+    /// The first error, for those who want to stop early.
+    pub const fn error(&self) -> Option<&io::Error> {
+        self.error.as_ref()
+    }
+
+    fn line(&mut self, line: &Line<'_>) {
+        if self.error.is_some() {
+            return;
+        }
+        let written = serde_json::to_writer(&mut self.out, line)
+            .map_err(io::Error::from)
+            .and_then(|()| self.out.write_all(b"\n"));
+        self.error = written.err();
+    }
+
+    fn lone_finding(&mut self, finding: &Finding) {
+        let mut view = build::finding(finding);
+        self.redactor.forget();
+        visit::finding(&mut view, &mut |kind, text| {
+            self.redactor.apply(kind, text);
+        });
+        self.line(&Line::Finding(&view));
+    }
+
+    /// The last line. `report` supplies the counts and the inputs.
+    pub fn finish(mut self, report: &Report) -> io::Result<()> {
+        self.line(&Line::Summary(SummaryLine {
+            schema: SCHEMA,
+            tool: Tool::default(),
+            captures: &report.captures,
+            counts: report.summary,
+        }));
+        match self.error {
+            Some(error) => Err(error),
+            None => self.out.flush(),
+        }
+    }
+}
+
+impl<W: Write> Observer for JsonLines<W> {
+    fn handshake(&mut self, handshake: &Handshake, diagnosis: &Diagnosis) {
+        self.settled += 1;
+        if self.only_failed && diagnosis.verdict == Verdict::Ok {
+            return;
+        }
+        let start = build::start(handshake);
+        let (mut view, mut findings) =
+            build::masked_handshake(handshake, diagnosis, start, &mut self.redactor);
+        view.id = format!("h{}", self.settled);
+        self.line(&Line::Handshake(&view));
+        for finding in &mut findings {
+            finding.handshake = Some(view.id.clone());
+            self.line(&Line::Finding(finding));
+        }
+    }
+
+    fn connection(&mut self, _: &Record, findings: &[Finding]) {
+        for finding in findings {
+            self.lone_finding(finding);
+        }
+    }
+
+    fn finding(&mut self, finding: &Finding) {
+        self.lone_finding(finding);
+    }
+
+    fn limit(&mut self, limit: &Limit) {
+        let mut view = build::limit(limit);
+        self.redactor.forget();
+        visit::limit(&mut view, &mut |kind, text| {
+            self.redactor.apply(kind, text);
+        });
+        self.line(&Line::Limit(&view));
+    }
+}

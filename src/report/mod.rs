@@ -1,0 +1,29 @@
+//! What the user sees: one document, built once and masked once, printed in several forms.
+//!
+//! ```text
+//!  engine::Observer calls -> Collector -> Report -+-> json      the contract
+//!    handshakes, records,    keeps what  (view)   +-> table     a terminal
+//!    findings, limits        is asked for         +-> markdown  a ticket
+//!                                                 +-> html      a page to attach
+//!  engine::Observer calls -> JsonLines ---------> one line as each thing finishes
+//! ```
+//!
+//! Invariants: secrets are masked while the [`view`] is built, so no form can leak them; text that came from packets is
+//! escaped by each form for where it goes; the same results give the same bytes.
+mod advice;
+mod build;
+mod collector;
+pub mod escape;
+mod pick;
+mod redact;
+pub mod view;
+mod visit;
+mod words;
+
+pub mod json;
+
+pub mod table;
+
+pub use collector::{Collector, Keep, OTHER_CONNECTIONS_MAX, Traffic};
+pub use redact::Redact;
+pub use view::Report;

@@ -1,0 +1,109 @@
+//! What of a report is shown in full where people read it, and made harmless for their terminal.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::view::{HandshakeView, Report};
+use super::{escape, visit};
+use crate::tcp::ConnectionId;
+
+/// How many handshakes are shown in full.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Most {
+    /// Of each verdict and cause.
+    pub(super) per_cause: usize,
+    /// In all.
+    pub(super) total: usize,
+    /// Also those that are ok.
+    pub(super) healthy: bool,
+}
+
+/// A part of the report: the chosen handshakes with their connections and findings, all texts visible; everything
+/// that is about no handshake stays. Secondly how many handshakes that went wrong are not among them.
+pub(super) fn pick(report: &Report, most: Most) -> (Report, u64) {
+    let mut seen: BTreeMap<(&str, Option<&str>), usize> = BTreeMap::new();
+    let mut chosen: Vec<&HandshakeView> = report
+        .handshakes
+        .iter()
+        .filter(|handshake| most.healthy || handshake.verdict != "ok")
+        .filter(|handshake| {
+            let number = seen
+                .entry((handshake.verdict, handshake.cause))
+                .or_default();
+            *number += 1;
+            *number <= most.per_cause
+        })
+        .collect();
+    // The commonest trouble first, but in the order of time within it.
+    let place = |handshake: &HandshakeView| {
+        report
+            .causes
+            .iter()
+            .position(|cause| cause.verdict == handshake.verdict && cause.cause == handshake.cause)
+            .unwrap_or(usize::MAX)
+    };
+    chosen.sort_by_key(|handshake| (place(handshake), handshake.start));
+    chosen.truncate(most.total);
+    let ids: BTreeSet<&str> = chosen
+        .iter()
+        .map(|handshake| handshake.id.as_str())
+        .collect();
+    let findings: Vec<_> = report
+        .findings
+        .iter()
+        .filter(|finding| {
+            finding
+                .handshake
+                .as_deref()
+                .is_none_or(|id| ids.contains(id))
+        })
+        .cloned()
+        .collect();
+    let connections: BTreeSet<ConnectionId> = chosen
+        .iter()
+        .flat_map(|handshake| {
+            let hops = handshake
+                .hops
+                .iter()
+                .flat_map(|hop| std::iter::once(hop.connection).chain(hop.copies.iter().copied()));
+            hops.chain(handshake.attempts.iter().map(|attempt| attempt.connection))
+        })
+        .chain(
+            findings
+                .iter()
+                .flat_map(|finding| finding.connections.iter().copied()),
+        )
+        .collect();
+    let shown = chosen
+        .iter()
+        .filter(|handshake| handshake.verdict != "ok")
+        .count() as u64;
+    let summary = report.summary;
+    let wrong = summary.failed + summary.broken + summary.unclear;
+    let mut part = Report {
+        tool: report.tool.clone(),
+        captures: report.captures.clone(),
+        summary,
+        handshakes: chosen.into_iter().cloned().collect(),
+        connections: report
+            .connections
+            .iter()
+            .filter(|connection| connections.contains(&connection.id))
+            .cloned()
+            .collect(),
+        findings,
+        limits: report.limits.clone(),
+        causes: report.causes.clone(),
+        traffic: report.traffic.clone(),
+        ..Report::default()
+    };
+    visit::report(&mut part, &mut |kind, text| {
+        let harmless = match kind {
+            visit::Kind::Block => escape::visible_block(text),
+            _ => escape::visible(text),
+        };
+        if let std::borrow::Cow::Owned(harmless) = harmless {
+            *text = harmless;
+        }
+    });
+    (part, wrong.saturating_sub(shown))
+}

@@ -1,0 +1,132 @@
+//! What there is to say about the captures: how far they can be trusted, and what to capture instead.
+
+use super::super::view::{CaptureView, Report};
+use super::super::words;
+use super::style::{Look, Page, pad};
+
+/// Kinds of traffic listed where no handshake was found.
+const TRAFFIC_MAX: usize = 8;
+
+/// Limits listed.
+const LIMITS_MAX: usize = 5;
+
+/// No handshake at all: what was seen instead, and what to capture next time.
+pub(super) fn nothing(page: &mut Page, report: &Report) {
+    let text = if report.captures.iter().all(|capture| capture.frames == 0) {
+        "No frame could be read, so there is nothing to explain."
+    } else {
+        "No WebSocket opening handshake is in this capture."
+    };
+    page.paragraph("NOTHING FOUND  ", Look::Odd, Look::Strong, text);
+    let rows = super::super::advice::seen(report, TRAFFIC_MAX);
+    if !rows.is_empty() {
+        page.gap();
+        page.paragraph("", Look::Plain, Look::Strong, "Seen instead");
+        let widths: Vec<usize> = (0..2)
+            .map(|column| {
+                rows.iter()
+                    .map(|row| super::columns(&row[column]))
+                    .max()
+                    .unwrap_or(0)
+            })
+            .collect();
+        for row in &rows {
+            let lead = format!(
+                "  {}  {}  ",
+                pad(&row[0], widths.first().copied().unwrap_or(0)),
+                pad(&row[1], widths.get(1).copied().unwrap_or(0)),
+            );
+            page.paragraph(&lead, Look::Plain, Look::Faint, &row[2]);
+        }
+    }
+    page.gap();
+    page.paragraph("", Look::Plain, Look::Strong, "Capture next time");
+    for advice in super::super::advice::next_capture(report) {
+        page.paragraph("  ", Look::Plain, Look::Plain, &advice.text);
+        if let Some(command) = advice.command {
+            page.code(4, command);
+        }
+    }
+}
+
+/// The inputs, one line each, and what could not be seen.
+pub(super) fn footer(page: &mut Page, report: &Report, verbose: bool) {
+    if report.summary.handshakes == 0 || report.summary.ok != report.summary.handshakes {
+        page.gap();
+    }
+    for capture in &report.captures {
+        let lead = "Capture   ";
+        page.paragraph(lead, Look::Faint, Look::Faint, &line(capture, report));
+        for trouble in troubles(capture) {
+            page.paragraph("          ", Look::Plain, Look::Odd, &trouble);
+        }
+    }
+    let shown = if verbose { usize::MAX } else { LIMITS_MAX };
+    let mut lead = "Limits    ";
+    for limit in report.limits.iter().take(shown) {
+        let place = limit
+            .connection
+            .map_or_else(String::new, |id| format!(" on {id}"));
+        let text = format!("{}{place}: {}", limit.kind, limit.detail);
+        page.paragraph(lead, Look::Faint, Look::Odd, &text);
+        lead = "          ";
+    }
+    if report.limits.len() > shown {
+        let more = (report.limits.len() - shown) as u64;
+        let text = format!("and {} (-v)", words::count(more, "more limit"));
+        page.paragraph(lead, Look::Plain, Look::Faint, &text);
+    }
+}
+
+/// An input in one line.
+fn line(capture: &CaptureView, report: &Report) -> String {
+    let mut parts = vec![words::file_name(&capture.path).to_owned()];
+    let mut kind = capture.format.unwrap_or("unknown format").to_owned();
+    if let Some(compression) = capture.compression {
+        kind.push_str(&format!(" in {compression}"));
+    }
+    if !capture.link_types.is_empty() {
+        kind.push_str(&format!(", {}", capture.link_types.join(" + ")));
+    }
+    parts.push(kind);
+    parts.push(words::count(capture.frames, "frame"));
+    if report.captures.len() == 1 {
+        parts.push(words::count(report.summary.connections, "connection"));
+    }
+    if let (Some(first), Some(last)) = (capture.first_at, capture.last_at) {
+        parts.push(words::duration(last.nanos_since(first)));
+    }
+    if capture.clock_offset_ms != 0.0 {
+        parts.push(format!(
+            "clock {}{} against the first capture",
+            if capture.clock_offset_ms > 0.0 {
+                "+"
+            } else {
+                ""
+            },
+            words::duration_ms(capture.clock_offset_ms)
+        ));
+    }
+    parts.join(" · ")
+}
+
+/// What makes a capture less than complete.
+pub(super) fn troubles(capture: &CaptureView) -> Vec<String> {
+    let mut troubles = Vec::new();
+    if let Some(damage) = &capture.damage {
+        troubles.push(format!("! damaged: {damage}"));
+    }
+    if let Some(dropped) = capture.dropped.filter(|&dropped| dropped > 0) {
+        troubles.push(format!(
+            "! {} dropped while capturing",
+            words::count(dropped, "packet")
+        ));
+    }
+    if capture.truncated_frames > 0 {
+        troubles.push(format!(
+            "! {} cut short by the snaplen: capture with -s 0",
+            words::count(capture.truncated_frames, "frame")
+        ));
+    }
+    troubles
+}

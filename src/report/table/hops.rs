@@ -1,0 +1,382 @@
+//! The hops of a handshake side by side: what each was asked, what changed on the way, what it answered, how it ended.
+
+use tabled::builder::Builder;
+use tabled::settings::style::HorizontalLine;
+use tabled::settings::{Style, Theme};
+
+use super::super::view::{ChangeView, ConnectionView, HandshakeView, HopView, Report};
+use super::super::words::{self, Frames};
+use super::style::{Look, Page, columns, fit, pad};
+use crate::tcp::ConnectionId;
+
+/// The narrowest useful column: an IPv4 address with its port, and some air.
+const COLUMN_MIN: usize = 23;
+
+/// The widest: longer lines are hard to compare.
+const COLUMN_MAX: usize = 56;
+
+/// Headers besides the known ones whose changes are shown.
+const OTHER_CHANGES_MAX: usize = 4;
+
+/// The rows that are shown where they say something: label, header.
+const HEADERS: &[(&str, &str)] = &[
+    ("Host", "Host"),
+    ("Upgrade", "Upgrade"),
+    ("Connection", "Connection"),
+    ("Key", "Sec-WebSocket-Key"),
+    ("Version", "Sec-WebSocket-Version"),
+    ("Origin", "Origin"),
+    ("Subprotocol", "Sec-WebSocket-Protocol"),
+    ("Extensions", "Sec-WebSocket-Extensions"),
+];
+
+/// A column: a hop, or a connection that was tried and carried no request.
+enum Column<'a> {
+    Hop(&'a HopView),
+    Attempt {
+        connection: ConnectionId,
+        outcome: &'a str,
+    },
+}
+
+/// A cell: lines in a look.
+type Cell = Vec<(Look, String)>;
+
+struct Row {
+    label: &'static str,
+    cells: Vec<Cell>,
+    /// A rule stands above it.
+    ruled: bool,
+}
+
+/// Draws the hops, in as many tables as the width asks for.
+pub(super) fn draw(page: &mut Page, report: &Report, handshake: &HandshakeView) {
+    let frames = Frames::of(report, handshake);
+    let mut all: Vec<Column<'_>> = handshake.hops.iter().map(Column::Hop).collect();
+    all.extend(handshake.attempts.iter().map(|attempt| Column::Attempt {
+        connection: attempt.connection,
+        outcome: &attempt.outcome,
+    }));
+    let label = 12;
+    let room = page.width.saturating_sub(label + 4);
+    let fitting = (room / (COLUMN_MIN + 3)).max(1);
+    // Two tables of two read better than one of three and one of one.
+    let tables = all.len().div_ceil(fitting).max(1);
+    let each = all.len().div_ceil(tables).max(1);
+    for (number, part) in all.chunks(each).enumerate() {
+        if number > 0 {
+            page.gap();
+        }
+        let width = (room / part.len().max(1)).saturating_sub(3).min(COLUMN_MAX);
+        let rows = Layout {
+            report,
+            frames: &frames,
+            width,
+        }
+        .rows(part);
+        table(page, &rows, label, width);
+    }
+    if handshake.hops.iter().any(|hop| !hop.changes.is_empty()) {
+        let legend = "✗ dropped   ≠ altered   + added, compared with the hop before";
+        page.paragraph("  ", Look::Plain, Look::Faint, legend);
+    }
+}
+
+struct Layout<'a> {
+    report: &'a Report,
+    frames: &'a Frames<'a>,
+    width: usize,
+}
+
+impl Layout<'_> {
+    fn cell(&self, look: Look, text: &str, lines: usize) -> Cell {
+        fit(text, self.width, lines)
+            .into_iter()
+            .map(|line| (look, line))
+            .collect()
+    }
+
+    fn rows(&self, part: &[Column<'_>]) -> Vec<Row> {
+        let mut rows = Vec::new();
+        let mut push = |label: &'static str, ruled: bool, cells: Vec<Cell>| {
+            if cells.iter().flatten().any(|(_, line)| !line.is_empty()) {
+                rows.push(Row {
+                    label,
+                    cells,
+                    ruled,
+                });
+            }
+        };
+        let each = |cell: &dyn Fn(&Column<'_>) -> Cell| part.iter().map(cell).collect::<Vec<_>>();
+
+        push("", false, each(&|column| self.heading(column)));
+        push("request", true, each(&|column| self.request(column)));
+        for &(label, header) in HEADERS {
+            push(label, false, each(&|column| self.header(column, header)));
+        }
+        push("other", false, each(&|column| self.others(column)));
+        push("answer", true, each(&|column| self.answer(column)));
+        push("Accept", false, each(&|column| self.accept(column)));
+        push("note", false, each(&|column| self.notes(column)));
+        push("ended", true, each(&|column| self.ended(column)));
+        rows
+    }
+
+    fn connection(&self, column: &Column<'_>) -> Option<&ConnectionView> {
+        self.report.connection(match column {
+            Column::Hop(hop) => hop.connection,
+            Column::Attempt { connection, .. } => *connection,
+        })
+    }
+
+    fn heading(&self, column: &Column<'_>) -> Cell {
+        let (role, id, retried) = match column {
+            Column::Hop(hop) => (hop.role, hop.connection, hop.retried),
+            Column::Attempt { connection, .. } => ("proxy-backend", *connection, false),
+        };
+        let (from, to) = words::ends(role);
+        let mut title = format!("{from} → {to}  {id}");
+        if retried {
+            title.push_str("  given up");
+        }
+        let mut cell = self.cell(Look::Strong, &title, 1);
+        let Some(connection) = self.connection(column) else {
+            return cell;
+        };
+        let line = format!("{} → {}", connection.client, connection.server);
+        if columns(&line) <= self.width {
+            cell.push((Look::Plain, line));
+        } else {
+            cell.extend(self.cell(Look::Plain, &connection.client, 2));
+            cell.extend(self.cell(Look::Plain, &format!("→ {}", connection.server), 2));
+        }
+        if self.frames.several() {
+            let files: Vec<&str> = connection
+                .captures
+                .iter()
+                .map(|&capture| self.frames.file(capture))
+                .collect();
+            cell.extend(self.cell(Look::Faint, &files.join(", "), 1));
+        }
+        cell
+    }
+
+    fn request(&self, column: &Column<'_>) -> Cell {
+        match column {
+            Column::Hop(HopView {
+                request: Some(request),
+                changes,
+                ..
+            }) => {
+                let line = format!(
+                    "{} {} HTTP/{}",
+                    request.method, request.target, request.http_version
+                );
+                let altered = changes
+                    .iter()
+                    .any(|change| matches!(change.header, "HTTP version" | "method" | "target"));
+                let mut cell = if altered {
+                    self.cell(Look::Odd, &format!("≠ {line}"), 3)
+                } else {
+                    self.cell(Look::Plain, &line, 3)
+                };
+                cell.push((Look::Faint, self.frames.at(request.at_frame)));
+                cell
+            }
+            Column::Hop(_) => self.cell(Look::Faint, "not in the capture as a whole", 2),
+            Column::Attempt { .. } => self.cell(Look::Bad, "✗ never sent", 1),
+        }
+    }
+
+    fn header(&self, column: &Column<'_>, name: &str) -> Cell {
+        let Column::Hop(hop) = column else {
+            return Vec::new();
+        };
+        let change = hop.changes.iter().find(|change| change.header == name);
+        let Some(request) = &hop.request else {
+            return Vec::new();
+        };
+        let value = match name {
+            "Host" => request.host.clone(),
+            "Upgrade" => request.upgrade.clone(),
+            "Connection" => request.connection.clone(),
+            "Sec-WebSocket-Key" => request.key.clone(),
+            "Sec-WebSocket-Version" => request.ws_version.clone(),
+            "Origin" => request.origin.clone(),
+            "Sec-WebSocket-Protocol" => joined(&request.subprotocols),
+            _ => joined(&request.extensions),
+        };
+        match (change.map(|change| change.kind), value) {
+            (Some("dropped"), _) => self.cell(Look::Bad, "✗ dropped", 1),
+            (Some("altered"), Some(value)) => self.cell(Look::Odd, &format!("≠ {value}"), 2),
+            (Some("added"), Some(value)) => self.cell(Look::Odd, &format!("+ {value}"), 2),
+            (_, Some(value)) if name == "Sec-WebSocket-Key" && request.key_valid == Some(false) => {
+                self.cell(Look::Bad, &format!("✗ {value} (invalid)"), 2)
+            }
+            (_, Some(value)) => self.cell(Look::Plain, &value, 2),
+            // What a handshake cannot do without (RFC 6455 4.2.1).
+            (_, None)
+                if matches!(
+                    name,
+                    "Host"
+                        | "Upgrade"
+                        | "Connection"
+                        | "Sec-WebSocket-Key"
+                        | "Sec-WebSocket-Version"
+                ) =>
+            {
+                self.cell(Look::Bad, "✗ missing", 1)
+            }
+            (_, None) => Vec::new(),
+        }
+    }
+
+    fn others(&self, column: &Column<'_>) -> Cell {
+        let Column::Hop(hop) = column else {
+            return Vec::new();
+        };
+        let others: Vec<&ChangeView> = hop
+            .changes
+            .iter()
+            .filter(|change| {
+                !HEADERS.iter().any(|(_, header)| *header == change.header)
+                    && !matches!(change.header, "HTTP version" | "method" | "target")
+            })
+            .collect();
+        let mut cell: Cell = others
+            .iter()
+            .take(OTHER_CHANGES_MAX)
+            .flat_map(|change| {
+                let (mark, value) = match change.kind {
+                    "dropped" => ("✗", None),
+                    "altered" => ("≠", change.after.as_deref()),
+                    _ => ("+", change.after.as_deref()),
+                };
+                let text = match value {
+                    Some(value) => format!("{mark} {}: {value}", change.header),
+                    None => format!("{mark} {}", change.header),
+                };
+                self.cell(Look::Odd, &text, 1)
+            })
+            .collect();
+        if others.len() > OTHER_CHANGES_MAX {
+            let more = others.len() - OTHER_CHANGES_MAX;
+            cell.push((Look::Faint, format!("and {more} more")));
+        }
+        cell
+    }
+
+    fn answer(&self, column: &Column<'_>) -> Cell {
+        let hop = match column {
+            Column::Hop(hop) => hop,
+            Column::Attempt { outcome, .. } => {
+                return self.cell(Look::Bad, &format!("✗ {outcome}"), 2);
+            }
+        };
+        let Some(response) = &hop.response else {
+            return self.cell(Look::Bad, "✗ none seen", 1);
+        };
+        let up = response.status == 101;
+        let look = if up { Look::Good } else { Look::Bad };
+        let mut cell = self.cell(look, &format!("{} {}", response.status, response.reason), 2);
+        let mut facts = vec![self.frames.at(response.at_frame)];
+        if let Some(server) = &response.server {
+            facts.push(server.clone());
+        }
+        cell.extend(self.cell(Look::Faint, &facts.join("  "), 2));
+        if up {
+            // RFC 6455 4.1: both must be there, or the client fails the connection.
+            let has = |value: &Option<String>, token: &str| {
+                value.as_deref().is_some_and(|value| {
+                    value
+                        .split(',')
+                        .any(|item| item.trim().eq_ignore_ascii_case(token))
+                })
+            };
+            if !has(&response.upgrade, "websocket") {
+                let got = response.upgrade.as_deref().unwrap_or("missing");
+                cell.extend(self.cell(Look::Bad, &format!("✗ Upgrade: {got}"), 1));
+            }
+            if !has(&response.connection, "upgrade") {
+                let got = response.connection.as_deref().unwrap_or("missing");
+                cell.extend(self.cell(Look::Bad, &format!("✗ Connection: {got}"), 1));
+            }
+        }
+        cell
+    }
+
+    fn accept(&self, column: &Column<'_>) -> Cell {
+        let Column::Hop(hop) = column else {
+            return Vec::new();
+        };
+        if hop.response.is_none() {
+            return Vec::new();
+        }
+        let look = match hop.accept {
+            "valid" => Look::Good,
+            "mismatch" | "missing" => Look::Bad,
+            _ => Look::Faint,
+        };
+        self.cell(look, &words::accept(hop), 3)
+    }
+
+    fn notes(&self, column: &Column<'_>) -> Cell {
+        let Column::Hop(hop) = column else {
+            return Vec::new();
+        };
+        hop.notes
+            .iter()
+            .flat_map(|note| self.cell(Look::Odd, note, 3))
+            .collect()
+    }
+
+    fn ended(&self, column: &Column<'_>) -> Cell {
+        let role = match column {
+            Column::Hop(hop) => hop.role,
+            Column::Attempt { .. } => "proxy-backend",
+        };
+        match self.connection(column) {
+            Some(connection) => {
+                let look = match connection.ended.how {
+                    "rst" => Look::Bad,
+                    "open" => Look::Faint,
+                    _ => Look::Plain,
+                };
+                self.cell(look, &words::ended(connection, role, self.frames), 2)
+            }
+            None => self.cell(Look::Faint, "not listed", 1),
+        }
+    }
+}
+
+fn joined(list: &[String]) -> Option<String> {
+    (!list.is_empty()).then(|| list.join(", "))
+}
+
+/// Draws the rows with rounded borders; every cell is filled up to its width, so that colours cannot shift anything.
+fn table(page: &mut Page, rows: &[Row], label: usize, width: usize) {
+    let mut builder = Builder::default();
+    let mut theme = Theme::from_style(Style::rounded().remove_horizontals());
+    for (number, row) in rows.iter().enumerate() {
+        if row.ruled {
+            theme.insert_horizontal_line(number, HorizontalLine::inherit(Style::modern_rounded()));
+        }
+        let height = row.cells.iter().map(Vec::len).max().unwrap_or(1).max(1);
+        let mut record = vec![pad(&page.paint(Look::Faint, row.label), label)];
+        for cell in &row.cells {
+            let lines: Vec<String> = (0..height)
+                .map(|line| {
+                    let (look, text) = cell
+                        .get(line)
+                        .map_or((Look::Plain, ""), |(look, text)| (*look, text.as_str()));
+                    pad(&page.paint(look, text), width)
+                })
+                .collect();
+            record.push(lines.join("\n"));
+        }
+        builder.push_record(record);
+    }
+    let mut table = builder.build();
+    table.with(theme);
+    page.raw(&table.to_string());
+}

@@ -1,0 +1,532 @@
+//! The report for a terminal: the verdict first, then what proves it, then what to change; one screen per handshake.
+//!
+//! ```text
+//!  FAILED  one sentence                      what
+//!  ╭─ hop ─┬─ hop ─╮                         where: both hops side by side, what changed, how each ended
+//!  Cause / Fix / snippet / log               why, and what to do
+//!  Evidence  #12 #25                         how to check it in Wireshark
+//!  Also                                      everything else, one line each
+//!  Capture / Limits                          how far the capture can be trusted
+//! ```
+mod capture;
+mod hops;
+mod style;
+
+use std::collections::BTreeMap;
+
+use tabled::builder::Builder;
+use tabled::settings::Style;
+
+use self::style::{Look, Page, columns, fit, pad};
+use super::pick::{Most, pick};
+use super::view::{FindingView, HandshakeView, Report, SessionView};
+use super::words::{self, Frames};
+
+/// Narrower than this, a table of hops cannot be read any more; the terminal may wrap it then.
+const WIDTH_MIN: usize = 60;
+
+/// Wider than this, prose is hard to read.
+const WIDTH_MAX: usize = 200;
+
+/// Handshakes shown in full: three screens; the rest is in the table of causes.
+const DETAILS_MAX: usize = 3;
+
+/// Causes listed in the table of causes.
+const CAUSES_MAX: usize = 12;
+
+/// Frames named as evidence of one finding.
+const EVIDENCE_MAX: usize = 5;
+
+/// Further findings listed in one line each.
+const ALSO_MAX: usize = 6;
+
+/// How the table is drawn.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Columns of the terminal.
+    pub width: usize,
+    /// Whether colours and weights may be used.
+    pub color: bool,
+    /// Every handshake in full, the healthy ones too, and all details of findings.
+    pub verbose: bool,
+}
+
+/// How many handshakes of each verdict and cause a table shows in full, unless it is verbose.
+pub const PER_CAUSE: usize = 1;
+
+/// The report as text, every line ended by a line feed.
+pub fn render(report: &Report, options: &Options) -> String {
+    let most = if options.verbose {
+        Most {
+            per_cause: usize::MAX,
+            total: usize::MAX,
+            healthy: true,
+        }
+    } else {
+        Most {
+            per_cause: PER_CAUSE,
+            total: DETAILS_MAX,
+            healthy: false,
+        }
+    };
+    let (report, hidden) = pick(report, most);
+    let width = options.width.clamp(WIDTH_MIN, WIDTH_MAX);
+    let mut table = Table {
+        page: Page::new(width, options.color),
+        report: &report,
+        verbose: options.verbose,
+    };
+    table.write(hidden);
+    table.page.finish()
+}
+
+struct Table<'a> {
+    page: Page,
+    report: &'a Report,
+    verbose: bool,
+}
+
+impl Table<'_> {
+    fn write(&mut self, hidden: u64) {
+        let summary = self.report.summary;
+        match summary.handshakes {
+            0 => capture::nothing(&mut self.page, self.report),
+            _ if summary.ok == summary.handshakes => self.healthy(),
+            1 => {}
+            _ => self.overview(),
+        }
+        for handshake in &self.report.handshakes {
+            self.page.gap();
+            self.handshake(handshake);
+        }
+        if hidden > 0 && !self.report.handshakes.is_empty() {
+            self.page.gap();
+            let text = format!(
+                "{} that went wrong not shown in full: use -v to see all, or --format json.",
+                words::count(hidden, "more handshake")
+            );
+            self.page.paragraph("", Look::Plain, Look::Faint, &text);
+        }
+        self.others();
+        capture::footer(&mut self.page, self.report, self.verbose);
+    }
+
+    /// Everything is well: say so, and stop.
+    fn healthy(&mut self) {
+        let number = self.report.summary.handshakes;
+        let text = if number == 1 {
+            "The handshake came up on every hop, and nothing went wrong that this capture shows."
+                .to_owned()
+        } else {
+            format!(
+                "All {} came up, and nothing went wrong that this capture shows.",
+                words::count(number, "handshake")
+            )
+        };
+        self.page.paragraph("OK  ", Look::Good, Look::Strong, &text);
+    }
+
+    /// Many handshakes: how many ended how, by cause.
+    fn overview(&mut self) {
+        let summary = self.report.summary;
+        let parts: Vec<String> = [
+            (summary.failed, "failed"),
+            (summary.broken, "came up and broke"),
+            (summary.unclear, "unclear"),
+            (summary.ok, "ok"),
+        ]
+        .into_iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, what)| format!("{} {what}", words::thousands(number)))
+        .collect();
+        let text = format!(
+            "{}: {}.",
+            words::count(summary.handshakes, "handshake"),
+            parts.join(", ")
+        );
+        self.page.paragraph("", Look::Plain, Look::Strong, &text);
+        let causes = &self.report.causes;
+        let mut builder = Builder::default();
+        let width = self.page.width;
+        // Borders and padding of five columns take 16; verdict, first and count are short.
+        let code = causes
+            .iter()
+            .take(CAUSES_MAX)
+            .map(|cause| columns(cause.cause.unwrap_or("–")))
+            .max()
+            .unwrap_or(0)
+            .max(5);
+        let first = causes
+            .iter()
+            .take(CAUSES_MAX)
+            .map(|cause| columns(&cause.first))
+            .max()
+            .unwrap_or(0)
+            .max(5);
+        let number = causes
+            .iter()
+            .map(|cause| words::thousands(cause.count).len())
+            .max()
+            .unwrap_or(0)
+            .max(5);
+        let room = width.saturating_sub(16 + 7 + code + first + number).max(16);
+        let faint = |text: &str, width: usize| pad(&self.page.paint(Look::Faint, text), width);
+        builder.push_record([
+            faint("count", number),
+            faint("verdict", 7),
+            faint("cause", code),
+            faint("first", first),
+            faint("which says", room),
+        ]);
+        for cause in causes.iter().take(CAUSES_MAX) {
+            let look = verdict_look(cause.verdict);
+            let lines = fit(&cause.headline, room, 2);
+            let height = lines.len();
+            let tall = |text: String, width: usize| {
+                let mut text = pad(&text, width);
+                for _ in 1..height {
+                    text.push('\n');
+                    text.push_str(&" ".repeat(width));
+                }
+                text
+            };
+            let count = words::thousands(cause.count);
+            builder.push_record([
+                tall(
+                    format!("{}{count}", " ".repeat(number - count.len())),
+                    number,
+                ),
+                tall(self.page.paint(look, cause.verdict), 7),
+                tall(cause.cause.unwrap_or("–").to_owned(), code),
+                tall(cause.first.clone(), first),
+                lines
+                    .iter()
+                    .map(|line| pad(line, room))
+                    .collect::<Vec<_>>()
+                    .join("\n"),
+            ]);
+        }
+        let mut table = builder.build();
+        table.with(Style::rounded());
+        self.page.raw(&table.to_string());
+        if causes.len() > CAUSES_MAX {
+            let text = format!(
+                "{} not listed: --format json has all.",
+                words::count((causes.len() - CAUSES_MAX) as u64, "further cause")
+            );
+            self.page.paragraph("  ", Look::Plain, Look::Faint, &text);
+        }
+    }
+
+    fn handshake(&mut self, handshake: &HandshakeView) {
+        let lead = format!("{}  ", words::verdict(handshake.verdict));
+        let look = verdict_look(handshake.verdict);
+        self.page
+            .paragraph(&lead, look, Look::Strong, &handshake.headline);
+        let mut facts = vec![handshake.id.clone()];
+        if let Some(target) = &handshake.target {
+            let target = fit(target, 40, 1).concat();
+            facts.push(match &handshake.host {
+                Some(host) => format!("{target} on {}", fit(host, 40, 1).concat()),
+                None => target,
+            });
+        }
+        facts.push(words::time(handshake.started_at));
+        if handshake.verdict == "failed"
+            && let Some(by) = handshake.answered_by.filter(|&by| by != "unknown")
+        {
+            facts.push(format!("answered by the {by}"));
+        }
+        let indent = " ".repeat(columns(&lead));
+        self.page
+            .paragraph(&indent, Look::Plain, Look::Faint, &facts.join(" · "));
+        hops::draw(&mut self.page, self.report, handshake);
+        let frames = Frames::of(self.report, handshake);
+        if let Some(session) = &handshake.session {
+            self.session(session, &frames);
+        }
+        let findings: Vec<&FindingView> = self.report.findings_of(&handshake.id).collect();
+        let primary = findings
+            .iter()
+            .find(|finding| Some(finding.code) == handshake.cause)
+            .copied();
+        if let Some(primary) = primary {
+            self.page.gap();
+            self.primary(primary, &frames, None);
+        }
+        let also: Vec<&FindingView> = findings
+            .into_iter()
+            .filter(|&finding| primary.is_none_or(|primary| !std::ptr::eq(primary, finding)))
+            .collect();
+        self.also(&also);
+    }
+
+    /// After the 101: what went each way, how it ended.
+    fn session(&mut self, session: &SessionView, frames: &Frames<'_>) {
+        let mut up = frames.at(session.established);
+        if let Some(protocol) = &session.subprotocol {
+            up.push_str(&format!(", subprotocol {protocol}"));
+        }
+        if !session.extensions.is_empty() {
+            up.push_str(&format!(", {}", session.extensions.join(", ")));
+        }
+        let mut lines = vec![
+            ("up", Look::Plain, up),
+            ("client →", Look::Plain, words::carried(&session.to_server)),
+            ("← server", Look::Plain, words::carried(&session.to_client)),
+        ];
+        let close = match &session.close {
+            Some(close) => {
+                let code = close
+                    .code
+                    .map_or_else(|| "without a code".to_owned(), |code| code.to_string());
+                let reason = if close.reason.is_empty() {
+                    String::new()
+                } else {
+                    format!(" \"{}\"", close.reason)
+                };
+                let at = session
+                    .close_frame
+                    .map_or_else(String::new, |frame| format!("  {}", frames.at(frame)));
+                let answered = if close.answered {
+                    "answered"
+                } else {
+                    "not answered"
+                };
+                (
+                    Look::Plain,
+                    format!("{code}{reason} by the {}, {answered}{at}", close.by),
+                )
+            }
+            None => (Look::Odd, "no Close frame".to_owned()),
+        };
+        lines.push(("Close", close.0, close.1));
+        if let Some(way) = session.cut_mid_frame {
+            lines.push((
+                "cut",
+                Look::Bad,
+                format!(
+                    "the stream {} ends inside a ws frame",
+                    way.replace('_', " ")
+                ),
+            ));
+        }
+        if let Some(idle) = session.idle_before_end_ms {
+            lines.push((
+                "silent",
+                Look::Plain,
+                format!("{} on every hop before the end", words::duration_ms(idle)),
+            ));
+        }
+        if let (Some(frame), Some(how)) = (session.ended, session.ended_how) {
+            let by = session.ended_by.unwrap_or("an unknown party");
+            let outstanding = if session.outstanding {
+                ", with data not acknowledged"
+            } else {
+                ""
+            };
+            lines.push((
+                "ended",
+                Look::Plain,
+                format!(
+                    "{} by the {by}  {}{outstanding}",
+                    how.to_ascii_uppercase(),
+                    frames.at(frame)
+                ),
+            ));
+        }
+        if let Some(lasted) = session.lasted_ms {
+            lines.push(("lasted", Look::Plain, words::duration_ms(lasted)));
+        }
+        self.page
+            .paragraph("", Look::Plain, Look::Strong, "After the 101");
+        for (label, look, text) in lines {
+            let lead = format!("  {}", pad(label, 10));
+            self.page.paragraph(&lead, Look::Faint, look, &text);
+        }
+    }
+
+    /// A finding in full.
+    fn primary(&mut self, finding: &FindingView, frames: &Frames<'_>, times: Option<u64>) {
+        let sure = match finding.confidence {
+            "certain" => String::new(),
+            other => format!("  ({other})"),
+        };
+        let more = match times {
+            Some(times) if times > 1 => format!("  {}", words::count(times, "time")),
+            _ => String::new(),
+        };
+        let head = format!("{}{sure}{more}", finding.code);
+        self.page.paragraph(
+            "Cause     ",
+            Look::Strong,
+            severity_look(finding.severity),
+            &head,
+        );
+        for text in [&finding.detail, &finding.cause] {
+            if !text.is_empty() {
+                self.page.paragraph(INDENT, Look::Plain, Look::Plain, text);
+            }
+        }
+        if !finding.fix.is_empty() {
+            self.page
+                .paragraph("Fix       ", Look::Strong, Look::Plain, &finding.fix);
+        }
+        if !finding.nginx_snippet.is_empty() {
+            self.page.gap();
+            self.page.code(INDENT.len() + 4, &finding.nginx_snippet);
+            self.page.gap();
+        }
+        if !finding.nginx_log.is_empty() {
+            self.page
+                .paragraph("nginx log ", Look::Strong, Look::Plain, &finding.nginx_log);
+        }
+        self.evidence(finding, frames);
+    }
+
+    fn evidence(&mut self, finding: &FindingView, frames: &Frames<'_>) {
+        let shown = if self.verbose {
+            usize::MAX
+        } else {
+            EVIDENCE_MAX
+        };
+        let mut lead = "Evidence  ";
+        for evidence in finding.evidence.iter().take(shown) {
+            let at = frames.relative(evidence.at, evidence.capture);
+            let file = if frames.several() {
+                format!("{} ", frames.file(evidence.capture))
+            } else {
+                String::new()
+            };
+            let place = format!("{file}#{}", evidence.frame);
+            let text = format!("{}  {}  {}", pad(&place, 5), pad(&at, 9), evidence.shows);
+            let room = self.page.width.saturating_sub(INDENT.len());
+            let below = columns(&place).max(5) + columns(&at).max(9) + 4;
+            let mut lines = style::wrap(&evidence.shows, room.saturating_sub(below).max(20));
+            let head = text
+                .get(..text.len() - evidence.shows.len())
+                .unwrap_or_default()
+                .to_owned();
+            let first = if lines.is_empty() {
+                String::new()
+            } else {
+                lines.remove(0)
+            };
+            let lead_painted = self.page.paint(Look::Strong, lead);
+            let mut out = format!(
+                "{lead_painted}{}{first}\n",
+                self.page.paint(Look::Faint, &head)
+            );
+            for line in lines {
+                out.push_str(&format!("{INDENT}{}{line}\n", " ".repeat(below)));
+            }
+            self.page.raw(&out);
+            lead = INDENT;
+        }
+        if finding.evidence.len() > shown {
+            let more = (finding.evidence.len() - shown) as u64;
+            let text = format!("and {}", words::count(more, "more frame"));
+            self.page.paragraph(INDENT, Look::Plain, Look::Faint, &text);
+        }
+    }
+
+    /// Findings that support the cause, or are worth knowing besides: one line each.
+    fn also(&mut self, findings: &[&FindingView]) {
+        if findings.is_empty() {
+            return;
+        }
+        let shown = if self.verbose { usize::MAX } else { ALSO_MAX };
+        let mut lead = "Also      ";
+        for finding in findings.iter().take(shown) {
+            let frame = finding
+                .evidence
+                .first()
+                .map_or_else(String::new, |evidence| format!("  #{}", evidence.frame));
+            let text = format!("{}: {}{frame}", finding.code, finding.title);
+            let mark = match finding.severity {
+                "error" => "✗ ",
+                "warning" => "! ",
+                _ => "· ",
+            };
+            let painted = self.page.paint(Look::Strong, lead);
+            let mark = self.page.paint(severity_look(finding.severity), mark);
+            let room = self.page.width.saturating_sub(INDENT.len() + 2);
+            let mut out = String::new();
+            for (number, line) in fit(&text, room, if self.verbose { 4 } else { 2 })
+                .iter()
+                .enumerate()
+            {
+                if number == 0 {
+                    out.push_str(&format!("{painted}{mark}{line}\n"));
+                } else {
+                    out.push_str(&format!("{INDENT}  {line}\n"));
+                }
+            }
+            self.page.raw(&out);
+            lead = INDENT;
+        }
+        if findings.len() > shown {
+            let more = (findings.len() - shown) as u64;
+            let text = format!("and {} (-v)", words::count(more, "more finding"));
+            self.page.paragraph(INDENT, Look::Plain, Look::Faint, &text);
+        }
+    }
+
+    /// Findings that are about no handshake: the first of each kind, faults in full.
+    fn others(&mut self) {
+        let mut groups: BTreeMap<(&str, &str), (u64, &FindingView)> = BTreeMap::new();
+        for finding in &self.report.findings {
+            if finding.handshake.is_none() {
+                groups
+                    .entry((finding.severity, finding.code))
+                    .or_insert((0, finding))
+                    .0 += 1;
+            }
+        }
+        let mut small = Vec::new();
+        for ((severity, _), (times, finding)) in groups {
+            if severity == "error" {
+                self.page.gap();
+                self.page
+                    .paragraph("FAULT  ", Look::Bad, Look::Strong, &finding.title);
+                let Some(start) = finding.evidence.first() else {
+                    continue;
+                };
+                let frames = Frames::from(
+                    self.report,
+                    crate::capture::FrameRef {
+                        at: start.at,
+                        capture: crate::capture::CaptureId(start.capture),
+                        frame: crate::capture::FrameNo(start.frame),
+                    },
+                );
+                self.primary(finding, &frames, Some(times));
+            } else {
+                small.push(finding);
+            }
+        }
+        if !small.is_empty() {
+            self.page.gap();
+            self.also(&small);
+        }
+    }
+}
+
+/// Where the text of a section begins.
+const INDENT: &str = "          ";
+
+fn verdict_look(verdict: &str) -> Look {
+    match verdict {
+        "ok" => Look::Good,
+        "failed" | "broken" => Look::Bad,
+        _ => Look::Odd,
+    }
+}
+
+fn severity_look(severity: &str) -> Look {
+    match severity {
+        "error" => Look::Bad,
+        "warning" => Look::Odd,
+        _ => Look::Faint,
+    }
+}

@@ -1,0 +1,290 @@
+//! How numbers, times, parties and frames are worded, the same in every form of the report.
+
+use super::view::{ConnectionView, HandshakeView, HopView, Report};
+use crate::capture::{FrameRef, Timestamp};
+
+/// `1 handshake`, `2 handshakes`.
+pub(super) fn count(number: u64, one: &str) -> String {
+    if number == 1 {
+        format!("1 {one}")
+    } else if let Some(stem) = one.strip_suffix('y') {
+        format!("{} {stem}ies", thousands(number))
+    } else {
+        format!("{} {one}s", thousands(number))
+    }
+}
+
+/// `1 234 567` with thin grouping that needs no locale.
+pub(super) fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// `512 bytes`, `7.8 kB`, `1.2 GB`.
+pub(super) fn bytes(number: u64) -> String {
+    const UNITS: [(u64, &str); 4] = [
+        (1_000_000_000_000, "TB"),
+        (1_000_000_000, "GB"),
+        (1_000_000, "MB"),
+        (1_000, "kB"),
+    ];
+    for (size, unit) in UNITS {
+        if number >= size {
+            return format!("{:.1} {unit}", number as f64 / size as f64);
+        }
+    }
+    count(number, "byte")
+}
+
+/// A duration as people say it: `0.41 ms`, `412 ms`, `7.00 s`, `2 min 5 s`.
+pub(super) fn duration(nanos: i64) -> String {
+    let ms = nanos as f64 / 1e6;
+    let size = ms.abs();
+    if size < 9.995 {
+        format!("{ms:.2} ms")
+    } else if size < 99.95 {
+        format!("{ms:.1} ms")
+    } else if size < 999.5 {
+        format!("{ms:.0} ms")
+    } else if size < 99_995.0 {
+        format!("{:.2} s", ms / 1e3)
+    } else {
+        let seconds = (size / 1e3).round() as u64;
+        let sign = if ms < 0.0 { "-" } else { "" };
+        match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+            (0, minutes, seconds) => format!("{sign}{minutes} min {seconds} s"),
+            (hours, minutes, _) => format!("{sign}{hours} h {minutes} min"),
+        }
+    }
+}
+
+/// The same from milliseconds.
+pub(super) fn duration_ms(ms: f64) -> String {
+    duration((ms * 1e6) as i64)
+}
+
+/// A time in UTC to the millisecond, `2026-11-20 23:17:00.123 UTC`.
+pub(super) fn time(at: Timestamp) -> String {
+    let text = at.to_string();
+    match (text.get(..10), text.get(11..23)) {
+        (Some(day), Some(clock)) => format!("{day} {clock} UTC"),
+        _ => text,
+    }
+}
+
+/// The file name of a path.
+pub(super) fn file_name(path: &str) -> &str {
+    match path {
+        "-" => "standard input",
+        path => path.rsplit(['/', '\\']).next().unwrap_or(path),
+    }
+}
+
+/// Times and frames of one report, as its forms print them.
+pub(super) struct Frames<'a> {
+    report: &'a Report,
+    start: FrameRef,
+}
+
+impl<'a> Frames<'a> {
+    /// Times count from the start of this handshake.
+    pub(super) const fn of(report: &'a Report, handshake: &HandshakeView) -> Self {
+        Self {
+            report,
+            start: handshake.start,
+        }
+    }
+
+    /// Times count from this frame.
+    pub(super) const fn from(report: &'a Report, start: FrameRef) -> Self {
+        Self { report, start }
+    }
+
+    fn corrected(&self, at: Timestamp, capture: u16) -> i64 {
+        let offset = self
+            .report
+            .captures
+            .iter()
+            .find(|view| view.id == capture)
+            .map_or(0.0, |view| view.clock_offset_ms);
+        at.shifted((offset * 1e6) as i64).nanos()
+    }
+
+    /// Nanoseconds from the start, clocks of the captures made comparable.
+    pub(super) fn nanos(&self, at: Timestamp, capture: u16) -> i64 {
+        self.corrected(at, capture)
+            .saturating_sub(self.corrected(self.start.at, self.start.capture.0))
+    }
+
+    /// `+0.41 ms`.
+    pub(super) fn relative(&self, at: Timestamp, capture: u16) -> String {
+        let nanos = self.nanos(at, capture);
+        let sign = if nanos < 0 { "" } else { "+" };
+        format!("{sign}{}", duration(nanos))
+    }
+
+    /// `#12 +0.41 ms`.
+    pub(super) fn at(&self, frame: FrameRef) -> String {
+        format!(
+            "#{} {}",
+            frame.frame,
+            self.relative(frame.at, frame.capture.0)
+        )
+    }
+
+    /// Whether frame numbers need the name of their file.
+    pub(super) fn several(&self) -> bool {
+        self.report.captures.len() > 1
+    }
+
+    /// The file name of a capture.
+    pub(super) fn file(&self, capture: u16) -> &'a str {
+        self.report
+            .captures
+            .iter()
+            .find(|view| view.id == capture)
+            .map_or("?", |view| file_name(&view.path))
+    }
+}
+
+/// What a hop connects: `client → proxy`.
+pub(super) fn ends(role: &str) -> (&'static str, &'static str) {
+    match role {
+        "client-proxy" => ("client", "proxy"),
+        "proxy-proxy" => ("proxy", "proxy"),
+        "proxy-backend" => ("proxy", "backend"),
+        _ => ("client", "server"),
+    }
+}
+
+/// Who a side of a hop's connection is.
+pub(super) fn party(role: &str, side: &str) -> &'static str {
+    let (client, server) = ends(role);
+    if side == "client" { client } else { server }
+}
+
+/// How a hop's connection ended: `FIN by backend #28 +4.9 ms`.
+pub(super) fn ended(connection: &ConnectionView, role: &str, frames: &Frames<'_>) -> String {
+    match (connection.ended.by, connection.ended.at_frame) {
+        (Some(side), Some(frame)) => format!(
+            "{} by {} {}",
+            connection.ended.how.to_ascii_uppercase(),
+            party(role, side),
+            frames.at(frame)
+        ),
+        _ => "open when the capture ends".to_owned(),
+    }
+}
+
+/// The verdict as a heading.
+pub(super) fn verdict(verdict: &str) -> &'static str {
+    match verdict {
+        "ok" => "OK",
+        "failed" => "FAILED",
+        "broken" => "BROKEN",
+        _ => "UNCLEAR",
+    }
+}
+
+/// What the Accept check of a hop says.
+pub(super) fn accept(hop: &HopView) -> String {
+    let got = hop
+        .response
+        .as_ref()
+        .and_then(|response| response.accept.as_deref());
+    match hop.accept {
+        "valid" => "✓ valid".to_owned(),
+        "mismatch" => format!(
+            "✗ {}, must be {}",
+            got.unwrap_or("?"),
+            hop.accept_expected.as_deref().unwrap_or("?")
+        ),
+        "missing" => "✗ missing".to_owned(),
+        "not-applicable" => "– no 101".to_owned(),
+        _ => "? not checked".to_owned(),
+    }
+}
+
+/// ws frames of one direction: `3 text, 1 ping`.
+pub(super) fn carried(view: &super::view::CarriedView) -> String {
+    let frames = &view.frames;
+    let parts: Vec<String> = [
+        (frames.text, "text"),
+        (frames.binary, "binary"),
+        (frames.continuation, "continuation"),
+        (frames.ping, "ping"),
+        (frames.pong, "pong"),
+        (frames.close, "close"),
+    ]
+    .into_iter()
+    .filter(|(number, _)| *number > 0)
+    .map(|(number, name)| format!("{} {name}", thousands(number)))
+    .collect();
+    if parts.is_empty() {
+        "nothing".to_owned()
+    } else {
+        format!("{} ({})", parts.join(", "), bytes(view.payload_bytes))
+    }
+}
+
+/// The protocol of connections in words, and what it means for us.
+pub(super) fn protocol(name: &str) -> (&'static str, &'static str) {
+    match name {
+        "websocket" => ("WebSocket", "joined after its handshake"),
+        "http" => ("HTTP/1", "no WebSocket request on them"),
+        "http2" => ("HTTP/2", "not read"),
+        "tls" => ("TLS", "encrypted: a handshake inside cannot be seen"),
+        "none" => ("TCP", "without any payload"),
+        _ => ("TCP", "another protocol"),
+    }
+}
+
+/// A kind of frames without a TCP segment.
+pub(super) fn other_kind(kind: crate::decode::OtherKind) -> String {
+    use crate::decode::OtherKind as Kind;
+    match kind {
+        Kind::Udp { port } => format!("UDP port {port}"),
+        Kind::Arp => "ARP".to_owned(),
+        Kind::Icmp => "ICMP".to_owned(),
+        Kind::OtherIp { protocol } => format!("IP protocol {protocol}"),
+        Kind::NotIp => "not IP".to_owned(),
+        Kind::Fragment => "IP fragments".to_owned(),
+        Kind::Unreadable => "unreadable: cut off or malformed headers".to_owned(),
+        Kind::UnsupportedLink => "of a link type that is not supported".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_well_at_every_size() {
+        let of = |nanos: i64| duration(nanos);
+        assert_eq!(of(0), "0.00 ms");
+        assert_eq!(of(412_345), "0.41 ms");
+        assert_eq!(of(12_345_678), "12.3 ms");
+        assert_eq!(of(412_345_678), "412 ms");
+        assert_eq!(of(7_000_400_000), "7.00 s");
+        assert_eq!(of(60_000_000_000), "60.00 s");
+        assert_eq!(of(125_000_000_000), "2 min 5 s");
+        assert_eq!(of(7_260_000_000_000), "2 h 1 min");
+        assert_eq!(of(-2_000_000), "-2.00 ms");
+    }
+
+    #[test]
+    fn numbers_are_grouped_and_plural() {
+        assert_eq!(count(1, "frame"), "1 frame");
+        assert_eq!(count(1_234_567, "frame"), "1,234,567 frames");
+        assert_eq!(count(2, "retry"), "2 retries");
+        assert_eq!(bytes(999), "999 bytes");
+        assert_eq!(bytes(7984), "8.0 kB");
+    }
+}
