@@ -1,9 +1,39 @@
 //! Segment to connection: who talks to whom, every byte once and in order, and what is missing.
+//!
+//! ```text
+//!            +---------------------------- Table -----------------------------+
+//!  Segment ->| key -> Embryo (opening only) -> Flow -> Half x 2 -> Pieces     |-> Handler: opened, bytes, gap,
+//!  IcmpError |        no payload yet           one connection      held back  |   ended, closed
+//!            +----------------------------------------------------------------+
+//! ```
+//!
+//! Invariants:
+//! - Every position of a stream is delivered once, as a byte or as part of a gap, in order.
+//! - In-order bytes are borrowed from the segment; only bytes behind a hole are copied.
+//! - Time is packet time. The order of calls depends on the segments only.
+//! - Memory is bounded by [`Limits`]; what is given up is told by [`Stats`] and in the connections' facts.
 mod connection;
+mod delivery;
+mod duplicates;
+mod embryo;
+mod flow;
+mod half;
 mod handler;
+mod key;
+mod limits;
+mod pieces;
+mod roles;
+mod runs;
+mod table;
+mod tombs;
+
+#[cfg(test)]
+mod tests;
 
 pub use connection::{
     Connection, ConnectionId, Direction, Ending, EndingHow, GapCause, Opening, RolesFrom, Side,
     StreamFacts,
 };
 pub use handler::{Chunk, Gap, Handler, Interest, StreamEnd};
+pub use limits::{LimitHit, LimitKind, Limits, Stats};
+pub use table::Table;

@@ -1,0 +1,404 @@
+//! A connection of which only the opening was seen: what most of a port scan consists of, so it must be small.
+//!
+//! It covers SYN (again and again), its answer (SYN-ACK, RST or an ICMP error, also repeated) and the RST with which a
+//! scanner drops what was answered; a SYN-ACK or RST of which nothing else was captured. Anything more makes it a full
+//! connection.
+
+use super::flow::capture_bit;
+use super::key::{End, Key};
+use super::{
+    Connection, ConnectionId, Direction, Ending, EndingHow, Opening, RolesFrom, StreamFacts,
+};
+use crate::capture::{CaptureId, FrameNo, FrameRef, Timestamp};
+use crate::decode::{Endpoint, IcmpError, Segment, SeqNo, Unreachable};
+
+/// Copies of a SYN come within this; the shortest first retransmission timer in use is 200 ms.
+const COPY_SPAN: i64 = 50_000_000;
+
+/// An opening. 104 bytes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Embryo {
+    pub(super) key: Key,
+    pub(super) id: ConnectionId,
+    first: Spot,
+    /// The first answer.
+    answer: Spot,
+    last: Spot,
+    /// What `opener` sent first, and the number of the first answer.
+    seq: SeqNo,
+    answer_seq: SeqNo,
+    /// IP identification of the last frame.
+    ip_id: u16,
+    /// Bit n: capture n has frames of it.
+    captures: u8,
+    /// First frames sent again, saturating.
+    again: u8,
+    /// Answers sent again.
+    answered_again: u8,
+    duplicates: u8,
+    opener: End,
+    stage: Stage,
+    /// A frame came since the table last looked.
+    pub(super) refreshed: bool,
+    /// The table's clock at the last frame, in units of 2^30 ns (a little more than a second), wrapping.
+    stamp: u32,
+}
+
+/// A frame reference in 16 bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Spot {
+    at: i64,
+    /// The capture above, 48 bits of frame number below.
+    place: u64,
+}
+
+/// How far it got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// SYN.
+    Syn,
+    /// SYN, SYN-ACK.
+    Answered,
+    /// SYN, SYN-ACK, RST by who sent the SYN (`last`).
+    Dropped,
+    /// SYN, RST.
+    Refused,
+    /// SYN, ICMP error.
+    Unreachable(Unreachable),
+    /// SYN-ACK first.
+    SynAck,
+    /// RST first.
+    Rst,
+}
+
+/// What a segment did to an embryo.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// It belongs to the opening.
+    Taken,
+    /// It ends the opening: the connection was refused or dropped.
+    Ended,
+    /// It is the opening of another connection between the same ends.
+    Other,
+    /// It is more than an opening.
+    Grown,
+}
+
+impl Spot {
+    fn new(frame: FrameRef) -> Self {
+        let place = u64::from(frame.capture.0) << 48 | (frame.frame.0 & ((1 << 48) - 1));
+        Self {
+            at: frame.at.nanos(),
+            place,
+        }
+    }
+
+    fn frame(self) -> FrameRef {
+        FrameRef {
+            at: Timestamp::from_nanos(self.at),
+            capture: CaptureId((self.place >> 48) as u16),
+            frame: FrameNo(self.place & ((1 << 48) - 1)),
+        }
+    }
+}
+
+impl Embryo {
+    /// An embryo for the first segment of a connection, if it is small enough for one.
+    pub(super) fn new(
+        key: Key,
+        opener: End,
+        id: ConnectionId,
+        segment: &Segment<'_>,
+        clock: i64,
+    ) -> Option<Self> {
+        let flags = segment.flags;
+        let stage = match (flags.syn(), flags.ack(), flags.rst()) {
+            (true, false, false) => Stage::Syn,
+            (true, true, false) => Stage::SynAck,
+            (false, _, true) => Stage::Rst,
+            _ => return None,
+        };
+        let captures = u8::try_from(capture_bit(segment.frame.capture)).ok()?;
+        let empty = segment.payload.is_empty() && segment.missing == 0;
+        let spot = Spot::new(segment.frame);
+        (empty && !flags.fin() && spot.frame() == segment.frame).then_some(Self {
+            key,
+            id,
+            first: spot,
+            answer: spot,
+            last: spot,
+            seq: segment.seq,
+            answer_seq: SeqNo(0),
+            ip_id: segment.ip_id,
+            captures,
+            again: 0,
+            answered_again: 0,
+            duplicates: 0,
+            opener,
+            stage,
+            refreshed: false,
+            stamp: coarse(clock),
+        })
+    }
+
+    /// Whether nothing came for `kept` nanoseconds.
+    pub(super) const fn is_older_than(&self, kept: i64, clock: i64) -> bool {
+        let age = coarse(clock).wrapping_sub(self.stamp).cast_signed();
+        age as i64 > kept >> 30
+    }
+
+    /// Whether it was refused or dropped.
+    pub(super) const fn is_ended(&self) -> bool {
+        matches!(
+            self.stage,
+            Stage::Refused
+                | Stage::Dropped
+                | Stage::Rst
+                | Stage::Unreachable(Unreachable::Port | Unreachable::Prohibited)
+        )
+    }
+
+    /// Takes the next segment between its ends.
+    pub(super) fn segment(&mut self, sender: End, segment: &Segment<'_>, clock: i64) -> Step {
+        let Ok(capture) = u8::try_from(capture_bit(segment.frame.capture)) else {
+            return Step::Grown;
+        };
+        let flags = segment.flags;
+        let by_opener = sender == self.opener;
+        let bare = segment.payload.is_empty()
+            && segment.missing == 0
+            && !flags.fin()
+            && Spot::new(segment.frame).frame() == segment.frame;
+        if flags.syn() && !flags.ack() && by_opener && segment.seq != self.seq {
+            return Step::Other;
+        }
+        if !bare {
+            return Step::Grown;
+        }
+        let acks_syn = segment.ack == self.seq.plus(1);
+        let first_again = by_opener && segment.seq == self.seq && !flags.rst();
+        let answer_again = !by_opener && segment.seq == self.answer_seq;
+        let count = match (self.stage, flags.syn(), flags.ack(), flags.rst()) {
+            (Stage::Rst, ..) | (_, true, _, true) => return Step::Grown,
+            (Stage::SynAck, true, true, _) if first_again => &mut self.again,
+            (Stage::SynAck, ..) => return Step::Grown,
+            (_, true, false, _) if first_again => &mut self.again,
+            (Stage::Answered | Stage::Dropped, true, true, _) if answer_again => {
+                &mut self.answered_again
+            }
+            (Stage::Refused, _, _, true) if answer_again => &mut self.answered_again,
+            (Stage::Syn, true, true, false) if !by_opener && acks_syn => {
+                self.stage = Stage::Answered;
+                self.refresh(clock);
+                return self.answered(capture, segment, Step::Taken);
+            }
+            (Stage::Syn, false, ack, true) if !by_opener && (acks_syn || !ack) => {
+                self.stage = Stage::Refused;
+                return self.answered(capture, segment, Step::Ended);
+            }
+            (Stage::Answered, false, _, true) if by_opener => {
+                self.stage = Stage::Dropped;
+                self.last = Spot::new(segment.frame);
+                self.ip_id = segment.ip_id;
+                return Step::Ended;
+            }
+            _ => return Step::Grown,
+        };
+        let apart = segment
+            .frame
+            .at
+            .nanos()
+            .saturating_sub(self.last.at)
+            .saturating_abs();
+        let copy = capture & self.captures == 0
+            || (apart <= COPY_SPAN && (segment.ip_id == self.ip_id || segment.ip_id == 0));
+        let count = if copy { &mut self.duplicates } else { count };
+        let Some(more) = count.checked_add(1) else {
+            return Step::Grown;
+        };
+        *count = more;
+        self.captures |= capture;
+        if !copy {
+            self.last = Spot::new(segment.frame);
+            self.ip_id = segment.ip_id;
+            self.refresh(clock);
+        }
+        Step::Taken
+    }
+
+    fn refresh(&mut self, clock: i64) {
+        self.refreshed = true;
+        self.stamp = coarse(clock);
+    }
+
+    fn answered(&mut self, capture: u8, segment: &Segment<'_>, step: Step) -> Step {
+        self.answer = Spot::new(segment.frame);
+        self.last = self.answer;
+        self.answer_seq = segment.seq;
+        self.ip_id = segment.ip_id;
+        self.captures |= capture;
+        step
+    }
+
+    /// Takes an ICMP error about a segment that `sender` sent.
+    pub(super) fn icmp(&mut self, sender: End, error: &IcmpError) -> Step {
+        let Ok(capture) = u8::try_from(capture_bit(error.frame.capture)) else {
+            return Step::Grown;
+        };
+        if sender != self.opener || error.seq != self.seq {
+            return Step::Taken;
+        }
+        match self.stage {
+            Stage::Syn if Spot::new(error.frame).frame() == error.frame => {
+                self.stage = Stage::Unreachable(error.why);
+                self.answer = Spot::new(error.frame);
+                self.captures |= capture;
+                if self.is_ended() {
+                    Step::Ended
+                } else {
+                    Step::Taken
+                }
+            }
+            Stage::Unreachable(_) | Stage::Rst => Step::Taken,
+            _ => Step::Grown,
+        }
+    }
+
+    /// The end that is the client.
+    pub(super) fn client(&self) -> End {
+        match self.stage {
+            Stage::SynAck => self.opener.other(),
+            Stage::Rst => by_port(&self.key),
+            _ => self.opener,
+        }
+    }
+
+    /// The facts, in full.
+    pub(super) fn connection(&self) -> Connection {
+        let client = self.client();
+        let (roles_from, opening) = match self.stage {
+            Stage::Syn => (RolesFrom::Syn, Opening::Unanswered),
+            Stage::Answered | Stage::Dropped => (RolesFrom::Syn, Opening::Partial),
+            Stage::Refused | Stage::Unreachable(Unreachable::Port | Unreachable::Prohibited) => {
+                (RolesFrom::Syn, Opening::Refused)
+            }
+            Stage::Unreachable(_) => (RolesFrom::Syn, Opening::Unanswered),
+            Stage::SynAck => (RolesFrom::SynAck, Opening::Partial),
+            Stage::Rst => (RolesFrom::Port, Opening::Midstream),
+        };
+        let first = self.first.frame();
+        let mut connection = blank(self.id, &self.key, client, roles_from, opening, first);
+        connection.last = self.last.frame();
+        connection.captures = u64::from(self.captures);
+        connection.duplicates = u64::from(self.duplicates);
+        let by_client = self.opener == client;
+        let direction = if by_client {
+            Direction::ToServer
+        } else {
+            Direction::ToClient
+        };
+        self.opener_facts(&mut connection, direction);
+        let answer = self.answer.frame();
+        let answers = 1 + u64::from(self.answered_again);
+        match self.stage {
+            Stage::Syn | Stage::SynAck | Stage::Rst => {}
+            Stage::Unreachable(why) => connection.unreachable = Some((answer, why)),
+            Stage::Answered | Stage::Dropped => {
+                connection.syn_ack = Some(answer);
+                let facts = &mut connection.to_client;
+                facts.frames = answers;
+                facts.retransmitted = answers - 1;
+                facts.isn = Some(self.answer_seq);
+            }
+            Stage::Refused => {
+                let facts = &mut connection.to_client;
+                facts.frames = answers;
+                facts.rst = Some(answer);
+            }
+        }
+        let reset = match self.stage {
+            Stage::Refused => Some((direction.reverse(), answer)),
+            Stage::Dropped => Some((direction, connection.last)),
+            Stage::Rst => Some((direction, first)),
+            _ => None,
+        };
+        if let Some((direction, frame)) = reset {
+            connection.stream_mut(direction).rst = Some(frame);
+            connection.ended = Some(Ending {
+                how: EndingHow::Rst,
+                by: direction.sender(),
+                frame,
+            });
+        }
+        connection
+    }
+
+    /// What the opener sent.
+    fn opener_facts(&self, connection: &mut Connection, direction: Direction) {
+        let first = self.first.frame();
+        let syn = !matches!(self.stage, Stage::SynAck | Stage::Rst);
+        if syn {
+            connection.syn = Some(first);
+            connection.syns = 1 + u32::from(self.again);
+        } else if self.stage == Stage::SynAck {
+            connection.syn_ack = Some(first);
+        }
+        let last = connection.last;
+        let facts = connection.stream_mut(direction);
+        facts.frames = 1 + u64::from(self.again) + u64::from(self.stage == Stage::Dropped);
+        facts.retransmitted = u64::from(self.again);
+        if self.again > 0 && matches!(self.stage, Stage::Syn | Stage::SynAck) {
+            facts.last_retransmission = Some(last);
+        }
+        if self.stage != Stage::Rst {
+            facts.isn = Some(self.seq);
+        }
+    }
+}
+
+/// A clock in nanoseconds, in units of 2^30 ns.
+const fn coarse(clock: i64) -> u32 {
+    (clock >> 30) as u32
+}
+
+/// Nothing better is known: the server has the lower port.
+pub(super) fn by_port(key: &Key) -> End {
+    if key.endpoint(End::Low).port() < key.endpoint(End::High).port() {
+        End::High
+    } else {
+        End::Low
+    }
+}
+
+/// A connection without any facts.
+pub(super) fn blank(
+    id: ConnectionId,
+    key: &Key,
+    client: End,
+    roles_from: RolesFrom,
+    opening: Opening,
+    first: FrameRef,
+) -> Connection {
+    let (client, server): (Endpoint, Endpoint) =
+        (key.endpoint(client), key.endpoint(client.other()));
+    Connection {
+        id,
+        client,
+        server,
+        roles_from,
+        opening,
+        first,
+        last: first,
+        syn: None,
+        syns: 0,
+        syn_ack: None,
+        rtt_nanos: None,
+        to_server: StreamFacts::default(),
+        to_client: StreamFacts::default(),
+        ended: None,
+        unreachable: None,
+        captures: capture_bit(first.capture),
+        duplicates: 0,
+        evicted: false,
+    }
+}

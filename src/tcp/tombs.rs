@@ -1,0 +1,157 @@
+//! Connections that left the table, remembered for a while: late copies of their frames are no new connections.
+//!
+//! Two captures of one connection may differ by hours in their clocks, so that the second copy comes long after the
+//! first one ended. The same initial sequence number tells that it is the same connection.
+
+use std::collections::VecDeque;
+
+use hashbrown::HashTable;
+
+use super::key::{End, Key};
+use super::limits::TOMBS;
+use super::{Connection, Direction};
+use crate::decode::{Segment, SeqNo};
+
+/// The connections that left lately, the oldest first to be forgotten.
+#[derive(Debug, Default)]
+pub(super) struct Tombs {
+    ring: VecDeque<Tomb>,
+    /// Numbers of burials, by the hash of the key.
+    index: HashTable<(u32, u64)>,
+    /// The number of burials so far minus the tombs in the ring: the number of the front one.
+    front: u64,
+}
+
+/// What is remembered of a connection. 68 bytes.
+#[derive(Debug, Clone, Copy)]
+struct Tomb {
+    key: Key,
+    hash: u32,
+    low: Option<Span>,
+    high: Option<Span>,
+}
+
+/// The sequence numbers that one end used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Span {
+    /// The initial number, or the number before the first one seen.
+    pub(super) start: SeqNo,
+    /// The number after the last one used.
+    pub(super) end: SeqNo,
+    /// Whether `start` is that of a SYN.
+    pub(super) syn: bool,
+}
+
+impl Tombs {
+    /// Remembers a connection that leaves the table.
+    pub(super) fn bury(&mut self, key: Key, hash: u32, low: Option<Span>, high: Option<Span>) {
+        if self.ring.len() >= TOMBS
+            && let Some(old) = self.ring.pop_front()
+        {
+            let number = self.front;
+            self.front += 1;
+            if let Ok(entry) = self
+                .index
+                .find_entry(spread(old.hash), |&(_, at)| at == number)
+            {
+                entry.remove();
+            }
+        }
+        let number = self.front + self.ring.len() as u64;
+        self.ring.push_back(Tomb {
+            key,
+            hash,
+            low,
+            high,
+        });
+        // A later connection between the same ends takes the place of the earlier one.
+        let (ring, front) = (&self.ring, self.front);
+        let same = |&(_, at): &(u32, u64)| {
+            usize::try_from(at - front)
+                .ok()
+                .and_then(|place| ring.get(place))
+                .is_some_and(|tomb| tomb.key == key)
+        };
+        if let Some(entry) = self.index.find_mut(spread(hash), same) {
+            entry.1 = number;
+        } else {
+            self.index
+                .insert_unique(spread(hash), (hash, number), |&(hash, _)| spread(hash));
+        }
+    }
+
+    /// Whether a segment is a late copy of a remembered connection's.
+    pub(super) fn knows(&self, key: &Key, hash: u32, sender: End, segment: &Segment<'_>) -> bool {
+        let found = self.index.find(spread(hash), |&(_, at)| {
+            self.tomb(at).is_some_and(|tomb| tomb.key == *key)
+        });
+        let Some(tomb) = found.and_then(|&(_, at)| self.tomb(at)) else {
+            return false;
+        };
+        let (span, peer) = match sender {
+            End::Low => (tomb.low, tomb.high),
+            End::High => (tomb.high, tomb.low),
+        };
+        let flags = segment.flags;
+        if flags.syn() {
+            return span.is_some_and(|span| span.syn && span.start == segment.seq);
+        }
+        let empty = segment.payload.is_empty() && segment.missing == 0;
+        if flags.rst() && empty {
+            return true;
+        }
+        let Some(span) = span else {
+            // This end was silent; what it acknowledges tells.
+            return empty
+                && flags.ack()
+                && peer.is_some_and(|peer| peer.has(segment.ack, SeqNo(segment.ack.0)));
+        };
+        let len = segment.payload.len() as u32;
+        span.has(
+            segment.seq,
+            segment.seq.plus(len.wrapping_add(segment.missing)),
+        )
+    }
+
+    fn tomb(&self, number: u64) -> Option<&Tomb> {
+        let place = number.checked_sub(self.front)?;
+        self.ring.get(usize::try_from(place).ok()?)
+    }
+}
+
+impl Span {
+    /// The numbers that one side of a connection used. `end`: its furthest, if it is known.
+    pub(super) fn of(
+        connection: &Connection,
+        direction: Direction,
+        end: Option<SeqNo>,
+    ) -> Option<Self> {
+        let facts = connection.stream(direction);
+        let bytes = facts.payload_bytes.saturating_add(facts.missing_bytes);
+        match (facts.isn, end) {
+            (Some(start), end) => Some(Self {
+                start,
+                end: end.unwrap_or(start.plus(1)),
+                syn: true,
+            }),
+            (None, Some(end)) => Some(Self {
+                start: SeqNo(end.0.wrapping_sub(bytes as u32).wrapping_sub(1)),
+                end,
+                syn: false,
+            }),
+            (None, None) => None,
+        }
+    }
+
+    /// Whether all of a segment lies within.
+    fn has(&self, from: SeqNo, to: SeqNo) -> bool {
+        // A stream longer than half of the number space is known by its end only.
+        let long = self.end.distance(self.start) < 0;
+        (long || from.distance(self.start) >= 0) && to.distance(self.end) <= 0
+    }
+}
+
+/// A hash of 32 bits for a table that takes places from its low and tags from its high bits.
+pub(super) const fn spread(hash: u32) -> u64 {
+    (hash as u64) << 32 | hash as u64
+}
