@@ -142,7 +142,7 @@ pub struct ConnectAttempt {
 /// Why the backend hop of a handshake is not among its hops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum BackendSight {
-    /// It is among them.
+    /// It is among them, or the connects that failed on the way to it are among the attempts.
     Seen,
     /// No connection from the proxy was seen for it, although this capture shows connections of this proxy to
     /// backends at other times: the proxy did not contact a backend.

@@ -1,11 +1,30 @@
 //! Exchange to handshake: which hops belong together, in which order, and what changed between them.
+mod accept;
+mod attempts;
+mod book;
+mod changes;
+mod clock;
+mod copies;
 mod handshake;
+mod known;
+mod link;
+mod matching;
+mod node;
+mod pairing;
 mod record;
+mod role;
+mod session;
+mod silent;
+#[cfg(test)]
+mod tests;
 
+pub use book::{Book, Clocks, OpenConnections};
 pub use handshake::{
     AcceptCheck, BackendSight, Change, ChangeKind, Confidence, ConnectAttempt, Handshake, Hop,
     HopEnding, PairedBy, Party, Role, Session,
 };
+pub use known::Known;
+pub use pairing::pair;
 pub use record::{
     Exchange, ORDINARY_MAX, ORDINARY_TARGET_MAX, OrdinaryExchange, PartialHead, Protocol,
     ProxyHeader, Record, SharedRecord,

@@ -1,0 +1,273 @@
+//! Connections that a proxy tried to open for a request and that never carried one: refused, unanswered,
+//! unreachable, closed, stuck in TLS.
+//!
+//! They have no bytes to pair by. What ties them to a request is time (the SYN lies between the request and its
+//! answer), the proxy's address, and the answer that such a failure causes (502, 504). A scan or somebody else's
+//! failing connection must not be taken for the proxy's.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
+
+use super::clock::Offsets;
+use super::handshake::{Confidence, ConnectAttempt, Handshake};
+use super::known::Known;
+use super::node::Node;
+use super::pairing::Context;
+use super::record::{Protocol, Record, SharedRecord};
+use crate::capture::FrameRef;
+use crate::tcp::{ConnectionId, Opening};
+
+/// Candidates by first frame.
+pub(super) type Silent = BTreeMap<(FrameRef, ConnectionId), SharedRecord>;
+
+/// Most connects of an unknown address that still look like one request's tries (one per server of an upstream).
+const UNKNOWN_MAX: usize = 8;
+
+/// Where a candidate stands among the others.
+pub(super) fn place(record: &Record) -> (FrameRef, ConnectionId) {
+    let connection = &record.connection;
+    (connection.syn.unwrap_or(connection.first), connection.id)
+}
+
+/// Whether a connection may be a proxy's failed try at a backend.
+pub(super) fn is_candidate(record: &Record) -> bool {
+    let connection = &record.connection;
+    if !record.exchanges.is_empty() || !record.ordinary.is_empty() {
+        return false;
+    }
+    if connection.syn.is_none() && connection.syn_ack.is_none() {
+        return false;
+    }
+    match record.protocol {
+        Protocol::None | Protocol::Http2 => true,
+        Protocol::Tls => tls_failed(record),
+        Protocol::WebSocket | Protocol::Http | Protocol::Other => false,
+    }
+}
+
+fn tls_failed(record: &Record) -> bool {
+    record.tls.as_ref().is_none_or(|tls| {
+        let fatal = tls.alerts.iter().any(|alert| alert.level == 2);
+        let (to_server, to_client) = tls.application_data;
+        fatal || tls.not_tls.is_some() || to_server.is_none() || to_client.is_none()
+    })
+}
+
+/// A hop whose request may have caused connects.
+struct Cause {
+    handshake: usize,
+    hop: usize,
+    node: Node,
+    /// The next hop was reached: the failures before it are first tries.
+    next: Option<FrameRef>,
+    /// No other connection of this handshake was seen.
+    alone: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Address {
+    /// Not known to be the proxy's.
+    Unknown,
+    /// The proxy's.
+    Proxy,
+}
+
+struct Claim {
+    cause: usize,
+    address: Address,
+    fits: bool,
+}
+
+/// Ties candidates to the requests that caused them.
+pub(super) fn assign(handshakes: &mut [Handshake], context: &Context<'_>, offsets: &Offsets) {
+    if context.silent.is_empty() {
+        return;
+    }
+    let causes = causes(handshakes, offsets);
+    let mut claims: BTreeMap<(FrameRef, ConnectionId), Vec<Claim>> = BTreeMap::new();
+    for (index, cause) in causes.iter().enumerate() {
+        for (key, claim) in claims_of(index, cause, context, offsets) {
+            claims.entry(key).or_default().push(claim);
+        }
+    }
+    let mut given: HashMap<usize, usize> = HashMap::new();
+    for (key, claims) in &claims {
+        let Some(record) = context.silent.get(key) else {
+            continue;
+        };
+        let failed = offsets.correct(record.connection.last);
+        let best = claims.iter().min_by_key(|claim| {
+            let node = causes.get(claim.cause).map(|cause| &cause.node);
+            // The answer follows the failure at once.
+            let lag = node
+                .and_then(|node| node.answer)
+                .map_or(i64::MAX, |answer| {
+                    answer.at.nanos_since(failed.at).saturating_abs()
+                });
+            (
+                std::cmp::Reverse((claim.address, claim.fits)),
+                given.get(&claim.cause).copied().unwrap_or(0),
+                lag,
+                claim.cause,
+            )
+        });
+        let Some(best) = best else { continue };
+        *given.entry(best.cause).or_default() += 1;
+        let confidence = match (best.address, best.fits, claims.len()) {
+            (Address::Proxy, true, 1) => Confidence::Certain,
+            (Address::Proxy, true, _) | (_, _, 1) => Confidence::Likely,
+            _ => Confidence::Guess,
+        };
+        if let Some(cause) = causes.get(best.cause)
+            && let Some(handshake) = handshakes.get_mut(cause.handshake)
+        {
+            handshake.attempts.push(ConnectAttempt {
+                record: record.clone(),
+                confidence,
+                parent: cause.hop,
+            });
+        }
+    }
+    for handshake in handshakes {
+        drop_copies(&mut handshake.attempts);
+    }
+}
+
+fn causes(handshakes: &[Handshake], offsets: &Offsets) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    for (handshake, found) in handshakes.iter().enumerate() {
+        for (hop, at) in found.hops.iter().enumerate() {
+            let Some(mut node) = Node::new(&at.record, at.place) else {
+                continue;
+            };
+            for copy in &at.copies {
+                node.views.push(super::node::View {
+                    client: copy.connection.client,
+                    server: copy.connection.server,
+                });
+            }
+            node.correct(offsets);
+            let next = found
+                .hops
+                .iter()
+                .filter(|child| child.parent == Some(hop) && !child.retried)
+                .filter_map(|child| Node::new(&child.record, child.place))
+                .filter_map(|child| child.begin.map(|begin| offsets.correct(begin)))
+                .min();
+            causes.push(Cause {
+                handshake,
+                hop,
+                node,
+                next,
+                alone: found.hops.len() == 1,
+            });
+        }
+    }
+    causes
+}
+
+fn claims_of(
+    index: usize,
+    cause: &Cause,
+    context: &Context<'_>,
+    offsets: &Offsets,
+) -> Vec<((FrameRef, ConnectionId), Claim)> {
+    let Some(begin) = cause.node.begin else {
+        return Vec::new();
+    };
+    let until = cause.next.or(cause.node.over());
+    let inside = |frame: FrameRef| frame > begin && until.is_none_or(|until| frame < until);
+    let all: Box<dyn Iterator<Item = (&(FrameRef, ConnectionId), &SharedRecord)>> =
+        if offsets.is_zero() {
+            let from = (begin, ConnectionId(0));
+            let near = context.silent.range(from..);
+            Box::new(near.take_while(move |(key, _)| until.is_none_or(|until| key.0 < until)))
+        } else {
+            Box::new(context.silent.iter())
+        };
+    let mut claims = Vec::new();
+    let mut unknown: Vec<((FrameRef, ConnectionId), IpAddr)> = Vec::new();
+    for (key, record) in all {
+        if !inside(offsets.correct(key.0)) {
+            continue;
+        }
+        let fits = fits(cause, record, offsets);
+        match address(&cause.node, record, context.known) {
+            Some(Address::Proxy) => claims.push((
+                *key,
+                Claim {
+                    cause: index,
+                    address: Address::Proxy,
+                    fits,
+                },
+            )),
+            Some(Address::Unknown) if fits && cause.alone && record.protocol != Protocol::Http2 => {
+                unknown.push((*key, record.connection.client.ip()));
+            }
+            _ => {}
+        }
+    }
+    // Of addresses that nothing ties to the proxy, one alone is believed; several are somebody's scan.
+    let addresses: BTreeSet<IpAddr> = unknown.iter().map(|(_, ip)| *ip).collect();
+    if claims.is_empty() && addresses.len() == 1 && unknown.len() <= UNKNOWN_MAX {
+        claims.extend(unknown.into_iter().map(|(key, _)| {
+            let claim = Claim {
+                cause: index,
+                address: Address::Unknown,
+                fits: true,
+            };
+            (key, claim)
+        }));
+    }
+    claims
+}
+
+/// Whose connection it may be; `None` when it is not the proxy's.
+fn address(node: &Node, record: &Record, known: &Known) -> Option<Address> {
+    let (from, to) = (record.connection.client.ip(), record.connection.server);
+    if node.views.iter().any(|view| view.server == to) {
+        // Another client's connection to the proxy.
+        return None;
+    }
+    let local = node
+        .views
+        .iter()
+        .all(|view| view.client.ip() == view.server.ip());
+    let learned = node
+        .views
+        .iter()
+        .any(|view| known.is_back(view.server, from));
+    let proxy = node.views.iter().any(|view| view.server.ip() == from);
+    if local {
+        return (learned || proxy).then_some(Address::Unknown);
+    }
+    if learned || proxy {
+        return Some(Address::Proxy);
+    }
+    let client = node.views.iter().any(|view| view.client.ip() == from);
+    (!client).then_some(Address::Unknown)
+}
+
+/// Whether the outcome of the request is what this failure leads to.
+fn fits(cause: &Cause, record: &Record, offsets: &Offsets) -> bool {
+    let connection = &record.connection;
+    if let Some(next) = cause.next {
+        return offsets.correct(connection.last) <= next;
+    }
+    // nginx logs an ICMP error as a refused connection as well; both end in 502 at once.
+    match cause.node.status {
+        Some(504) => connection.opening == Opening::Unanswered || record.protocol == Protocol::Tls,
+        Some(502) => connection.opening != Opening::Unanswered || connection.unreachable.is_some(),
+        Some(400..=499) => record.protocol == Protocol::Http2,
+        _ => false,
+    }
+}
+
+/// One connection attempt seen at several vantage points counts once.
+fn drop_copies(attempts: &mut Vec<ConnectAttempt>) {
+    let mut seen = BTreeSet::new();
+    attempts.retain(|attempt| {
+        let isn = attempt.record.connection.to_server.isn;
+        isn.is_none_or(|isn| seen.insert(isn.0))
+    });
+}

@@ -1,0 +1,493 @@
+//! Decides when the exchanges of a run are complete enough to be paired, and which of them together.
+//!
+//! ```text
+//!  attempt (still open) --+
+//!                         v        linger       family: shares a link, or in flight at the same time
+//!  closed connection --> held ----------------> all closed --------> paired, emitted, forgotten
+//!                         ^                     some open  --------> wait, then a snapshot of them
+//! ```
+//!
+//! Time is packet time. What is held follows the number of exchanges not yet emitted; every step looks at what
+//! becomes due and a bounded number of its neighbours.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::time::Duration;
+
+use super::attempts;
+use super::handshake::Handshake;
+use super::known::Known;
+use super::link::{nested, strong_key, weak};
+use super::node::{Link, Node, Slot, key_link};
+use super::pairing::{Context, nodes_of, order, pair_nodes};
+use super::record::{Record, SharedRecord};
+use super::silent::SilentPool;
+use crate::capture::Timestamp;
+use crate::tcp::ConnectionId;
+
+/// How long a closed connection waits for others of its handshake to close: a proxy closes both hops within
+/// milliseconds, a capture over several interfaces may deliver them a little apart.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// How long a handshake waits for connections that stay open: longer than nginx keeps idle connections by default
+/// (`keepalive_timeout` 75 s towards clients, 60 s towards upstreams).
+const MAX_WAIT: Duration = Duration::from_secs(80);
+
+/// Exchanges that may wait: beyond, each is emitted as soon as its linger is over. About 1 KiB each.
+const HELD_MAX: usize = 200_000;
+
+/// Exchanges looked at around one in time order, for each link and for none: how many handshakes may be in flight at
+/// once and still be told apart.
+const NEIGHBOURS_MAX: usize = 64;
+
+/// Largest set of exchanges paired at once while the capture goes on: attempts with one and the same key that
+/// overlap without a break.
+const FAMILY_MAX: usize = 1024;
+
+/// Connections that are still open.
+pub trait OpenConnections {
+    /// A connection as it is now.
+    fn snapshot(&self, id: ConnectionId) -> Option<Record>;
+
+    /// Connections without any payload so far whose first SYN lies within these times (both included): connects that
+    /// hang. Those that do not know answer with none; such connects are then found when they leave the table.
+    fn without_payload(&self, _from: Timestamp, _to: Timestamp) -> Vec<Record> {
+        Vec::new()
+    }
+}
+
+/// Whether times of all captures can be compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Clocks {
+    /// One capture, or several interfaces of one host.
+    Same,
+    /// Several captures of several hosts: pairs may lie any time apart, so that all is paired at the end.
+    MayDiffer,
+}
+
+#[derive(Debug)]
+struct Held {
+    node: Node,
+    closed: Timestamp,
+}
+
+#[derive(Debug)]
+struct Open {
+    at: Timestamp,
+    link: Option<Link>,
+    /// As seen when last asked for, and when.
+    seen: Option<(Timestamp, Node)>,
+}
+
+/// The exchanges that are not yet part of an emitted handshake.
+#[derive(Debug)]
+pub struct Book {
+    clocks: Clocks,
+    now: Timestamp,
+    held: HashMap<Slot, Held>,
+    open: BTreeMap<Slot, Open>,
+    /// Emitted from a snapshot while their connection was open.
+    emitted: BTreeSet<Slot>,
+    by_link: BTreeSet<(Link, Timestamp, Slot)>,
+    by_time: BTreeSet<(Timestamp, Slot)>,
+    due: BTreeSet<(Timestamp, Slot)>,
+    silent: SilentPool,
+    known: Known,
+}
+
+impl Book {
+    /// An empty book.
+    pub fn new(clocks: Clocks) -> Self {
+        Self {
+            clocks,
+            now: Timestamp::from_nanos(i64::MIN),
+            held: HashMap::new(),
+            open: BTreeMap::new(),
+            emitted: BTreeSet::new(),
+            by_link: BTreeSet::new(),
+            by_time: BTreeSet::new(),
+            due: BTreeSet::new(),
+            silent: SilentPool::default(),
+            known: Known::default(),
+        }
+    }
+
+    /// The request of a handshake attempt was seen on a connection that is still open. Its key, if it has one.
+    pub fn attempt(
+        &mut self,
+        connection: ConnectionId,
+        exchange: u32,
+        at: Timestamp,
+        key: Option<&[u8]>,
+    ) {
+        self.now = self.now.max(at);
+        let slot = Slot {
+            connection,
+            exchange,
+        };
+        if self.emitted.contains(&slot) || self.held.contains_key(&slot) {
+            return;
+        }
+        let link = key.map(key_link);
+        self.by_time.insert((at, slot));
+        self.by_link.extend(link.map(|link| (link, at, slot)));
+        let seen = None;
+        self.open.insert(slot, Open { at, link, seen });
+    }
+
+    /// A connection left the table.
+    pub fn closed(&mut self, record: Record) {
+        let id = record.connection.id;
+        self.now = self.now.max(record.connection.last.at);
+        self.known.note_opaque(&record);
+        let all = Slot {
+            connection: id,
+            exchange: 0,
+        }..=Slot {
+            connection: id,
+            exchange: u32::MAX,
+        };
+        let open: Vec<Slot> = self
+            .open
+            .range(all.clone())
+            .map(|(slot, _)| *slot)
+            .collect();
+        for slot in open {
+            self.forget_open(slot);
+        }
+        let emitted: Vec<Slot> = self.emitted.range(all).copied().collect();
+        for slot in &emitted {
+            self.emitted.remove(slot);
+        }
+        if attempts::is_candidate(&record) {
+            let needed = self.clocks == Clocks::MayDiffer || self.is_near(&record);
+            if needed {
+                self.silent.keep(record.into(), &self.known);
+            }
+            return;
+        }
+        if record.exchanges.is_empty() {
+            return;
+        }
+        let record = SharedRecord::from(record);
+        for node in nodes_of(&record) {
+            if !emitted.contains(&node.slot) {
+                self.hold(node);
+            }
+        }
+    }
+
+    fn hold(&mut self, node: Node) {
+        let slot = node.slot;
+        let start = node.start().at;
+        self.by_time.insert((start, slot));
+        let links = node.links.iter().map(|&(_, link)| (link, start, slot));
+        self.by_link.extend(links);
+        let closed = self.now;
+        self.due.insert((closed.plus(LINGER), slot));
+        self.held.insert(slot, Held { node, closed });
+    }
+
+    fn forget_open(&mut self, slot: Slot) -> Option<Open> {
+        let open = self.open.remove(&slot)?;
+        self.by_time.remove(&(open.at, slot));
+        if let Some(link) = open.link {
+            self.by_link.remove(&(link, open.at, slot));
+        }
+        Some(open)
+    }
+
+    fn forget_held(&mut self, slot: Slot) -> Option<Node> {
+        let Held { node, .. } = self.held.remove(&slot)?;
+        let start = node.start().at;
+        self.by_time.remove(&(start, slot));
+        for &(_, link) in &node.links {
+            self.by_link.remove(&(link, start, slot));
+        }
+        Some(node)
+    }
+
+    /// Whether a connection without payload began while some request waited for its answer.
+    fn is_near(&self, record: &Record) -> bool {
+        let (began, _) = attempts::place(record);
+        let last = Slot {
+            connection: ConnectionId(u32::MAX),
+            exchange: u32::MAX,
+        };
+        let before = self.by_time.range(..=(began.at, last)).rev();
+        before.take(NEIGHBOURS_MAX).any(|(_, slot)| {
+            let node = match self.held.get(slot) {
+                Some(held) => Some(&held.node),
+                None => self
+                    .open
+                    .get(slot)
+                    .and_then(|open| Some(&open.seen.as_ref()?.1)),
+            };
+            node.is_none_or(|node| node.over().is_none_or(|over| over > began))
+        })
+    }
+
+    /// Emits what is complete at this moment of packet time, by start.
+    pub fn settle(
+        &mut self,
+        now: Timestamp,
+        connections: &dyn OpenConnections,
+        out: &mut Vec<Handshake>,
+    ) {
+        self.now = self.now.max(now);
+        if self.clocks == Clocks::MayDiffer && self.held.len() <= HELD_MAX {
+            return;
+        }
+        let from = out.len();
+        let mut waiting = Vec::new();
+        while let Some(&(at, slot)) = self.due.first() {
+            if at > self.now {
+                break;
+            }
+            self.due.pop_first();
+            // Emitted with another one's family.
+            let Some(closed) = self.held.get(&slot).map(|held| held.closed) else {
+                continue;
+            };
+            let family = self.family(slot, connections);
+            match self.wait_for(&family, closed) {
+                Some(later) if later > self.now => waiting.push((later, slot)),
+                _ => self.emit(&family, connections, out),
+            }
+        }
+        self.due.extend(waiting);
+        if let Some(emitted) = out.get_mut(from..) {
+            emitted.sort_by_cached_key(order);
+        }
+        let oldest = self.by_time.first().map(|(at, _)| *at);
+        if self.clocks == Clocks::Same {
+            self.silent.forget_before(oldest);
+        }
+    }
+
+    /// When a family is to be looked at again, if not all of it is there yet.
+    fn wait_for(&self, family: &[Slot], closed: Timestamp) -> Option<Timestamp> {
+        let last = family
+            .iter()
+            .filter_map(|slot| Some(self.held.get(slot)?.closed))
+            .max()?;
+        let lingers = last.plus(LINGER);
+        if lingers > self.now || self.held.len() > HELD_MAX {
+            return Some(lingers);
+        }
+        let open = family.iter().any(|slot| self.open.contains_key(slot));
+        (open || self.is_unexplained(family)).then(|| closed.plus(MAX_WAIT))
+    }
+
+    /// A lone exchange without a 101: a connect that hangs, a proxy's traffic elsewhere may still explain it.
+    fn is_unexplained(&self, family: &[Slot]) -> bool {
+        let [slot] = family else { return false };
+        self.held.get(slot).is_some_and(|held| {
+            held.node.status != Some(101) && !self.silent.may_explain(&held.node)
+        })
+    }
+
+    /// All exchanges that may belong to the same handshakes as this one.
+    fn family(&mut self, slot: Slot, connections: &dyn OpenConnections) -> Vec<Slot> {
+        let mut family = vec![slot];
+        let mut seen = HashSet::from([slot]);
+        let mut next = 0;
+        while let Some(&at) = family.get(next) {
+            next += 1;
+            let near = self.neighbours(at);
+            for other in near {
+                if family.len() >= FAMILY_MAX {
+                    return family;
+                }
+                if !seen.contains(&other) {
+                    self.look_at(other, connections);
+                    if self.may_belong(at, other) {
+                        seen.insert(other);
+                        family.push(other);
+                    }
+                }
+            }
+        }
+        family
+    }
+
+    /// Exchanges near in time: of each link, and of any.
+    fn neighbours(&self, slot: Slot) -> Vec<Slot> {
+        let Some(node) = self.node(slot) else {
+            return Vec::new();
+        };
+        let start = node.start().at;
+        let end = node
+            .over()
+            .map_or(Timestamp::from_nanos(i64::MAX), |over| over.at);
+        let after = |slots: &mut dyn Iterator<Item = (Timestamp, Slot)>| -> Vec<Slot> {
+            slots
+                .take_while(|(at, _)| *at <= end)
+                .take(NEIGHBOURS_MAX)
+                .map(|(_, slot)| slot)
+                .collect()
+        };
+        let mut near = Vec::new();
+        for &(_, link) in &node.links {
+            let (from, here, to) = (
+                (link, Timestamp::from_nanos(i64::MIN), FIRST),
+                (link, start, slot),
+                (link, Timestamp::from_nanos(i64::MAX), LAST),
+            );
+            let before = self.by_link.range(from..here).rev();
+            near.extend(before.take(NEIGHBOURS_MAX).map(|(_, _, slot)| *slot));
+            let mut later = self
+                .by_link
+                .range(here..=to)
+                .map(|&(_, at, slot)| (at, slot));
+            near.extend(after(&mut later));
+        }
+        let before = self.by_time.range(..(start, slot)).rev();
+        near.extend(before.take(NEIGHBOURS_MAX).map(|(_, slot)| *slot));
+        near.extend(after(&mut self.by_time.range((start, slot)..).copied()));
+        near
+    }
+
+    /// Asks for the present state of an exchange on an open connection, unless it is known well enough.
+    fn look_at(&mut self, slot: Slot, connections: &dyn OpenConnections) {
+        let now = self.now;
+        let Some(open) = self.open.get_mut(&slot) else {
+            return;
+        };
+        let fresh = |(at, node): &(Timestamp, Node)| *at == now || node.answer.is_some();
+        if open.seen.as_ref().is_none_or(|seen| !fresh(seen)) {
+            open.seen = node_of(slot, connections).map(|node| (now, node));
+        }
+    }
+
+    fn node(&self, slot: Slot) -> Option<&Node> {
+        match self.held.get(&slot) {
+            Some(held) => Some(&held.node),
+            None => Some(&self.open.get(&slot)?.seen.as_ref()?.1),
+        }
+    }
+
+    fn may_belong(&self, a: Slot, b: Slot) -> bool {
+        let (Some(a), Some(b)) = (self.node(a), self.node(b)) else {
+            return false;
+        };
+        let (a, b) = if a.start() <= b.start() {
+            (a, b)
+        } else {
+            (b, a)
+        };
+        if strong_key(a, b).is_some() || strong_key(b, a).is_some() {
+            return nested(a, b) || nested(b, a);
+        }
+        weak(a, b, &self.known).is_some()
+    }
+
+    fn emit(
+        &mut self,
+        family: &[Slot],
+        connections: &dyn OpenConnections,
+        out: &mut Vec<Handshake>,
+    ) {
+        let mut nodes = Vec::with_capacity(family.len());
+        for &slot in family {
+            if let Some(node) = self.forget_held(slot) {
+                nodes.push(node);
+            } else if self.forget_open(slot).is_some() {
+                // Fresh, because the session on it has gone on.
+                nodes.extend(node_of(slot, connections));
+                self.emitted.insert(slot);
+            }
+        }
+        self.add_hanging(&nodes, connections);
+        let mut context = Context {
+            known: &mut self.known,
+            silent: self.silent.all(),
+            settled: true,
+        };
+        let handshakes = pair_nodes(nodes, &mut context);
+        let attempts = handshakes.iter().flat_map(|found| &found.attempts);
+        for attempt in attempts {
+            self.silent.forget(&attempt.record);
+        }
+        out.extend(handshakes);
+    }
+
+    /// Connects that hang are still in the table: looked for where nothing else explains the outcome.
+    fn add_hanging(&mut self, nodes: &[Node], connections: &dyn OpenConnections) {
+        if let [node] = nodes
+            && let Some(begin) = node.begin
+            && node.status != Some(101)
+        {
+            let until = node.over().map_or(self.now, |over| over.at);
+            for record in connections.without_payload(begin.at, until) {
+                if attempts::is_candidate(&record) {
+                    self.silent.keep(record.into(), &self.known);
+                }
+            }
+        }
+    }
+
+    /// What is not yet emitted, as it looks now. Nothing is consumed.
+    pub fn preview(&self, connections: &dyn OpenConnections) -> Vec<Handshake> {
+        let mut nodes: Vec<Node> = self.held.values().map(|held| held.node.clone()).collect();
+        let mut silent = self.silent.all().clone();
+        let mut snapshots: HashMap<ConnectionId, Option<SharedRecord>> = HashMap::new();
+        for slot in self.open.keys() {
+            let record = snapshots
+                .entry(slot.connection)
+                .or_insert_with(|| connections.snapshot(slot.connection).map(Into::into));
+            let node = record
+                .iter()
+                .flat_map(nodes_of)
+                .find(|node| node.slot == *slot);
+            nodes.extend(node);
+        }
+        nodes.sort_by_key(|node| (node.start(), node.slot));
+        if let Some(waiting) = nodes.iter().find(|node| node.status != Some(101)) {
+            let from = waiting.start().at;
+            for record in connections.without_payload(from, self.now) {
+                if attempts::is_candidate(&record) {
+                    silent.insert(attempts::place(&record), record.into());
+                }
+            }
+        }
+        let mut context = Context {
+            known: &mut self.known.clone(),
+            silent: &silent,
+            settled: false,
+        };
+        pair_nodes(nodes, &mut context)
+    }
+
+    /// The capture is over: everything left, by start.
+    pub fn finish(&mut self, out: &mut Vec<Handshake>) {
+        let nodes = std::mem::take(&mut self.held)
+            .into_values()
+            .map(|held| held.node)
+            .collect();
+        let mut context = Context {
+            known: &mut self.known,
+            silent: self.silent.all(),
+            settled: true,
+        };
+        out.extend(pair_nodes(nodes, &mut context));
+        *self = Self {
+            known: std::mem::take(&mut self.known),
+            ..Self::new(self.clocks)
+        };
+    }
+}
+
+const FIRST: Slot = Slot {
+    connection: ConnectionId(0),
+    exchange: 0,
+};
+
+const LAST: Slot = Slot {
+    connection: ConnectionId(u32::MAX),
+    exchange: u32::MAX,
+};
+
+fn node_of(slot: Slot, connections: &dyn OpenConnections) -> Option<Node> {
+    let record = SharedRecord::from(connections.snapshot(slot.connection)?);
+    nodes_of(&record).find(|node| node.slot == slot)
+}

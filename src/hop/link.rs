@@ -1,0 +1,267 @@
+//! How well two exchanges fit as a hop and the hop before it.
+
+use std::cmp::Reverse;
+
+use super::handshake::PairedBy;
+use super::known::Known;
+use super::node::{LinkKind, Named, Node, View};
+
+/// What speaks for a pair, the weightiest first; compared as a whole. Time decides only between equal ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Score {
+    by: Reverse<PairedBy>,
+    /// 3: the client side of the inner hop is the server side of the outer one; 2: known to be the same proxy;
+    /// 1: nothing known; 0: unlikely.
+    pub(super) host: u8,
+    /// 2: a forwarding field names the outer hop's client with its port, 1: its address, 0: no such field.
+    pub(super) named: u8,
+    /// 2: the same path, 1: one is the other's suffix, 0: unrelated or unknown.
+    pub(super) path: u8,
+    /// How many of query, Origin, Cookie and User-Agent are there and equal.
+    pub(super) same: u8,
+    /// 2: answered alike, 1: not contradictory.
+    answer: u8,
+}
+
+impl Score {
+    /// The key that joins them.
+    pub(super) const fn by(&self) -> PairedBy {
+        self.by.0
+    }
+}
+
+/// How close in time, the closest first: what is relayed, is relayed at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Lag {
+    answer: i64,
+    request: i64,
+}
+
+/// Whether the inner exchange may lie inside the outer one in time.
+pub(super) fn nested(outer: &Node, inner: &Node) -> bool {
+    if outer.slot.connection == inner.slot.connection {
+        return false;
+    }
+    // RFC 9293 endpoints: two clients' (or one client's) attempts at one listener are siblings, never nested.
+    let siblings = views(outer, inner).any(|(outer, inner)| {
+        outer.server == inner.server && outer.client.ip() == inner.client.ip()
+    });
+    if siblings {
+        return false;
+    }
+    if let (Some(outer_begin), Some(inner_begin)) = (outer.begin, inner.begin) {
+        if outer_begin >= inner_begin {
+            return false;
+        }
+    } else if let (Some(outer_answer), Some(inner_answer)) = (outer.answer, inner.answer) {
+        if inner_answer >= outer_answer {
+            return false;
+        }
+    } else if outer.begin.is_none() && outer.answer.is_none()
+        || inner.begin.is_none() && inner.answer.is_none()
+    {
+        return flows_inward(outer, inner);
+    }
+    let begun = inner.begin.or(inner.answer);
+    match (begun, outer.over()) {
+        (Some(begun), Some(over)) => begun < over,
+        _ => true,
+    }
+}
+
+/// Orders two hops by their ws frames: the client's bytes pass the outer hop first, the server's the inner one.
+fn flows_inward(outer: &Node, inner: &Node) -> bool {
+    let earlier = |a: Option<_>, b: Option<_>| a.zip(b).map(|(a, b)| a < b);
+    let inward = earlier(outer.first_data.0, inner.first_data.0);
+    let outward = earlier(inner.first_data.1, outer.first_data.1);
+    match (inward, outward) {
+        (Some(inward), Some(outward)) if inward == outward => inward,
+        (Some(either), None) | (None, Some(either)) => either,
+        _ => views(outer, inner).any(|(outer, inner)| outer.server.ip() == inner.client.ip()),
+    }
+}
+
+fn views(outer: &Node, inner: &Node) -> impl Iterator<Item = (View, View)> {
+    outer
+        .views
+        .iter()
+        .flat_map(|&outer| inner.views.iter().map(move |&inner| (outer, inner)))
+}
+
+fn host(outer: &Node, inner: &Node, known: &Known) -> u8 {
+    views(outer, inner)
+        .map(|(outer, inner)| host_of(outer, inner, known))
+        .max()
+        .unwrap_or(1)
+}
+
+fn host_of(outer: View, inner: View, known: &Known) -> u8 {
+    let (client, proxy, from) = (outer.client.ip(), outer.server.ip(), inner.client.ip());
+    if client == proxy {
+        // All on one address (loopback): addresses do not tell who is who.
+        return u8::from(from == proxy || known.is_back(outer.server, from));
+    }
+    if from == proxy {
+        3
+    } else if known.is_back(outer.server, from) {
+        2
+    } else {
+        // The client itself talks to both servers: two attempts, or a proxy that keeps the client's address.
+        u8::from(from != client)
+    }
+}
+
+fn named(outer: &Node, inner: &Node) -> Option<u8> {
+    let is_client = |named: &Named| {
+        named.port.is_none() && outer.views.iter().any(|view| view.client.ip() == named.ip)
+    };
+    let exact = outer.views.iter().any(|view| {
+        let port = Some(view.client.port());
+        inner
+            .named
+            .iter()
+            .any(|named| named.ip == view.client.ip() && named.port == port)
+    });
+    if exact {
+        return Some(2);
+    }
+    if inner.named.iter().any(is_client) {
+        return Some(1);
+    }
+    inner.named.is_empty().then_some(0)
+}
+
+fn path(outer: &Node, inner: &Node) -> u8 {
+    let (a, b) = (&*outer.path, &*inner.path);
+    if a.is_empty() || b.is_empty() {
+        return 0;
+    }
+    if a == b {
+        return 2;
+    }
+    // A proxy_pass URI replaces a prefix of the path; what is left over must be more than the slash.
+    let suffix = |long: &str, short: &str| {
+        let short = short.trim_start_matches('/');
+        !short.is_empty()
+            && long
+                .strip_suffix(short)
+                .is_some_and(|head| head.ends_with('/'))
+    };
+    u8::from(suffix(a, b) || suffix(b, a))
+}
+
+/// Whether the paths have nothing in common.
+pub(super) fn other_path(outer: &Node, inner: &Node) -> bool {
+    path(outer, inner) == 0 && !outer.path.is_empty() && !inner.path.is_empty()
+}
+
+fn same(outer: &Node, inner: &Node) -> u8 {
+    let equal = |a: Option<u64>, b: Option<u64>| u8::from(a.is_some() && a == b);
+    u8::from(!outer.query.is_empty() && outer.query == inner.query)
+        + equal(outer.origin, inner.origin)
+        + equal(outer.cookie, inner.cookie)
+        + equal(outer.agent, inner.agent)
+}
+
+fn answer(outer: &Node, inner: &Node) -> u8 {
+    match (outer.answer, inner.answer) {
+        (Some(out), Some(back)) if back < out => {
+            if outer.status == inner.status {
+                2
+            } else {
+                1
+            }
+        }
+        (Some(_), Some(_)) => 0,
+        _ => 1,
+    }
+}
+
+fn score(by: PairedBy, outer: &Node, inner: &Node, known: &Known) -> Score {
+    Score {
+        by: Reverse(by),
+        host: host(outer, inner, known),
+        named: named(outer, inner).unwrap_or(0),
+        path: path(outer, inner),
+        same: same(outer, inner),
+        answer: answer(outer, inner),
+    }
+}
+
+/// The score of a pair that shares a key of identity; `None` when it cannot be.
+pub(super) fn strong(outer: &Node, inner: &Node, known: &Known) -> Option<Score> {
+    if !nested(outer, inner) {
+        return None;
+    }
+    let by = strong_key(outer, inner)?;
+    Some(score(by, outer, inner, known))
+}
+
+/// The strongest identity that two exchanges share.
+pub(super) fn strong_key(outer: &Node, inner: &Node) -> Option<PairedBy> {
+    if outer.shares(inner, LinkKind::Bytes) {
+        return Some(PairedBy::Bytes);
+    }
+    if outer.key.is_some() && outer.key == inner.key {
+        return Some(PairedBy::Key);
+    }
+    if outer.shares(inner, LinkKind::Accept) {
+        return Some(PairedBy::Accept);
+    }
+    if outer.shares(inner, LinkKind::RequestId) {
+        return Some(PairedBy::RequestId);
+    }
+    // One trace may hold many requests: their paths must fit as well.
+    (outer.shares(inner, LinkKind::Trace) && path(outer, inner) > 0)
+        .then_some(PairedBy::Traceparent)
+}
+
+/// The score of a pair without a shared identity, which takes nesting in time and more; `None` without enough.
+pub(super) fn weak(outer: &Node, inner: &Node, known: &Known) -> Option<Score> {
+    // Without both requests there is nothing to compare.
+    outer.begin?;
+    inner.begin?;
+    if !nested(outer, inner) || answer(outer, inner) == 0 {
+        return None;
+    }
+    // Another client is named: not this one's request.
+    let named = named(outer, inner)?;
+    let host = host(outer, inner, known);
+    let related = path(outer, inner);
+    let same = same(outer, inner);
+    if host == 0 {
+        return None;
+    }
+    // Two keys that differ: some proxy made the handshake anew, which takes the proxy's address as a witness.
+    let rekeyed = outer.key.is_some() && inner.key.is_some() && outer.key != inner.key;
+    if rekeyed && host < 2 && named < 2 {
+        return None;
+    }
+    let by = if named == 2 || named == 1 && (related > 0 || host >= 2) && !is_local(outer) {
+        PairedBy::ForwardedFor
+    } else if related > 0 && (host >= 2 || same >= 2) || host >= 2 && same >= 2 {
+        PairedBy::PathAndTime
+    } else {
+        return None;
+    };
+    Some(score(by, outer, inner, known))
+}
+
+/// Whether client and server share one address (loopback), so that addresses do not tell anything.
+fn is_local(node: &Node) -> bool {
+    node.views
+        .iter()
+        .all(|view| view.client.ip() == view.server.ip())
+}
+
+/// How close in time a pair is.
+pub(super) fn lag(outer: &Node, inner: &Node) -> Lag {
+    let between = |a: Option<crate::capture::FrameRef>, b: Option<crate::capture::FrameRef>| {
+        a.zip(b)
+            .map_or(i64::MAX, |(a, b)| a.at.nanos_since(b.at).saturating_abs())
+    };
+    Lag {
+        answer: between(outer.answer, inner.answer),
+        request: between(inner.begin, outer.begin),
+    }
+}

@@ -1,0 +1,321 @@
+//! An exchange as pairing sees it: what is compared between hops, computed once.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::{IpAddr, SocketAddr};
+
+use smallvec::SmallVec;
+
+use super::accept::accept_for;
+use super::clock::Offsets;
+use super::record::{Exchange, SharedRecord};
+use crate::capture::{CaptureId, FrameRef};
+use crate::decode::Endpoint;
+use crate::http::{Fields, RequestHead};
+use crate::tcp::ConnectionId;
+
+/// An exchange: its connection, and its number on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Slot {
+    pub(super) connection: ConnectionId,
+    pub(super) exchange: u32,
+}
+
+/// The two ends of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct View {
+    pub(super) client: Endpoint,
+    pub(super) server: Endpoint,
+}
+
+/// What a request says about who sent it to the proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Named {
+    pub(super) ip: IpAddr,
+    pub(super) port: Option<u16>,
+}
+
+/// Two hops of one handshake share a link of the same kind; the strongest kinds come first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum LinkKind {
+    /// The bytes after the 101.
+    Bytes,
+    /// What identifies the key: the Accept that it demands, or the Accept that was answered.
+    Accept,
+    /// X-Request-ID.
+    RequestId,
+    /// The trace-id of traceparent.
+    Trace,
+}
+
+/// A link as one number: equal for hops that share it.
+pub(super) type Link = u64;
+
+/// An exchange, and what pairing compares. Times are those of the capture until `correct` shifts them.
+#[derive(Debug, Clone)]
+pub(super) struct Node {
+    pub(super) record: SharedRecord,
+    pub(super) place: usize,
+    pub(super) slot: Slot,
+    /// Client and server as seen at each vantage point: address translation shows one connection under several.
+    pub(super) views: SmallVec<[View; 1]>,
+    /// First frame of the request, complete or not.
+    pub(super) begin: Option<FrameRef>,
+    /// First frame of the final answer, whatever it is.
+    pub(super) answer: Option<FrameRef>,
+    /// The connection's first FIN or RST, where no answer came.
+    pub(super) given_up: Option<FrameRef>,
+    /// First ws frame bytes each way: what orders hops whose handshake is not in the capture.
+    pub(super) first_data: (Option<FrameRef>, Option<FrameRef>),
+    pub(super) status: Option<u16>,
+    /// The links it has with other hops, strongest first.
+    pub(super) links: SmallVec<[(LinkKind, Link); 4]>,
+    /// Hash of the key as sent.
+    pub(super) key: Option<u64>,
+    pub(super) named: SmallVec<[Named; 2]>,
+    pub(super) path: Box<str>,
+    pub(super) query: Box<str>,
+    pub(super) origin: Option<u64>,
+    pub(super) cookie: Option<u64>,
+    pub(super) agent: Option<u64>,
+    /// `Upgrade: websocket` in a complete head.
+    pub(super) upgrade: bool,
+    /// Fields that only a proxy writes.
+    pub(super) forwarded: bool,
+    /// Fields that `auth_request` recipes set on the subrequest.
+    pub(super) original_uri: bool,
+    /// The whole head as sent, hashed.
+    pub(super) raw: Option<u64>,
+}
+
+/// The path of a request target: without scheme, authority (RFC 9112 3.2.2) and query.
+fn split_target(target: &str) -> (&str, &str) {
+    let target = target
+        .split_once("://")
+        .and_then(|(_, rest)| rest.find('/').and_then(|at| rest.get(at..)))
+        .unwrap_or(target);
+    target.split_once('?').unwrap_or((target, ""))
+}
+
+/// A number for some bytes, the same in every run.
+pub(super) fn number(kind: u8, bytes: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    kind.hash(&mut hasher);
+    bytes.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// The link of a key: through the Accept that it demands, so that a request and a lone answer meet.
+pub(super) fn key_link(key: &[u8]) -> Link {
+    number(1, accept_for(key).as_bytes())
+}
+
+/// An address in a forwarding field: `1.2.3.4`, `1.2.3.4:5`, `2001:db8::1`, `[2001:db8::1]:5`, perhaps quoted.
+pub(super) fn parse_address(text: &str) -> Option<Named> {
+    let text = text.trim().trim_matches('"');
+    if let Ok(ip) = text
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .parse::<IpAddr>()
+    {
+        return Some(Named {
+            ip: ip.to_canonical(),
+            port: None,
+        });
+    }
+    let address = text.parse::<SocketAddr>().ok()?;
+    Some(Named {
+        ip: address.ip().to_canonical(),
+        port: Some(address.port()),
+    })
+}
+
+fn named_by(fields: &Fields) -> SmallVec<[Named; 2]> {
+    let mut named = SmallVec::new();
+    let forwarded_for = fields.list("x-forwarded-for").last();
+    named.extend(forwarded_for.as_deref().and_then(parse_address));
+    let real = fields.first("x-real-ip");
+    named.extend(real.as_deref().and_then(parse_address));
+    // RFC 7239 4: the last element was added by the nearest proxy.
+    let forwarded = fields.list("forwarded").last();
+    named.extend(forwarded.as_deref().and_then(|element| {
+        element
+            .split(';')
+            .filter_map(|pair| pair.split_once('='))
+            .find(|(name, _)| name.trim().eq_ignore_ascii_case("for"))
+            .and_then(|(_, value)| parse_address(value))
+    }));
+    named
+}
+
+/// The trace-id of a traceparent field (W3C Trace Context 3.2): version, trace-id, parent-id, flags.
+fn trace_id(fields: &Fields) -> Option<String> {
+    let value = fields.first("traceparent")?;
+    let id = value.split('-').nth(1)?;
+    (id.len() == 32 && id.bytes().any(|byte| byte != b'0')).then(|| id.to_ascii_lowercase())
+}
+
+const FORWARDING_FIELDS: [&str; 9] = [
+    "x-forwarded-for",
+    "x-real-ip",
+    "x-forwarded-proto",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-server",
+    "x-forwarded-scheme",
+    "forwarded",
+    "via",
+];
+
+const ORIGINAL_URI_FIELDS: [&str; 5] = [
+    "x-original-uri",
+    "x-original-url",
+    "x-original-method",
+    "x-auth-request-redirect",
+    "x-forwarded-uri",
+];
+
+/// A fingerprint counts once the client has sent something: servers may greet all clients alike, but the masking
+/// keys of a client's frames are random (RFC 6455 5.3).
+fn bytes_link(exchange: &Exchange) -> Option<Link> {
+    let session = exchange.session.as_ref()?;
+    session.to_server.first?;
+    Some(number(0, &session.fingerprint?.to_le_bytes()))
+}
+
+fn links_of(exchange: &Exchange) -> SmallVec<[(LinkKind, Link); 4]> {
+    let mut links = SmallVec::new();
+    links.extend(bytes_link(exchange).map(|link| (LinkKind::Bytes, link)));
+    let request = exchange.request.as_ref();
+    let key = request.and_then(|head| head.fields.all("sec-websocket-key").next());
+    if let Some(key) = key {
+        links.push((LinkKind::Accept, key_link(key)));
+    }
+    let answered = exchange
+        .response
+        .as_ref()
+        .and_then(|head| head.fields.all("sec-websocket-accept").next())
+        .map(|accept| (LinkKind::Accept, number(1, accept.trim_ascii())));
+    links.extend(answered.filter(|link| !links.contains(link)));
+    if let Some(fields) = request.map(|head| &head.fields) {
+        let id = fields.first("x-request-id").filter(|id| !id.is_empty());
+        links.extend(id.map(|id| (LinkKind::RequestId, number(2, id.as_bytes()))));
+        links.extend(trace_id(fields).map(|id| (LinkKind::Trace, number(3, id.as_bytes()))));
+    }
+    links
+}
+
+fn field_number(head: Option<&RequestHead>, name: &str) -> Option<u64> {
+    head.and_then(|head| head.fields.combined(name))
+        .map(|value| number(4, value.as_bytes()))
+}
+
+impl Node {
+    /// The exchange at a place of a record; `None` when there is no such place.
+    pub(super) fn new(record: &SharedRecord, place: usize) -> Option<Self> {
+        let exchange = record.exchanges.get(place)?;
+        let connection = &record.connection;
+        let head = exchange.request.as_ref();
+        let partial = exchange.partial_request.as_ref();
+        let answer = exchange
+            .response
+            .as_ref()
+            .map(|head| head.span.first)
+            .or(exchange.partial_response.as_ref().map(|part| part.first))
+            .or(exchange.not_http.as_ref().map(|(frame, _)| *frame));
+        let session = exchange.session.as_ref();
+        let mut named = head.map(|head| named_by(&head.fields)).unwrap_or_default();
+        // A PROXY header names the client of the connection, not of one request; it is the most exact of all.
+        let source = record.proxy_header.as_ref().and_then(|h| h.source.as_ref());
+        named.extend(source.and_then(|source| parse_address(source)));
+        let (path, query) = head.map_or(("", ""), |head| split_target(&head.target));
+        Some(Self {
+            slot: Slot {
+                connection: connection.id,
+                exchange: exchange.index,
+            },
+            views: smallvec::smallvec![View {
+                client: connection.client,
+                server: connection.server,
+            }],
+            begin: head
+                .map(|head| head.span.first)
+                .or(partial.map(|part| part.first)),
+            answer,
+            given_up: connection
+                .ended
+                .map(|ending| ending.frame)
+                .filter(|_| answer.is_none()),
+            first_data: session.map_or((None, None), |session| {
+                (session.to_server.first, session.to_client.first)
+            }),
+            status: exchange.response.as_ref().map(|head| head.status),
+            links: links_of(exchange),
+            key: head
+                .and_then(|head| head.fields.all("sec-websocket-key").next())
+                .map(|key| number(5, key)),
+            named,
+            path: path.into(),
+            query: query.into(),
+            origin: field_number(head, "origin"),
+            cookie: field_number(head, "cookie"),
+            agent: field_number(head, "user-agent"),
+            upgrade: head.is_some_and(|head| head.fields.has_token("upgrade", "websocket")),
+            forwarded: head.is_some_and(|head| has_any(&head.fields, &FORWARDING_FIELDS)),
+            original_uri: head.is_some_and(|head| has_any(&head.fields, &ORIGINAL_URI_FIELDS)),
+            raw: head.map(|head| number(6, head.fields.raw())),
+            place,
+            record: record.clone(),
+        })
+    }
+
+    /// The exchange.
+    pub(super) fn exchange(&self) -> Option<&Exchange> {
+        self.record.exchanges.get(self.place)
+    }
+
+    /// What orders it among others: the request, or the first of it that was seen.
+    pub(super) fn start(&self) -> FrameRef {
+        let established = || self.exchange()?.session.as_ref().map(|s| s.established);
+        self.begin
+            .or(self.answer)
+            .or_else(established)
+            .unwrap_or(self.record.connection.first)
+    }
+
+    /// The input that its times are of.
+    pub(super) fn capture(&self) -> CaptureId {
+        self.start().capture
+    }
+
+    /// When its request was no longer waiting for an answer; `None` while it still does.
+    pub(super) fn over(&self) -> Option<FrameRef> {
+        self.answer.or(self.given_up)
+    }
+
+    /// Shifts its times to those of the reference capture.
+    pub(super) fn correct(&mut self, offsets: &Offsets) {
+        for frame in [
+            &mut self.begin,
+            &mut self.answer,
+            &mut self.given_up,
+            &mut self.first_data.0,
+            &mut self.first_data.1,
+        ]
+        .into_iter()
+        .flatten()
+        {
+            *frame = offsets.correct(*frame);
+        }
+    }
+
+    /// Whether both have the same link of a kind.
+    pub(super) fn shares(&self, other: &Self, kind: LinkKind) -> bool {
+        self.links
+            .iter()
+            .any(|link| link.0 == kind && other.links.contains(link))
+    }
+}
+
+fn has_any(fields: &Fields, names: &[&str]) -> bool {
+    names.iter().any(|name| fields.count(name) > 0)
+}

@@ -1,0 +1,318 @@
+//! Records to handshakes: the pure heart of this stage.
+
+use super::attempts::{self, Silent};
+use super::changes::{changes, check_accept, expected_accept};
+use super::clock::{self, Offsets};
+use super::copies::{self, Merged};
+use super::handshake::{Handshake, Hop, Role};
+use super::known::Known;
+use super::link::other_path;
+use super::matching::{self, Parent};
+use super::node::Node;
+use super::record::SharedRecord;
+use super::{role, session};
+use crate::capture::FrameRef;
+
+/// What pairing knows beside the exchanges themselves.
+#[derive(Debug)]
+pub(super) struct Context<'a> {
+    /// What the run has shown about proxies; grows with what these exchanges show.
+    pub(super) known: &'a mut Known,
+    /// Connections without a request, by their first frame.
+    pub(super) silent: &'a Silent,
+    /// Nothing more will come for these exchanges.
+    pub(super) settled: bool,
+}
+
+/// Pairs every exchange of these records. The order of the records does not matter; the handshakes come in the
+/// order of their first frames. Connections without any exchange are candidates for failed connects.
+pub fn pair(records: &[SharedRecord], known: &mut Known) -> Vec<Handshake> {
+    let nodes = records.iter().flat_map(nodes_of).collect();
+    let silent = records
+        .iter()
+        .filter(|record| attempts::is_candidate(record))
+        .map(|record| (attempts::place(record), record.clone()))
+        .collect();
+    let mut context = Context {
+        known,
+        silent: &silent,
+        settled: true,
+    };
+    pair_nodes(nodes, &mut context)
+}
+
+/// The exchanges of a record.
+pub(super) fn nodes_of(record: &SharedRecord) -> impl Iterator<Item = Node> + '_ {
+    (0..record.exchanges.len()).filter_map(|place| Node::new(record, place))
+}
+
+/// Pairs exchanges.
+pub(super) fn pair_nodes(mut nodes: Vec<Node>, context: &mut Context<'_>) -> Vec<Handshake> {
+    nodes.sort_by_key(|node| (node.start(), node.slot));
+    let mut merged = copies::merge(nodes);
+    let offsets = clock::estimate(merged.iter().map(|merged| &merged.node));
+    for merged in &mut merged {
+        merged.node.correct(&offsets);
+    }
+    merged.sort_by_key(|merged| (merged.node.start(), merged.node.slot));
+    let (nodes, copies): (Vec<Node>, Vec<Vec<SharedRecord>>) = merged
+        .into_iter()
+        .map(|Merged { node, copies }| (node, copies))
+        .unzip();
+    let parents = matching::assign(&nodes, context.known);
+    let mut trees = trees(&nodes, &parents);
+    let mut handshakes: Vec<Handshake> = trees
+        .iter_mut()
+        .map(|tree| {
+            tree.set_subrequests_apart(&nodes);
+            tree.build(&nodes, &parents, &copies, context.settled)
+        })
+        .collect();
+    attempts::assign(&mut handshakes, context, &offsets);
+    for handshake in &mut handshakes {
+        role::assign(handshake, context.known);
+        handshake.backend = role::backend_sight(handshake, context.known, &offsets);
+        session::join(handshake, &offsets);
+        note_offsets(handshake, &offsets);
+    }
+    handshakes.sort_by_cached_key(order);
+    handshakes
+}
+
+/// Handshakes are reported in the order of their first frames; connection and exchange decide between equal ones.
+pub(super) fn order(handshake: &Handshake) -> (Option<FrameRef>, Option<(u32, u32)>) {
+    let first = handshake
+        .first()
+        .map(|hop| (hop.record.connection.id.0, hop.exchange().index));
+    (handshake.started(), first)
+}
+
+/// Hops of one parent that are looked at to tell a subrequest from the request that follows it.
+const SIBLINGS_MAX: usize = 16;
+
+/// The exchanges of one handshake, by their places in the list of all.
+struct Tree {
+    /// Outermost first, each with the place of its parent in this list; children in time order, depth first.
+    hops: Vec<(usize, Option<usize>)>,
+    subrequests: Vec<(usize, Option<usize>)>,
+    ambiguous: bool,
+}
+
+fn trees(nodes: &[Node], parents: &[Option<Parent>]) -> Vec<Tree> {
+    let mut children = vec![Vec::new(); nodes.len()];
+    let mut disputed = vec![false; nodes.len()];
+    let root = |of: usize| {
+        std::iter::successors(Some(of), |&at| {
+            parents.get(at)?.as_ref().map(|parent| parent.index)
+        })
+        .last()
+        .unwrap_or(of)
+    };
+    for (child, parent) in parents.iter().enumerate() {
+        let Some(parent) = parent else { continue };
+        if let Some(siblings) = children.get_mut(parent.index) {
+            siblings.push(child);
+        }
+        if let Some(rival) = parent.rival {
+            for root in [root(child), root(rival)] {
+                if let Some(disputed) = disputed.get_mut(root) {
+                    *disputed = true;
+                }
+            }
+        }
+    }
+    let roots = (0..nodes.len()).filter(|&at| parents.get(at).is_some_and(Option::is_none));
+    roots
+        .map(|root| {
+            let mut hops = Vec::new();
+            let mut stack = vec![(root, None)];
+            while let Some((at, parent)) = stack.pop() {
+                let place = hops.len();
+                hops.push((at, parent));
+                let below = children.get(at).into_iter().flatten();
+                stack.extend(below.rev().map(|&child| (child, Some(place))));
+            }
+            Tree {
+                hops,
+                subrequests: Vec::new(),
+                ambiguous: disputed.get(root).copied().unwrap_or_default(),
+            }
+        })
+        .collect()
+}
+
+impl Tree {
+    /// The last child of each hop, if it has any.
+    fn last_children(&self) -> Vec<Option<usize>> {
+        let mut last = vec![None; self.hops.len()];
+        for (place, &(_, parent)) in self.hops.iter().enumerate() {
+            if let Some(last) = parent.and_then(|parent| last.get_mut(parent)) {
+                *last = Some(place);
+            }
+        }
+        last
+    }
+
+    /// Takes out the hops that only asked for permission (nginx `auth_request`): same key, no Upgrade, another target.
+    fn set_subrequests_apart(&mut self, nodes: &[Node]) {
+        let last_children = self.last_children();
+        let is_subrequest = |place: usize| {
+            let &(at, parent) = self.hops.get(place)?;
+            let (above, _) = *self.hops.get(parent?)?;
+            let (outer, inner) = (nodes.get(above)?, nodes.get(at)?);
+            if last_children.get(place)?.is_some() {
+                return Some(false);
+            }
+            let follower = self
+                .hops
+                .iter()
+                .skip(place + 1)
+                .filter(|&&(_, other)| other == parent)
+                .take(SIBLINGS_MAX)
+                .filter_map(|&(at, _)| nodes.get(at))
+                .any(|next| {
+                    next.path != inner.path && inner.over().is_some_and(|o| o <= next.start())
+                });
+            Some(is_subrequest(outer, inner, follower))
+        };
+        let apart: Vec<bool> = (0..self.hops.len())
+            .map(|place| is_subrequest(place).unwrap_or(false))
+            .collect();
+        if !apart.contains(&true) {
+            return;
+        }
+        // Subrequests have no children, so that only places shift.
+        let mut places = Vec::with_capacity(self.hops.len());
+        let mut hops = Vec::new();
+        for (&hop, &apart) in self.hops.iter().zip(&apart) {
+            places.push(hops.len());
+            if apart {
+                self.subrequests.push(hop);
+            } else {
+                hops.push(hop);
+            }
+        }
+        for (_, parent) in hops.iter_mut().chain(&mut self.subrequests) {
+            *parent = parent.and_then(|place| places.get(place).copied());
+        }
+        self.hops = hops;
+    }
+
+    /// Places of hops that were given up for a later one, with all that hangs on them.
+    fn retried(&self) -> Vec<bool> {
+        let last_children = self.last_children();
+        let mut retried: Vec<bool> = Vec::with_capacity(self.hops.len());
+        for (place, &(_, parent)) in self.hops.iter().enumerate() {
+            let last = parent.and_then(|parent| *last_children.get(parent)?);
+            let later = last.is_some_and(|last| last != place);
+            let inherited = parent.and_then(|parent| retried.get(parent).copied());
+            retried.push(later || inherited.unwrap_or(false));
+        }
+        retried
+    }
+
+    fn build(
+        &self,
+        nodes: &[Node],
+        parents: &[Option<Parent>],
+        copies: &[Vec<SharedRecord>],
+        settled: bool,
+    ) -> Handshake {
+        let retried = self.retried();
+        let last_children = self.last_children();
+        let hop = |place: usize, (at, parent): (usize, Option<usize>), retried: bool| {
+            let node = nodes.get(at)?;
+            let exchange = node.exchange()?;
+            let accept_expected = expected_accept(exchange);
+            let outer = parent
+                .and_then(|parent| self.hops.get(parent))
+                .and_then(|&(above, _)| nodes.get(above)?.exchange()?.request.as_ref());
+            let forwards = last_children.get(place).is_some_and(Option::is_some);
+            let role = match (parent, forwards) {
+                (None, true) => Role::ClientProxy,
+                (Some(_), true) => Role::ProxyProxy,
+                (Some(_), false) => Role::ProxyBackend,
+                (None, false) => Role::Unknown,
+            };
+            let paired = parents.get(at)?.as_ref();
+            Some(Hop {
+                record: node.record.clone(),
+                place: node.place,
+                role,
+                paired_by: paired.map(|parent| (parent.by, parent.confidence)),
+                accept: check_accept(exchange, accept_expected.as_deref()),
+                accept_expected,
+                changes: outer
+                    .zip(exchange.request.as_ref())
+                    .map(|(outer, inner)| changes(outer, inner))
+                    .unwrap_or_default(),
+                parent,
+                retried,
+                copies: copies.get(at).cloned().unwrap_or_default(),
+            })
+        };
+        Handshake {
+            hops: self
+                .hops
+                .iter()
+                .zip(retried)
+                .enumerate()
+                .filter_map(|(place, (&found, retried))| hop(place, found, retried))
+                .collect(),
+            attempts: Vec::new(),
+            subrequests: self
+                .subrequests
+                .iter()
+                .filter_map(|&found| hop(usize::MAX, found, false))
+                .collect(),
+            backend: super::BackendSight::NotVisible,
+            ambiguous: self.ambiguous,
+            session: None,
+            clock_offsets: Vec::new(),
+            settled,
+        }
+    }
+}
+
+/// `follower`: the same proxy sent a request to another target after this one was answered.
+fn is_subrequest(outer: &Node, inner: &Node, follower: bool) -> bool {
+    if inner.upgrade || !outer.upgrade || !other_path(outer, inner) {
+        return false;
+    }
+    let Some(status) = inner.status else {
+        // Without an answer only the recipe's own fields tell it from a request that lost its Upgrade.
+        return inner.original_uri;
+    };
+    let allows = (200..300).contains(&status);
+    let passed_on = outer.status == Some(status);
+    inner.original_uri
+        || follower && allows
+        || matches!(status, 401 | 403) && (passed_on || outer.status.is_none())
+        || allows && outer.status.is_some() && !passed_on
+}
+
+/// Writes down the offsets of the captures that a handshake's frames are in, against its first hop's.
+fn note_offsets(handshake: &mut Handshake, offsets: &Offsets) {
+    if offsets.is_zero() {
+        return;
+    }
+    let captures: Vec<_> = handshake
+        .hops
+        .iter()
+        .chain(&handshake.subrequests)
+        .filter_map(|hop| Node::new(&hop.record, hop.place))
+        .map(|node| node.capture())
+        .collect();
+    let Some(&first) = captures.first() else {
+        return;
+    };
+    let base = offsets.of(first);
+    let mut noted: Vec<_> = captures
+        .into_iter()
+        .map(|capture| (capture, offsets.of(capture).saturating_sub(base)))
+        .filter(|&(capture, offset)| capture != first && offset != 0)
+        .collect();
+    noted.sort_unstable();
+    noted.dedup();
+    handshake.clock_offsets = noted;
+}

@@ -1,0 +1,88 @@
+//! Connections without a request that may still turn out to be a proxy's failed connects, within bounds.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use super::attempts::{Silent, place};
+use super::known::Known;
+use super::node::Node;
+use super::record::SharedRecord;
+use crate::capture::Timestamp;
+use crate::decode::Endpoint;
+use crate::tcp::ConnectionId;
+
+/// Most connections kept: the failed connects of some seconds of a busy proxy. About 700 bytes each.
+const KEPT_MAX: usize = 8192;
+
+/// Most addresses remembered that failed to connect somewhere: a flood of made-up addresses goes no further.
+const SOURCES_MAX: usize = 4096;
+
+/// An address that failed to connect to more endpoints than this scans; an upstream has fewer servers.
+const SERVERS_MAX: usize = 64;
+
+/// Candidates for failed connects.
+#[derive(Debug, Default)]
+pub(super) struct SilentPool {
+    kept: Silent,
+    sources: BTreeMap<IpAddr, BTreeSet<Endpoint>>,
+}
+
+impl SilentPool {
+    pub(super) fn all(&self) -> &Silent {
+        &self.kept
+    }
+
+    /// Keeps a connection, unless it comes from one who scans. The oldest ones make room.
+    pub(super) fn keep(&mut self, record: SharedRecord, known: &Known) {
+        let source = record.connection.client.ip();
+        if !known.is_any_back(source) && !self.is_plausible(source, record.connection.server) {
+            return;
+        }
+        if self.kept.len() >= KEPT_MAX {
+            self.kept.pop_first();
+        }
+        self.kept.insert(place(&record), record);
+    }
+
+    fn is_plausible(&mut self, source: IpAddr, server: Endpoint) -> bool {
+        if self.sources.len() >= SOURCES_MAX && !self.sources.contains_key(&source) {
+            return false;
+        }
+        let servers = self.sources.entry(source).or_default();
+        if servers.len() <= SERVERS_MAX {
+            servers.insert(server);
+        }
+        servers.len() <= SERVERS_MAX
+    }
+
+    pub(super) fn forget(&mut self, record: &SharedRecord) {
+        self.kept.remove(&place(record));
+    }
+
+    /// Drops what began before every exchange that is still held.
+    pub(super) fn forget_before(&mut self, oldest: Option<Timestamp>) {
+        match oldest {
+            None => self.kept.clear(),
+            Some(oldest) => {
+                while self
+                    .kept
+                    .first_key_value()
+                    .is_some_and(|((frame, _), _)| frame.at < oldest)
+                {
+                    self.kept.pop_first();
+                }
+            }
+        }
+    }
+
+    /// Whether some connect failed while the exchange waited for its answer.
+    pub(super) fn may_explain(&self, node: &Node) -> bool {
+        let Some(begin) = node.begin else {
+            return false;
+        };
+        let mut later = self.kept.range((begin, ConnectionId(0))..);
+        later
+            .next()
+            .is_some_and(|((frame, _), _)| node.over().is_none_or(|over| *frame < over))
+    }
+}

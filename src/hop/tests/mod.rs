@@ -1,0 +1,13 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
+#![allow(
+    clippy::needless_pass_by_value,
+    clippy::cast_sign_loss,
+    reason = "tables of scenarios read better so"
+)]
+mod build;
+mod pairing;
