@@ -53,10 +53,10 @@ impl Pcap {
 
     /// From the file header; `None` if there is less of it, or it is none.
     pub(super) fn from_header(header: &[u8; FILE_HEADER]) -> Option<Self> {
-        let [a, b, c, d, .., e, f, g, h] = *header;
-        let (order, unit, record_header, file_header) = Self::flavour([a, b, c, d])?;
+        let [m0, m1, m2, m3, .., n0, n1, n2, n3] = *header;
+        let (order, unit, record_header, file_header) = Self::flavour([m0, m1, m2, m3])?;
         // The upper bits tell the length of a frame check sequence (draft-ietf-opsawg-pcap 4).
-        let link = LinkType(order.u32([e, f, g, h]) & 0x03ff_ffff);
+        let link = LinkType(order.u32([n0, n1, n2, n3]) & 0x03ff_ffff);
         Some(Self {
             order,
             unit,

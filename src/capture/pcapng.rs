@@ -130,7 +130,7 @@ impl Clock {
             Unit::PerNano(ticks_per_nano) => ticks / ticks_per_nano,
             Unit::Binary(power) => {
                 // At most 2^64 * 10^9, which 128 bits hold.
-                let nanos = u128::from(ticks) * 1_000_000_000 >> power;
+                let nanos = (u128::from(ticks) * 1_000_000_000) >> power;
                 u64::try_from(nanos).unwrap_or(u64::MAX)
             }
         };
@@ -194,7 +194,7 @@ impl PcapNg {
             return self.section(order, bytes, order.u32([l0, l1, l2, l3]));
         }
         let length = self.order.u32([l0, l1, l2, l3]);
-        if length < 12 || length % 4 != 0 {
+        if length < 12 || !length.is_multiple_of(4) {
             return Parsed::Damaged(format!(
                 "a block of type {kind:#x} claims {length} bytes; a multiple of 4, at least 12, was expected"
             ));
@@ -240,7 +240,7 @@ impl PcapNg {
     }
 
     fn section(&mut self, order: Order, bytes: &[u8], length: u32) -> Parsed {
-        if !(28..=MAX_BLOCK).contains(&length) || length % 4 != 0 {
+        if !(28..=MAX_BLOCK).contains(&length) || !length.is_multiple_of(4) {
             return Parsed::Damaged(format!("a section header claims {length} bytes"));
         }
         let Some(block) = bytes.get(..length as usize) else {

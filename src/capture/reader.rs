@@ -296,8 +296,7 @@ impl Reader {
             Parsed::Need(need) => match self.window.fill(need) {
                 Ok(true) => Ok(true),
                 Ok(false) if self.window.available().is_empty() => {
-                    self.take_notes();
-                    self.done = true;
+                    self.finish();
                     Ok(false)
                 }
                 Ok(false) => {
@@ -358,9 +357,15 @@ impl Reader {
         })
     }
 
-    fn fail(&mut self, problem: Problem) -> CaptureError {
+    /// Nothing more comes: closes the source and frees the buffer.
+    fn finish(&mut self) {
         self.take_notes();
         self.done = true;
+        self.window = Window::closed();
+    }
+
+    fn fail(&mut self, problem: Problem) -> CaptureError {
+        self.finish();
         self.info.damage = Some(problem.to_string());
         CaptureError::new(self.info.path.clone(), problem)
     }

@@ -42,6 +42,19 @@ impl Window {
         }
     }
 
+    /// One without bytes.
+    pub(super) fn closed() -> Self {
+        Self {
+            source: Box::new(io::empty()),
+            buffer: Vec::new(),
+            start: 0,
+            end: 0,
+            base: 0,
+            ended: true,
+            hungry: false,
+        }
+    }
+
     /// The bytes in memory that are not done.
     #[inline]
     pub(super) fn available(&self) -> &[u8] {

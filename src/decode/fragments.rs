@@ -23,7 +23,7 @@ const MAX_DATAGRAMS: usize = 1024;
 const MAX_BYTES: usize = 16 << 20;
 
 /// How long a datagram waits for its rest, in packet time (RFC 8200 4.5; RFC 1122 3.3.2).
-const MAX_AGE: Duration = Duration::from_secs(60);
+const MAX_AGE: Duration = Duration::from_mins(1);
 
 /// A fragment as it was met.
 pub(super) struct Fragment<'a> {
@@ -176,13 +176,11 @@ impl Fragments {
     /// Drops the datagrams that have waited too long.
     fn expire(&mut self, now: Timestamp, stats: &mut DecodeStats) {
         while let Some((key, serial)) = self.order.front() {
-            match self.partial.get(key) {
-                Some(partial) if partial.serial == *serial => {
-                    if now <= partial.since.plus(MAX_AGE) {
-                        return;
-                    }
-                }
-                _ => {}
+            if let Some(partial) = self.partial.get(key)
+                && partial.serial == *serial
+                && now <= partial.since.plus(MAX_AGE)
+            {
+                return;
             }
             self.drop_oldest(stats);
         }

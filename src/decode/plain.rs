@@ -60,7 +60,7 @@ pub(super) fn tcp(bytes: &[u8]) -> Option<Tcp<'_>> {
 
 /// The segment in an IPv4 packet that is whole and plain.
 #[inline]
-pub(super) fn over_ipv4<'a>(ip: &'a [u8], frame: FrameRef, interface: u32) -> Option<Segment<'a>> {
+pub(super) fn over_ipv4(ip: &[u8], frame: FrameRef, interface: u32) -> Option<Segment<'_>> {
     let &[
         0x45,
         _,
@@ -110,7 +110,7 @@ pub(super) fn over_ipv4<'a>(ip: &'a [u8], frame: FrameRef, interface: u32) -> Op
 
 /// The segment in an IPv6 packet that is whole and plain.
 #[inline]
-pub(super) fn over_ipv6<'a>(ip: &'a [u8], frame: FrameRef, interface: u32) -> Option<Segment<'a>> {
+pub(super) fn over_ipv6(ip: &[u8], frame: FrameRef, interface: u32) -> Option<Segment<'_>> {
     let (header, rest) = ip.split_first_chunk::<40>()?;
     let (&[0x60..=0x6f, _, _, _, l0, l1, TCP, hop_limit], addresses) =
         header.split_first_chunk::<8>()?
