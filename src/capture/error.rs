@@ -174,7 +174,7 @@ pub enum Problem {
         max: usize,
     },
     /// The filter expression does not compile.
-    #[error("filter does not compile for link type {link}: {message}; see pcap-filter(7)")]
+    #[error("does not compile for link type {link}: {message}; see pcap-filter(7)")]
     Filter {
         /// Name of the link type.
         link: &'static str,

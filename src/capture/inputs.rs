@@ -123,11 +123,7 @@ impl Inputs {
     #[inline]
     pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, CaptureError> {
         if self.all.len() == 1 && self.failed.is_empty() {
-            return match self
-                .inputs
-                .first_mut()
-                .and_then(|input| input.reader.as_mut())
-            {
+            return match self.all.first_mut().and_then(|input| input.reader.as_mut()) {
                 Some(reader) => reader.next_frame(),
                 None => Ok(None),
             };

@@ -9,6 +9,7 @@
 //! Wireshark. No length in a file makes us allocate: memory follows the bytes that are really there.
 mod compress;
 mod error;
+mod filter;
 mod foreign;
 mod frame;
 mod info;
@@ -24,11 +25,14 @@ pub(crate) mod samples;
 mod tests;
 mod timestamp;
 mod window;
+mod writer;
 
 pub use error::{CaptureError, Problem};
+pub use filter::Filter;
 pub use frame::{CaptureId, Frame, FrameNo, FrameRef, LinkType};
 pub use info::CaptureInfo;
 pub use inputs::Inputs;
 pub use pcapng::Secrets;
 pub use reader::Reader;
 pub use timestamp::Timestamp;
+pub use writer::Writer;
