@@ -43,7 +43,7 @@ class Captures:
         self._running: list[tuple[str, str, Path, Popen[bytes]]] = []
         self.files: dict[str, Path] = {}
 
-    def start(self, points: tuple[str, ...], snaplen: int = 0) -> None:
+    def start(self, points: tuple[str, ...], snaplen: int = 0, bpf: str = "") -> None:
         """Starts capturing and returns once every tool says that it listens."""
         for point in points:
             tool, role, interface, kind = POINTS[point]
@@ -57,6 +57,8 @@ class Captures:
                 started = "listening on"
             if snaplen:
                 argv += ["-s", str(snaplen)]
+            if bpf:
+                argv += ["-f", bpf] if tool == "dumpcap" else [bpf]
             process = self._processes.start(self._network.inside(role, argv), log, log)
             wait_for(lambda log=log, word=started: word in log.read_text(errors="replace"), f"{tool} on {interface}")
             self._running.append((point, tool, log, process))

@@ -10,6 +10,7 @@ from typing import Any
 
 from harness import Outcome
 from model import ANY, Expect, Handshake, View
+from views import files_of
 
 COLUMNS = ("scenario", "expected", "reported", "other findings", "client saw", "result")
 WIDTHS = (38, 34, 34, 46, 44)
@@ -57,8 +58,8 @@ def witness_row(outcome: Outcome) -> Row:
 
 
 def _check_view(outcome: Outcome, view: View, binary: Path, row: Row) -> None:
-    files = [str(outcome.files[point]) for point in view.files]
-    argv = [str(binary), "read", *files, "--format", "json"]
+    files = files_of(view, outcome.files, outcome.folder)
+    argv = [str(binary), "read", *map(str, files), "--format", "json"]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
     try:
         report = json.loads(done.stdout)

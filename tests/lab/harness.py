@@ -88,7 +88,7 @@ class Run:
             self.nginx = Nginx(self.folder / "nginx", self.scenario.nginx)
             self.nginx.start(self.network, self.processes)
         if self.scenario.capture_first:
-            self.captures.start(self.scenario.captures, self.scenario.snaplen)
+            self._start_captures()
         events = threading.Thread(target=self._play_events, args=(outcome,))
         events.start()
         try:
@@ -104,6 +104,9 @@ class Run:
                 outcome.access_log += nginx.access_log()
         self._ask_witnesses(outcome)
         return outcome
+
+    def _start_captures(self) -> None:
+        self.captures.start(self.scenario.captures, self.scenario.snaplen, self.scenario.capture_filter)
 
     def _start_backend(self, backend: Peer) -> None:
         log = self.folder / f"backend-{len(self._backends)}.log"
@@ -149,7 +152,7 @@ class Run:
         elif what == "kill-backend":
             self._backends[0].send_signal(signal.SIGKILL)
         elif what == "capture-start":
-            self.captures.start(self.scenario.captures, self.scenario.snaplen)
+            self._start_captures()
         elif what == "capture-stop":
             outcome.problems += self.captures.stop()
         elif what.startswith("nft "):

@@ -26,7 +26,7 @@ from processes import LabError, run_tool
 from programs import CACHE
 from scenarios import all_scenarios
 
-NEEDED = ("nginx", "dumpcap", "tcpdump", "ip", "nft", "openssl", "node", "npm", "curl", "sysctl")
+NEEDED = ("nginx", "dumpcap", "editcap", "mergecap", "tcpdump", "ip", "nft", "openssl", "node", "npm", "curl", "sysctl")
 
 
 def main() -> int:

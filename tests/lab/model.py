@@ -39,7 +39,7 @@ class Peer:
     limit: float = 12.0
     """Seconds after which a client that has not ended is a failure of the lab."""
     role: str = "b"
-    """The host that a server runs on: `b`, or `p` and `i` for a relay on a proxy host. Clients always run on `c`."""
+    """The host that a server runs on: `b`, or `p`, `i` and `w` for what stands in between. Clients always run on `c`."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +128,10 @@ class View:
     name: str
     files: tuple[str, ...]
     expect: Expect
+    clock_ahead: float = 0.0
+    """Seconds by which the clock of the last file's host is ahead."""
+    merged: bool = False
+    """Whether the files are one file, as a tool writes that captures on several interfaces."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +168,7 @@ class Scenario:
     inner_nginx: str | None = None
     """The same for the second proxy of topology `chain`."""
     topology: str = "hosts"
-    """`hosts`, `chain`, `loopback`, or `hosts6`."""
+    """A key of `netns.LINKS`."""
     captures: tuple[str, ...] = ("any",)
     """Where to capture: see `capture.POINTS`. The first one is what `expect` is about."""
     views: tuple[View, ...] = ()
@@ -175,6 +179,8 @@ class Scenario:
     """nft rules set before the start: `ROLE CHAIN RULE`, the chain being `in` or `out`."""
     small_buffers: bool = False
     """Whether sockets get small buffers, so that a reader who stops is noticed soon."""
+    capture_filter: str = ""
+    """BPF of the captures, as of somebody who filtered too much."""
     settle: float = 0.25
     """Seconds between the last client's end and the end of the capture."""
     capture_first: bool = True

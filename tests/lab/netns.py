@@ -2,6 +2,7 @@
 
     client --- 192.168.50.0/24 --- proxy --- 10.20.0.0/24 --- backend            topology "hosts"
     client --- 192.168.50.0/24 --- proxy --- 10.30.0.0/24 --- inner --- backend  topology "chain"
+    client --- wire --- proxy --- 10.20.0.0/24 --- backend                       topology "wire"
     proxy (everything on lo)                                                     topology "loopback"
 
 Namespaces are named `h101-PID-N-ROLE`, so that `lab.py clean` can tell whose they were.
@@ -34,6 +35,11 @@ LINKS = {
         ("p", "back", (f"{model.INNER_OUTER}/24",), "i", "front", (f"{model.INNER_FRONT}/24",)),
         ("i", "back", (f"{model.PROXY_BACK}/24",), "b", "eth0", (f"{model.BACKEND}/24", f"{model.BACKEND_2}/24")),
     ),
+    "wire": (
+        ("c", "eth0", (f"{model.CLIENT}/24",), "w", "left", ()),
+        ("w", "right", (), "p", "front", (f"{model.PROXY_FRONT}/24",)),
+        ("p", "back", (f"{model.PROXY_BACK}/24",), "b", "eth0", (f"{model.BACKEND}/24", f"{model.BACKEND_2}/24")),
+    ),
     "loopback": (),
 }
 """Per topology its veth pairs: role, device and addresses of both ends."""
@@ -48,7 +54,7 @@ class Network:
         self._made: list[str] = []
 
     def name(self, role: str) -> str:
-        """The namespace of a role: client `c`, proxy `p`, inner proxy `i`, backend `b`."""
+        """The namespace of a role: client `c`, wire `w`, proxy `p`, inner proxy `i`, backend `b`."""
         return f"{self._prefix}-{'p' if self.topology == 'loopback' else role}"
 
     def inside(self, role: str, argv: list[str]) -> list[str]:
@@ -94,7 +100,9 @@ class Network:
                 for end, device, addresses in (link[0:3], link[3:6]):
                     if end == role:
                         batch += [f"addr add {a} dev {device}{' nodad' if ':' in a else ''}" for a in addresses]
-                        batch.append(f"link set {device} up")
+                        # A bad wire is only felt when large writes leave as several frames.
+                        segments = "gso_max_segs 1" if self.topology == "wire" else ""
+                        batch.append(f"link set {device} {segments} up")
             run_tool(["ip", "-n", self.name(role), "-batch", "-"], feed="\n".join(batch) + "\n")
 
     def shrink_buffers(self) -> None:
@@ -109,8 +117,8 @@ class Network:
                     "sysctl",
                     "-q",
                     "-w",
-                    "net.ipv4.tcp_rmem=4096 8192 16384",
-                    "net.ipv4.tcp_wmem=4096 8192 16384",
+                    "net.ipv4.tcp_rmem=2048 4096 8192",
+                    "net.ipv4.tcp_wmem=2048 4096 8192",
                 ]
             )
 

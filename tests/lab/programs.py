@@ -51,6 +51,12 @@ def relay(listen: str, to: str, role: str = "p", **setting: Any) -> Peer:
     return Peer(_python("relay.py", listen, to, json.dumps(setting)), told, role=role)
 
 
+def wire(**setting: Any) -> Peer:
+    """The bad wire of topology `wire`."""
+    told = f"between client and nginx a wire that spoils frames, `{json.dumps(setting)}`"
+    return Peer(_python("wire.py", "left", "right", json.dumps(setting)), told, role="w")
+
+
 def py_client(*steps: tuple, url: str = URL, background: bool = False, delay: float = 0.0, **setting: Any) -> Peer:
     """A client on Python `websockets`; by default it sends, receives and closes."""
     steps = steps or ECHO

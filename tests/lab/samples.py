@@ -43,7 +43,7 @@ def write(outcomes: list[Outcome], out: Path) -> int:
         for point, name in names.items():
             _copy(outcome.files[point], out / name)
             count += 1
-        entries += [_entry(outcome, view) for view in outcome.scenario.all_views() if set(view.files) <= set(names)]
+        entries += [_entry(outcome, view) for view in outcome.scenario.all_views() if _is_sample(view, names)]
         files = ", ".join(f"`{name}`" for name in names.values())
         table.append(f"| {files} | {outcome.scenario.title} |")
         sections.append(_section(outcome, files))
@@ -51,6 +51,11 @@ def write(outcomes: list[Outcome], out: Path) -> int:
     (out / "README.md").write_text(readme.rstrip("\n") + "\n")
     (out / "expected.json").write_text(json.dumps(entries, indent=2) + "\n")
     return count
+
+
+def _is_sample(view: View, names: dict[str, str]) -> bool:
+    """Whether a view can be read from the sample files as they are."""
+    return set(view.files) <= set(names) and not view.clock_ahead and not view.merged
 
 
 def _copy(source: Path, target: Path) -> None:

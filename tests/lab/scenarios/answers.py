@@ -123,6 +123,14 @@ SCENARIOS = [
         "no extensions supported",
     ),
     bad_answer(
+        "extension-parameters-invalid",
+        "The backend agrees to compression with a window of 7 bits, which RFC 7692 does not allow.",
+        switching("Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=7"),
+        "extension-parameters-invalid",
+        node_client(deflate=True),
+        "Invalid",
+    ),
+    bad_answer(
         "two-subprotocols",
         "The backend answers with two subprotocols.",
         switching("Sec-WebSocket-Protocol: chat.v1", "Sec-WebSocket-Protocol: chat.v2"),

@@ -242,4 +242,18 @@ SCENARIOS = [
         site(location("/ws")),
         logged=(r"\[alert\] .*worker process \d+ exited on signal 9",),
     ),
+    Scenario(
+        name="proxy-closed",
+        family="session",
+        row="T15",
+        title="nginx is stopped with one tunnel open that was busy a moment before.",
+        nginx=site(location("/ws")),
+        backends=(node_backend(),),
+        clients=(py_client(*(*TALKS, ("sleep", 0.2)) * 12, ("wait_closed",)),),
+        events=(Event(1.5, "nginx-stop"),),
+        expect=expect(
+            broken(("proxy-closed", "proxy-restarted", "proxy-crashed"), ended_by="proxy", close_code=None, hops=2)
+        ),
+        witness=Witness(not_logged=(r"\[error\]",), saw=({"close_code": 1006},)),
+    ),
 ]

@@ -260,6 +260,23 @@ SCENARIOS = [
         "503 Service Unavailable",
         "service-unavailable",
     ),
+    refused_by_backend(
+        "refused-otherwise", "", "The backend wants money: 402.", "402 Payment Required", "refused-otherwise"
+    ),
+    Scenario(
+        name="closed-without-answer",
+        family="handshake",
+        row="",
+        title="`return 444` closes the connection without an answer.",
+        nginx=site("location /ws {\n    return 444;\n}"),
+        backends=(py_backend(),),
+        clients=(py_client(),),
+        expect=expect(
+            failed(("no-answer", "proxy-protocol-missing", "proxy-overloaded"), answered_by=None, hops=1),
+            allowed="backend-not-contacted",
+        ),
+        witness=Witness(access=("444",), saw=({"status": None},), not_logged=(r"\[error\]",)),
+    ),
     Scenario(
         name="service-unavailable-by-proxy",
         family="handshake",

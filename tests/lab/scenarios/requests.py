@@ -178,6 +178,16 @@ SCENARIOS = [
         answered_by="proxy",
         allowed="backend-not-contacted",
     ),
+    asked_wrongly(
+        "host-missing",
+        "H41",
+        "An HTTP/1.1 request without Host; nginx itself refuses it.",
+        handshake(without="Host"),
+        "host-missing",
+        400,
+        answered_by="proxy",
+        allowed="backend-not-contacted",
+    ),
     Scenario(
         name="request-incomplete",
         family="handshake",
@@ -240,6 +250,30 @@ SCENARIOS = [
             for path in ("/left", "/right")
         ),
         expect=expect(ok(hops=2), ok(hops=2)),
+        witness=Witness(access=("101", "101"), saw=({"status": 101}, {"status": 101})),
+    ),
+    Scenario(
+        name="sample-key-ambiguous",
+        family="healthy",
+        row="",
+        title="Two clients use the sample key at the same time and on the same path.",
+        nginx=site(location("/ws")),
+        backends=(py_backend(),),
+        clients=tuple(
+            raw_client(
+                handshake(key="dGhlIHNhbXBsZSBub25jZQ=="),
+                ("head",),
+                ("ws", 1, word, {"mask": True}),
+                ("frame_in",),
+                ("sleep", 0.4),
+                ("ws", 8, "", {"mask": True, "hex": "03e8"}),
+                ("frame_in",),
+                ("drain",),
+                background=True,
+            )
+            for word in ("left", "right")
+        ),
+        expect=expect(ok(hops=2), ok(hops=2), allowed="pairing-ambiguous"),
         witness=Witness(access=("101", "101"), saw=({"status": 101}, {"status": 101})),
     ),
 ]

@@ -185,7 +185,7 @@ SCENARIOS = [
         title="The client stops reading: zero window, and after send_timeout (1 s here) nginx closes.",
         small_buffers=True,
         nginx=site(location("/ws"), "send_timeout 1s;"),
-        backends=(raw_backend((("head",), switching(), ("frame_in",), ("flood", 400, 1024), ("drain",))),),
+        backends=(raw_backend((("head",), switching(), ("frame_in",), ("flood", 48, 1024), ("drain",))),),
         clients=(
             raw_client(
                 handshake(), ("head",), ("ws", 1, "more", {"mask": True}), ("sleep", 3.0), ("rst",), receive_buffer=4096
@@ -203,7 +203,7 @@ SCENARIOS = [
         small_buffers=True,
         nginx=site(location("/ws", UPGRADE + "\nproxy_send_timeout 1s;")),
         backends=(raw_backend((("head",), switching(), ("sleep", 3.0), ("rst",)), listen_buffer=4096),),
-        clients=(raw_client(handshake(), ("head",), ("flood", 400, 1024, {"mask": True}), ("sleep", 1.5)),),
+        clients=(raw_client(handshake(), ("head",), ("flood", 48, 1024, {"mask": True}), ("sleep", 1.5)),),
         expect=expect(broken("backend-not-reading", ended_by="proxy", hops=2), allowed="cut-mid-frame"),
         witness=Witness(access=("101",), logged=(TUNNEL_TIMEOUT,)),
     ),

@@ -17,10 +17,13 @@ from model import (
     ok,
 )
 from nginx import MAP, UPGRADE, location, server, site, upstream
-from programs import node_backend, node_client, py_backend, py_client
+from programs import node_backend, node_client, py_backend, py_client, wire
 from scenarios.forwarding import ANSWERS, LOST
 from scenarios.healthy import CLEAN, FINE
 
+TWICE_FINE = expect(*FINE.handshakes * 2)
+WITH_DUPLICATES = expect(*FINE.handshakes, required="capture-duplicates", allowed="capture-duplicates")
+WITH_OFFSET = expect(*FINE.handshakes, required="clock-offset", allowed="clock-offset")
 ONE_SIDED = expect(
     failed("upgrade-not-forwarded", hops=1), required="connection-not-forwarded client-hop-not-seen", allowed=ANSWERS
 )
@@ -119,6 +122,9 @@ SCENARIOS = [
         views=(
             View("all files", ("client", "front", "back", "backend"), FINE),
             View("any and front", ("any", "front"), FINE),
+            View("any and front in one file", ("any", "front"), WITH_DUPLICATES, merged=True),
+            View("backend's clock ahead", ("client", "backend"), WITH_OFFSET, clock_ahead=37.5),
+            View("backend's clock behind", ("client", "backend"), WITH_OFFSET, clock_ahead=-7200.25),
             View("outer ends", ("client", "backend"), FINE),
             View("client only", ("client",), expect(ok(hops=1, close_code=1000), required="backend-hop-not-seen")),
             View("backend only", ("backend",), expect(ok(hops=1, close_code=1000))),
@@ -199,5 +205,50 @@ SCENARIOS = [
         clients=tuple(node_client(background=True) for _ in range(5)),
         expect=expect(*(ok(answered_by="backend", hops=2, close_code=1000) for _ in range(5))),
         witness=Witness(access=("101",) * 5, saw=({"status": 101, "close_code": 1000},) * 5),
+    ),
+    Scenario(
+        name="one-direction",
+        family="capture",
+        row="H1",
+        title="The capture filter kept requests only: nobody can say what was answered, but Upgrade was lost.",
+        nginx=site(location("/ws", "proxy_http_version 1.1;")),
+        backends=(py_backend(),),
+        clients=(py_client(),),
+        capture_filter="dst port 80 or dst port 8080",
+        expect=expect_findings("upgrade-not-forwarded capture-one-sided", "connection-not-forwarded capture-one-sided"),
+        witness=Witness(access=("426",), saw=({"status": 426},)),
+        samples={"any": "one-direction.pcapng"},
+    ),
+    *(
+        Scenario(
+            name=f"wire-{name}",
+            family="capture",
+            row="",
+            title=f"Messages of several segments over a wire that {does}: TCP repairs it, and nothing else is wrong.",
+            topology="wire",
+            nginx=site(location("/ws")),
+            backends=(py_backend(), wire(**setting)),
+            clients=(
+                py_client(*(("send_bytes", 9000), ("recv",)) * 6, ("close", 1000, "bye")),
+                py_client(*(("send_bytes", 300), ("recv",)) * 10, ("close", 1000, "bye")),
+            ),
+            captures=("any", "client"),
+            expect=TWICE_FINE,
+            views=(
+                View("client's host", ("client",), expect(*(ok(hops=1, close_code=1000),) * 2)),
+                View("both", ("any", "client"), TWICE_FINE),
+            ),
+            witness=Witness(access=("101", "101"), saw=({"status": 101, "close_code": 1000},) * 2),
+        )
+        for name, does, setting in (
+            ("loses", "loses every twelfth frame", {"loss": 0.08, "seed": 7}),
+            ("doubles", "doubles every third frame", {"double": 0.33, "seed": 3}),
+            ("reorders", "reorders every fourth frame", {"reorder": 0.25, "seed": 5}),
+            (
+                "does-it-all",
+                "loses, doubles and reorders frames",
+                {"loss": 0.04, "double": 0.15, "reorder": 0.15, "seed": 9},
+            ),
+        )
     ),
 ]
