@@ -13,6 +13,7 @@ from scenarios import (
     refusals,
     requests,
     silence,
+    tls_hops,
     transport,
     vantage,
 )
@@ -23,6 +24,7 @@ _MODULES = (
     refusals,
     backend_trouble,
     answers,
+    tls_hops,
     transport,
     endings,
     silence,

@@ -178,6 +178,31 @@ SCENARIOS = [
         witness=Witness(saw=({"status": 426},)),
     ),
     Scenario(
+        name="chain-outer-guilty-two-hosts",
+        family="handshake",
+        row="H6",
+        title="The outer proxy drops Upgrade; who captures on the inner proxy's host sees a request that lost it before.",
+        topology="chain",
+        nginx=site(location("/", "proxy_http_version 1.1;"), up=upstream(f"{INNER_FRONT}:80")),
+        inner_nginx=site(location("/"), listen=f"{INNER_FRONT}:80"),
+        backends=(py_backend(),),
+        clients=(py_client(),),
+        captures=("inner", "any"),
+        expect=expect(failed("upgrade-missing", hops=2), required="connection-missing", allowed=ANSWERS),
+        views=(
+            View(
+                "both hosts",
+                ("any", "inner"),
+                expect(
+                    failed("upgrade-not-forwarded", answered_by="backend", hops=3),
+                    required="connection-not-forwarded",
+                    allowed=ANSWERS,
+                ),
+            ),
+        ),
+        witness=Witness(access=("426", "426"), saw=({"status": 426},)),
+    ),
+    Scenario(
         name="chain-outer-guilty",
         family="handshake",
         row="H43",
