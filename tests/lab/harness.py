@@ -38,12 +38,12 @@ class Outcome:
         return "; ".join(_in_words(saw) for saw in self.saw)
 
     def nginx_logged(self) -> list[str]:
-        """Lines of the error log without start-up noise and without what differs between runs."""
+        """Lines of the error log without start-up noise, without what differs between runs, and printable."""
         lines = []
         for line in self.error_log.splitlines():
             message = re.sub(r"^\S+ \S+ (\[\w+\]) \d+#\d+: (\*\d+ )?", r"\1 ", line)
             if not message.startswith("[notice]"):
-                lines.append(message)
+                lines.append("".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in message))
         return lines
 
 

@@ -20,9 +20,10 @@ Small captures of real traffic: nginx 1.22.1 between real clients and backends, 
 `make samples` remakes them with `tests/lab/lab.py samples`, which also writes this file and `expected.json` (verdict, cause and
 findings of every sample, as the tests expect them). There, `files` are read together; of a handshake a field that is
 missing may have any value and one that is a list any of those; `handshakes` is null where it is open whether the capture holds any;
-`required` codes must be found, `allowed` ones may, and no other code of severity warning or error. Unless told otherwise the client is 192.168.50.23, nginx is 192.168.50.1
-towards clients and 10.20.0.1 towards backends, the backend is 10.20.0.11:8080, and the capture is the proxy host's `-i any`.
-Left out of the configurations below, as they are the same everywhere:
+`required` codes must be found, `allowed` ones may, and no other code of severity warning or error.
+
+Unless told otherwise the client is 192.168.50.23, nginx is 192.168.50.1 towards clients and 10.20.0.1 towards backends, the
+backend is 10.20.0.11:8080, and the capture is the proxy host's `-i any`. Left out of the configurations below, as they are the same everywhere:
 
 ```nginx
 {common}
