@@ -1,4 +1,27 @@
 //! After the 101: the accept key, WebSocket frames, the close (RFC 6455, RFC 7692).
+//!
+//! ```text
+//!   heads of the handshake --> Key, Version, Subprotocol, Extensions, accept_for: what was asked, what was agreed
+//!   Chunk, Gap, end        --> Session (a reader per direction) --> SessionFacts
+//! ```
+//!
+//! Payload is skipped by count: a frame costs its header, whatever its size. Only control frames (125 bytes at most)
+//! and, as deep as [`Depth`] says, text and compressed messages are looked into. Memory per session is bounded.
+mod accept;
+mod content;
+mod extensions;
 mod facts;
+mod handshake;
+mod header;
+mod ledger;
+mod reader;
+mod session;
+#[cfg(test)]
+mod tests;
 
+pub use accept::accept_for;
+pub use content::Depth;
+pub use extensions::{DeflateParams, Extension, ExtensionFault, Extensions};
 pub use facts::{Carried, CloseFrame, FrameCounts, FrameFault, Rule, SessionFacts};
+pub use handshake::{Key, Subprotocol, VERSION, Version, repeated_fields, versions_offered};
+pub use session::Session;

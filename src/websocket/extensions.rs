@@ -1,0 +1,291 @@
+//! Sec-WebSocket-Extensions: its grammar (RFC 6455 9.1), permessage-deflate (RFC 7692 7.1), offer against answer.
+
+use std::fmt;
+
+use crate::http::Fields;
+
+/// The field's name.
+const FIELD: &str = "sec-websocket-extensions";
+
+/// The extension of RFC 7692.
+const DEFLATE: &str = "permessage-deflate";
+
+/// One element of the list: an extension, with its parameters in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extension {
+    /// Its name.
+    pub name: Box<str>,
+    /// Parameters: name, and value where there is one (quotes taken off).
+    pub params: Vec<(Box<str>, Option<Box<str>>)>,
+}
+
+impl Extension {
+    fn param(&self, name: &str) -> Option<Option<&str>> {
+        self.params
+            .iter()
+            .find(|(param, _)| param.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_deref())
+    }
+}
+
+/// As it would be sent.
+impl fmt::Display for Extension {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        for (name, value) in &self.params {
+            match value {
+                Some(value) => write!(f, "; {name}={value}")?,
+                None => write!(f, "; {name}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is wrong with a Sec-WebSocket-Extensions field, or with an answer to it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ExtensionFault {
+    /// An element that does not follow the grammar (RFC 6455 9.1), as sent.
+    Malformed(Box<str>),
+    /// The same parameter twice in one element (RFC 7692 7): which.
+    RepeatedParameter(Box<str>),
+    /// A parameter that permessage-deflate does not define (RFC 7692 7): which.
+    UnknownParameter(Box<str>),
+    /// A parameter with a value that it must not have, or without one that it must have (RFC 7692 7.1): which.
+    BadValue(Box<str>),
+    /// The answer has an extension that was not offered (RFC 6455 4.1): which.
+    NotOffered(Box<str>),
+    /// The answer has an extension twice: which.
+    ChosenTwice(Box<str>),
+    /// The answer has a parameter that the offer does not allow, or lacks one that the offer demands (RFC 7692 7.1):
+    /// which.
+    AgainstOffer(Box<str>),
+}
+
+/// All Sec-WebSocket-Extensions fields of a head, read as one list.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Extensions {
+    /// The elements that could be read, in order.
+    pub list: Vec<Extension>,
+    /// What is wrong with them by themselves, in order.
+    pub faults: Vec<ExtensionFault>,
+}
+
+impl Extensions {
+    /// Reads the fields of a request.
+    pub fn offered(fields: &Fields) -> Self {
+        Self::read(fields, false)
+    }
+
+    /// Reads the fields of an answer.
+    pub fn chosen(fields: &Fields) -> Self {
+        Self::read(fields, true)
+    }
+
+    fn read(fields: &Fields, is_answer: bool) -> Self {
+        let mut all = Self::default();
+        for value in fields.all(FIELD) {
+            for element in split(value, b',') {
+                let element = element.trim_ascii();
+                // RFC 9110 5.6.1: empty elements of a list are ignored.
+                if element.is_empty() {
+                    continue;
+                }
+                match extension(element) {
+                    Some(extension) => {
+                        parameter_faults(&extension, is_answer, &mut all.faults);
+                        all.list.push(extension);
+                    }
+                    None => all.faults.push(ExtensionFault::Malformed(lossy(element))),
+                }
+            }
+        }
+        all
+    }
+
+    /// What is wrong with an answer's choice (`self`), given the offer.
+    pub fn faults_against(&self, offered: &Self) -> Vec<ExtensionFault> {
+        let mut faults = Vec::new();
+        for (place, chosen) in self.list.iter().enumerate() {
+            let earlier = self.list.iter().take(place);
+            if earlier
+                .into_iter()
+                .any(|other| other.name.eq_ignore_ascii_case(&chosen.name))
+            {
+                faults.push(ExtensionFault::ChosenTwice(chosen.name.clone()));
+                continue;
+            }
+            let mut offers = offered
+                .list
+                .iter()
+                .filter(|offer| offer.name.eq_ignore_ascii_case(&chosen.name))
+                .peekable();
+            if offers.peek().is_none() {
+                faults.push(ExtensionFault::NotOffered(chosen.name.clone()));
+            } else if chosen.name.eq_ignore_ascii_case(DEFLATE) {
+                // RFC 7692 5: several offers are alternatives, one of them must fit.
+                let misfit = offers
+                    .map(|offer| misfit(offer, chosen))
+                    .min_by_key(Option::is_some);
+                if let Some(Some(param)) = misfit {
+                    faults.push(ExtensionFault::AgainstOffer(param.into()));
+                }
+            }
+        }
+        faults
+    }
+}
+
+/// What a 101 agreed on for permessage-deflate (RFC 7692 7.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DeflateParams {
+    /// The server forgets its window after each message.
+    pub server_no_context_takeover: bool,
+    /// The client forgets its window after each message.
+    pub client_no_context_takeover: bool,
+    /// The server's window in bits, where limited.
+    pub server_max_window_bits: Option<u8>,
+    /// The client's window in bits, where limited.
+    pub client_max_window_bits: Option<u8>,
+}
+
+impl DeflateParams {
+    /// What the fields of a 101 say; `None` when they do not choose permessage-deflate.
+    pub fn agreed(answer: &Fields) -> Option<Self> {
+        let chosen = Extensions::chosen(answer);
+        let deflate = chosen
+            .list
+            .iter()
+            .find(|extension| extension.name.eq_ignore_ascii_case(DEFLATE))?;
+        Some(Self {
+            server_no_context_takeover: deflate.param("server_no_context_takeover").is_some(),
+            client_no_context_takeover: deflate.param("client_no_context_takeover").is_some(),
+            server_max_window_bits: window_bits(deflate, "server_max_window_bits"),
+            client_max_window_bits: window_bits(deflate, "client_max_window_bits"),
+        })
+    }
+}
+
+fn window_bits(extension: &Extension, name: &str) -> Option<u8> {
+    extension.param(name).flatten().and_then(bits)
+}
+
+/// A window size: 8 to 15, decimal, no leading zero (RFC 7692 7.1.2).
+fn bits(value: &str) -> Option<u8> {
+    let bits = value.parse().ok()?;
+    ((8..=15).contains(&bits) && !value.starts_with(['0', '+'])).then_some(bits)
+}
+
+fn parameter_faults(extension: &Extension, is_answer: bool, faults: &mut Vec<ExtensionFault>) {
+    for (place, (name, value)) in extension.params.iter().enumerate() {
+        let mut earlier = extension.params.iter().take(place);
+        if earlier.any(|(other, _)| other.eq_ignore_ascii_case(name)) {
+            faults.push(ExtensionFault::RepeatedParameter(name.clone()));
+            continue;
+        }
+        if !extension.name.eq_ignore_ascii_case(DEFLATE) {
+            continue;
+        }
+        let fits = match (name.to_ascii_lowercase().as_str(), value.as_deref()) {
+            ("server_no_context_takeover" | "client_no_context_takeover", value) => value.is_none(),
+            ("server_max_window_bits" | "client_max_window_bits", Some(value)) => {
+                bits(value).is_some()
+            }
+            // RFC 7692 7.1.2.2: a hint that the client knows the parameter.
+            ("client_max_window_bits", None) => !is_answer,
+            ("server_max_window_bits", None) => false,
+            _ => {
+                faults.push(ExtensionFault::UnknownParameter(name.clone()));
+                continue;
+            }
+        };
+        if !fits {
+            faults.push(ExtensionFault::BadValue(name.clone()));
+        }
+    }
+}
+
+/// The parameter by which an answer does not fit an offer of permessage-deflate (RFC 7692 7.1).
+fn misfit(offer: &Extension, chosen: &Extension) -> Option<&'static str> {
+    let offers = |name| offer.param(name).is_some();
+    let chooses = |name| chosen.param(name).is_some();
+    let (server_bits, client_bits) = ("server_max_window_bits", "client_max_window_bits");
+    if offers("server_no_context_takeover") && !chooses("server_no_context_takeover") {
+        return Some("server_no_context_takeover");
+    }
+    if let Some(limit) = window_bits(offer, server_bits)
+        && window_bits(chosen, server_bits).is_none_or(|bits| bits > limit)
+    {
+        return Some(server_bits);
+    }
+    if chooses(client_bits) {
+        if !offers(client_bits) {
+            return Some(client_bits);
+        }
+        // RFC 7692 7.1.2.2: the value in the answer is at most the offered one.
+        if let (Some(limit), Some(bits)) = (
+            window_bits(offer, client_bits),
+            window_bits(chosen, client_bits),
+        ) && bits > limit
+        {
+            return Some(client_bits);
+        }
+    }
+    None
+}
+
+/// `extension = token *( ";" token [ "=" ( token | quoted-string ) ] )`
+fn extension(element: &[u8]) -> Option<Extension> {
+    let mut parts = split(element, b';').map(<[u8]>::trim_ascii);
+    let name = token(parts.next()?)?;
+    let mut params = Vec::new();
+    for part in parts {
+        let mut sides = part.splitn(2, |&byte| byte == b'=');
+        let param = token(sides.next()?.trim_ascii())?;
+        let value = match sides.next() {
+            None => None,
+            Some(value) => Some(value_of(value.trim_ascii())?),
+        };
+        params.push((param, value));
+    }
+    Some(Extension { name, params })
+}
+
+fn token(bytes: &[u8]) -> Option<Box<str>> {
+    let is_token = |byte: &u8| byte.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?={}".contains(byte);
+    (!bytes.is_empty() && bytes.iter().all(is_token)).then(|| lossy(bytes))
+}
+
+/// A token, or a quoted string whose content is a token (RFC 6455 9.1).
+fn value_of(bytes: &[u8]) -> Option<Box<str>> {
+    match bytes {
+        [b'"', inner @ .., b'"'] => {
+            let mut content = Vec::with_capacity(inner.len());
+            let mut inner = inner.iter();
+            while let Some(&byte) = inner.next() {
+                content.push(if byte == b'\\' { *inner.next()? } else { byte });
+            }
+            token(&content)
+        }
+        _ => token(bytes),
+    }
+}
+
+/// Splits at a separator that does not stand in a quoted string.
+fn split(bytes: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
+    let (mut quoted, mut escaped) = (false, false);
+    bytes.split(move |&byte| {
+        if escaped {
+            escaped = false;
+        } else if quoted && byte == b'\\' {
+            escaped = true;
+        } else if byte == b'"' {
+            quoted = !quoted;
+        }
+        !quoted && byte == separator
+    })
+}
+
+fn lossy(bytes: &[u8]) -> Box<str> {
+    String::from_utf8_lossy(bytes).into()
+}

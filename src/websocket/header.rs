@@ -1,0 +1,234 @@
+//! The 2 to 14 bytes before a WebSocket frame's payload (RFC 6455 5.2).
+
+use smallvec::SmallVec;
+
+use super::Rule;
+use crate::tcp::Direction;
+
+/// The longest header: two bytes, a 64-bit length, a mask.
+pub(super) const MAX_HEADER: usize = 14;
+
+/// The longest payload of a control frame (RFC 6455 5.5).
+pub(super) const MAX_CONTROL: u64 = 125;
+
+/// Opcodes (RFC 6455 5.2 and 11.8).
+pub(super) mod opcode {
+    pub(in super::super) const CONTINUATION: u8 = 0;
+    pub(in super::super) const TEXT: u8 = 1;
+    pub(in super::super) const BINARY: u8 = 2;
+    pub(in super::super) const CLOSE: u8 = 8;
+    pub(in super::super) const PING: u8 = 9;
+    pub(in super::super) const PONG: u8 = 10;
+}
+
+/// A frame's header, whatever it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Header {
+    first: u8,
+    pub(super) mask: Option<[u8; 4]>,
+    /// The length as announced, in bytes.
+    pub(super) len: u64,
+    minimal: bool,
+}
+
+impl Header {
+    /// Reads a header; with it its own length. `None` while bytes of it are missing.
+    #[inline]
+    pub(super) fn parse(bytes: &[u8]) -> Option<(Self, usize)> {
+        let (&[first, second], rest) = bytes.split_first_chunk::<2>()?;
+        let (len, minimal, rest) = match second & 0x7f {
+            126 => {
+                let (&len, rest) = rest.split_first_chunk::<2>()?;
+                let len = u16::from_be_bytes(len);
+                (u64::from(len), len > 125, rest)
+            }
+            127 => {
+                let (&len, rest) = rest.split_first_chunk::<8>()?;
+                let len = u64::from_be_bytes(len);
+                (len, len > u64::from(u16::MAX), rest)
+            }
+            short => (u64::from(short), true, rest),
+        };
+        let (mask, rest) = if second & 0x80 == 0 {
+            (None, rest)
+        } else {
+            let (&mask, rest) = rest.split_first_chunk::<4>()?;
+            (Some(mask), rest)
+        };
+        let header = Self {
+            first,
+            mask,
+            len,
+            minimal,
+        };
+        Some((header, bytes.len() - rest.len()))
+    }
+
+    pub(super) const fn opcode(&self) -> u8 {
+        self.first & 0x0f
+    }
+
+    /// The last frame of its message.
+    pub(super) const fn is_final(&self) -> bool {
+        self.first & 0x80 != 0
+    }
+
+    pub(super) const fn rsv1(&self) -> bool {
+        self.first & 0x40 != 0
+    }
+
+    pub(super) const fn is_control(&self) -> bool {
+        self.opcode() & 0x08 != 0
+    }
+
+    /// RSV2 and RSV3, as they stand in the first byte.
+    const fn reserved_bits(&self) -> u8 {
+        self.first & 0x30
+    }
+
+    /// The rules that the header breaks by itself, each with the number that goes with it. `rsv1_allowed`:
+    /// compression was agreed on (or nobody knows).
+    #[inline]
+    pub(super) fn faults(
+        &self,
+        direction: Direction,
+        rsv1_allowed: bool,
+    ) -> SmallVec<[(Rule, u64); 2]> {
+        let mut faults = SmallVec::new();
+        let opcode = u64::from(self.opcode());
+        match (direction, self.mask) {
+            (Direction::ToServer, None) => faults.push((Rule::Unmasked, opcode)),
+            (Direction::ToClient, Some(_)) => faults.push((Rule::Masked, opcode)),
+            _ => {}
+        }
+        // RFC 7692 6: on the first frame of a data message only.
+        if self.rsv1()
+            && (!rsv1_allowed || self.is_control() || self.opcode() == opcode::CONTINUATION)
+        {
+            faults.push((Rule::Rsv1, opcode));
+        }
+        if self.reserved_bits() != 0 {
+            faults.push((Rule::ReservedBits, u64::from(self.reserved_bits() >> 4)));
+        }
+        if matches!(self.opcode(), 3..=7 | 11..=15) {
+            faults.push((Rule::ReservedOpcode, opcode));
+        }
+        if self.is_control() {
+            if self.len > MAX_CONTROL {
+                faults.push((Rule::ControlTooLong, self.len));
+            }
+            if !self.is_final() {
+                faults.push((Rule::ControlFragmented, opcode));
+            }
+        }
+        if !self.minimal {
+            faults.push((Rule::LengthNotMinimal, self.len));
+        }
+        if self.len > i64::MAX as u64 {
+            faults.push((Rule::LengthTooLarge, self.len));
+        }
+        faults
+    }
+}
+
+/// Whether the first header of a direction breaks so many rules that no WebSocket endpoint sent it: bytes of another
+/// protocol, or text. `start`: the first bytes as carried, at least four of them unless the stream ends before.
+///
+/// An endpoint with a defect breaks one rule (a server that masks, RSV1 although nothing was agreed on); other bytes
+/// break several, or break one and read as text.
+pub(super) fn is_no_frame(faults: &[(Rule, u64)], start: &[u8]) -> bool {
+    let wrong = faults
+        .iter()
+        .filter(|(rule, _)| matches!(rule, Rule::Unmasked | Rule::Masked | Rule::Rsv1))
+        .count();
+    let structural = faults.len() - wrong;
+    let is_text = start
+        .iter()
+        .take(4)
+        .all(|byte| matches!(byte, b' '..=b'~' | b'\r' | b'\n' | b'\t'));
+    structural >= 2 || (structural >= 1 && wrong >= 1) || (!faults.is_empty() && is_text)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use proptest::prelude::*;
+    use std::io::Cursor;
+    use tungstenite::protocol::frame::FrameHeader;
+
+    #[test]
+    fn lengths_in_every_form() {
+        let table: &[(&[u8], u64, bool, usize)] = &[
+            (&[0x81, 0], 0, true, 2),
+            (&[0x81, 125], 125, true, 2),
+            (&[0x81, 126, 0, 125], 125, false, 4),
+            (&[0x81, 126, 0, 126], 126, true, 4),
+            (&[0x81, 127, 0, 0, 0, 0, 0, 0, 0xff, 0xff], 65535, false, 10),
+            (&[0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0], 65536, true, 10),
+        ];
+        for (bytes, len, minimal, size) in table {
+            let (header, used) = Header::parse(bytes).unwrap();
+            assert_eq!((header.len, header.minimal, used), (*len, *minimal, *size));
+            for end in 0..bytes.len() {
+                assert_eq!(Header::parse(&bytes[..end]), None);
+            }
+        }
+    }
+
+    #[test]
+    fn other_protocols_are_told_from_defective_endpoints() {
+        let table: &[(&[u8], Direction, bool)] = &[
+            (b"HTTP/1.1 200 OK", Direction::ToClient, true),
+            (b"GET / HTTP/1.1", Direction::ToServer, true),
+            (b"{\"sid\":1}", Direction::ToClient, true),
+            (b"<html>", Direction::ToClient, true),
+            (b"ABCD", Direction::ToClient, true),
+            (b"\x16\x03\x01\x02", Direction::ToServer, true),
+            (b"\x16\x03\x01\x02", Direction::ToClient, true),
+            (b"\x81\x02hi", Direction::ToClient, false),
+            (b"\x81\x02hi", Direction::ToServer, false),
+            (b"\xc1\x02hi", Direction::ToServer, false),
+            (b"\xc1\x02hi", Direction::ToClient, false),
+            (b"\x81\x82abcdhi", Direction::ToClient, false),
+            (b"\x83\x82abcdhi", Direction::ToServer, false),
+        ];
+        for (bytes, direction, no_frame) in table {
+            let (header, _) = Header::parse(&[bytes, [0; 14].as_slice()].concat()).unwrap();
+            let faults = header.faults(*direction, false);
+            assert_eq!(
+                is_no_frame(&faults, bytes),
+                *no_frame,
+                "{}",
+                bytes.escape_ascii()
+            );
+        }
+    }
+
+    proptest! {
+        /// tungstenite reads the same from the same bytes; it refuses reserved opcodes, which we describe.
+        #[test]
+        fn agrees_with_tungstenite(bytes in proptest::collection::vec(any::<u8>(), 0..20)) {
+            let mut cursor = Cursor::new(&bytes);
+            let theirs = FrameHeader::parse(&mut cursor);
+            match (Header::parse(&bytes), theirs) {
+                (None, theirs) => prop_assert!(!matches!(theirs, Ok(Some(_)))),
+                (Some((ours, size)), Ok(Some((theirs, len)))) => {
+                    prop_assert_eq!(ours.len, len);
+                    prop_assert_eq!(size as u64, cursor.position());
+                    prop_assert_eq!(ours.is_final(), theirs.is_final);
+                    prop_assert_eq!(ours.opcode(), u8::from(theirs.opcode));
+                    prop_assert_eq!(ours.mask, theirs.mask);
+                    prop_assert_eq!(ours.rsv1(), theirs.rsv1);
+                    prop_assert_eq!(ours.reserved_bits() & 0x20 != 0, theirs.rsv2);
+                    prop_assert_eq!(ours.reserved_bits() & 0x10 != 0, theirs.rsv3);
+                }
+                (Some((ours, _)), Err(_)) => {
+                    let faults = ours.faults(Direction::ToServer, false);
+                    prop_assert!(faults.iter().any(|(rule, _)| *rule == Rule::ReservedOpcode));
+                }
+                (Some(ours), Ok(None)) => prop_assert!(false, "only we read {:?}", ours),
+            }
+        }
+    }
+}

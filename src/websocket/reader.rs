@@ -1,0 +1,511 @@
+//! One direction of a session: bytes to WebSocket frames, in any segmentation, payload skipped by count.
+//!
+//! ```text
+//!   Header -> Payload -> Header ...
+//!      |         +- hole larger than the payload -> Search
+//!      +- hole -> Search (at each segment's start: does a frame begin here, and one behind it?) -> trial -> Header
+//!      +- first header is none -> Deaf
+//! ```
+
+use super::content::{Compression, Content, Depth};
+use super::header::{Header, MAX_CONTROL, MAX_HEADER, is_no_frame, opcode};
+use super::ledger::Ledger;
+use super::{Carried, CloseFrame, Rule};
+use crate::capture::FrameRef;
+use crate::tcp::Direction;
+
+/// The longest frame that is believed while searching for a frame boundary: what common servers accept at most.
+const MAX_SEARCH_LEN: u64 = 16 * 1024 * 1024;
+
+/// Frame headers in sequence that make a boundary certain: chance lets about one in 10^5 segments pass for two.
+const HEADERS_IN_SYNC: u8 = 2;
+
+/// Payload bytes unmasked at a time.
+const SCRATCH: usize = 1024;
+
+/// Reads one direction.
+#[derive(Debug)]
+pub(super) struct Reader {
+    direction: Direction,
+    state: State,
+    /// The beginning of a header that segments cut.
+    partial: [u8; MAX_HEADER],
+    partial_len: usize,
+    carried: Carried,
+    message: Message,
+    content: Content,
+    rsv1_allowed: bool,
+    /// The payload of the control frame at hand, at most `MAX_CONTROL` bytes.
+    control: Vec<u8>,
+    /// Bytes of that payload are missing.
+    control_lost: bool,
+    /// No frame was read yet: these may be bytes of another protocol.
+    is_first: bool,
+    /// This side sent a Close frame.
+    closed: bool,
+    /// Frames may have passed unseen.
+    lost: bool,
+    trial: Option<Box<Trial>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Header,
+    Payload { header: Header, left: u64 },
+    Search,
+    Deaf,
+}
+
+/// The message that frames are part of (RFC 6455 5.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Message {
+    None,
+    Open,
+    /// A hole: anything may have begun or ended in it.
+    Unknown,
+}
+
+/// What to go back to when a frame boundary turns out to be none.
+#[derive(Debug)]
+struct Trial {
+    carried: Carried,
+    closes: usize,
+    headers: u8,
+}
+
+/// What reading bytes came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Run {
+    On,
+    /// The trial failed.
+    Failed,
+}
+
+impl Reader {
+    pub(super) fn new(direction: Direction, depth: Depth, compression: Compression) -> Self {
+        Self {
+            direction,
+            state: State::Header,
+            partial: [0; MAX_HEADER],
+            partial_len: 0,
+            carried: Carried::default(),
+            message: Message::None,
+            content: Content::new(depth, compression),
+            rsv1_allowed: compression != Compression::Off,
+            control: Vec::new(),
+            control_lost: false,
+            is_first: true,
+            closed: false,
+            lost: false,
+            trial: None,
+        }
+    }
+
+    /// Begins where no boundary is known.
+    pub(super) fn searching(mut self) -> Self {
+        self.search();
+        self
+    }
+
+    pub(super) const fn carried(&self) -> Carried {
+        self.carried
+    }
+
+    pub(super) const fn lost(&self) -> bool {
+        self.lost
+    }
+
+    /// The payload bytes still to come when the stream ends inside a frame.
+    pub(super) const fn cut(&self) -> Option<u64> {
+        match self.state {
+            // Of a header that is cut nothing is known, an unconfirmed frame proves nothing.
+            _ if self.trial.is_some() => None,
+            State::Payload { left, .. } => Some(left),
+            State::Header if self.partial_len > 0 => Some(0),
+            _ => None,
+        }
+    }
+
+    fn search(&mut self) {
+        self.state = State::Search;
+        self.lost = true;
+        self.is_first = false;
+        self.partial_len = 0;
+        self.message = Message::Unknown;
+        self.content.lose();
+        self.trial = None;
+    }
+
+    /// Takes the bytes of one segment.
+    pub(super) fn bytes(&mut self, data: &[u8], frame: FrameRef, ledger: &mut Ledger) {
+        if data.is_empty() {
+            return;
+        }
+        let was_searching = self.state == State::Search;
+        if was_searching {
+            self.begin_trial(ledger);
+        }
+        if self.run(data, frame, ledger) == Run::Failed {
+            self.fail_trial(ledger);
+            if !was_searching {
+                // The guess came from an earlier segment: this one may begin with a frame all the same.
+                self.begin_trial(ledger);
+                if self.run(data, frame, ledger) == Run::Failed {
+                    self.fail_trial(ledger);
+                }
+            }
+        }
+        self.carried.first = self.carried.first.or(Some(frame));
+        self.carried.last = Some(frame);
+        // A frame that ends where its segment ends: that is what a sender does, and chance does not.
+        if self.trial.is_some() && self.state == State::Header && self.partial_len == 0 {
+            self.pass_trial();
+        }
+    }
+
+    fn run(&mut self, data: &[u8], frame: FrameRef, ledger: &mut Ledger) -> Run {
+        let mut rest = data;
+        while !rest.is_empty() {
+            match self.state {
+                State::Header => {
+                    // A header that was kept in part begins there, not in this segment.
+                    let start = if self.partial_len == 0 { rest } else { &[] };
+                    let Some((header, used, back)) = self.header(rest) else {
+                        return Run::On;
+                    };
+                    rest = rest.get(used..).unwrap_or_default();
+                    if self.begin(header, start, frame, ledger) == Run::Failed {
+                        return Run::Failed;
+                    }
+                    if !back.is_empty() && self.run(back.as_slice(), frame, ledger) == Run::Failed {
+                        return Run::Failed;
+                    }
+                }
+                State::Payload { header, left } => {
+                    let take = usize::try_from(left).unwrap_or(usize::MAX).min(rest.len());
+                    let (now, later) = rest.split_at(take);
+                    if header.is_control() || self.content.is_looking() {
+                        self.look(&header, header.len - left, now, frame, ledger);
+                    }
+                    rest = later;
+                    self.advance(header, left - take as u64, frame, ledger);
+                }
+                State::Search | State::Deaf => return Run::On,
+            }
+        }
+        Run::On
+    }
+
+    /// The next header, how many of `rest` belong to it, and bytes kept from before that do not.
+    fn header(&mut self, rest: &[u8]) -> Option<(Header, usize, Back)> {
+        let kept = self.partial_len;
+        if kept == 0
+            && let Some((header, size)) = self.parse(rest)
+        {
+            return Some((header, size, Back::default()));
+        }
+        let take = rest.len().min(MAX_HEADER - kept);
+        for (slot, byte) in self.partial.iter_mut().skip(kept).zip(rest) {
+            *slot = *byte;
+        }
+        let partial = self.partial;
+        let gathered = partial.get(..kept + take).unwrap_or_default();
+        let Some((header, size)) = self.parse(gathered) else {
+            self.partial_len = kept + take;
+            return None;
+        };
+        self.partial_len = 0;
+        let back = Back::new(gathered.get(size..kept).unwrap_or_default());
+        Some((header, size.saturating_sub(kept), back))
+    }
+
+    /// Reads a header, or waits: a doubtful first one is judged by four bytes at least.
+    fn parse(&self, bytes: &[u8]) -> Option<(Header, usize)> {
+        let (header, size) = Header::parse(bytes)?;
+        let is_doubtful = self.is_first
+            && bytes.len() < 4
+            && !header.faults(self.direction, self.rsv1_allowed).is_empty();
+        (!is_doubtful).then_some((header, size))
+    }
+
+    /// A frame begins. `start`: its first bytes, empty when they are those kept in `partial`.
+    fn begin(&mut self, header: Header, start: &[u8], frame: FrameRef, ledger: &mut Ledger) -> Run {
+        let faults = header.faults(self.direction, self.rsv1_allowed);
+        if let Some(trial) = &mut self.trial {
+            if !faults.is_empty() || header.len > MAX_SEARCH_LEN {
+                return Run::Failed;
+            }
+            trial.headers += 1;
+            if trial.headers >= HEADERS_IN_SYNC {
+                self.pass_trial();
+            }
+        }
+        let by = self.direction.sender();
+        if std::mem::take(&mut self.is_first) && !faults.is_empty() {
+            let partial = self.partial;
+            let start = if start.is_empty() { &partial } else { start };
+            if is_no_frame(&faults, start) {
+                let value = start
+                    .first_chunk::<2>()
+                    .map_or(0, |b| u16::from_be_bytes(*b));
+                ledger.fault(Rule::NotWebSocket, by, frame, u64::from(value));
+                self.state = State::Deaf;
+                return Run::On;
+            }
+        }
+        for (rule, value) in faults {
+            ledger.fault(rule, by, frame, value);
+        }
+        if self.closed && self.trial.is_none() {
+            ledger.fault(Rule::DataAfterClose, by, frame, header.opcode().into());
+        }
+        if header.is_control() {
+            self.control.clear();
+            self.control_lost = false;
+        } else {
+            self.begin_data(&header, frame, ledger);
+        }
+        self.advance(header, header.len, frame, ledger);
+        Run::On
+    }
+
+    fn begin_data(&mut self, header: &Header, frame: FrameRef, ledger: &mut Ledger) {
+        let by = self.direction.sender();
+        let opcode = header.opcode();
+        if opcode == opcode::CONTINUATION {
+            if self.message == Message::None {
+                ledger.fault(Rule::ContinuationWithoutStart, by, frame, 0);
+            }
+            return;
+        }
+        if self.message == Message::Open {
+            ledger.fault(Rule::StartInsideMessage, by, frame, opcode.into());
+        }
+        self.message = Message::Open;
+        self.content
+            .begin(opcode == opcode::TEXT, header.rsv1() && self.rsv1_allowed);
+    }
+
+    /// Looks at payload bytes that begin `at` bytes into the payload.
+    fn look(
+        &mut self,
+        header: &Header,
+        at: u64,
+        payload: &[u8],
+        frame: FrameRef,
+        ledger: &mut Ledger,
+    ) {
+        if header.is_control() {
+            if !self.control_lost {
+                let room = (MAX_CONTROL as usize).saturating_sub(self.control.len());
+                let from = self.control.len();
+                self.control
+                    .extend_from_slice(payload.get(..room).unwrap_or(payload));
+                unmask(
+                    self.control.get_mut(from..).unwrap_or_default(),
+                    header.mask,
+                    at,
+                );
+            }
+            return;
+        }
+        let mut scratch = [0; SCRATCH];
+        let mut at = at;
+        for piece in payload.chunks(SCRATCH) {
+            let unmasked = scratch.get_mut(..piece.len()).unwrap_or_default();
+            unmasked.copy_from_slice(piece);
+            unmask(unmasked, header.mask, at);
+            at += piece.len() as u64;
+            if let Some(rule) = self.content.feed(unmasked) {
+                self.content_fault(rule, frame, ledger);
+            }
+            if !self.content.is_looking() {
+                return;
+            }
+        }
+    }
+
+    fn content_fault(&self, rule: Rule, frame: FrameRef, ledger: &mut Ledger) {
+        if self.trial.is_none() {
+            let opcode = u64::from(opcode::TEXT);
+            ledger.fault(rule, self.direction.sender(), frame, opcode);
+        }
+    }
+
+    /// So many bytes of the frame are left; none: it is complete.
+    fn advance(&mut self, header: Header, left: u64, frame: FrameRef, ledger: &mut Ledger) {
+        if left > 0 {
+            self.state = State::Payload { header, left };
+            return;
+        }
+        self.state = State::Header;
+        self.carried.payload_bytes = self.carried.payload_bytes.saturating_add(header.len);
+        let counts = &mut self.carried.frames;
+        match header.opcode() {
+            opcode::CONTINUATION => counts.continuation += 1,
+            opcode::TEXT => counts.text += 1,
+            opcode::BINARY => counts.binary += 1,
+            opcode::CLOSE => counts.close += 1,
+            opcode::PING => counts.ping += 1,
+            opcode::PONG => counts.pong += 1,
+            _ => {}
+        }
+        match header.opcode() {
+            opcode::CLOSE => self.end_close(&header, frame, ledger),
+            opcode::PING if !self.control_lost => {
+                ledger.ping(self.direction, &self.control, frame);
+            }
+            opcode::PONG if !self.control_lost => {
+                ledger.pong(self.direction, &self.control, frame);
+            }
+            _ if !header.is_control() && header.is_final() => self.end_message(frame, ledger),
+            _ => {}
+        }
+    }
+
+    fn end_message(&mut self, frame: FrameRef, ledger: &mut Ledger) {
+        if let Some(rule) = self.content.end() {
+            self.content_fault(rule, frame, ledger);
+        }
+        if self.message != Message::None {
+            self.carried.messages += 1;
+        }
+        self.message = Message::None;
+    }
+
+    fn end_close(&mut self, header: &Header, frame: FrameRef, ledger: &mut Ledger) {
+        self.closed = true;
+        let by = self.direction.sender();
+        let (code, reason) = match self.control.split_first_chunk::<2>() {
+            Some((code, reason)) => (Some(u16::from_be_bytes(*code)), reason),
+            None => (None, [].as_slice()),
+        };
+        if self.control.len() == 1 && header.len == 1 {
+            ledger.fault(Rule::ClosePayloadTooShort, by, frame, 1);
+        }
+        if let Some(code) = code {
+            if !may_be_sent(code) {
+                ledger.fault(Rule::CloseCode, by, frame, code.into());
+            }
+            // A reason that is not here in full cannot be judged.
+            let is_whole = self.control.len() as u64 == header.len;
+            if is_whole && std::str::from_utf8(reason).is_err() {
+                ledger.fault(Rule::ReasonNotUtf8, by, frame, code.into());
+            }
+        }
+        ledger.close(CloseFrame {
+            by,
+            code,
+            reason: String::from_utf8_lossy(reason).into(),
+            frame,
+        });
+    }
+
+    /// Takes a hole.
+    pub(super) fn gap(&mut self, len: u64, frame: FrameRef, ledger: &mut Ledger) {
+        match self.state {
+            State::Payload { header, left } if len <= left && self.trial.is_none() => {
+                self.control_lost = true;
+                if !header.is_control() {
+                    self.content.lose();
+                }
+                self.advance(header, left - len, frame, ledger);
+            }
+            State::Deaf => {}
+            _ => {
+                if self.trial.is_some() {
+                    self.fail_trial(ledger);
+                }
+                self.search();
+            }
+        }
+    }
+
+    /// The stream ended: bytes too few to be judged before are judged now.
+    pub(super) fn ended(&mut self, frame: FrameRef, ledger: &mut Ledger) {
+        let start = self.partial.get(..self.partial_len).unwrap_or_default();
+        if !self.is_first || self.state != State::Header || start.is_empty() {
+            return;
+        }
+        let faults = match Header::parse(start) {
+            Some((header, _)) => header.faults(self.direction, self.rsv1_allowed),
+            None => return,
+        };
+        if is_no_frame(&faults, start) {
+            let value = start
+                .first_chunk::<2>()
+                .map_or(0, |b| u16::from_be_bytes(*b));
+            let by = self.direction.sender();
+            ledger.fault(Rule::NotWebSocket, by, frame, value.into());
+            self.state = State::Deaf;
+        }
+    }
+
+    fn begin_trial(&mut self, ledger: &Ledger) {
+        self.trial = Some(Box::new(Trial {
+            carried: self.carried,
+            closes: ledger.closes.len(),
+            headers: 0,
+        }));
+        self.state = State::Header;
+        self.partial_len = 0;
+        self.message = Message::Unknown;
+    }
+
+    fn pass_trial(&mut self) {
+        self.trial = None;
+        self.lost = false;
+    }
+
+    fn fail_trial(&mut self, ledger: &mut Ledger) {
+        if let Some(trial) = self.trial.take() {
+            self.carried = trial.carried;
+            ledger.closes.truncate(trial.closes);
+            self.closed = ledger
+                .closes
+                .iter()
+                .any(|close| close.by == self.direction.sender());
+        }
+        self.search();
+    }
+}
+
+/// Bytes given back behind a header that was shorter than what had been kept for it.
+#[derive(Debug, Default)]
+struct Back {
+    bytes: [u8; 2],
+    len: usize,
+}
+
+impl Back {
+    fn new(bytes: &[u8]) -> Self {
+        let mut back = Self::default();
+        for (slot, byte) in back.bytes.iter_mut().zip(bytes) {
+            *slot = *byte;
+            back.len += 1;
+        }
+        back
+    }
+
+    const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    fn as_slice(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+}
+
+/// Takes the mask off payload bytes that begin `at` bytes into the payload (RFC 6455 5.3).
+fn unmask(payload: &mut [u8], mask: Option<[u8; 4]>, at: u64) {
+    let Some(mut mask) = mask else { return };
+    mask.rotate_left((at & 3) as usize);
+    for (byte, key) in payload.iter_mut().zip(mask.iter().cycle()) {
+        *byte ^= key;
+    }
+}
+
+/// Whether a close code may be sent (RFC 6455 7.4, and the codes that IANA registered since).
+const fn may_be_sent(code: u16) -> bool {
+    matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
+}

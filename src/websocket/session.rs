@@ -1,0 +1,180 @@
+//! What follows a 101 on one connection: both directions, and the facts drawn from them.
+
+use smallvec::SmallVec;
+
+use super::content::{Compression, Depth};
+use super::ledger::{Ledger, fnv1a};
+use super::reader::Reader;
+use super::{DeflateParams, SessionFacts};
+use crate::capture::FrameRef;
+use crate::tcp::{Chunk, Direction, EndingHow, Gap, StreamEnd};
+
+/// The client's first bytes that a session is known by on every hop: a whole small frame with its random mask, or
+/// the mask and the beginning of a larger one. A fixed number, so that a hop that was cut earlier still matches.
+const FINGERPRINT: usize = 16;
+
+/// Follows the WebSocket frames of one connection. Any segmentation gives the same facts, but for the frames they name.
+#[derive(Debug)]
+pub struct Session {
+    established: FrameRef,
+    deflate: bool,
+    to_server: Reader,
+    to_client: Reader,
+    ledger: Ledger,
+    cut: Option<(Direction, FrameRef, u64)>,
+    /// The client's first bytes, as carried.
+    start: SmallVec<[u8; FINGERPRINT]>,
+    start_lost: bool,
+}
+
+impl Session {
+    /// Behind a 101 that was seen. `deflate`: what its Sec-WebSocket-Extensions agreed on.
+    pub fn new(established: FrameRef, deflate: Option<DeflateParams>, depth: Depth) -> Self {
+        let compression = |no_context_takeover| match deflate {
+            Some(_) => Compression::Deflate {
+                no_context_takeover,
+            },
+            None => Compression::Off,
+        };
+        let params = deflate.unwrap_or_default();
+        Self::with(
+            established,
+            deflate.is_some(),
+            Reader::new(
+                Direction::ToServer,
+                depth,
+                compression(params.client_no_context_takeover),
+            ),
+            Reader::new(
+                Direction::ToClient,
+                depth,
+                compression(params.server_no_context_takeover),
+            ),
+        )
+    }
+
+    /// Behind a 101 that is in a hole or on the side that was not captured: the client's frames begin with its next
+    /// byte, where the server's begin must be found.
+    pub fn answer_unseen(first: FrameRef, depth: Depth) -> Self {
+        let reader = |direction| Reader::new(direction, depth, Compression::Unknown);
+        Self::with(
+            first,
+            false,
+            reader(Direction::ToServer),
+            reader(Direction::ToClient).searching(),
+        )
+    }
+
+    /// For a session that was up when the capture began: frames are read from the first segment on that plausibly
+    /// begins with one. Whether it is a session at all, [`Self::is_convincing`] tells.
+    pub fn midstream(first: FrameRef, depth: Depth) -> Self {
+        let reader = |direction| Reader::new(direction, depth, Compression::Unknown).searching();
+        Self::with(
+            first,
+            false,
+            reader(Direction::ToServer),
+            reader(Direction::ToClient),
+        )
+    }
+
+    fn with(established: FrameRef, deflate: bool, to_server: Reader, to_client: Reader) -> Self {
+        Self {
+            established,
+            deflate,
+            to_server,
+            to_client,
+            ledger: Ledger::default(),
+            cut: None,
+            start: SmallVec::new(),
+            start_lost: false,
+        }
+    }
+
+    /// Takes the next bytes of a stream.
+    pub fn bytes(&mut self, chunk: &Chunk<'_>) {
+        let reader = match chunk.direction {
+            Direction::ToServer => {
+                let room = FINGERPRINT - self.start.len();
+                if room > 0 && !self.start_lost {
+                    let fresh = chunk.data.get(..room).unwrap_or(chunk.data);
+                    self.start.extend_from_slice(fresh);
+                }
+                &mut self.to_server
+            }
+            Direction::ToClient => &mut self.to_client,
+        };
+        reader.bytes(chunk.data, chunk.frame, &mut self.ledger);
+    }
+
+    /// Takes a hole in a stream.
+    pub fn gap(&mut self, gap: &Gap) {
+        let reader = match gap.direction {
+            Direction::ToServer => {
+                self.start_lost |= self.start.len() < FINGERPRINT;
+                &mut self.to_server
+            }
+            Direction::ToClient => &mut self.to_client,
+        };
+        reader.gap(gap.len, gap.frame, &mut self.ledger);
+    }
+
+    /// A stream is at its end. An RST ends both.
+    pub fn ended(&mut self, end: &StreamEnd) {
+        self.end(end.direction, end.frame);
+        if end.how == EndingHow::Rst {
+            self.end(end.direction.reverse(), end.frame);
+        }
+    }
+
+    fn end(&mut self, direction: Direction, frame: FrameRef) {
+        let reader = match direction {
+            Direction::ToServer => &mut self.to_server,
+            Direction::ToClient => &mut self.to_client,
+        };
+        reader.ended(frame, &mut self.ledger);
+        if let Some(left) = reader.cut() {
+            self.cut = self.cut.or(Some((direction, frame, left)));
+        }
+    }
+
+    /// Whether frames were found without doubt, so that a connection seen from mid-stream is a session: several in
+    /// one direction, or some in both.
+    pub fn is_convincing(&self) -> bool {
+        let frames = |reader: &Reader| {
+            if reader.lost() {
+                return 0;
+            }
+            let counts = reader.carried().frames;
+            counts.text
+                + counts.binary
+                + counts.continuation
+                + counts.ping
+                + counts.pong
+                + counts.close
+        };
+        let (client, server) = (frames(&self.to_server), frames(&self.to_client));
+        client >= 2 || server >= 3 || (client >= 1 && server >= 1)
+    }
+
+    /// What is known so far.
+    pub fn facts(&self) -> SessionFacts {
+        let carried =
+            |direction, reader: &Reader| self.ledger.complete(direction, reader.carried());
+        let lost_sync = if self.to_server.lost() {
+            Some(Direction::ToServer)
+        } else {
+            self.to_client.lost().then_some(Direction::ToClient)
+        };
+        SessionFacts {
+            established: self.established,
+            to_server: carried(Direction::ToServer, &self.to_server),
+            to_client: carried(Direction::ToClient, &self.to_client),
+            closes: self.ledger.closes.clone(),
+            faults: self.ledger.faults.clone(),
+            cut_mid_frame: self.cut,
+            deflate: self.deflate,
+            lost_sync,
+            fingerprint: (self.start.len() == FINGERPRINT).then(|| fnv1a(&self.start)),
+        }
+    }
+}
