@@ -25,6 +25,10 @@ pub struct TlsFacts {
     pub sni: Option<Box<str>>,
     /// The protocols the client offered (RFC 7301).
     pub alpn_offered: Vec<Box<str>>,
+    /// The versions the client offered, its best first (RFC 8446 4.2.1; the one in the hello itself without that).
+    pub versions_offered: Vec<u16>,
+    /// The server asked for another ClientHello first (RFC 8446 4.1.4).
+    pub hello_retry_request: Option<FrameRef>,
     /// The ServerHello.
     pub server_hello: Option<FrameRef>,
     /// The version chosen, e.g. 0x0304.

@@ -1,4 +1,23 @@
 //! TLS as seen from outside: records, hellos, alerts.
+//!
+//! ```text
+//!   Chunk, Gap --> Records (per direction) --> Messages --> TlsFacts
+//!                  joined across segments      joined across records
+//! ```
+//!
+//! Nothing is decrypted. Of handshake messages only hellos are kept, within a limit, until they are complete.
+//! Reading stops when both sides have sent encrypted data: what follows says nothing in clear.
 mod facts;
+mod messages;
+mod names;
+mod records;
+mod sight;
+#[cfg(test)]
+mod tests;
 
 pub use facts::{Alert, TlsFacts};
+pub use names::{alert_name, cipher_name, version_name};
+pub use sight::Sight;
+
+/// How much is kept of an answer to TLS that is none: enough to recognise an HTTP status line or another protocol.
+pub const NOT_TLS_EXCERPT: usize = 64;

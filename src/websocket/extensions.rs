@@ -20,11 +20,18 @@ pub struct Extension {
 }
 
 impl Extension {
-    fn param(&self, name: &str) -> Option<Option<&str>> {
+    /// Whether it has a parameter.
+    fn has(&self, name: &str) -> bool {
         self.params
             .iter()
-            .find(|(param, _)| param.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_deref())
+            .any(|(param, _)| param.eq_ignore_ascii_case(name))
+    }
+
+    /// A parameter's value as a window size.
+    fn window_bits(&self, name: &str) -> Option<u8> {
+        let mut params = self.params.iter();
+        let (_, value) = params.find(|(param, _)| param.eq_ignore_ascii_case(name))?;
+        bits(value.as_deref()?)
     }
 }
 
@@ -158,16 +165,12 @@ impl DeflateParams {
             .iter()
             .find(|extension| extension.name.eq_ignore_ascii_case(DEFLATE))?;
         Some(Self {
-            server_no_context_takeover: deflate.param("server_no_context_takeover").is_some(),
-            client_no_context_takeover: deflate.param("client_no_context_takeover").is_some(),
-            server_max_window_bits: window_bits(deflate, "server_max_window_bits"),
-            client_max_window_bits: window_bits(deflate, "client_max_window_bits"),
+            server_no_context_takeover: deflate.has("server_no_context_takeover"),
+            client_no_context_takeover: deflate.has("client_no_context_takeover"),
+            server_max_window_bits: deflate.window_bits("server_max_window_bits"),
+            client_max_window_bits: deflate.window_bits("client_max_window_bits"),
         })
     }
-}
-
-fn window_bits(extension: &Extension, name: &str) -> Option<u8> {
-    extension.param(name).flatten().and_then(bits)
 }
 
 /// A window size: 8 to 15, decimal, no leading zero (RFC 7692 7.1.2).
@@ -207,14 +210,16 @@ fn parameter_faults(extension: &Extension, is_answer: bool, faults: &mut Vec<Ext
 
 /// The parameter by which an answer does not fit an offer of permessage-deflate (RFC 7692 7.1).
 fn misfit(offer: &Extension, chosen: &Extension) -> Option<&'static str> {
-    let offers = |name| offer.param(name).is_some();
-    let chooses = |name| chosen.param(name).is_some();
+    let offers = |name| offer.has(name);
+    let chooses = |name| chosen.has(name);
     let (server_bits, client_bits) = ("server_max_window_bits", "client_max_window_bits");
     if offers("server_no_context_takeover") && !chooses("server_no_context_takeover") {
         return Some("server_no_context_takeover");
     }
-    if let Some(limit) = window_bits(offer, server_bits)
-        && window_bits(chosen, server_bits).is_none_or(|bits| bits > limit)
+    if let Some(limit) = offer.window_bits(server_bits)
+        && chosen
+            .window_bits(server_bits)
+            .is_none_or(|bits| bits > limit)
     {
         return Some(server_bits);
     }
@@ -224,8 +229,8 @@ fn misfit(offer: &Extension, chosen: &Extension) -> Option<&'static str> {
         }
         // RFC 7692 7.1.2.2: the value in the answer is at most the offered one.
         if let (Some(limit), Some(bits)) = (
-            window_bits(offer, client_bits),
-            window_bits(chosen, client_bits),
+            offer.window_bits(client_bits),
+            chosen.window_bits(client_bits),
         ) && bits > limit
         {
             return Some(client_bits);

@@ -85,12 +85,13 @@ impl Ledger {
     pub(super) fn pong(&mut self, direction: Direction, payload: &[u8], frame: FrameRef) {
         let hash = fnv1a(payload);
         let pings = self.pings(direction.reverse());
-        if let Some(place) = pings.open.iter().rposition(|(ping, _)| *ping == hash) {
-            if let Some((_, ping)) = pings.open.drain(..=place).next_back() {
-                let rtt = frame.at.nanos_since(ping.at);
-                pings.matched += 1;
-                pings.rtt_max_nanos = Some(pings.rtt_max_nanos.map_or(rtt, |max| max.max(rtt)));
-            }
+        let newest = pings.open.iter().rposition(|(ping, _)| *ping == hash);
+        if let Some(place) = newest
+            && let Some((_, ping)) = pings.open.drain(..=place).next_back()
+        {
+            let rtt = frame.at.nanos_since(ping.at);
+            pings.matched += 1;
+            pings.rtt_max_nanos = Some(pings.rtt_max_nanos.map_or(rtt, |max| max.max(rtt)));
         }
     }
 

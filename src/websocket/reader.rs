@@ -39,8 +39,6 @@ pub(super) struct Reader {
     control: Vec<u8>,
     /// Bytes of that payload are missing.
     control_lost: bool,
-    /// No frame was read yet: these may be bytes of another protocol.
-    is_first: bool,
     /// This side sent a Close frame.
     closed: bool,
     /// Frames may have passed unseen.
@@ -59,6 +57,8 @@ enum State {
 /// The message that frames are part of (RFC 6455 5.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Message {
+    /// No frame was read yet: these may be bytes of another protocol.
+    First,
     None,
     Open,
     /// A hole: anything may have begun or ended in it.
@@ -89,12 +89,11 @@ impl Reader {
             partial: [0; MAX_HEADER],
             partial_len: 0,
             carried: Carried::default(),
-            message: Message::None,
+            message: Message::First,
             content: Content::new(depth, compression),
             rsv1_allowed: compression != Compression::Off,
             control: Vec::new(),
             control_lost: false,
-            is_first: true,
             closed: false,
             lost: false,
             trial: None,
@@ -129,7 +128,6 @@ impl Reader {
     fn search(&mut self) {
         self.state = State::Search;
         self.lost = true;
-        self.is_first = false;
         self.partial_len = 0;
         self.message = Message::Unknown;
         self.content.lose();
@@ -222,7 +220,7 @@ impl Reader {
     /// Reads a header, or waits: a doubtful first one is judged by four bytes at least.
     fn parse(&self, bytes: &[u8]) -> Option<(Header, usize)> {
         let (header, size) = Header::parse(bytes)?;
-        let is_doubtful = self.is_first
+        let is_doubtful = self.message == Message::First
             && bytes.len() < 4
             && !header.faults(self.direction, self.rsv1_allowed).is_empty();
         (!is_doubtful).then_some((header, size))
@@ -241,7 +239,8 @@ impl Reader {
             }
         }
         let by = self.direction.sender();
-        if std::mem::take(&mut self.is_first) && !faults.is_empty() {
+        if self.message == Message::First {
+            self.message = Message::None;
             let partial = self.partial;
             let start = if start.is_empty() { &partial } else { start };
             if is_no_frame(&faults, start) {
@@ -424,7 +423,7 @@ impl Reader {
     /// The stream ended: bytes too few to be judged before are judged now.
     pub(super) fn ended(&mut self, frame: FrameRef, ledger: &mut Ledger) {
         let start = self.partial.get(..self.partial_len).unwrap_or_default();
-        if !self.is_first || self.state != State::Header || start.is_empty() {
+        if self.message != Message::First || self.state != State::Header || start.is_empty() {
             return;
         }
         let faults = match Header::parse(start) {
