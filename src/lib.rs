@@ -12,6 +12,7 @@
 //! no I/O and no clock: frames and their times in, values out, so the same input gives the same output.
 
 pub mod capture;
+pub mod cli;
 pub mod decode;
 pub mod diagnosis;
 pub mod engine;

@@ -1,2 +1,5 @@
 //! The command line: everything is in the library.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    hop101::cli::run(std::env::args_os())
+}

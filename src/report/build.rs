@@ -683,15 +683,14 @@ fn timeline(handshake: &Handshake) -> Vec<EventView> {
             session_events(facts, &mut push);
         }
     }
-    for event in &mut events {
+    events.sort_by_key(|event| {
         let offset = handshake
             .clock_offsets
             .iter()
             .find(|(capture, _)| *capture == event.frame.capture)
             .map_or(0, |(_, nanos)| *nanos);
-        event.frame.at = event.frame.at.shifted(offset);
-    }
-    events.sort();
+        (event.frame.at.shifted(offset), event.frame)
+    });
     events.dedup();
     events
 }

@@ -68,11 +68,6 @@ impl<W: Write> JsonLines<W> {
         }
     }
 
-    /// The first error, for those who want to stop early.
-    pub const fn error(&self) -> Option<&io::Error> {
-        self.error.as_ref()
-    }
-
     fn line(&mut self, line: &Line<'_>) {
         if self.error.is_some() {
             return;
@@ -92,8 +87,8 @@ impl<W: Write> JsonLines<W> {
         self.line(&Line::Finding(&view));
     }
 
-    /// The last line. `report` supplies the counts and the inputs.
-    pub fn finish(mut self, report: &Report) -> io::Result<()> {
+    /// The last line; `report` supplies the counts and the inputs. Gives back what was written to.
+    pub fn finish(mut self, report: &Report) -> io::Result<W> {
         self.line(&Line::Summary(SummaryLine {
             schema: SCHEMA,
             tool: Tool::default(),
@@ -102,7 +97,7 @@ impl<W: Write> JsonLines<W> {
         }));
         match self.error {
             Some(error) => Err(error),
-            None => self.out.flush(),
+            None => self.out.flush().map(|()| self.out),
         }
     }
 }

@@ -14,13 +14,16 @@ mod advice;
 mod build;
 mod collector;
 pub mod escape;
+mod ladder;
 mod pick;
 mod redact;
 pub mod view;
 mod visit;
 mod words;
 
+pub mod html;
 pub mod json;
+pub mod markdown;
 
 pub mod table;
 

@@ -260,7 +260,7 @@ pub struct AttemptView {
 /// Something on the wire that belongs to the story of a handshake.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EventView {
-    /// Where and when (already corrected for clock offsets).
+    /// Where and when.
     pub frame: FrameRef,
     /// On which connection.
     pub connection: ConnectionId,

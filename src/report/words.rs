@@ -1,7 +1,12 @@
 //! How numbers, times, parties and frames are worded, the same in every form of the report.
 
-use super::view::{ConnectionView, HandshakeView, HopView, Report};
-use crate::capture::{FrameRef, Timestamp};
+use std::collections::BTreeMap;
+
+use super::view::{
+    CaptureView, ConnectionView, EvidenceView, FindingView, HandshakeView, HopView, Report,
+    RequestView, SessionView,
+};
+use crate::capture::{CaptureId, FrameNo, FrameRef, Timestamp};
 
 /// `1 handshake`, `2 handshakes`.
 pub(super) fn count(number: u64, one: &str) -> String {
@@ -103,7 +108,12 @@ impl<'a> Frames<'a> {
     }
 
     /// Times count from this frame.
-    pub(super) const fn from(report: &'a Report, start: FrameRef) -> Self {
+    pub(super) const fn from_evidence(report: &'a Report, start: &EvidenceView) -> Self {
+        let start = FrameRef {
+            at: start.at,
+            capture: CaptureId(start.capture),
+            frame: FrameNo(start.frame),
+        };
         Self { report, start }
     }
 
@@ -259,6 +269,212 @@ pub(super) fn other_kind(kind: crate::decode::OtherKind) -> String {
         Kind::Unreadable => "unreadable: cut off or malformed headers".to_owned(),
         Kind::UnsupportedLink => "of a link type that is not supported".to_owned(),
     }
+}
+
+/// What a report is about, in a line.
+pub(super) fn title(report: &Report) -> String {
+    let summary = report.summary;
+    match (summary.handshakes, report.handshakes.as_slice()) {
+        (0, _) => "WebSocket handshakes: none found".to_owned(),
+        (1, [only]) if only.verdict != "ok" => only.headline.clone(),
+        (all, _) if all == summary.ok => format!("WebSocket handshakes: {all} of {all} came up"),
+        (all, _) => {
+            let parts: Vec<String> = [
+                (summary.failed, "failed"),
+                (summary.broken, "broke"),
+                (summary.unclear, "unclear"),
+            ]
+            .into_iter()
+            .filter(|(number, _)| *number > 0)
+            .map(|(number, what)| format!("{} {what}", thousands(number)))
+            .collect();
+            format!(
+                "WebSocket handshakes: {} of {}",
+                parts.join(", "),
+                thousands(all)
+            )
+        }
+    }
+}
+
+/// Findings that are about no handshake, the first of each kind with how many there are: faults, and the rest with
+/// warnings first.
+pub(super) fn lone_findings(report: &Report) -> (Lone<'_>, Lone<'_>) {
+    let mut groups: BTreeMap<&str, (u64, &FindingView)> = BTreeMap::new();
+    for finding in &report.findings {
+        if finding.handshake.is_none() {
+            groups.entry(finding.code).or_insert((0, finding)).0 += 1;
+        }
+    }
+    let (faults, mut small): (Lone<'_>, Lone<'_>) = groups
+        .into_values()
+        .partition(|(_, finding)| finding.severity == "error");
+    small.sort_by_key(|(_, finding)| finding.severity != "warning");
+    (faults, small)
+}
+
+/// Findings with the number of their kind.
+pub(super) type Lone<'a> = Vec<(u64, &'a FindingView)>;
+
+/// A text of at most so many characters.
+pub(super) fn shortened(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    text.chars()
+        .take(most.saturating_sub(1))
+        .chain(['…'])
+        .collect()
+}
+
+/// The request fields that a handshake stands on, where they say something: label, field.
+pub(super) const HEADERS: &[(&str, &str)] = &[
+    ("Host", "Host"),
+    ("Upgrade", "Upgrade"),
+    ("Connection", "Connection"),
+    ("Key", "Sec-WebSocket-Key"),
+    ("Version", "Sec-WebSocket-Version"),
+    ("Origin", "Origin"),
+    ("Subprotocol", "Sec-WebSocket-Protocol"),
+    ("Extensions", "Sec-WebSocket-Extensions"),
+];
+
+/// The value of one of [`HEADERS`].
+pub(super) fn header(request: &RequestView, name: &str) -> Option<String> {
+    let joined = |list: &[String]| (!list.is_empty()).then(|| list.join(", "));
+    match name {
+        "Host" => request.host.clone(),
+        "Upgrade" => request.upgrade.clone(),
+        "Connection" => request.connection.clone(),
+        "Sec-WebSocket-Key" => request.key.clone(),
+        "Sec-WebSocket-Version" => request.ws_version.clone(),
+        "Origin" => request.origin.clone(),
+        "Sec-WebSocket-Protocol" => joined(&request.subprotocols),
+        _ => joined(&request.extensions),
+    }
+}
+
+/// Whether a handshake cannot do without a field (RFC 6455 4.2.1).
+pub(super) fn is_required(name: &str) -> bool {
+    matches!(
+        name,
+        "Host" | "Upgrade" | "Connection" | "Sec-WebSocket-Key" | "Sec-WebSocket-Version"
+    )
+}
+
+/// How a fact is to be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tone {
+    /// As it is.
+    Plain,
+    /// As doubtful.
+    Odd,
+    /// As wrong.
+    Bad,
+}
+
+/// What followed a 101, one fact after the other: label, tone, fact.
+pub(super) fn session(
+    session: &SessionView,
+    frames: &Frames<'_>,
+) -> Vec<(&'static str, Tone, String)> {
+    let mut up = frames.at(session.established);
+    if let Some(protocol) = &session.subprotocol {
+        up.push_str(&format!(", subprotocol {protocol}"));
+    }
+    if !session.extensions.is_empty() {
+        up.push_str(&format!(", {}", session.extensions.join(", ")));
+    }
+    let mut lines = vec![
+        ("up", Tone::Plain, up),
+        ("client →", Tone::Plain, carried(&session.to_server)),
+        ("← server", Tone::Plain, carried(&session.to_client)),
+    ];
+    let close = match &session.close {
+        Some(close) => {
+            let code = close
+                .code
+                .map_or_else(|| "without a code".to_owned(), |code| code.to_string());
+            let reason = if close.reason.is_empty() {
+                String::new()
+            } else {
+                format!(" \"{}\"", close.reason)
+            };
+            let at = session
+                .close_frame
+                .map_or_else(String::new, |frame| format!("  {}", frames.at(frame)));
+            let answered = if close.answered {
+                "answered"
+            } else {
+                "not answered"
+            };
+            (
+                Tone::Plain,
+                format!("{code}{reason} by the {}, {answered}{at}", close.by),
+            )
+        }
+        None => (Tone::Odd, "no Close frame".to_owned()),
+    };
+    lines.push(("Close", close.0, close.1));
+    if let Some(way) = session.cut_mid_frame {
+        lines.push((
+            "cut",
+            Tone::Bad,
+            format!(
+                "the stream {} ends inside a ws frame",
+                way.replace('_', " ")
+            ),
+        ));
+    }
+    if let Some(idle) = session.idle_before_end_ms {
+        lines.push((
+            "silent",
+            Tone::Plain,
+            format!("{} on every hop before the end", duration_ms(idle)),
+        ));
+    }
+    if let (Some(frame), Some(how)) = (session.ended, session.ended_how) {
+        let by = session.ended_by.unwrap_or("an unknown party");
+        let outstanding = if session.outstanding {
+            ", with data not acknowledged"
+        } else {
+            ""
+        };
+        lines.push((
+            "ended",
+            Tone::Plain,
+            format!(
+                "{} by the {by}  {}{outstanding}",
+                how.to_ascii_uppercase(),
+                frames.at(frame)
+            ),
+        ));
+    }
+    if let Some(lasted) = session.lasted_ms {
+        lines.push(("lasted", Tone::Plain, duration_ms(lasted)));
+    }
+    lines
+}
+
+/// What makes a capture less than complete.
+pub(super) fn troubles(capture: &CaptureView) -> Vec<String> {
+    let mut troubles = Vec::new();
+    if let Some(damage) = &capture.damage {
+        troubles.push(format!("damaged: {damage}"));
+    }
+    if let Some(dropped) = capture.dropped.filter(|&dropped| dropped > 0) {
+        troubles.push(format!(
+            "{} dropped while capturing",
+            count(dropped, "packet")
+        ));
+    }
+    if capture.truncated_frames > 0 {
+        troubles.push(format!(
+            "{} cut short by the snaplen: capture with -s 0",
+            count(capture.truncated_frames, "frame")
+        ));
+    }
+    troubles
 }
 
 #[cfg(test)]

@@ -57,8 +57,13 @@ pub(super) fn footer(page: &mut Page, report: &Report, verbose: bool) {
     for capture in &report.captures {
         let lead = "Capture   ";
         page.paragraph(lead, Look::Faint, Look::Faint, &line(capture, report));
-        for trouble in troubles(capture) {
-            page.paragraph("          ", Look::Plain, Look::Odd, &trouble);
+        for trouble in words::troubles(capture) {
+            page.paragraph(
+                "          ",
+                Look::Plain,
+                Look::Odd,
+                &format!("! {trouble}"),
+            );
         }
     }
     let shown = if verbose { usize::MAX } else { LIMITS_MAX };
@@ -108,25 +113,4 @@ fn line(capture: &CaptureView, report: &Report) -> String {
         ));
     }
     parts.join(" · ")
-}
-
-/// What makes a capture less than complete.
-pub(super) fn troubles(capture: &CaptureView) -> Vec<String> {
-    let mut troubles = Vec::new();
-    if let Some(damage) = &capture.damage {
-        troubles.push(format!("! damaged: {damage}"));
-    }
-    if let Some(dropped) = capture.dropped.filter(|&dropped| dropped > 0) {
-        troubles.push(format!(
-            "! {} dropped while capturing",
-            words::count(dropped, "packet")
-        ));
-    }
-    if capture.truncated_frames > 0 {
-        troubles.push(format!(
-            "! {} cut short by the snaplen: capture with -s 0",
-            words::count(capture.truncated_frames, "frame")
-        ));
-    }
-    troubles
 }

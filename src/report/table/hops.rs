@@ -18,18 +18,6 @@ const COLUMN_MAX: usize = 56;
 /// Headers besides the known ones whose changes are shown.
 const OTHER_CHANGES_MAX: usize = 4;
 
-/// The rows that are shown where they say something: label, header.
-const HEADERS: &[(&str, &str)] = &[
-    ("Host", "Host"),
-    ("Upgrade", "Upgrade"),
-    ("Connection", "Connection"),
-    ("Key", "Sec-WebSocket-Key"),
-    ("Version", "Sec-WebSocket-Version"),
-    ("Origin", "Origin"),
-    ("Subprotocol", "Sec-WebSocket-Protocol"),
-    ("Extensions", "Sec-WebSocket-Extensions"),
-];
-
 /// A column: a hop, or a connection that was tried and carried no request.
 enum Column<'a> {
     Hop(&'a HopView),
@@ -111,7 +99,7 @@ impl Layout<'_> {
 
         push("", false, each(&|column| self.heading(column)));
         push("request", true, each(&|column| self.request(column)));
-        for &(label, header) in HEADERS {
+        for &(label, header) in words::HEADERS {
             push(label, false, each(&|column| self.header(column, header)));
         }
         push("other", false, each(&|column| self.others(column)));
@@ -196,16 +184,7 @@ impl Layout<'_> {
         let Some(request) = &hop.request else {
             return Vec::new();
         };
-        let value = match name {
-            "Host" => request.host.clone(),
-            "Upgrade" => request.upgrade.clone(),
-            "Connection" => request.connection.clone(),
-            "Sec-WebSocket-Key" => request.key.clone(),
-            "Sec-WebSocket-Version" => request.ws_version.clone(),
-            "Origin" => request.origin.clone(),
-            "Sec-WebSocket-Protocol" => joined(&request.subprotocols),
-            _ => joined(&request.extensions),
-        };
+        let value = words::header(request, name);
         match (change.map(|change| change.kind), value) {
             (Some("dropped"), _) => self.cell(Look::Bad, "✗ dropped", 1),
             (Some("altered"), Some(value)) => self.cell(Look::Odd, &format!("≠ {value}"), 2),
@@ -215,18 +194,7 @@ impl Layout<'_> {
             }
             (_, Some(value)) => self.cell(Look::Plain, &value, 2),
             // What a handshake cannot do without (RFC 6455 4.2.1).
-            (_, None)
-                if matches!(
-                    name,
-                    "Host"
-                        | "Upgrade"
-                        | "Connection"
-                        | "Sec-WebSocket-Key"
-                        | "Sec-WebSocket-Version"
-                ) =>
-            {
-                self.cell(Look::Bad, "✗ missing", 1)
-            }
+            (_, None) if words::is_required(name) => self.cell(Look::Bad, "✗ missing", 1),
             (_, None) => Vec::new(),
         }
     }
@@ -239,7 +207,9 @@ impl Layout<'_> {
             .changes
             .iter()
             .filter(|change| {
-                !HEADERS.iter().any(|(_, header)| *header == change.header)
+                !words::HEADERS
+                    .iter()
+                    .any(|(_, header)| *header == change.header)
                     && !matches!(change.header, "HTTP version" | "method" | "target")
             })
             .collect();
@@ -347,10 +317,6 @@ impl Layout<'_> {
             None => self.cell(Look::Faint, "not listed", 1),
         }
     }
-}
-
-fn joined(list: &[String]) -> Option<String> {
-    (!list.is_empty()).then(|| list.join(", "))
 }
 
 /// Draws the rows with rounded borders; every cell is filled up to its width, so that colours cannot shift anything.

@@ -12,15 +12,13 @@ mod capture;
 mod hops;
 mod style;
 
-use std::collections::BTreeMap;
-
 use tabled::builder::Builder;
 use tabled::settings::Style;
 
 use self::style::{Look, Page, columns, fit, pad};
 use super::pick::{Most, pick};
 use super::view::{FindingView, HandshakeView, Report, SessionView};
-use super::words::{self, Frames};
+use super::words::{self, Frames, Tone};
 
 /// Narrower than this, a table of hops cannot be read any more; the terminal may wrap it then.
 const WIDTH_MIN: usize = 60;
@@ -263,84 +261,14 @@ impl Table<'_> {
 
     /// After the 101: what went each way, how it ended.
     fn session(&mut self, session: &SessionView, frames: &Frames<'_>) {
-        let mut up = frames.at(session.established);
-        if let Some(protocol) = &session.subprotocol {
-            up.push_str(&format!(", subprotocol {protocol}"));
-        }
-        if !session.extensions.is_empty() {
-            up.push_str(&format!(", {}", session.extensions.join(", ")));
-        }
-        let mut lines = vec![
-            ("up", Look::Plain, up),
-            ("client →", Look::Plain, words::carried(&session.to_server)),
-            ("← server", Look::Plain, words::carried(&session.to_client)),
-        ];
-        let close = match &session.close {
-            Some(close) => {
-                let code = close
-                    .code
-                    .map_or_else(|| "without a code".to_owned(), |code| code.to_string());
-                let reason = if close.reason.is_empty() {
-                    String::new()
-                } else {
-                    format!(" \"{}\"", close.reason)
-                };
-                let at = session
-                    .close_frame
-                    .map_or_else(String::new, |frame| format!("  {}", frames.at(frame)));
-                let answered = if close.answered {
-                    "answered"
-                } else {
-                    "not answered"
-                };
-                (
-                    Look::Plain,
-                    format!("{code}{reason} by the {}, {answered}{at}", close.by),
-                )
-            }
-            None => (Look::Odd, "no Close frame".to_owned()),
-        };
-        lines.push(("Close", close.0, close.1));
-        if let Some(way) = session.cut_mid_frame {
-            lines.push((
-                "cut",
-                Look::Bad,
-                format!(
-                    "the stream {} ends inside a ws frame",
-                    way.replace('_', " ")
-                ),
-            ));
-        }
-        if let Some(idle) = session.idle_before_end_ms {
-            lines.push((
-                "silent",
-                Look::Plain,
-                format!("{} on every hop before the end", words::duration_ms(idle)),
-            ));
-        }
-        if let (Some(frame), Some(how)) = (session.ended, session.ended_how) {
-            let by = session.ended_by.unwrap_or("an unknown party");
-            let outstanding = if session.outstanding {
-                ", with data not acknowledged"
-            } else {
-                ""
-            };
-            lines.push((
-                "ended",
-                Look::Plain,
-                format!(
-                    "{} by the {by}  {}{outstanding}",
-                    how.to_ascii_uppercase(),
-                    frames.at(frame)
-                ),
-            ));
-        }
-        if let Some(lasted) = session.lasted_ms {
-            lines.push(("lasted", Look::Plain, words::duration_ms(lasted)));
-        }
         self.page
             .paragraph("", Look::Plain, Look::Strong, "After the 101");
-        for (label, look, text) in lines {
+        for (label, tone, text) in words::session(session, frames) {
+            let look = match tone {
+                Tone::Plain => Look::Plain,
+                Tone::Odd => Look::Odd,
+                Tone::Bad => Look::Bad,
+            };
             let lead = format!("  {}", pad(label, 10));
             self.page.paragraph(&lead, Look::Faint, look, &text);
         }
@@ -474,39 +402,21 @@ impl Table<'_> {
 
     /// Findings that are about no handshake: the first of each kind, faults in full.
     fn others(&mut self) {
-        let mut groups: BTreeMap<(&str, &str), (u64, &FindingView)> = BTreeMap::new();
-        for finding in &self.report.findings {
-            if finding.handshake.is_none() {
-                groups
-                    .entry((finding.severity, finding.code))
-                    .or_insert((0, finding))
-                    .0 += 1;
-            }
-        }
-        let mut small = Vec::new();
-        for ((severity, _), (times, finding)) in groups {
-            if severity == "error" {
-                self.page.gap();
-                self.page
-                    .paragraph("FAULT  ", Look::Bad, Look::Strong, &finding.title);
-                let Some(start) = finding.evidence.first() else {
-                    continue;
-                };
-                let frames = Frames::from(
-                    self.report,
-                    crate::capture::FrameRef {
-                        at: start.at,
-                        capture: crate::capture::CaptureId(start.capture),
-                        frame: crate::capture::FrameNo(start.frame),
-                    },
-                );
-                self.primary(finding, &frames, Some(times));
-            } else {
-                small.push(finding);
-            }
+        let report = self.report;
+        let (faults, small) = words::lone_findings(report);
+        for (times, finding) in faults {
+            let Some(start) = finding.evidence.first() else {
+                continue;
+            };
+            self.page.gap();
+            self.page
+                .paragraph("FAULT  ", Look::Bad, Look::Strong, &finding.title);
+            let frames = Frames::from_evidence(report, start);
+            self.primary(finding, &frames, Some(times));
         }
         if !small.is_empty() {
             self.page.gap();
+            let small: Vec<&FindingView> = small.into_iter().map(|(_, finding)| finding).collect();
             self.also(&small);
         }
     }

@@ -1,0 +1,200 @@
+//! What was typed.
+
+use std::path::PathBuf;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Args as Group, Parser, Subcommand, ValueEnum};
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Yellow.on_default().bold())
+    .usage(AnsiColor::Yellow.on_default().bold())
+    .literal(AnsiColor::Green.on_default())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+/// Says on which hop a WebSocket handshake through nginx died, and what to change.
+#[derive(Debug, Parser)]
+#[command(
+    name = "hop101",
+    version,
+    styles = STYLES,
+    max_term_width = 100,
+    after_help = "Examples:
+  hop101 read case.pcapng                            the cause on one screen
+  hop101 read front.pcap backend.pcap                two vantage points, one story
+  hop101 read case.pcapng --report ticket.md         a report to attach, secrets masked
+
+Exit code: 0 nothing found, 1 something at or above --fail-on found, 2 the run failed or an input is damaged."
+)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Explain captures: which handshakes failed, on which hop, why, and what to change
+    #[command(after_help = "Examples:
+  hop101 read case.pcapng
+  hop101 read front.pcap backend.pcap                two vantage points, one story
+  tcpdump -i any -s 0 -w - tcp | hop101 read         what a pipe brings
+  hop101 read case.pcapng --report ticket.md --report ticket.html
+  hop101 read e2e.pcap --format json --only failed   for programs
+
+Exit code: 0 nothing found, 1 something at or above --fail-on found, 2 the run failed or an input is damaged.")]
+    Read(Read),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man {
+        /// Of this command instead of the whole program
+        command: Option<String>,
+    },
+}
+
+/// The command `read`.
+#[derive(Debug, Group)]
+pub struct Read {
+    /// Captures: pcap or pcapng, also compressed; '-' is standard input. Several are vantage points of one story
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+
+    /// What to look at.
+    #[command(flatten)]
+    pub select: Select,
+
+    /// What to print.
+    #[command(flatten)]
+    pub show: Show,
+
+    /// What to use.
+    #[command(flatten)]
+    pub resources: Resources,
+}
+
+/// What to look at.
+#[derive(Debug, Group)]
+#[command(next_help_heading = "What to look at")]
+pub struct Select {
+    /// Only connections to these server ports [default: any port, judged by its bytes]
+    #[arg(long, value_name = "N", value_delimiter = ',')]
+    pub port: Vec<u16>,
+
+    /// Only packets that match this filter, in the language of tcpdump
+    #[cfg(feature = "live")]
+    #[arg(long, value_name = "BPF")]
+    pub filter: Option<String>,
+
+    /// Leave out handshakes that are ok, their connections and findings; they are still counted
+    #[arg(long, value_enum, value_name = "WHICH")]
+    pub only: Option<Only>,
+}
+
+/// What to print.
+#[derive(Debug, Group)]
+#[command(next_help_heading = "What to print")]
+pub struct Show {
+    /// The form of standard output
+    #[arg(long, value_enum, default_value_t, value_name = "FORM")]
+    pub format: Format,
+
+    /// Also write a report to this file; the form follows from the extension: .md .html .json .jsonl .txt
+    #[arg(long, value_name = "FILE")]
+    pub report: Vec<PathBuf>,
+
+    /// How much to mask: cookies, credentials and tokens; with strict also addresses, names and query strings
+    #[arg(long, value_enum, default_value_t, value_name = "LEVEL")]
+    pub redact: Redact,
+
+    /// Exit with 1 when something at least this bad was found
+    #[arg(long, value_enum, default_value_t, value_name = "SEVERITY")]
+    pub fail_on: FailOn,
+
+    /// Colours; auto also minds NO_COLOR
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
+    pub color: Color,
+
+    /// Every handshake and finding in full
+    #[arg(short, long)]
+    pub verbose: bool,
+
+    /// No progress on standard error
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// What to use.
+#[derive(Debug, Group)]
+#[command(next_help_heading = "Resources")]
+pub struct Resources {
+    /// Threads to use; the report is the same whatever this says
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub threads: u16,
+
+    /// Most memory for connections and for bytes that wait to be put in order [default: 512M]
+    #[arg(long, value_name = "SIZE", value_parser = super::plan::size)]
+    pub memory: Option<u64>,
+}
+
+/// Which handshakes are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Only {
+    /// Those that never came up, ended badly, or cannot be told
+    Failed,
+}
+
+/// A form of the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Format {
+    /// For a terminal: one screen for each cause
+    #[default]
+    Table,
+    /// One document, schema hop101.report/1
+    Json,
+    /// One line as each thing finishes
+    Jsonl,
+    /// For a ticket
+    Markdown,
+    /// One page without scripts, to attach or print
+    Html,
+}
+
+/// How much is masked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Redact {
+    /// Cookies, credentials, tokens in query strings
+    #[default]
+    Standard,
+    /// Also addresses, host names, query strings, close reasons, headers that do not matter
+    Strict,
+    /// Nothing
+    None,
+}
+
+/// From which severity on the exit code is 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum FailOn {
+    /// What broke a handshake or session
+    #[default]
+    Error,
+    /// Also what should not be so
+    Warning,
+    /// Exit with 0 whatever is found
+    Never,
+}
+
+/// When colours are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Color {
+    /// On a terminal
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}

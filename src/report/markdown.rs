@@ -1,0 +1,606 @@
+//! The report for a ticket: to paste or attach as it is.
+//!
+//! It stays readable as plain text, and its markup is what GitHub, GitLab and most ticket systems understand: tables,
+//! fenced blocks, a Mermaid sequence diagram. Everything that came from packets is escaped for where it stands.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use super::advice;
+use super::escape::{markdown as text, markdown_block as block, markdown_code as code};
+use super::ladder::Ladder;
+use super::pick::{Most, pick};
+use super::view::{ConnectionView, FindingView, HandshakeView, HopView, Report, SessionView};
+use super::words::{self, Frames};
+
+/// Handshakes of each verdict and cause in full.
+pub const PER_CAUSE: usize = 3;
+
+/// Handshakes in full in all.
+const DETAILS_MAX: usize = 20;
+
+/// Rows of the table of causes.
+const CAUSES_MAX: usize = 50;
+
+/// Rows about traffic that is none of ours.
+const TRAFFIC_MAX: usize = 15;
+
+/// The report as Markdown. `verbose`: every handshake in full.
+pub fn render(report: &Report, verbose: bool) -> String {
+    let (report, hidden) = pick(
+        report,
+        Most {
+            per_cause: if verbose { usize::MAX } else { PER_CAUSE },
+            total: if verbose { usize::MAX } else { DETAILS_MAX },
+            healthy: verbose,
+        },
+    );
+    let mut page = Page {
+        out: String::new(),
+        report: &report,
+    };
+    page.write(hidden);
+    page.out
+}
+
+struct Page<'a> {
+    out: String,
+    report: &'a Report,
+}
+
+/// Appends a line; writing to a String cannot fail.
+macro_rules! line {
+    ($page:expr) => { $page.out.push('\n') };
+    ($page:expr, $($arg:tt)*) => { { let _ = writeln!($page.out, $($arg)*); } };
+}
+
+impl Page<'_> {
+    fn write(&mut self, hidden: u64) {
+        let report = self.report;
+        line!(self, "# {}", text(&words::title(report)));
+        line!(self);
+        if report.summary.handshakes == 0 {
+            self.nothing();
+        } else {
+            self.summary();
+        }
+        for handshake in &report.handshakes {
+            self.handshake(handshake);
+        }
+        if hidden > 0 && !report.handshakes.is_empty() {
+            line!(
+                self,
+                "{} that went wrong not shown in full; `hop101 read -v` and `--format json` have all.",
+                words::count(hidden, "more handshake")
+            );
+            line!(self);
+        }
+        self.others();
+        self.captures();
+        line!(
+            self,
+            "---\n\nMade by {} {}. Frame numbers are those that Wireshark shows; times are UTC.",
+            report.tool.name,
+            report.tool.version
+        );
+    }
+
+    fn summary(&mut self) {
+        let causes = &self.report.causes;
+        line!(self, "| count | verdict | cause | first | which says |");
+        line!(self, "| ---: | --- | --- | --- | --- |");
+        for cause in causes.iter().take(CAUSES_MAX) {
+            line!(
+                self,
+                "| {} | {} | {} | {} | {} |",
+                words::thousands(cause.count),
+                cause.verdict,
+                cause.cause.map_or_else(|| "–".to_owned(), code),
+                cause.first,
+                text(&cause.headline)
+            );
+        }
+        line!(self);
+        if causes.len() > CAUSES_MAX {
+            line!(
+                self,
+                "{} further causes not listed.\n",
+                causes.len() - CAUSES_MAX
+            );
+        }
+    }
+
+    fn nothing(&mut self) {
+        line!(self, "No WebSocket opening handshake is in this capture.\n");
+        let rows = advice::seen(self.report, TRAFFIC_MAX);
+        if !rows.is_empty() {
+            line!(
+                self,
+                "Seen instead:\n\n| how many | what | which means |\n| --- | --- | --- |"
+            );
+            for [number, what, meaning] in &rows {
+                line!(
+                    self,
+                    "| {} | {} | {} |",
+                    text(number),
+                    text(what),
+                    text(meaning)
+                );
+            }
+            line!(self);
+        }
+        line!(self, "## What to capture next time\n");
+        for advice in advice::next_capture(self.report) {
+            line!(self, "{}\n", text(&advice.text));
+            if let Some(command) = advice.command {
+                line!(self, "{}", block("sh", command));
+            }
+        }
+    }
+
+    fn handshake(&mut self, handshake: &HandshakeView) {
+        let frames = Frames::of(self.report, handshake);
+        line!(
+            self,
+            "## {} {}: {}\n",
+            handshake.id,
+            handshake.verdict,
+            text(&handshake.headline)
+        );
+        let mut facts = vec![format!("Started {}", words::time(handshake.started_at))];
+        if let Some(target) = &handshake.target {
+            facts.push(format!("target {}", code(target)));
+        }
+        if let Some(host) = &handshake.host {
+            facts.push(format!("host {}", code(host)));
+        }
+        if let Some(by) = handshake.answered_by.filter(|&by| by != "unknown") {
+            facts.push(format!("answered by the {by}"));
+        }
+        line!(self, "{}.\n", facts.join(", "));
+
+        line!(self, "### Hops\n");
+        self.hops(handshake, &frames);
+        self.changes(handshake);
+        if let Some(session) = &handshake.session {
+            self.session(session, &frames);
+        }
+        let findings: Vec<&FindingView> = self.report.findings_of(&handshake.id).collect();
+        let primary = findings
+            .iter()
+            .position(|finding| Some(finding.code) == handshake.cause);
+        if let Some(&finding) = primary.and_then(|place| findings.get(place)) {
+            self.finding(finding, &frames);
+        }
+        let also: Vec<&FindingView> = findings
+            .iter()
+            .enumerate()
+            .filter(|(place, _)| Some(*place) != primary)
+            .map(|(_, finding)| *finding)
+            .collect();
+        self.also(&also, &frames);
+        self.ladder(handshake, &frames);
+    }
+
+    /// One row for each fact, one column for each hop.
+    fn hops(&mut self, handshake: &HandshakeView, frames: &Frames<'_>) {
+        let report = self.report;
+        let hops: Vec<(&HopView, Option<&ConnectionView>)> = handshake
+            .hops
+            .iter()
+            .map(|hop| (hop, report.connection(hop.connection)))
+            .collect();
+        let mut head = vec![String::new()];
+        head.extend(hops.iter().map(|(hop, _)| {
+            let (from, to) = words::ends(hop.role);
+            let retried = if hop.retried { ", given up" } else { "" };
+            format!("{from} → {to} ({}{retried})", hop.connection)
+        }));
+        head.extend(
+            handshake
+                .attempts
+                .iter()
+                .map(|attempt| format!("proxy → backend ({}, no request)", attempt.connection)),
+        );
+        let attempts = handshake.attempts.len();
+        line!(self, "| {} |", head.join(" | "));
+        line!(self, "|{}", " --- |".repeat(head.len()));
+        let mut row = |label: &str, cells: Vec<String>, tail: Vec<String>| {
+            if cells.iter().chain(&tail).any(|cell| !cell.is_empty()) {
+                let mut all = cells;
+                all.extend(tail);
+                line!(self, "| {label} | {} |", all.join(" | "));
+            }
+        };
+        let blank = || vec![String::new(); attempts];
+        let ends = |connection: Option<&ConnectionView>| {
+            connection.map_or_else(String::new, |connection| {
+                format!(
+                    "{} → {}",
+                    text(&connection.client),
+                    text(&connection.server)
+                )
+            })
+        };
+        row(
+            "addresses",
+            hops.iter()
+                .map(|(_, connection)| ends(*connection))
+                .collect(),
+            handshake
+                .attempts
+                .iter()
+                .map(|attempt| ends(report.connection(attempt.connection)))
+                .collect(),
+        );
+        row(
+            "request",
+            hops.iter()
+                .map(|(hop, _)| match &hop.request {
+                    Some(request) => format!(
+                        "{} (frame {}, {})",
+                        code(&format!(
+                            "{} {} HTTP/{}",
+                            request.method, request.target, request.http_version
+                        )),
+                        request.frame,
+                        frames.relative(request.at, request.at_frame.capture.0)
+                    ),
+                    None => "not in the capture as a whole".to_owned(),
+                })
+                .collect(),
+            vec!["never sent".to_owned(); attempts],
+        );
+        for &(label, header) in words::HEADERS {
+            row(
+                label,
+                hops.iter()
+                    .map(|(hop, _)| header_cell(hop, header))
+                    .collect(),
+                blank(),
+            );
+        }
+        row(
+            "answer",
+            hops.iter()
+                .map(|(hop, _)| match &hop.response {
+                    Some(response) => format!(
+                        "**{} {}** (frame {}, {})",
+                        response.status,
+                        text(&response.reason),
+                        response.frame,
+                        frames.relative(response.at, response.at_frame.capture.0)
+                    ),
+                    None => "**none seen**".to_owned(),
+                })
+                .collect(),
+            handshake
+                .attempts
+                .iter()
+                .map(|attempt| format!("**{}**", text(&attempt.outcome)))
+                .collect(),
+        );
+        row(
+            "Server",
+            hops.iter()
+                .map(|(hop, _)| {
+                    hop.response
+                        .as_ref()
+                        .and_then(|response| response.server.as_deref())
+                        .map_or_else(String::new, code)
+                })
+                .collect(),
+            blank(),
+        );
+        row(
+            "Sec-WebSocket-Accept",
+            hops.iter()
+                .map(|(hop, _)| match hop.response {
+                    Some(_) => text(&words::accept(hop)),
+                    None => String::new(),
+                })
+                .collect(),
+            blank(),
+        );
+        row(
+            "note",
+            hops.iter()
+                .map(|(hop, _)| {
+                    let notes: Vec<String> = hop.notes.iter().map(|note| text(note)).collect();
+                    notes.join("; ")
+                })
+                .collect(),
+            blank(),
+        );
+        let ended = |role: &str, connection: Option<&ConnectionView>| {
+            connection.map_or_else(String::new, |connection| {
+                text(&words::ended(connection, role, frames)).replace("&#35;", "frame ")
+            })
+        };
+        row(
+            "ended",
+            hops.iter()
+                .map(|(hop, connection)| ended(hop.role, *connection))
+                .collect(),
+            handshake
+                .attempts
+                .iter()
+                .map(|attempt| ended("proxy-backend", report.connection(attempt.connection)))
+                .collect(),
+        );
+        line!(self);
+    }
+
+    fn changes(&mut self, handshake: &HandshakeView) {
+        if handshake.hops.iter().all(|hop| hop.changes.is_empty()) {
+            return;
+        }
+        line!(self, "### What changed on the way\n");
+        line!(
+            self,
+            "| on | field | change | before | after |\n| --- | --- | --- | --- | --- |"
+        );
+        for hop in &handshake.hops {
+            for change in &hop.changes {
+                let cell = |value: &Option<String>| value.as_deref().map_or_else(String::new, code);
+                line!(
+                    self,
+                    "| {} | {} | {} | {} | {} |",
+                    hop.connection,
+                    change.header,
+                    change.kind,
+                    cell(&change.before),
+                    cell(&change.after)
+                );
+            }
+        }
+        line!(self);
+    }
+
+    fn session(&mut self, session: &SessionView, frames: &Frames<'_>) {
+        line!(self, "### After the 101\n\n| | |\n| --- | --- |");
+        for (label, _, fact) in words::session(session, frames) {
+            line!(
+                self,
+                "| {label} | {} |",
+                text(&fact).replace("&#35;", "frame ")
+            );
+        }
+        line!(self);
+    }
+
+    /// A finding in full.
+    fn finding(&mut self, finding: &FindingView, frames: &Frames<'_>) {
+        line!(self, "### Cause\n");
+        let sure = match finding.confidence {
+            "certain" => String::new(),
+            other => format!(" ({other})"),
+        };
+        line!(
+            self,
+            "**{}**{sure}: {}\n",
+            code(finding.code),
+            text(&finding.title)
+        );
+        for part in [&finding.detail, &finding.cause] {
+            if !part.is_empty() {
+                line!(self, "{}\n", text(part));
+            }
+        }
+        if !finding.fix.is_empty() || !finding.nginx_snippet.is_empty() {
+            line!(self, "### Fix\n");
+        }
+        if !finding.fix.is_empty() {
+            line!(self, "{}\n", text(&finding.fix));
+        }
+        if !finding.nginx_snippet.is_empty() {
+            line!(self, "{}", block("nginx", &finding.nginx_snippet));
+        }
+        if !finding.nginx_log.is_empty() {
+            line!(
+                self,
+                "What nginx logs:\n\n{}",
+                block("text", &finding.nginx_log)
+            );
+        }
+        self.evidence(finding, frames);
+    }
+
+    fn evidence(&mut self, finding: &FindingView, frames: &Frames<'_>) {
+        line!(
+            self,
+            "### Evidence\n\n| file | frame | time | shows |\n| --- | ---: | --- | --- |"
+        );
+        let mut files: BTreeMap<u16, Vec<u64>> = BTreeMap::new();
+        for evidence in &finding.evidence {
+            files
+                .entry(evidence.capture)
+                .or_default()
+                .push(evidence.frame);
+            line!(
+                self,
+                "| {} | {} | {} ({}) | {} |",
+                text(frames.file(evidence.capture)),
+                evidence.frame,
+                words::time(evidence.at),
+                frames.relative(evidence.at, evidence.capture),
+                text(&evidence.shows)
+            );
+        }
+        line!(self, "\nTo check it in Wireshark, filter for:\n");
+        for (capture, numbers) in files {
+            let numbers: Vec<String> = numbers.iter().map(u64::to_string).collect();
+            let filter = format!("frame.number in {{{}}}", numbers.join(", "));
+            if frames.several() {
+                line!(self, "- {}: {}", text(frames.file(capture)), code(&filter));
+            } else {
+                line!(self, "{}", block("text", &filter));
+            }
+        }
+        line!(self);
+    }
+
+    fn also(&mut self, findings: &[&FindingView], frames: &Frames<'_>) {
+        if findings.is_empty() {
+            return;
+        }
+        line!(
+            self,
+            "### Also\n\n| severity | finding | what | frames |\n| --- | --- | --- | --- |"
+        );
+        for finding in findings {
+            let places: Vec<String> = finding
+                .evidence
+                .iter()
+                .map(|evidence| {
+                    if frames.several() {
+                        format!("{} {}", text(frames.file(evidence.capture)), evidence.frame)
+                    } else {
+                        evidence.frame.to_string()
+                    }
+                })
+                .collect();
+            line!(
+                self,
+                "| {} | {} | {} | {} |",
+                finding.severity,
+                code(finding.code),
+                text(&finding.title),
+                places.join(", ")
+            );
+        }
+        line!(self);
+    }
+
+    /// The ladder as a Mermaid sequence diagram, readable as text too.
+    fn ladder(&mut self, handshake: &HandshakeView, frames: &Frames<'_>) {
+        let ladder = Ladder::of(self.report, handshake);
+        if ladder.steps.is_empty() {
+            return;
+        }
+        let mut diagram = String::from("sequenceDiagram\n");
+        for (place, party) in ladder.parties.iter().enumerate() {
+            let _ = writeln!(
+                diagram,
+                "    participant P{place} as {} {}",
+                mermaid(&party.name),
+                mermaid(&party.address)
+            );
+        }
+        for (number, step) in ladder.steps.iter().enumerate() {
+            let frame = step.event.frame;
+            let _ = writeln!(
+                diagram,
+                "    P{}->>P{}: {} (frame {}, {})",
+                step.from,
+                step.to,
+                mermaid(&step.event.what),
+                frame.frame,
+                frames.relative(frame.at, frame.capture.0)
+            );
+            if ladder.gap_after() == Some(number) {
+                let _ = writeln!(diagram, "    Note over P0: {} more steps", ladder.hidden);
+            }
+        }
+        line!(self, "### On the wire\n\n{}", block("mermaid", &diagram));
+    }
+
+    /// Findings that are about no handshake.
+    fn others(&mut self) {
+        let report = self.report;
+        let (faults, small) = words::lone_findings(report);
+        for (times, finding) in faults {
+            let Some(start) = finding.evidence.first() else {
+                continue;
+            };
+            line!(self, "## {}\n", text(&finding.title));
+            if times > 1 {
+                line!(self, "Seen {} times; the first:\n", words::thousands(times));
+            }
+            self.finding(finding, &Frames::from_evidence(report, start));
+        }
+        let small: Vec<&FindingView> = small.into_iter().map(|(_, finding)| finding).collect();
+        if let Some(start) = small.first().and_then(|finding| finding.evidence.first()) {
+            line!(self, "## Besides\n");
+            self.also(&small, &Frames::from_evidence(report, start));
+        }
+    }
+
+    fn captures(&mut self) {
+        let report = self.report;
+        line!(
+            self,
+            "## Captures\n\n| file | format | link types | frames | from | to | quality |\n| --- | --- | --- | ---: | --- | --- | --- |"
+        );
+        for capture in &report.captures {
+            let mut quality = words::troubles(capture);
+            if capture.duplicate_frames > 0 {
+                quality.push(words::count(capture.duplicate_frames, "duplicated frame"));
+            }
+            if capture.clock_offset_ms != 0.0 {
+                quality.push(format!("clock offset {} ms", capture.clock_offset_ms));
+            }
+            if quality.is_empty() {
+                quality.push("complete".to_owned());
+            }
+            let format = match capture.compression {
+                Some(compression) => format!("{} in {compression}", capture.format.unwrap_or("?")),
+                None => capture.format.unwrap_or("?").to_owned(),
+            };
+            let time =
+                |at: Option<crate::capture::Timestamp>| at.map_or_else(String::new, words::time);
+            line!(
+                self,
+                "| {} | {format} | {} | {} | {} | {} | {} |",
+                text(words::file_name(&capture.path)),
+                text(&capture.link_types.join(", ")),
+                words::thousands(capture.frames),
+                time(capture.first_at),
+                time(capture.last_at),
+                text(&quality.join("; "))
+            );
+        }
+        line!(self);
+        if !report.limits.is_empty() {
+            line!(self, "What could not be seen or was given up:\n");
+            for limit in &report.limits {
+                let place = limit
+                    .connection
+                    .map_or_else(String::new, |id| format!(" on {id}"));
+                line!(self, "- {}{place}: {}", limit.kind, text(&limit.detail));
+            }
+            line!(self);
+        }
+    }
+}
+
+/// A cell of the hops table: the value as it arrived, and what happened to it on the way.
+fn header_cell(hop: &HopView, header: &str) -> String {
+    let Some(request) = &hop.request else {
+        return String::new();
+    };
+    let change = hop.changes.iter().find(|change| change.header == header);
+    let value = words::header(request, header);
+    match (change.map(|change| change.kind), value) {
+        (Some("dropped"), _) => "✗ **dropped**".to_owned(),
+        (Some("altered"), Some(value)) => format!("≠ {}", code(&value)),
+        (Some("added"), Some(value)) => format!("+ {}", code(&value)),
+        (_, Some(value)) => code(&value),
+        (_, None) if words::is_required(header) => "✗ **missing**".to_owned(),
+        (_, None) => String::new(),
+    }
+}
+
+/// Text in a Mermaid diagram: a semicolon or a line feed ends a statement, `#` begins an entity, and a `%%` a comment.
+fn mermaid(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in super::escape::visible(text).chars() {
+        match c {
+            ';' | '#' | '<' | '>' | '%' | '`' | '"' | '&' => {
+                let _ = write!(out, "#{};", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out
+}
