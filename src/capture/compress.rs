@@ -102,7 +102,7 @@ impl Compression {
                 Box::new(liblzma::bufread::XzDecoder::new_stream(source, stream))
             }
             Self::Lz4 => Box::new(Lz4 {
-                source: lz4_flex::frame::FrameDecoder::new(source),
+                decoder: Some(lz4_flex::frame::FrameDecoder::new(source)),
             }),
         })
     }
@@ -127,21 +127,27 @@ impl Compression {
     }
 }
 
-/// lz4 frames one after another: the decoder says end of file at the end of each.
+/// lz4 frames one after another, each with a decoder of its own: one does not begin anew.
 #[cfg(feature = "compress")]
 struct Lz4<R: Read> {
-    source: lz4_flex::frame::FrameDecoder<R>,
+    decoder: Option<lz4_flex::frame::FrameDecoder<R>>,
 }
 
 #[cfg(feature = "compress")]
 impl<R: io::BufRead> Read for Lz4<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let got = self.source.read(buffer)?;
-            if got > 0 || self.source.get_mut().fill_buf()?.is_empty() {
+        while let Some(mut decoder) = self.decoder.take() {
+            let got = decoder.read(buffer)?;
+            if got > 0 {
+                self.decoder = Some(decoder);
                 return Ok(got);
             }
+            let mut source = decoder.into_inner();
+            if !source.fill_buf()?.is_empty() {
+                self.decoder = Some(lz4_flex::frame::FrameDecoder::new(source));
+            }
         }
+        Ok(0)
     }
 }
 
