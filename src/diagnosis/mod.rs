@@ -1,6 +1,115 @@
 //! Handshake to findings: the cause, the evidence, the fix.
-mod code;
-mod finding;
+//!
+//! ```text
+//!  Handshake ──▶ story ──▶ rules, one file per family ──▶ drafts ──▶ one cause (primary) ──▶ Diagnosis
+//!                           texts from the catalogue                  verdict, headline
+//! ```
+//!
+//! - No finding without a frame that shows it. What may sit in a hole of the capture is never called missing.
+//! - The outcome decides: a handshake that worked has no error, whatever its bytes look like.
+//! - A rule says what it saw; which finding is the cause is decided in one place, by one written order.
+//! - Text from packets is put into findings raw and short; reports escape it. Queries, cookies and credentials stay out.
 
-pub use code::Code;
+mod across;
+mod answer;
+mod answer_101;
+mod capture;
+pub mod catalogue;
+mod client_request;
+mod close;
+mod code;
+mod draft;
+mod finding;
+mod forwarding;
+mod frames;
+mod key;
+mod negotiation;
+mod primary;
+mod proxy_protocol;
+mod session;
+mod story;
+#[cfg(test)]
+mod testkit;
+#[cfg(test)]
+mod tests;
+mod text;
+mod tls;
+mod upstream;
+mod verdict;
+
+pub use across::Across;
+pub use capture::{CaptureTotals, diagnose_captures};
+pub use catalogue::{Entry, entry};
+pub use code::{Code, UnknownCode};
 pub use finding::{AnsweredBy, Diagnosis, Evidence, Finding, Limit, Severity, Verdict};
+
+use crate::hop::{Handshake, Record};
+use draft::{Draft, Values};
+use story::Story;
+
+/// What happened to a handshake, and why.
+pub fn diagnose(handshake: &Handshake) -> Diagnosis {
+    let Some(story) = Story::new(handshake) else {
+        return Diagnosis {
+            verdict: Verdict::Unclear,
+            cause: None,
+            answered_by: None,
+            headline: "No hop of this handshake is in the capture".to_owned(),
+            findings: Vec::new(),
+        };
+    };
+    let mut drafts = Vec::new();
+    // Reasons first, then symptoms: later families look at what is already explained.
+    forwarding::rules(&story, &mut drafts);
+    upstream::rules(&story, &mut drafts);
+    tls::rules(&story, &mut drafts);
+    client_request::rules(&story, &mut drafts);
+    proxy_protocol::rules(&story, &mut drafts);
+    answer_101::rules(&story, &mut drafts);
+    answer::rules(&story, &mut drafts);
+    let no_answer = upstream::no_answer(&story, &drafts);
+    drafts.extend(no_answer);
+    session::rules(&story, &mut drafts);
+    capture::rules(&story, &mut drafts);
+    conclude(&story, drafts)
+}
+
+fn conclude(story: &Story<'_>, mut drafts: Vec<Draft>) -> Diagnosis {
+    primary::sort(&mut drafts);
+    let verdict = verdict::verdict(story, &drafts);
+    let cause = drafts.first().filter(|_| verdict != Verdict::Ok);
+    let headline = verdict::headline(story, verdict, cause);
+    let cause = cause.map(Draft::code);
+    let values = story.values();
+    let mut findings: Vec<Finding> = drafts
+        .into_iter()
+        .filter_map(|draft| draft.finish(&values))
+        .collect();
+    primary::sort_rest(&mut findings);
+    Diagnosis {
+        verdict,
+        cause,
+        answered_by: verdict::answerer(story).map(|answerer| answerer.by),
+        headline,
+        findings,
+    }
+}
+
+/// Findings about a connection that is in no handshake: faults of a TLS, PROXY protocol or HTTP front, where clear
+/// bytes show them. Healthy and unrelated traffic gives none.
+pub fn diagnose_connection(record: &Record) -> Vec<Finding> {
+    let values = Values {
+        upstream: record.connection.server.to_string(),
+        location: "/".to_owned(),
+        http10: false,
+    };
+    let mut drafts = Vec::new();
+    drafts.extend(tls::of_connection(record));
+    drafts.extend(proxy_protocol::of_connection(record));
+    drafts.extend(forwarding::forced_upgrade(record));
+    primary::sort(&mut drafts);
+    drafts
+        .into_iter()
+        .filter_map(|draft| draft.finish(&values))
+        .collect()
+}

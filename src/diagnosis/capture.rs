@@ -1,0 +1,229 @@
+//! What the capture lacks: said so that a silence of the capture is not taken for one of the wire.
+
+use super::draft::{Draft, Values};
+use super::story::{HopView, Story, hole};
+use super::text::{count, duration, shows_request};
+use super::{Code, Finding, Severity};
+use crate::capture::{CaptureId, CaptureInfo, FrameNo, FrameRef};
+use crate::hop::Hop;
+use crate::http::PartialWhy;
+use crate::tcp::{GapCause, Opening};
+
+/// What the engine counted over all connections, for `diagnose_captures`.
+#[derive(Debug, Clone, Default)]
+pub struct CaptureTotals {
+    /// Frames that a capture holds twice, per capture: how many, and the first connection's first frame with one.
+    pub duplicates: Vec<(CaptureId, u64, FrameRef)>,
+    /// Nanoseconds to add to a capture's times to fit the first one's, and a frame that shows it.
+    pub clock_offsets: Vec<(CaptureId, i64, FrameRef)>,
+}
+
+/// Findings about the captures themselves.
+pub fn diagnose_captures(infos: &[CaptureInfo], totals: &CaptureTotals) -> Vec<Finding> {
+    let mut out = Vec::new();
+    for info in infos {
+        if let Some(frame) = info.first_truncated
+            && info.truncated_frames > 0
+        {
+            out.push(
+                Draft::new(Code::CaptureTruncated)
+                    .title(format!(
+                        "{} of {} in {} were cut short by the capture",
+                        info.truncated_frames,
+                        count(usize::try_from(info.frames).unwrap_or(usize::MAX), "frame"),
+                        info.path
+                    ))
+                    .saw(frame, "the first frame that was cut"),
+            );
+        }
+        if let (Some(dropped @ 1..), Some(at)) = (info.dropped, info.last_at) {
+            let frame = FrameRef {
+                at,
+                capture: info.id,
+                frame: FrameNo(info.frames),
+            };
+            out.push(
+                Draft::new(Code::CaptureDrops)
+                    .title(format!(
+                        "{} lost {} while capturing",
+                        info.path,
+                        count(usize::try_from(dropped).unwrap_or(usize::MAX), "packet")
+                    ))
+                    .saw(frame, "the end of this capture, which counts its losses"),
+            );
+        }
+    }
+    let path = |id: CaptureId| {
+        infos
+            .iter()
+            .find(|info| info.id == id)
+            .map_or_else(|| format!("capture {}", id.0), |info| info.path.clone())
+    };
+    for &(id, number, frame) in &totals.duplicates {
+        if number > 0 {
+            out.push(
+                Draft::new(Code::CaptureDuplicates)
+                    .title(format!(
+                        "{} holds {} twice",
+                        path(id),
+                        count(usize::try_from(number).unwrap_or(usize::MAX), "frame")
+                    ))
+                    .saw(frame, "a connection with such frames"),
+            );
+        }
+    }
+    for &(id, nanos, frame) in &totals.clock_offsets {
+        if nanos != 0 {
+            let way = if nanos > 0 { "behind" } else { "ahead of" };
+            out.push(
+                Draft::new(Code::ClockOffset)
+                    .title(format!(
+                        "The clock of {} is {} {way} the first capture's",
+                        path(id),
+                        duration(nanos.saturating_abs())
+                    ))
+                    .saw(frame, "an exchange that fits only after this shift"),
+            );
+        }
+    }
+    out.into_iter()
+        .filter_map(|draft| draft.finish(&Values::default()))
+        .collect()
+}
+
+/// What one handshake lacks.
+pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
+    let clean = story.is_up()
+        && out.iter().all(|draft| {
+            draft.severity() == Severity::Info || draft.code() == Code::BackendRetried
+        });
+    if story.handshake.ambiguous {
+        out.extend(ambiguous(story));
+    }
+    if began_late(story) {
+        out.push(
+            Draft::new(Code::CaptureMidStream)
+                .on(&story.outer.record)
+                .title(format!(
+                    "The capture began when {} and {} were already talking",
+                    story.outer.record.connection.client, story.outer.record.connection.server
+                ))
+                .saw(story.outer.record.connection.first, "the first frame seen"),
+        );
+    }
+    if clean {
+        return;
+    }
+    for hop in &story.handshake.hops {
+        out.extend(holes(hop));
+    }
+    if story.blind() {
+        out.push(
+            Draft::new(Code::BackendHopNotSeen)
+                .on(&story.outer.record)
+                .title(format!(
+                    "What {} sent to a backend is not in the capture",
+                    story.front()
+                ))
+                .saw(first_frame(story.outer), "the only hop seen"),
+        );
+    }
+    if story.backend_only() {
+        out.push(
+            Draft::new(Code::ClientHopNotSeen)
+                .on(&story.outer.record)
+                .title(format!(
+                    "What the client sent to {} is not in the capture",
+                    story.proxy_of(story.outer)
+                ))
+                .saw(first_frame(story.outer), "the only hop seen"),
+        );
+    }
+}
+
+fn first_frame(hop: &Hop) -> FrameRef {
+    let exchange = hop.exchange();
+    exchange
+        .request
+        .as_ref()
+        .map(|head| head.span.first)
+        .or(exchange.response.as_ref().map(|head| head.span.first))
+        .unwrap_or(hop.record.connection.first)
+}
+
+/// Neither request nor answer in the capture, but a session.
+fn began_late(story: &Story<'_>) -> bool {
+    let exchange = story.outer.exchange();
+    exchange.request.is_none()
+        && exchange.partial_request.is_none()
+        && story.outer.record.connection.opening == Opening::Midstream
+}
+
+fn ambiguous(story: &Story<'_>) -> Option<Draft> {
+    let request = story.outer.exchange().request.as_ref()?;
+    Some(
+        Draft::new(Code::PairingAmbiguous)
+            .on(&story.outer.record)
+            .title("Other exchanges fit this handshake as well as the ones chosen")
+            .saw(request.span.first, shows_request(request)),
+    )
+}
+
+/// Holes in the heads of a hop.
+fn holes(hop: &Hop) -> Vec<Draft> {
+    let exchange = hop.exchange();
+    let connection = &hop.record.connection;
+    let mut out = Vec::new();
+    let partials = [
+        ("request", exchange.partial_request.as_ref()),
+        ("answer", exchange.partial_response.as_ref()),
+    ];
+    for (what, partial) in partials {
+        let Some(partial) = partial else { continue };
+        let Some(why) = hole(partial.why) else {
+            continue;
+        };
+        let code = match partial.why {
+            PartialWhy::Gap(GapCause::Truncated) => Code::CaptureTruncated,
+            PartialWhy::CaptureEnded => continue,
+            _ => Code::CaptureGap,
+        };
+        out.push(
+            Draft::new(code)
+                .on(&hop.record)
+                .title(format!(
+                    "The {what} between {} and {} is incomplete: {why}",
+                    connection.client, connection.server
+                ))
+                .saw(partial.first, format!("the {what} begins"))
+                .saw(partial.last, "where it breaks off"),
+        );
+    }
+    if out.is_empty() && exchange.gap_in_answer && exchange.response.is_none() {
+        out.push(
+            Draft::new(Code::CaptureGap)
+                .on(&hop.record)
+                .title(format!(
+                    "The answer of {} may be in a hole of the capture",
+                    connection.server
+                ))
+                .saw(first_frame(hop), "the request that waits for it"),
+        );
+    }
+    if hop.one_way() && connection.opening != Opening::Unanswered {
+        let (seen, hidden) = if connection.to_server.frames > 0 {
+            (connection.client, connection.server)
+        } else {
+            (connection.server, connection.client)
+        };
+        out.push(
+            Draft::new(Code::CaptureOneSided)
+                .on(&hop.record)
+                .title(format!(
+                    "Only what {seen} sent was captured, nothing of {hidden}"
+                ))
+                .saw(first_frame(hop), format!("frames of {seen} only")),
+        );
+    }
+    out
+}

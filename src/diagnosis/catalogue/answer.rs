@@ -1,0 +1,256 @@
+//! Answers other than 101.
+
+use super::Entry;
+use crate::diagnosis::{Code, Severity};
+
+pub(super) static INTERIM_RESPONSE: Entry = Entry {
+    code: Code::InterimResponse,
+    title: "An interim answer came before the 101",
+    severity: Severity::Error,
+    meaning: "The backend sent 100 or 103 first. nginx takes it for the final answer: the 101 becomes its body and no tunnel is made.",
+    client_hop: "The interim answer, then nothing that upgrades.",
+    backend_hop: "`HTTP/1.1 100` or `103`, then the 101.",
+    why: "nginx does not handle 1xx answers of a backend in front of a 101.",
+    fix: "Let the backend send the 101 alone: no 100 Continue without Expect, no 103 Early Hints for upgrades.",
+    template: "",
+    log: "nothing is logged",
+    source: "RFC 9110 7.8, 15.2",
+};
+
+pub(super) static BAD_REQUEST: Entry = Entry {
+    code: Code::BadRequest,
+    title: "The handshake was answered 400 Bad Request",
+    severity: Severity::Error,
+    meaning: "The server found the request wrong in form, or refuses it for a reason of its own.",
+    client_hop: "400.",
+    backend_hop: "400 if the backend said so.",
+    why: "A request that breaks a rule of RFC 6455; an application that does not trust the proxy (X-Forwarded-*, Host, Origin); nginx itself on malformed requests.",
+    fix: "Read the answer's body. If the application answered: its list of trusted proxies and allowed hosts, X-Forwarded-Proto and Host as it expects them.",
+    template: "proxy_set_header Host $http_host;\nproxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;\nproxy_set_header X-Forwarded-Proto $scheme;",
+    log: "[info] with the reason if nginx refused it; nothing if the backend did",
+    source: "RFC 6455 4.2.1; RFC 9110 15.5.1",
+};
+
+pub(super) static UNAUTHORIZED: Entry = Entry {
+    code: Code::Unauthorized,
+    title: "The handshake was answered 401 Unauthorized",
+    severity: Severity::Error,
+    meaning: "Credentials are missing or wrong. Browsers cannot set Authorization on a WebSocket: it must be a cookie, a token in the address, or a subprotocol.",
+    client_hop: "401, often with WWW-Authenticate.",
+    backend_hop: "401 if the backend said so; nothing, or only the auth subrequest, if nginx did.",
+    why: "auth_basic, auth_request or an identity proxy covers the WebSocket path, or the application wants a session.",
+    fix: "Give the WebSocket request credentials that a browser can send, or exempt the path in nginx and authenticate in the application.",
+    template: "location {location} {\n    auth_basic off;      # if auth_basic asked\n    auth_request off;    # if an auth subrequest refused\n    proxy_pass http://{upstream};\n}",
+    log: "[error] user \"...\": password mismatch, or [error] user \"...\" was not found in \"...\" (auth_basic); nothing for auth_request or the backend",
+    source: "RFC 9110 15.5.2; nginx auth_basic, auth_request",
+};
+
+pub(super) static FORBIDDEN: Entry = Entry {
+    code: Code::Forbidden,
+    title: "The handshake was answered 403 Forbidden",
+    severity: Severity::Error,
+    meaning: "The server understood and refuses: an origin check, access rules, or an application that distrusts the proxy.",
+    client_hop: "403.",
+    backend_hop: "403 if the backend said so.",
+    why: "The backend checks Origin against Host or a list; nginx has deny, a WAF rule or an auth_request that refuses.",
+    fix: "Pass Host on unchanged, add the public origin to the application's list, or correct the access rule.",
+    template: "proxy_set_header Host $http_host;",
+    log: "[error] access forbidden by rule, if nginx refused it; nothing if the backend did",
+    source: "RFC 6455 4.2.2, 10.2; RFC 9110 15.5.4; nginx deny, auth_request",
+};
+
+pub(super) static NOT_FOUND: Entry = Entry {
+    code: Code::NotFound,
+    title: "The handshake was answered 404 Not Found",
+    severity: Severity::Error,
+    meaning: "Nobody serves a WebSocket at this path.",
+    client_hop: "404.",
+    backend_hop: "404 if the backend said so; no request at all if nginx looked for a file.",
+    why: "No location with proxy_pass matches the path, or proxy_pass changes the path, or the backend does not see an upgrade and has no page there.",
+    fix: "Compare the path with the locations and with what the application serves.",
+    template: "location {location} {\n    proxy_pass http://{upstream};\n}",
+    log: "[error] open() \"...\" failed (2: No such file or directory), if nginx looked for a file",
+    source: "RFC 9110 15.5.5; nginx location, proxy_pass",
+};
+
+pub(super) static METHOD_NOT_ALLOWED: Entry = Entry {
+    code: Code::MethodNotAllowed,
+    title: "The handshake was answered 405 Method Not Allowed",
+    severity: Severity::Error,
+    meaning: "The path exists and does not take this method, or the server did not see an upgrade.",
+    client_hop: "405.",
+    backend_hop: "405 if the backend said so.",
+    why: "The request is not GET, or a static location answers instead of the backend.",
+    fix: "Use GET; check which location serves the path.",
+    template: "location {location} {\n    proxy_pass http://{upstream};\n}",
+    log: "nothing is logged",
+    source: "RFC 6455 4.1; RFC 9110 15.5.6",
+};
+
+pub(super) static UPGRADE_REQUIRED: Entry = Entry {
+    code: Code::UpgradeRequired,
+    title: "The handshake was answered 426 Upgrade Required",
+    severity: Severity::Error,
+    meaning: "The server serves only WebSocket here and did not accept the request as an upgrade, or not its version.",
+    client_hop: "426; its Upgrade field arrives, its Connection is nginx's own.",
+    backend_hop: "426 with Upgrade, and Sec-WebSocket-Version when the version is the reason.",
+    why: "The upgrade fields did not arrive, or the version is not supported.",
+    fix: "Look at what reached the backend: Upgrade, Connection, Sec-WebSocket-Version.",
+    template: "",
+    log: "nothing is logged",
+    source: "RFC 6455 4.2.2, 4.4; RFC 9110 15.5.22",
+};
+
+pub(super) static TOO_MANY_REQUESTS: Entry = Entry {
+    code: Code::TooManyRequests,
+    title: "The handshake was answered 429 Too Many Requests",
+    severity: Severity::Error,
+    meaning: "A rate or connection limit refused it.",
+    client_hop: "429.",
+    backend_hop: "429 if the backend said so, none if nginx did.",
+    why: "limit_req or limit_conn with status 429, or a limit of the application. An open tunnel counts as one connection for limit_conn all the time.",
+    fix: "Raise the limit for the WebSocket path, and let clients wait longer between attempts.",
+    template: "limit_conn_status 429;   # and limit_conn / limit_req sized for long-lived tunnels",
+    log: "[error] limiting connections by zone \"...\", or [error] limiting requests, excess: ... by zone \"...\"",
+    source: "RFC 6585 4; nginx limit_conn, limit_req",
+};
+
+pub(super) static SERVER_ERROR: Entry = Entry {
+    code: Code::ServerError,
+    title: "The handshake was answered with a server error",
+    severity: Severity::Error,
+    meaning: "The server failed while handling the request.",
+    client_hop: "500 or another 5xx.",
+    backend_hop: "The same if the backend said so.",
+    why: "An error in the application, or in nginx's configuration (a rewrite loop, an auth service that answers neither 2xx nor 401 nor 403).",
+    fix: "Read the log of who answered, at the time of the frame given.",
+    template: "",
+    log: "if nginx answered: [error] or [alert] with the reason; nothing if the backend did",
+    source: "RFC 9110 15.6",
+};
+
+pub(super) static BAD_GATEWAY: Entry = Entry {
+    code: Code::BadGateway,
+    title: "The handshake was answered 502 Bad Gateway",
+    severity: Severity::Error,
+    meaning: "A proxy got no usable answer from its backend.",
+    client_hop: "502.",
+    backend_hop: "Not in this capture, or without a visible fault.",
+    why: "The backend refused, closed early, reset, or sent what is no HTTP. The capture does not show which.",
+    fix: "Capture the side of the backend as well (`-i any` on the proxy host), and read nginx's error log at that time.",
+    template: "",
+    log: "[error] one of: connect() failed, upstream prematurely closed connection, recv() failed, no live upstreams",
+    source: "RFC 9110 15.6.3",
+};
+
+pub(super) static SERVICE_UNAVAILABLE: Entry = Entry {
+    code: Code::ServiceUnavailable,
+    title: "The handshake was answered 503 Service Unavailable",
+    severity: Severity::Error,
+    meaning: "The server is at its limit or in maintenance.",
+    client_hop: "503.",
+    backend_hop: "503 if the backend said so, none if nginx did.",
+    why: "limit_conn and limit_req refuse with 503 by default; balancers say so when no backend is healthy.",
+    fix: "Raise the limit or the capacity. Remember that every open tunnel counts for limit_conn.",
+    template: "limit_conn perip 100;   # sized for long-lived tunnels",
+    log: "[error] limiting connections by zone \"...\", or [error] limiting requests, excess: ... by zone \"...\", if nginx refused it",
+    source: "RFC 9110 15.6.4; nginx limit_conn, limit_req",
+};
+
+pub(super) static GATEWAY_TIMEOUT: Entry = Entry {
+    code: Code::GatewayTimeout,
+    title: "The handshake was answered 504 Gateway Timeout",
+    severity: Severity::Error,
+    meaning: "A proxy waited for its backend in vain.",
+    client_hop: "504, typically 60 s after the request.",
+    backend_hop: "Not in this capture.",
+    why: "The backend did not accept the connection within proxy_connect_timeout or did not answer within proxy_read_timeout. `proxy_read_timeout 0` gives an immediate 504 for every request.",
+    fix: "Capture the side of the backend as well, and find out where it hangs.",
+    template: "",
+    log: "[error] upstream timed out (110: Connection timed out) while connecting to upstream, or while reading response header from upstream",
+    source: "RFC 9110 15.6.5; nginx proxy_connect_timeout, proxy_read_timeout",
+};
+
+pub(super) static REDIRECTED: Entry = Entry {
+    code: Code::Redirected,
+    title: "The handshake was redirected",
+    severity: Severity::Error,
+    meaning: "The answer sends the client elsewhere. Browsers do not follow redirects for WebSockets.",
+    client_hop: "301, 302, 303, 307 or 308 with Location.",
+    backend_hop: "The same if the backend said so.",
+    why: "http to https, a trailing slash (`location /ws/` and a request for `/ws` is nginx's own 301), a canonical host, or a login page.",
+    fix: "Open the final address with ws or wss; in nginx let the location match the path that clients use.",
+    template: "location = {location} {\n    proxy_pass http://{upstream};\n}",
+    log: "nothing is logged",
+    source: "RFC 6455 4.1; RFC 9110 15.4; nginx location",
+};
+
+pub(super) static ANSWERED_AS_PAGE: Entry = Entry {
+    code: Code::AnsweredAsPage,
+    title: "The handshake was answered like an ordinary request",
+    severity: Severity::Error,
+    meaning: "A 2xx instead of 101: the path is served as a page, a file or an API.",
+    client_hop: "200 with a body.",
+    backend_hop: "200 if the backend said so; no request at all if nginx served a file.",
+    why: "The path is not the WebSocket's, a catch-all (`try_files ... /index.html`) serves it, or the server ignores upgrades.",
+    fix: "Check the path, and that its location passes to the WebSocket backend.",
+    template: "location {location} {\n    proxy_pass http://{upstream};\n}",
+    log: "nothing is logged",
+    source: "RFC 6455 4.1, 4.2.2; nginx location, try_files",
+};
+
+pub(super) static REFUSED_OTHERWISE: Entry = Entry {
+    code: Code::RefusedOtherwise,
+    title: "The handshake was answered with an unusual status",
+    severity: Severity::Error,
+    meaning: "The answer is not 101, so there is no WebSocket.",
+    client_hop: "The status.",
+    backend_hop: "The same if the backend said so.",
+    why: "Known to who answered.",
+    fix: "Read the answer's body and the log of who answered.",
+    template: "",
+    log: "depends on who answered",
+    source: "RFC 6455 4.1; RFC 9110 15",
+};
+
+pub(super) static SESSION_AFFINITY_LOST: Entry = Entry {
+    code: Code::SessionAffinityLost,
+    title: "The requests of one session went to different backends",
+    severity: Severity::Error,
+    meaning: "The session was opened by polling at one backend, and the upgrade went to another, which does not know it.",
+    client_hop: "400 with `{\"code\":1,\"message\":\"Session ID unknown\"}` (Socket.IO), same `sid` as the polling requests.",
+    backend_hop: "Requests with one `sid` on connections to different backends.",
+    why: "Round robin over several backends without stickiness.",
+    fix: "Keep a client on one backend, or use the websocket transport only.",
+    template: "upstream {upstream} {\n    hash $remote_addr consistent;   # or: ip_hash;\n    server ...;\n    server ...;\n}",
+    log: "nothing is logged",
+    source: "nginx ip_hash, hash; Socket.IO: using multiple nodes",
+};
+
+pub(super) static BACKEND_NOT_CONTACTED: Entry = Entry {
+    code: Code::BackendNotContacted,
+    title: "The proxy answered without asking a backend",
+    severity: Severity::Info,
+    meaning: "The capture shows this proxy talking to backends at other times, and no connection for this request.",
+    client_hop: "An answer, at once.",
+    backend_hop: "Nothing.",
+    why: "The answer is the proxy's own: a location without proxy_pass, a redirect, a limit, access control, or no usable backend.",
+    fix: "Look at the location that serves this path.",
+    template: "",
+    log: "depends on the answer",
+    source: "nginx location",
+};
+
+pub(super) static TOKEN_CASE_REJECTED: Entry = Entry {
+    code: Code::TokenCaseRejected,
+    title: "The backend may be case-sensitive about `upgrade` or `websocket`",
+    severity: Severity::Info,
+    meaning: "The backend refused an otherwise complete request in which the proxy spelled a token differently than the client did. Tokens must be compared without case; some servers do not.",
+    client_hop: "`Connection: Upgrade`.",
+    backend_hop: "`Connection: upgrade`, as in nginx's documentation.",
+    why: "A server that compares strings. The broken ones usually reject the lower case.",
+    fix: "Update the server, or send the spelling that it wants.",
+    template: "map $http_upgrade $connection_upgrade {\n    default Upgrade;\n    ''      close;\n}",
+    log: "nothing is logged",
+    source: "RFC 6455 4.2.1; RFC 9110 7.6.1, 7.8",
+};

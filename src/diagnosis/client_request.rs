@@ -1,0 +1,162 @@
+//! The client's own request against RFC 6455 4.1, and recipes that cannot succeed.
+//!
+//! Said only of handshakes that failed: what a lenient server accepted is no fault worth a finding.
+
+use super::draft::Draft;
+use super::story::Story;
+use super::text::{count, field, short, shows_request, shows_response};
+use super::{Code, Severity};
+use crate::http::RequestHead;
+
+/// The sample of RFC 6455 1.3, which recipes copy: valid, but no sign of a real client.
+const SAMPLE_KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+
+pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
+    let hop = story.outer;
+    let Some(head) = &hop.exchange().request else {
+        return;
+    };
+    if story.is_up() || story.backend_only() {
+        return;
+    }
+    let client = hop.record.connection.client;
+    let answer = story.answer();
+    let got = answer.map_or(String::new(), |head| format!(" and got {}", head.status));
+    let draft = |code: Code, what: String| {
+        Draft::new(code)
+            .on(&hop.record)
+            .title(format!("{client} sent {what}"))
+            .headline(format!("The client {} sent {what}{got}", client.ip()))
+            .saw(
+                head.span.first,
+                format!("{}; sent {what}", shows_request(head)),
+            )
+            .may_saw(
+                answer.map(|head| head.span.first),
+                answer.map(shows_response).unwrap_or_default(),
+            )
+    };
+    if head.method.as_ref() != "GET" {
+        out.push(draft(
+            Code::MethodNotGet,
+            format!("{} instead of GET", short(&head.method)),
+        ));
+    }
+    if head.minor_version == 0 {
+        let raised = story.links().any(|link| {
+            link.requests()
+                .is_some_and(|(_, after)| after.minor_version > 0)
+        });
+        let severity = if raised {
+            Severity::Info
+        } else {
+            Severity::Error
+        };
+        out.push(draft(Code::Http10Request, "HTTP/1.0".to_owned()).bad(severity));
+    }
+    if head.fields.count("host") == 0 && head.minor_version > 0 {
+        out.push(draft(Code::HostMissing, "no Host".to_owned()));
+    }
+    for (name, spelled) in [
+        ("host", "Host"),
+        ("sec-websocket-key", "Sec-WebSocket-Key"),
+        ("sec-websocket-version", "Sec-WebSocket-Version"),
+    ] {
+        let times = head.fields.count(name);
+        if times > 1 {
+            out.push(draft(
+                Code::HeaderDuplicated,
+                format!("{spelled} {}", count(times, "time")),
+            ));
+        }
+    }
+    // Without an upgrade in sight, missing companions of it say nothing new.
+    let asks = head.fields.has_token("upgrade", "websocket");
+    match head.fields.first("sec-websocket-key") {
+        None if asks => out.push(draft(Code::KeyMissing, "no Sec-WebSocket-Key".to_owned())),
+        Some(key) if !super::key::is_valid_key(&key) => out.push(draft(
+            Code::KeyInvalid,
+            format!("the key {}, which is not 16 bytes in base64", quoted(&key)),
+        )),
+        _ => {}
+    }
+    match head.fields.first("sec-websocket-version") {
+        None if asks => out.push(draft(
+            Code::VersionMissing,
+            "no Sec-WebSocket-Version".to_owned(),
+        )),
+        Some(version) if version != "13" => {
+            let speaks = answer
+                .and_then(|head| head.fields.combined("sec-websocket-version"))
+                .map_or(String::new(), |list| {
+                    format!(" The server speaks {}.", short(&list))
+                });
+            out.push(
+                draft(
+                    Code::VersionUnsupported,
+                    format!("Sec-WebSocket-Version: {}", short(&version)),
+                )
+                .detail(format!("Only version 13 is in use.{speaks}")),
+            );
+        }
+        _ => {}
+    }
+    out.extend(probe(story, head));
+}
+
+fn quoted(key: &str) -> String {
+    if key.is_empty() {
+        "\"\" (empty)".to_owned()
+    } else {
+        format!("\"{}\"", short(key))
+    }
+}
+
+/// Whether the attempt follows a popular recipe that fails on correct servers too (FIELD GUIDE 6).
+fn probe(story: &Story<'_>, head: &RequestHead) -> Option<Draft> {
+    const TOOLS: &[&str] = &["curl/", "wget/", "httpie/", "python-requests/"];
+    let agent = head.fields.first("user-agent").unwrap_or_default();
+    let by_tool = TOOLS.iter().any(|tool| {
+        agent
+            .get(..tool.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(tool))
+    });
+    let key = head.fields.first("sec-websocket-key");
+    let mut signs = Vec::new();
+    if head.method.as_ref() == "HEAD" {
+        signs.push("HEAD, as `curl -I` sends it".to_owned());
+    }
+    match key.as_deref() {
+        Some("test") => signs.push("the key `test`".to_owned()),
+        Some(other) if by_tool && !super::key::is_valid_key(other) => {
+            signs.push("an invalid key".to_owned());
+        }
+        None if by_tool => signs.push("no key".to_owned()),
+        _ => {}
+    }
+    if by_tool && !head.fields.has_token("upgrade", "websocket") && key.is_some() {
+        signs.push("no Upgrade".to_owned());
+    }
+    if signs.is_empty() {
+        return None;
+    }
+    if key.as_deref() == Some(SAMPLE_KEY) {
+        signs.push("the sample key of RFC 6455".to_owned());
+    }
+    Some(
+        Draft::new(Code::ProbeArtefact)
+            .on(&story.outer.record)
+            .title(format!(
+                "This attempt is a probe that cannot succeed: {}",
+                signs.join(", ")
+            ))
+            .saw(
+                head.span.first,
+                format!(
+                    "{}, {}",
+                    shows_request(head),
+                    field(head.fields.first("user-agent").as_deref(), "User-Agent")
+                ),
+            ),
+    )
+}

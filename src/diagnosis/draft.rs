@@ -1,0 +1,186 @@
+//! A finding while a rule writes it: texts come from the catalogue, the case adds its own.
+
+use super::catalogue::{self, Entry};
+use super::{Code, Evidence, Finding, Severity};
+use crate::capture::FrameRef;
+use crate::hop::{Confidence, Record};
+use crate::tcp::ConnectionId;
+
+/// A finding in the making.
+#[derive(Debug, Clone)]
+pub(super) struct Draft {
+    entry: &'static Entry,
+    severity: Severity,
+    confidence: Confidence,
+    connections: Vec<ConnectionId>,
+    title: Option<String>,
+    headline: Option<String>,
+    detail: Option<String>,
+    fix: Option<String>,
+    evidence: Vec<Evidence>,
+}
+
+/// The values of this case for the placeholders of snippets.
+#[derive(Debug, Clone)]
+pub(super) struct Values {
+    pub(super) location: String,
+    pub(super) upstream: String,
+    pub(super) http10: bool,
+}
+
+impl Default for Values {
+    fn default() -> Self {
+        Self {
+            location: "/ws/".to_owned(),
+            upstream: "backend".to_owned(),
+            http10: true,
+        }
+    }
+}
+
+impl Draft {
+    pub(super) fn new(code: Code) -> Self {
+        let entry = catalogue::entry(code);
+        Self {
+            entry,
+            severity: entry.severity,
+            confidence: Confidence::Certain,
+            connections: Vec::new(),
+            title: None,
+            headline: None,
+            detail: None,
+            fix: None,
+            evidence: Vec::new(),
+        }
+    }
+
+    pub(super) const fn code(&self) -> Code {
+        self.entry.code
+    }
+
+    pub(super) const fn severity(&self) -> Severity {
+        self.severity
+    }
+
+    pub(super) const fn sure(mut self, confidence: Confidence) -> Self {
+        self.confidence = confidence;
+        self
+    }
+
+    pub(super) const fn bad(mut self, severity: Severity) -> Self {
+        self.severity = severity;
+        self
+    }
+
+    pub(super) fn title(mut self, title: impl Into<String>) -> Self {
+        self.title = Some(title.into());
+        self
+    }
+
+    /// The sentence for the whole handshake, where this is its cause. Without one, the title serves.
+    pub(super) fn headline(mut self, headline: impl Into<String>) -> Self {
+        self.headline = Some(headline.into());
+        self
+    }
+
+    pub(super) fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    pub(super) fn fix(mut self, fix: impl Into<String>) -> Self {
+        self.fix = Some(fix.into());
+        self
+    }
+
+    pub(super) fn on(self, record: &Record) -> Self {
+        self.about(record.connection.id)
+    }
+
+    pub(super) fn about(mut self, id: ConnectionId) -> Self {
+        if !self.connections.contains(&id) {
+            self.connections.push(id);
+        }
+        self
+    }
+
+    pub(super) fn saw(mut self, frame: FrameRef, shows: impl Into<String>) -> Self {
+        self.evidence.push(Evidence {
+            frame,
+            shows: shows.into(),
+        });
+        self
+    }
+
+    /// As `saw`, where there may be no such frame.
+    pub(super) fn may_saw(self, frame: Option<FrameRef>, shows: impl Into<String>) -> Self {
+        match frame {
+            Some(frame) => self.saw(frame, shows),
+            None => self,
+        }
+    }
+
+    /// Takes over connections and evidence of another draft that says the same of another connection.
+    pub(super) fn absorb(&mut self, other: Self) {
+        for id in other.connections {
+            if !self.connections.contains(&id) {
+                self.connections.push(id);
+            }
+        }
+        self.evidence.extend(other.evidence);
+        self.confidence = self.confidence.max(other.confidence);
+    }
+
+    /// With the connections and evidence of another draft.
+    pub(super) fn evidence_of(mut self, other: &Self) -> Self {
+        let confidence = self.confidence;
+        self.absorb(other.clone());
+        self.confidence = confidence;
+        self
+    }
+
+    /// The sentence for the handshake.
+    pub(super) fn sentence(&self) -> String {
+        self.headline
+            .clone()
+            .or_else(|| self.title.clone())
+            .unwrap_or_else(|| self.entry.title.to_owned())
+    }
+
+    /// The finding, or `None` without evidence: a claim that no frame shows is not made.
+    pub(super) fn finish(self, values: &Values) -> Option<Finding> {
+        let Self {
+            entry,
+            mut evidence,
+            ..
+        } = self;
+        if evidence.is_empty() {
+            return None;
+        }
+        evidence.sort_by(|a, b| a.frame.cmp(&b.frame).then_with(|| a.shows.cmp(&b.shows)));
+        evidence.dedup();
+        Some(Finding {
+            code: entry.code,
+            severity: self.severity,
+            confidence: self.confidence,
+            connections: self.connections,
+            title: self.title.unwrap_or_else(|| entry.title.to_owned()),
+            detail: self.detail.unwrap_or_else(|| entry.meaning.to_owned()),
+            cause: entry.why.to_owned(),
+            fix: self.fix.unwrap_or_else(|| entry.fix.to_owned()),
+            nginx_snippet: entry.snippet_for(&values.location, &values.upstream, values.http10),
+            nginx_log: entry.log.to_owned(),
+            evidence,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_finding_without_evidence() {
+        assert_eq!(Draft::new(Code::NotFound).finish(&Values::default()), None);
+    }
+}

@@ -1,0 +1,163 @@
+//! The PROXY protocol: a header that one end sends and the other does not expect, or the other way round.
+
+use super::draft::Draft;
+use super::story::{HopView, Outcome, RecordView, Story};
+use super::text::{duration, preview, shows_request, shows_response};
+use super::{Code, Severity};
+use crate::hop::{Confidence, Hop, Record, Role};
+use crate::tcp::{Direction, EndingHow, Side};
+
+/// How soon nginx closes a connection that does not begin with the header it expects.
+const AT_ONCE_NANOS: i64 = 500_000_000;
+
+pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
+    if story.is_up() {
+        return;
+    }
+    out.extend(unexpected(story));
+    for hop in story.inner_hops().filter(|hop| !hop.retried) {
+        out.extend(to_backend(story, hop));
+    }
+    out.extend(missing(story, out));
+}
+
+/// The header went to a listener that took it for a request line.
+fn unexpected(story: &Story<'_>) -> Option<Draft> {
+    let record = &story.outer.record;
+    let header = record.proxy_header.as_ref()?;
+    let answer = story.answer()?;
+    let alone = story.handshake.hops.len() == 1;
+    // The request behind the header is sound: only the header can have displeased.
+    if answer.status != 400 || !alone {
+        return None;
+    }
+    Some(
+        Draft::new(if story.backend_only() {
+            Code::ProxyProtocolToBackend
+        } else {
+            Code::ProxyProtocolUnexpected
+        })
+        .sure(Confidence::Likely)
+        .on(record)
+        .title(format!(
+            "{} got a PROXY protocol header (version {}) and answered 400",
+            record.connection.server, header.version
+        ))
+        .saw(
+            header.frame,
+            format!(
+                "PROXY protocol version {} before the request",
+                header.version
+            ),
+        )
+        .saw(answer.span.first, shows_response(answer)),
+    )
+}
+
+fn to_backend(story: &Story<'_>, hop: &Hop) -> Option<Draft> {
+    let record = &hop.record;
+    let header = record.proxy_header.as_ref()?;
+    let exchange = hop.exchange();
+    let refused = exchange.response.as_ref().filter(|head| head.status == 400);
+    let closed = record
+        .end_by(Side::Server)
+        .filter(|_| exchange.response.is_none() && !record.has_holes());
+    if refused.is_none() && closed.is_none() {
+        return None;
+    }
+    Some(
+        Draft::new(Code::ProxyProtocolToBackend)
+            .sure(Confidence::Likely)
+            .on(record)
+            .title(format!(
+                "{} sent a PROXY protocol header to {}, which refused it",
+                story.proxy_of(hop),
+                record.connection.server
+            ))
+            .saw(
+                header.frame,
+                format!("PROXY protocol version {}", header.version),
+            )
+            .may_saw(
+                refused.map(|head| head.span.first),
+                refused.map(shows_response).unwrap_or_default(),
+            )
+            .may_saw(closed.map(|end| end.frame), "the backend closes"),
+    )
+}
+
+/// A sound request, closed at once with FIN and no byte.
+fn missing(story: &Story<'_>, out: &[Draft]) -> Option<Draft> {
+    let record = &story.outer.record;
+    let request = story.outer.exchange().request.as_ref()?;
+    let end = record.end_by(Side::Server)?;
+    let waited = end.frame.at.nanos_since(request.span.last.at);
+    let silent = record.connection.to_client.payload_bytes == 0;
+    let fits = story.outcome == Outcome::Unanswered
+        && silent
+        && end.how == EndingHow::Fin
+        && (0..=AT_ONCE_NANOS).contains(&waited)
+        && record.proxy_header.is_none()
+        && story.handshake.hops.len() == 1
+        && story.attempts().next().is_none()
+        && story.outer.role != Role::Direct
+        && !story.backend_only()
+        && !story.outer.one_way();
+    if !fits || out.iter().any(|draft| draft.severity() == Severity::Error) {
+        return None;
+    }
+    Some(
+        Draft::new(Code::ProxyProtocolMissing)
+            .sure(Confidence::Guess)
+            .on(record)
+            .title(format!(
+                "{} closed {} after the request, without a byte",
+                record.connection.server,
+                duration(waited)
+            ))
+            .headline(format!(
+                "{} closed {} after the request without a byte, as a listener does that expects a PROXY protocol header",
+                story.front(),
+                duration(waited)
+            ))
+            .saw(request.span.first, shows_request(request))
+            .saw(end.frame, "FIN from the server, 0 bytes sent"),
+    )
+}
+
+/// A connection in no handshake that begins with the header and is refused.
+pub(super) fn of_connection(record: &Record) -> Option<Draft> {
+    let header = record.proxy_header.as_ref()?;
+    let refused = record
+        .ordinary
+        .first()
+        .and_then(|exchange| exchange.response)
+        .filter(|(_, status)| *status == 400)
+        .map(|(frame, _)| frame);
+    let raw = record
+        .not_http
+        .iter()
+        .find(|(direction, ..)| *direction == Direction::ToClient);
+    if refused.is_none() && raw.is_none() {
+        return None;
+    }
+    Some(
+        Draft::new(Code::ProxyProtocolUnexpected)
+            .sure(Confidence::Likely)
+            .on(record)
+            .title(format!(
+                "{} got a PROXY protocol header (version {}) and refused it",
+                record.connection.server, header.version
+            ))
+            .saw(
+                header.frame,
+                format!("PROXY protocol version {}", header.version),
+            )
+            .may_saw(refused, "status 400")
+            .may_saw(
+                raw.map(|(_, frame, _)| *frame),
+                raw.map(|(_, _, bytes)| format!("the answer begins with {}", preview(bytes)))
+                    .unwrap_or_default(),
+            ),
+    )
+}

@@ -1,0 +1,429 @@
+//! A handshake as the rules read it: who stands where, how it came out, what each hop carried.
+
+use super::draft::Values;
+use super::text::{path, short};
+use crate::capture::{FrameRef, Timestamp};
+use crate::hop::{
+    BackendSight, Confidence, ConnectAttempt, Exchange, Handshake, Hop, Record, Role,
+};
+use crate::http::{PartialWhy, RequestHead, ResponseHead};
+use crate::tcp::{Ending, GapCause, Side};
+
+/// How the opening handshake came out, judged on the outermost hop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome<'a> {
+    /// A 101 that the client could accept, or did.
+    Up,
+    /// A 101 that a client must refuse, and no sign that this one accepted it.
+    BadAnswer(&'a ResponseHead),
+    /// Another final answer.
+    Refused(&'a ResponseHead),
+    /// The connection ended, or the proxy's own failure is complete, without an answer.
+    Unanswered,
+    /// The capture does not tell.
+    Unknown,
+}
+
+/// A hop and the one whose request it forwards.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Link<'a> {
+    pub(super) parent: &'a Hop,
+    pub(super) child: &'a Hop,
+}
+
+/// A handshake, and what several rules want to know about it.
+#[derive(Debug)]
+pub(super) struct Story<'a> {
+    pub(super) handshake: &'a Handshake,
+    /// The outermost hop.
+    pub(super) outer: &'a Hop,
+    /// The hop that decided the outcome on the inside; the outermost one when it is alone.
+    pub(super) inner: &'a Hop,
+    pub(super) outcome: Outcome<'a>,
+}
+
+impl<'a> Story<'a> {
+    /// `None` for an (impossible) handshake without hops.
+    pub(super) fn new(handshake: &'a Handshake) -> Option<Self> {
+        let outer = handshake.first()?;
+        let inner = handshake.last()?;
+        let mut story = Self {
+            handshake,
+            outer,
+            inner,
+            outcome: Outcome::Unknown,
+        };
+        story.outcome = story.judge();
+        Some(story)
+    }
+
+    fn judge(&self) -> Outcome<'a> {
+        let exchange = self.outer.exchange();
+        match &exchange.response {
+            Some(answer) if answer.status == 101 => {
+                if super::answer_101::is_acceptable(self.outer) || self.client_spoke() {
+                    Outcome::Up
+                } else {
+                    Outcome::BadAnswer(answer)
+                }
+            }
+            Some(answer) => Outcome::Refused(answer),
+            None => self.judge_without_answer(exchange),
+        }
+    }
+
+    fn judge_without_answer(&self, exchange: &Exchange) -> Outcome<'a> {
+        // What the capture lacks of the client hop, the backend hop may have.
+        if let Some(answer) = &self.inner.exchange().response
+            && answer.status != 101
+            && !std::ptr::eq(self.inner, self.outer)
+            && exchange.not_http.is_none()
+            && self.hidden(exchange)
+        {
+            return Outcome::Refused(answer);
+        }
+        // A session without its 101 in the capture: it must have come up.
+        if self
+            .handshake
+            .hops
+            .iter()
+            .any(|hop| hop.session().is_some())
+            && self.client_spoke()
+        {
+            return Outcome::Up;
+        }
+        let connection = &self.outer.record.connection;
+        if connection.ended.is_some() && !self.hidden(exchange) {
+            Outcome::Unanswered
+        } else {
+            Outcome::Unknown
+        }
+    }
+
+    /// Whether the answer may be where the capture cannot show it.
+    fn hidden(&self, exchange: &Exchange) -> bool {
+        exchange.gap_in_answer
+            || exchange.partial_response.as_ref().is_some_and(|partial| {
+                matches!(partial.why, PartialWhy::Gap(_) | PartialWhy::CaptureEnded)
+            })
+            || self.outer.one_way()
+            || self.outer.record.connection.to_client.missing_bytes > 0
+    }
+
+    /// Whether the client sent ws frames of its own accord: then it accepted the 101.
+    pub(super) fn client_spoke(&self) -> bool {
+        self.handshake.hops.iter().any(|hop| {
+            hop.session().is_some_and(|session| {
+                let frames = session.to_server.frames;
+                frames.text + frames.binary + frames.continuation + frames.ping + frames.pong > 0
+            })
+        })
+    }
+
+    /// The time of a frame on the clock of the first hop's capture.
+    pub(super) fn time(&self, frame: FrameRef) -> Timestamp {
+        let offset = self
+            .handshake
+            .clock_offsets
+            .iter()
+            .find(|(capture, _)| *capture == frame.capture)
+            .map_or(0, |(_, nanos)| *nanos);
+        frame.at.shifted(offset)
+    }
+
+    /// Whether the handshake came up.
+    pub(super) fn is_up(&self) -> bool {
+        self.outcome == Outcome::Up
+    }
+
+    /// The final answer that the client got, 101 included.
+    pub(super) fn answer(&self) -> Option<&'a ResponseHead> {
+        self.outer.exchange().response.as_ref()
+    }
+
+    /// The status that the client got.
+    pub(super) fn status(&self) -> Option<u16> {
+        self.answer().map(|head| head.status)
+    }
+
+    /// The body excerpt of the answer that the client got.
+    pub(super) fn body(&self) -> &'a [u8] {
+        self.outer.exchange().body.as_deref().unwrap_or_default()
+    }
+
+    /// All pairs of hops of which one forwards the other's request.
+    pub(super) fn links(&self) -> impl Iterator<Item = Link<'a>> {
+        let hops = &self.handshake.hops;
+        hops.iter().filter_map(|child| {
+            let parent = hops.get(child.parent?)?;
+            Some(Link { parent, child })
+        })
+    }
+
+    /// The hops behind the outermost one.
+    pub(super) fn inner_hops(&self) -> impl Iterator<Item = &'a Hop> {
+        self.handshake.hops.iter().skip(1)
+    }
+
+    /// Whether the outermost hop seen is the one between a proxy and its backend.
+    pub(super) fn backend_only(&self) -> bool {
+        self.handshake.hops.len() == 1
+            && (self.outer.role == Role::ProxyBackend
+                || (self.outer.role == Role::Unknown
+                    && self.outer.has_proxy_marks()
+                    && !self.outer.answered_by_nginx(None)))
+    }
+
+    /// Whether nothing is known of what stands behind the outermost hop.
+    pub(super) fn blind(&self) -> bool {
+        self.handshake.backend == BackendSight::NotVisible
+            && self.handshake.hops.len() == 1
+            && self.handshake.attempts.is_empty()
+            && !self.backend_only()
+            && self.outer.role != Role::Direct
+    }
+
+    /// Attempts of the proxy that carried no request.
+    pub(super) fn attempts(&self) -> impl Iterator<Item = &'a ConnectAttempt> {
+        self.handshake.attempts.iter()
+    }
+
+    /// The proxy that made `child`: `nginx 192.0.2.1` or `the proxy 192.0.2.1`.
+    pub(super) fn proxy_of(&self, child: &Hop) -> String {
+        let parent = child
+            .parent
+            .and_then(|place| self.handshake.hops.get(place));
+        let address = parent.map_or_else(
+            || child.record.connection.client.ip(),
+            |parent| parent.record.connection.server.ip(),
+        );
+        let nginx = match parent {
+            Some(parent) => parent.answered_by_nginx(Some(child)),
+            None => false,
+        } || child.has_nginx_signature();
+        format!("{} {address}", if nginx { "nginx" } else { "the proxy" })
+    }
+
+    /// The server of the outermost hop: `nginx 192.0.2.1`, `the proxy 192.0.2.1` or `192.0.2.1:80`.
+    pub(super) fn front(&self) -> String {
+        if let Some(child) = self.handshake.hops.get(1) {
+            return self.proxy_of(child);
+        }
+        let server = self.outer.record.connection.server;
+        if self.backend_only() || self.outer.role == Role::Direct {
+            server.to_string()
+        } else if self.outer.answered_by_nginx(None) {
+            format!("nginx {}", server.ip())
+        } else if self.outer.role == Role::ClientProxy {
+            format!("the proxy {}", server.ip())
+        } else {
+            server.to_string()
+        }
+    }
+
+    /// The path of the client's request for a sentence.
+    pub(super) fn path(&self) -> String {
+        self.outer
+            .exchange()
+            .request
+            .as_ref()
+            .or(self.inner.exchange().request.as_ref())
+            .map_or_else(|| "?".to_owned(), |head| short(path(&head.target)))
+    }
+
+    /// What to fill into snippets. Only harmless characters get in: a snippet is made to be copied.
+    pub(super) fn values(&self) -> Values {
+        let harmless = |text: &str| {
+            !text.is_empty()
+                && text.len() <= 64
+                && text
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"/_-.".contains(&byte))
+        };
+        let location = self
+            .outer
+            .exchange()
+            .request
+            .as_ref()
+            .map(|head| path(&head.target))
+            .filter(|path| path.starts_with('/') && harmless(path))
+            .unwrap_or("/");
+        let backend = self
+            .handshake
+            .hops
+            .iter()
+            .rev()
+            .find(|hop| hop.parent.is_some() || self.backend_only())
+            .map(|hop| hop.record.connection.server)
+            .or_else(|| self.attempts().last().map(|a| a.record.connection.server));
+        let versions = self
+            .links()
+            .map(|link| link.child)
+            .chain(self.backend_only().then_some(self.outer).into_iter());
+        let mut versions = versions
+            .filter_map(|hop| hop.exchange().request.as_ref())
+            .map(|head| head.minor_version)
+            .peekable();
+        let http10 = versions.peek().is_none() || versions.any(|minor| minor == 0);
+        Values {
+            location: location.to_owned(),
+            upstream: backend.map_or_else(|| "backend".to_owned(), |end| end.to_string()),
+            http10,
+        }
+    }
+}
+
+impl<'a> Link<'a> {
+    /// Both requests, where both heads are complete: nothing is said about what may sit in a hole.
+    pub(super) fn requests(&self) -> Option<(&'a RequestHead, &'a RequestHead)> {
+        Some((
+            self.parent.exchange().request.as_ref()?,
+            self.child.exchange().request.as_ref()?,
+        ))
+    }
+
+    /// Both answers.
+    pub(super) fn responses(&self) -> Option<(&'a ResponseHead, &'a ResponseHead)> {
+        Some((
+            self.parent.exchange().response.as_ref()?,
+            self.child.exchange().response.as_ref()?,
+        ))
+    }
+
+    /// How sure the pairing is: no claim about a change can be surer.
+    pub(super) fn confidence(&self) -> Confidence {
+        self.child
+            .paired_by
+            .map_or(Confidence::Certain, |(_, confidence)| confidence)
+    }
+}
+
+/// What rules ask of a hop.
+pub(super) trait HopView {
+    /// Whether an answer seen here is nginx's own or passed through it. `behind` is the hop behind it.
+    fn answered_by_nginx(&self, behind: Option<&Hop>) -> bool;
+    /// Whether the answer's body is one of nginx's own pages.
+    fn has_nginx_page(&self) -> bool;
+    /// Whether the request looks as nginx writes requests to backends by its older defaults.
+    fn has_nginx_signature(&self) -> bool;
+    /// Whether the request has passed a proxy: forwarding fields, or the way nginx writes requests.
+    fn has_proxy_marks(&self) -> bool;
+    /// Whether only one direction of its connection was captured.
+    fn one_way(&self) -> bool;
+    /// Whether the request says that it came through another proxy or balancer before.
+    fn has_device_in_front(&self) -> bool;
+}
+
+impl HopView for Hop {
+    fn answered_by_nginx(&self, behind: Option<&Hop>) -> bool {
+        let exchange = self.exchange();
+        let Some(server) = exchange
+            .response
+            .as_ref()
+            .and_then(|head| head.fields.first("server"))
+        else {
+            return self.has_nginx_page();
+        };
+        // nginx puts its own Server into answers that it passes on; another proxy may pass an nginx backend's.
+        let same_behind = behind
+            .and_then(|hop| hop.exchange().response.as_ref())
+            .and_then(|head| head.fields.first("server"))
+            .is_some_and(|other| other == server);
+        is_nginx_name(&server) && !same_behind
+    }
+
+    fn has_nginx_page(&self) -> bool {
+        self.exchange().body.as_deref().is_some_and(|body| {
+            super::text::contains(body, "<center>nginx")
+                || super::text::contains(body, "<center>openresty")
+        })
+    }
+
+    fn has_nginx_signature(&self) -> bool {
+        self.exchange().request.as_ref().is_some_and(|head| {
+            head.minor_version == 0
+                && head
+                    .fields
+                    .combined("connection")
+                    .is_some_and(|value| value == "close")
+                && head.fields.count("sec-websocket-key") > 0
+        })
+    }
+
+    fn has_proxy_marks(&self) -> bool {
+        const FORWARDING: &[&str] = &[
+            "x-forwarded-for",
+            "x-forwarded-proto",
+            "x-real-ip",
+            "forwarded",
+            "via",
+        ];
+        self.has_nginx_signature()
+            || self.exchange().request.as_ref().is_some_and(|head| {
+                FORWARDING.iter().any(|name| head.fields.count(name) > 0)
+                    || (head.fields.count("sec-websocket-key") > 0
+                        && head.fields.count("connection") == 0)
+            })
+    }
+
+    fn has_device_in_front(&self) -> bool {
+        const SIGNS: &[&str] = &[
+            "x-forwarded-for",
+            "forwarded",
+            "via",
+            "cf-ray",
+            "x-amzn-trace-id",
+            "x-real-ip",
+        ];
+        self.exchange()
+            .request
+            .as_ref()
+            .is_some_and(|head| SIGNS.iter().any(|name| head.fields.count(name) > 0))
+    }
+
+    fn one_way(&self) -> bool {
+        let connection = &self.record.connection;
+        connection.to_server.frames == 0 || connection.to_client.frames == 0
+    }
+}
+
+/// Whether a Server field names nginx or a server built on it.
+fn is_nginx_name(server: &str) -> bool {
+    ["nginx", "openresty", "tengine", "angie", "freenginx"]
+        .iter()
+        .any(|name| {
+            server
+                .get(..name.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(name))
+        })
+}
+
+/// What rules ask of a connection.
+pub(super) trait RecordView {
+    /// The first FIN or RST of a side.
+    fn end_by(&self, side: Side) -> Option<Ending>;
+    /// Whether bytes of it were not captured or were cut.
+    fn has_holes(&self) -> bool;
+}
+
+impl RecordView for Record {
+    fn end_by(&self, side: Side) -> Option<Ending> {
+        self.connection.ended.filter(|ending| ending.by == side)
+    }
+
+    fn has_holes(&self) -> bool {
+        self.connection.to_server.missing_bytes + self.connection.to_client.missing_bytes > 0
+    }
+}
+
+/// Why a head is incomplete, in words; `None` where the sender is to blame.
+pub(super) fn hole(why: PartialWhy) -> Option<&'static str> {
+    match why {
+        PartialWhy::StreamEnded | PartialWhy::TooLarge => None,
+        PartialWhy::CaptureEnded => Some("the capture ended first"),
+        PartialWhy::Gap(GapCause::Truncated) => Some("the frame was cut short by the capture"),
+        PartialWhy::Gap(GapCause::NotCaptured) => Some("bytes of it are not in the capture"),
+        PartialWhy::Gap(GapCause::Lost) => Some("bytes of it were lost on the wire"),
+        PartialWhy::Gap(GapCause::Evicted) => Some("bytes of it exceeded the memory limits"),
+    }
+}

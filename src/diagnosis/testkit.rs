@@ -1,0 +1,431 @@
+//! Hand-built handshakes for the tests of the rules: heads as text, times in milliseconds.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::expect_used,
+    reason = "tests"
+)]
+
+use std::sync::Arc;
+
+use super::{Code, Diagnosis, Severity};
+use crate::capture::{CaptureId, FrameNo, FrameRef, Timestamp};
+use crate::decode::Endpoint;
+use crate::hop::{
+    AcceptCheck, BackendSight, Confidence, ConnectAttempt, Exchange, Handshake, Hop, HopEnding,
+    PairedBy, Party, Protocol, Record, Role, Session,
+};
+use crate::http::{Fields, RequestHead, ResponseHead, Span};
+use crate::tcp::{
+    Connection, ConnectionId, Ending, EndingHow, Opening, RolesFrom, Side, StreamFacts,
+};
+use crate::websocket::{Carried, CloseFrame, SessionFacts};
+
+pub(super) const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+pub(super) const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+
+pub(super) const CLIENT: Endpoint = Endpoint::v4([192, 168, 50, 23], 40380);
+pub(super) const FRONT: Endpoint = Endpoint::v4([192, 168, 50, 1], 80);
+pub(super) const BACK: Endpoint = Endpoint::v4([10, 20, 0, 1], 51000);
+pub(super) const BACKEND: Endpoint = Endpoint::v4([10, 20, 0, 11], 8080);
+pub(super) const BACKEND2: Endpoint = Endpoint::v4([10, 20, 0, 12], 8080);
+
+/// A complete upgrade request as browsers send it.
+pub(super) const ASK: &str = "GET /ws HTTP/1.1\nHost: 192.168.50.1\nUpgrade: websocket\nConnection: Upgrade\n\
+Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\nSec-WebSocket-Version: 13\nOrigin: http://192.168.50.1";
+
+/// The same as a well configured nginx forwards it.
+pub(super) const FORWARDED: &str = "GET /ws HTTP/1.1\nUpgrade: websocket\nConnection: upgrade\nHost: bk\n\
+Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\nSec-WebSocket-Version: 13\nOrigin: http://192.168.50.1";
+
+/// The same as nginx forwards it by its older defaults.
+pub(super) const STRIPPED_OLD: &str = "GET /ws HTTP/1.0\nHost: bk\nConnection: close\n\
+Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\nSec-WebSocket-Version: 13\nOrigin: http://192.168.50.1";
+
+/// The same as nginx forwards it by its newer defaults.
+pub(super) const STRIPPED_NEW: &str = "GET /ws HTTP/1.1\nHost: bk\n\
+Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\nSec-WebSocket-Version: 13\nOrigin: http://192.168.50.1";
+
+/// A backend's valid 101.
+pub(super) const SWITCH: &str = "HTTP/1.1 101 Switching Protocols\nUpgrade: websocket\nConnection: Upgrade\n\
+Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\nServer: backend/1";
+
+/// The same as nginx passes it on.
+pub(super) const SWITCHED: &str = "HTTP/1.1 101 Switching Protocols\nServer: nginx/1.22.1\nConnection: upgrade\n\
+Upgrade: websocket\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+
+/// An error page of nginx's own.
+pub(super) const PAGE: &[u8] =
+    b"<html>\r\n<center><h1>x</h1></center>\r\n<hr><center>nginx/1.22.1</center>";
+
+pub(super) fn at(ms: f64) -> FrameRef {
+    let nanos = (ms * 1e6).round() as i64;
+    FrameRef {
+        at: Timestamp::from_nanos(nanos),
+        capture: CaptureId(0),
+        frame: FrameNo((nanos / 1000).max(0).unsigned_abs() + 1),
+    }
+}
+
+/// Fields from lines of `Name: value`.
+pub(super) fn fields(text: &str) -> Fields {
+    let mut spans = Vec::new();
+    let mut start = 0_u32;
+    for line in text.split('\n') {
+        if let Some(colon) = line.find(':') {
+            let name = start..start + colon as u32;
+            let rest = &line[colon + 1..];
+            let value_start = start + (colon + 1 + rest.len() - rest.trim_start().len()) as u32;
+            let value = value_start..value_start + rest.trim().len() as u32;
+            spans.push((name, value));
+        }
+        start += line.len() as u32 + 1;
+    }
+    Fields::new(text.as_bytes().into(), spans)
+}
+
+fn head_fields(text: &str) -> Fields {
+    // The start line may hold a colon (`HTTP/1.1 302 x`, a target): it is no field.
+    let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
+    fields(&format!("{}\n{rest}", " ".repeat(first.len())))
+}
+
+fn span(ms: f64) -> Span {
+    Span {
+        first: at(ms),
+        last: at(ms),
+    }
+}
+
+pub(super) fn request(text: &str, ms: f64) -> RequestHead {
+    let line: Vec<&str> = text.lines().next().unwrap().split(' ').collect();
+    RequestHead {
+        span: span(ms),
+        method: line[0].into(),
+        target: line[1].into(),
+        minor_version: u8::from(line[2] == "HTTP/1.1"),
+        fields: head_fields(text),
+        faults: Vec::new(),
+    }
+}
+
+pub(super) fn response(text: &str, ms: f64) -> ResponseHead {
+    let line: Vec<&str> = text.lines().next().unwrap().splitn(3, ' ').collect();
+    ResponseHead {
+        span: span(ms),
+        status: line[1].parse().unwrap(),
+        reason: line.get(2).copied().unwrap_or_default().into(),
+        minor_version: u8::from(line[0] == "HTTP/1.1"),
+        fields: head_fields(text),
+        faults: Vec::new(),
+    }
+}
+
+/// A connection with one exchange on it.
+#[derive(Debug, Clone)]
+pub(super) struct Conn {
+    pub(super) record: Record,
+    pub(super) exchange: Exchange,
+}
+
+pub(super) fn conn(id: u32, client: Endpoint, server: Endpoint, ms: f64) -> Conn {
+    let busy = StreamFacts {
+        frames: 3,
+        ..StreamFacts::default()
+    };
+    Conn {
+        record: Record {
+            connection: Connection {
+                id: ConnectionId(id),
+                client,
+                server,
+                roles_from: RolesFrom::Syn,
+                opening: Opening::Complete,
+                first: at(ms),
+                last: at(ms),
+                syn: Some(at(ms)),
+                syns: 1,
+                syn_ack: Some(at(ms + 0.1)),
+                rtt_nanos: Some(100_000),
+                to_server: busy,
+                to_client: busy,
+                ended: None,
+                unreachable: None,
+                captures: 1,
+                duplicates: 0,
+                evicted: false,
+            },
+            protocol: Protocol::Http,
+            exchange_count: 1,
+            exchanges: Vec::new(),
+            ordinary: Vec::new(),
+            not_http: Vec::new(),
+            proxy_header: None,
+            tls: None,
+        },
+        exchange: Exchange::default(),
+    }
+}
+
+/// The client hop, opened at 0 ms.
+pub(super) fn front() -> Conn {
+    conn(0, CLIENT, FRONT, 0.0)
+}
+
+/// The backend hop, opened at 1 ms.
+pub(super) fn back() -> Conn {
+    conn(1, BACK, BACKEND, 1.0)
+}
+
+impl Conn {
+    pub(super) fn edit(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+
+    pub(super) fn ask(mut self, text: &str, ms: f64) -> Self {
+        self.exchange.request = Some(request(text, ms));
+        self.record.connection.to_server.payload_bytes = text.len() as u64;
+        self
+    }
+
+    pub(super) fn answer(mut self, text: &str, ms: f64) -> Self {
+        self.exchange.response = Some(response(text, ms));
+        self.record.connection.to_client.payload_bytes = text.len() as u64;
+        self
+    }
+
+    pub(super) fn body(mut self, body: &[u8]) -> Self {
+        self.exchange.body = Some(body.into());
+        self
+    }
+
+    pub(super) fn end(mut self, by: Side, how: EndingHow, ms: f64) -> Self {
+        let frame = at(ms);
+        self.record
+            .connection
+            .ended
+            .get_or_insert(Ending { how, by, frame });
+        let stream = self.record.connection.stream_mut(by.sends());
+        match how {
+            EndingHow::Fin => stream.fin = Some(frame),
+            EndingHow::Rst => stream.rst = Some(frame),
+        }
+        self
+    }
+
+    pub(super) fn fin(self, by: Side, ms: f64) -> Self {
+        self.end(by, EndingHow::Fin, ms)
+    }
+
+    pub(super) fn rst(self, by: Side, ms: f64) -> Self {
+        self.end(by, EndingHow::Rst, ms)
+    }
+
+    pub(super) fn session(mut self, facts: SessionFacts) -> Self {
+        self.exchange.session = Some(facts);
+        self.record.protocol = Protocol::WebSocket;
+        self
+    }
+
+    pub(super) fn hop(self, role: Role) -> Hop {
+        let Self {
+            mut record,
+            exchange,
+        } = self;
+        let accept = match (&exchange.request, &exchange.response) {
+            (_, Some(answer)) if answer.status != 101 => AcceptCheck::NotApplicable,
+            (Some(request), Some(answer)) => {
+                let key = request.fields.first("sec-websocket-key");
+                match answer.fields.first("sec-websocket-accept") {
+                    None => AcceptCheck::Missing,
+                    Some(_) if key.is_none() => AcceptCheck::Unchecked,
+                    Some(value) if value == ACCEPT && key.as_deref() == Some(KEY) => {
+                        AcceptCheck::Valid
+                    }
+                    Some(_) => AcceptCheck::Mismatch,
+                }
+            }
+            _ => AcceptCheck::Unchecked,
+        };
+        record.exchanges = vec![exchange];
+        Hop {
+            record: Arc::new(record),
+            place: 0,
+            role,
+            paired_by: None,
+            accept,
+            accept_expected: Some(ACCEPT.to_owned()),
+            changes: Vec::new(),
+            parent: None,
+            retried: false,
+            copies: Vec::new(),
+        }
+    }
+
+    pub(super) fn attempt(self) -> ConnectAttempt {
+        ConnectAttempt {
+            record: Arc::new(self.record),
+            confidence: Confidence::Likely,
+            parent: 0,
+        }
+    }
+}
+
+/// A handshake of one hop.
+pub(super) fn alone(conn: Conn, role: Role) -> Handshake {
+    Handshake {
+        hops: vec![conn.hop(role)],
+        attempts: Vec::new(),
+        subrequests: Vec::new(),
+        backend: BackendSight::NotVisible,
+        ambiguous: false,
+        session: None,
+        clock_offsets: Vec::new(),
+        settled: true,
+    }
+}
+
+/// A handshake of a chain of hops, outermost first.
+pub(super) fn chain(conns: Vec<Conn>) -> Handshake {
+    let last = conns.len() - 1;
+    let hops = conns
+        .into_iter()
+        .enumerate()
+        .map(|(place, conn)| {
+            let role = match place {
+                0 => Role::ClientProxy,
+                place if place == last => Role::ProxyBackend,
+                _ => Role::ProxyProxy,
+            };
+            let mut hop = conn.hop(role);
+            if place > 0 {
+                hop.parent = Some(place - 1);
+                hop.paired_by = Some((PairedBy::Key, Confidence::Certain));
+            }
+            hop
+        })
+        .collect();
+    let mut handshake = alone(front(), Role::ClientProxy);
+    handshake.hops = hops;
+    handshake.backend = BackendSight::Seen;
+    handshake
+}
+
+pub(super) fn through(client: Conn, backend: Conn) -> Handshake {
+    chain(vec![client, backend])
+}
+
+/// A client hop whose proxy tried `attempts` in vain.
+pub(super) fn tried(client: Conn, attempts: Vec<Conn>) -> Handshake {
+    let mut handshake = alone(client, Role::ClientProxy);
+    handshake.attempts = attempts.into_iter().map(Conn::attempt).collect();
+    handshake.backend = BackendSight::Seen;
+    handshake
+}
+
+/// A session with `texts` text messages each way, the last of them at `last_ms`.
+pub(super) fn talk(texts: u64, established_ms: f64, last_ms: f64) -> SessionFacts {
+    let mut carried = Carried::default();
+    if texts > 0 {
+        carried.frames.text = texts;
+        carried.messages = texts;
+        carried.payload_bytes = texts * 5;
+        carried.first = Some(at(established_ms + 1.0));
+        carried.last = Some(at(last_ms));
+    }
+    SessionFacts {
+        established: at(established_ms),
+        to_server: carried,
+        to_client: carried,
+        closes: Vec::new(),
+        faults: Vec::new(),
+        cut_mid_frame: None,
+        deflate: false,
+        lost_sync: None,
+        fingerprint: None,
+    }
+}
+
+pub(super) fn close(by: Side, code: Option<u16>, reason: &str, ms: f64) -> CloseFrame {
+    CloseFrame {
+        by,
+        code,
+        reason: reason.into(),
+        frame: at(ms),
+    }
+}
+
+/// Joins the sessions of a handshake's hops, as the stage before does.
+pub(super) fn with_session(mut handshake: Handshake, ended_by: Option<Party>) -> Handshake {
+    let established = handshake.hops[0]
+        .exchange()
+        .response
+        .as_ref()
+        .map(|head| head.span.last)
+        .or(handshake.hops[0].session().map(|facts| facts.established))
+        .unwrap();
+    let mut endings: Vec<HopEnding> = handshake
+        .hops
+        .iter()
+        .enumerate()
+        .filter_map(|(hop, one)| {
+            let Ending { how, by, frame } = one.record.connection.ended?;
+            Some(HopEnding {
+                hop,
+                how,
+                by,
+                frame,
+            })
+        })
+        .collect();
+    endings.sort_by_key(|ending| ending.frame);
+    let last_data = handshake
+        .hops
+        .iter()
+        .filter_map(Hop::session)
+        .flat_map(|facts| [facts.to_server.last, facts.to_client.last])
+        .flatten()
+        .max();
+    let ended = endings.first().copied();
+    let since = last_data.unwrap_or(established);
+    handshake.session = Some(Session {
+        hop: 0,
+        established,
+        ended_by,
+        ended,
+        last_data,
+        idle_before_end_nanos: ended.map(|end| end.frame.at.nanos_since(since.at)),
+        outstanding: false,
+        lasted_nanos: ended.map(|end| end.frame.at.nanos_since(established.at)),
+        endings,
+    });
+    handshake
+}
+
+/// Codes and severities of a diagnosis, sorted: `error upgrade-not-forwarded`.
+pub(super) fn found(diagnosis: &Diagnosis) -> Vec<String> {
+    let mut all: Vec<String> = diagnosis
+        .findings
+        .iter()
+        .map(|finding| {
+            let severity = match finding.severity {
+                Severity::Info => "info",
+                Severity::Warning => "warning",
+                Severity::Error => "error",
+            };
+            format!("{severity} {}", finding.code)
+        })
+        .collect();
+    all.sort();
+    all
+}
+
+/// The finding of a code.
+pub(super) fn finding(diagnosis: &Diagnosis, code: Code) -> &super::Finding {
+    diagnosis
+        .findings
+        .iter()
+        .find(|finding| finding.code == code)
+        .unwrap_or_else(|| panic!("no {code} among {:?}", found(diagnosis)))
+}

@@ -1,0 +1,380 @@
+//! Traffic in which nothing is wrong: not a single finding.
+
+use super::*;
+use crate::diagnosis::diagnose_connection;
+use crate::diagnosis::testkit::*;
+use crate::hop::{OrdinaryExchange, Party, Protocol, ProxyHeader, Role};
+use crate::tcp::Side;
+use crate::tls::{Alert, TlsFacts};
+
+fn silent(name: &str, handshake: &Handshake) -> String {
+    let diagnosis = diagnose(handshake);
+    assert_eq!(found(&diagnosis), Vec::<String>::new(), "{name}");
+    assert_eq!(diagnosis.verdict, Verdict::Ok, "{name}");
+    assert_eq!(diagnosis.cause, None, "{name}");
+    diagnosis.headline
+}
+
+fn up(client: &str, backend: &str, answer: &str, returned: &str) -> Handshake {
+    with_session(
+        through(
+            front()
+                .ask(client, 0.5)
+                .answer(returned, 1.7)
+                .session(talk(2, 1.7, 50.0)),
+            back()
+                .ask(backend, 1.2)
+                .answer(answer, 1.6)
+                .session(talk(2, 1.6, 50.0)),
+        ),
+        None,
+    )
+}
+
+#[test]
+fn through_nginx() {
+    assert_eq!(
+        silent("plain", &up(ASK, FORWARDED, SWITCH, SWITCHED)),
+        "WebSocket /ws came up through 192.168.50.1 to 10.20.0.11:8080 in 1.2 ms"
+    );
+}
+
+#[test]
+fn direct() {
+    let handshake = with_session(
+        alone(
+            front()
+                .ask(ASK, 0.5)
+                .answer(SWITCH, 1.5)
+                .session(talk(1, 1.5, 9.0)),
+            Role::Direct,
+        ),
+        None,
+    );
+    assert_eq!(
+        silent("direct", &handshake),
+        "WebSocket /ws came up at 192.168.50.1:80 in 1.0 ms"
+    );
+}
+
+#[test]
+fn odd_but_legal_spelling() {
+    let firefox = ASK.replace("Connection: Upgrade", "Connection: keep-alive, Upgrade");
+    let loud = ASK.replace("Upgrade: websocket", "UPGRADE: WebSocket");
+    let repeated = ASK.replace(
+        "Connection: Upgrade",
+        "Connection: keep-alive\nConnection: Upgrade",
+    );
+    let shouted = SWITCH.replace("Upgrade: websocket", "Upgrade: WEBSOCKET");
+    for (name, ask) in [
+        ("firefox", &firefox),
+        ("loud", &loud),
+        ("repeated", &repeated),
+    ] {
+        silent(name, &up(ask, FORWARDED, SWITCH, SWITCHED));
+    }
+    silent("shouted", &up(ASK, FORWARDED, &shouted, SWITCHED));
+}
+
+#[test]
+fn lenient_peers_and_repairs() {
+    let http10 = FORWARDED.replace("HTTP/1.1", "HTTP/1.0");
+    let aiohttp = SWITCH.replace("HTTP/1.1", "HTTP/1.0");
+    let no_connection = SWITCH.replace("Connection: Upgrade\n", "");
+    let without_option = ASK.replace("Connection: Upgrade\n", "");
+    let old_client = ASK.replace("HTTP/1.1", "HTTP/1.0");
+    silent("HTTP/1.0 accepted", &up(ASK, &http10, &aiohttp, SWITCHED));
+    silent(
+        "backend 101 without Connection",
+        &up(ASK, FORWARDED, &no_connection, SWITCHED),
+    );
+    silent(
+        "nginx writes Connection anew",
+        &up(&without_option, FORWARDED, SWITCH, SWITCHED),
+    );
+    silent(
+        "nginx upgrades HTTP/1.0 clients",
+        &up(&old_client, FORWARDED, SWITCH, SWITCHED),
+    );
+}
+
+#[test]
+fn extensions_removed_on_both_sides() {
+    let offers =
+        format!("{ASK}\nSec-WebSocket-Extensions: permessage-deflate; client_max_window_bits");
+    silent("no compression", &up(&offers, FORWARDED, SWITCH, SWITCHED));
+}
+
+#[test]
+fn subprotocol_chosen_or_not() {
+    let offers = format!("{ASK}\nSec-WebSocket-Protocol: mqtt, chat");
+    let forwarded = format!("{FORWARDED}\nSec-WebSocket-Protocol: mqtt, chat");
+    let chosen = format!("{SWITCH}\nSec-WebSocket-Protocol: chat");
+    let returned = format!("{SWITCHED}\nSec-WebSocket-Protocol: chat");
+    silent("chosen", &up(&offers, &forwarded, &chosen, &returned));
+    // A client that talks on did not mind.
+    silent("none chosen", &up(&offers, &forwarded, SWITCH, SWITCHED));
+}
+
+#[test]
+fn path_and_host_rewritten_on_purpose() {
+    let forwarded = FORWARDED.replace("/ws", "/app/socket");
+    silent("rewritten", &up(ASK, &forwarded, SWITCH, SWITCHED));
+}
+
+#[test]
+fn normal_ends() {
+    for (name, code) in [
+        ("1000", Some(1000)),
+        ("1001", Some(1001)),
+        ("no code", None),
+    ] {
+        for first in [Side::Client, Side::Server] {
+            let mut facts = talk(2, 1.7, 50.0);
+            facts.closes = vec![close(first, code, "bye", 60.0)];
+            let other = if first == Side::Client {
+                Side::Server
+            } else {
+                Side::Client
+            };
+            facts.closes.push(close(other, code, "bye", 61.0));
+            let handshake = with_session(
+                through(
+                    front()
+                        .ask(ASK, 0.5)
+                        .answer(SWITCHED, 1.7)
+                        .session(facts.clone())
+                        .fin(Side::Server, 62.0),
+                    back()
+                        .ask(FORWARDED, 1.2)
+                        .answer(SWITCH, 1.6)
+                        .session(facts)
+                        .fin(Side::Client, 61.5),
+                ),
+                Some(Party::Proxy),
+            );
+            silent(name, &handshake);
+        }
+    }
+}
+
+#[test]
+fn close_not_answered_is_still_a_goodbye() {
+    let mut facts = talk(2, 1.7, 50.0);
+    facts.closes = vec![close(Side::Client, Some(1001), "", 60.0)];
+    let handshake = with_session(
+        through(
+            front()
+                .ask(ASK, 0.5)
+                .answer(SWITCHED, 1.7)
+                .session(facts.clone())
+                .rst(Side::Client, 60.1),
+            back()
+                .ask(FORWARDED, 1.2)
+                .answer(SWITCH, 1.6)
+                .session(facts)
+                .fin(Side::Client, 60.2),
+        ),
+        Some(Party::Client),
+    );
+    silent("1001 and gone", &handshake);
+}
+
+#[test]
+fn open_and_quiet_with_pings() {
+    let mut facts = talk(1, 1.7, 600_000.0);
+    facts.to_server.frames.ping = 20;
+    facts.to_server.ping_interval_nanos = Some((30_000_000_000, 30_100_000_000));
+    let handshake = with_session(
+        through(
+            front()
+                .ask(ASK, 0.5)
+                .answer(SWITCHED, 1.7)
+                .session(facts.clone()),
+            back()
+                .ask(FORWARDED, 1.2)
+                .answer(SWITCH, 1.6)
+                .session(facts),
+        ),
+        None,
+    );
+    silent("still open", &handshake);
+}
+
+#[test]
+fn open_and_silent() {
+    silent(
+        "nothing said yet",
+        &with_session(
+            through(
+                front()
+                    .ask(ASK, 0.5)
+                    .answer(SWITCHED, 1.7)
+                    .session(talk(0, 1.7, 0.0)),
+                back()
+                    .ask(FORWARDED, 1.2)
+                    .answer(SWITCH, 1.6)
+                    .session(talk(0, 1.6, 0.0)),
+            ),
+            None,
+        ),
+    );
+}
+
+#[test]
+fn behind_tls_only_the_backend_hop_is_clear() {
+    let forwarded = format!("{FORWARDED}\nX-Forwarded-For: 192.168.50.23");
+    let handshake = with_session(
+        alone(
+            back()
+                .ask(&forwarded, 1.2)
+                .answer(SWITCH, 1.6)
+                .session(talk(2, 1.6, 50.0)),
+            Role::ProxyBackend,
+        ),
+        None,
+    );
+    silent("backend hop", &handshake);
+}
+
+#[test]
+fn a_chain_of_two_proxies() {
+    let middle = conn(2, BACK, Endpoint::v4([10, 20, 0, 2], 80), 1.0);
+    let handshake = with_session(
+        chain(vec![
+            front()
+                .ask(ASK, 0.5)
+                .answer(SWITCHED, 2.7)
+                .session(talk(2, 2.7, 50.0)),
+            middle
+                .ask(FORWARDED, 1.2)
+                .answer(SWITCHED, 2.6)
+                .session(talk(2, 2.6, 50.0)),
+            back()
+                .ask(FORWARDED, 1.5)
+                .answer(SWITCH, 2.5)
+                .session(talk(2, 2.5, 50.0)),
+        ]),
+        None,
+    );
+    assert_eq!(
+        silent("chain", &handshake),
+        "WebSocket /ws came up through 192.168.50.1 and 10.20.0.2 to 10.20.0.11:8080 in 2.2 ms"
+    );
+}
+
+fn ordinary(
+    method: &str,
+    connection: Option<&str>,
+    upgrade: Option<&str>,
+    status: u16,
+) -> OrdinaryExchange {
+    OrdinaryExchange {
+        index: 0,
+        request: at(1.0),
+        method: method.into(),
+        target: "/".into(),
+        minor_version: 1,
+        connection: connection.map(Into::into),
+        upgrade: upgrade.map(Into::into),
+        response: Some((at(2.0), status)),
+    }
+}
+
+/// Connections that are none of our business, or fine.
+#[test]
+fn ordinary_connections() {
+    let plain = |exchange: OrdinaryExchange| {
+        let mut record = front().record;
+        record.ordinary = vec![exchange];
+        record
+    };
+    for (name, record) in [
+        (
+            "page",
+            plain(ordinary("GET", Some("keep-alive"), None, 200)),
+        ),
+        ("refused", plain(ordinary("POST", None, None, 400))),
+        (
+            "h2c",
+            plain(ordinary(
+                "GET",
+                Some("Upgrade, HTTP2-Settings"),
+                Some("h2c"),
+                400,
+            )),
+        ),
+        (
+            "forced and accepted",
+            plain(ordinary("GET", Some("upgrade"), None, 200)),
+        ),
+        ("CONNECT", plain(ordinary("CONNECT", None, None, 400))),
+        (
+            "still open",
+            plain(OrdinaryExchange {
+                response: None,
+                ..ordinary("GET", Some("upgrade"), None, 0)
+            }),
+        ),
+    ] {
+        assert_eq!(diagnose_connection(&record), [], "{name}");
+    }
+    let mut proxied = plain(ordinary("GET", None, None, 200));
+    proxied.proxy_header = Some(ProxyHeader {
+        frame: at(0.5),
+        version: 2,
+        source: None,
+    });
+    assert_eq!(diagnose_connection(&proxied), [], "PROXY header expected");
+}
+
+#[test]
+fn tls_that_works() {
+    let mut record = conn(3, CLIENT, Endpoint::v4([192, 168, 50, 1], 443), 0.0)
+        .fin(Side::Client, 50.0)
+        .record;
+    record.protocol = Protocol::Tls;
+    record.exchange_count = 0;
+    let mut tls = TlsFacts {
+        client_hello: Some(at(0.3)),
+        server_hello: Some(at(0.6)),
+        application_data: (Some(at(1.0)), Some(at(1.2))),
+        ..TlsFacts::default()
+    };
+    record.tls = Some(Box::new(tls.clone()));
+    assert_eq!(diagnose_connection(&record), []);
+    // A warning alert, or close_notify in clear, is no failure.
+    tls.alerts = vec![
+        Alert {
+            from: Side::Server,
+            level: 1,
+            description: 112,
+            frame: at(0.7),
+        },
+        Alert {
+            from: Side::Client,
+            level: 2,
+            description: 0,
+            frame: at(9.0),
+        },
+    ];
+    record.tls = Some(Box::new(tls));
+    assert_eq!(diagnose_connection(&record), []);
+}
+
+#[test]
+fn other_protocols() {
+    let mut record = conn(3, CLIENT, Endpoint::v4([192, 168, 50, 1], 22), 0.0)
+        .fin(Side::Server, 50.0)
+        .record;
+    record.protocol = Protocol::Other;
+    record.exchange_count = 0;
+    record.not_http = vec![(
+        crate::tcp::Direction::ToClient,
+        at(0.5),
+        b"SSH-2.0-x".as_slice().into(),
+    )];
+    assert_eq!(diagnose_connection(&record), []);
+}
+
+use crate::decode::Endpoint;

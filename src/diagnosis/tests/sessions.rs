@@ -1,0 +1,489 @@
+//! Sessions and their ends, through `diagnose`.
+
+use super::*;
+use crate::diagnosis::session::fitting_timeout;
+use crate::diagnosis::testkit::*;
+use crate::hop::{Confidence, Party, Role};
+use crate::tcp::{Direction, Side};
+use crate::websocket::{FrameFault, Rule, SessionFacts};
+
+/// Both hops up at 1.7 ms, with these facts.
+fn hops(facts: SessionFacts) -> (Conn, Conn) {
+    (
+        front()
+            .ask(ASK, 0.5)
+            .answer(SWITCHED, 1.7)
+            .session(facts.clone()),
+        back()
+            .ask(FORWARDED, 1.2)
+            .answer(SWITCH, 1.6)
+            .session(facts),
+    )
+}
+
+#[test]
+fn timeouts_that_fit_a_silence() {
+    for (ms, fits) in [
+        (1720, Some(2)),
+        (2000, Some(2)),
+        (2080, Some(2)),
+        (3900, Some(4)),
+        (59_750, Some(60)),
+        (60_010, Some(60)),
+        (2500, None),
+        (200, None),
+        (60_500, None),
+    ] {
+        assert_eq!(fitting_timeout(ms * 1_000_000), fits, "{ms} ms");
+    }
+    assert_eq!(fitting_timeout(i64::MAX), None);
+    assert_eq!(fitting_timeout(i64::MIN), None);
+}
+
+#[test]
+fn idle_timeout_by_the_proxy() {
+    let mut facts = talk(2, 1.7, 10.0);
+    facts.to_server.frames.ping = 3;
+    facts.to_server.ping_interval_nanos = Some((5_000_000_000, 6_000_000_000));
+    let (client, backend) = hops(facts);
+    let handshake = with_session(
+        through(
+            client.fin(Side::Server, 59_900.5),
+            backend.fin(Side::Client, 59_900.4),
+        ),
+        Some(Party::Proxy),
+    );
+    let diagnosis = check(
+        "idle",
+        &handshake,
+        Verdict::Broken,
+        Code::IdleTimeout,
+        &["error idle-timeout"],
+    );
+    assert_eq!(
+        diagnosis.headline,
+        "nginx 192.168.50.1 closed the tunnel after 59.9 s of silence: its proxy_read_timeout is 60 s"
+    );
+    let idle = finding(&diagnosis, Code::IdleTimeout);
+    assert_eq!(idle.confidence, Confidence::Certain);
+    assert!(
+        idle.detail
+            .contains("3 pings from the client, at most 6.00 s apart"),
+        "{}",
+        idle.detail
+    );
+    assert!(
+        idle.detail.contains("at least every 59.7 s"),
+        "{}",
+        idle.detail
+    );
+    assert!(idle.nginx_log.starts_with("[info]"));
+    assert_eq!(idle.connections.len(), 2);
+}
+
+#[test]
+fn idle_timeout_seen_on_one_hop_is_likely() {
+    let (client, backend) = hops(talk(2, 1.7, 10.0));
+    for (name, handshake) in [
+        (
+            "client hop",
+            alone(client.fin(Side::Server, 60_000.0), Role::ClientProxy),
+        ),
+        (
+            "backend hop",
+            alone(backend.fin(Side::Client, 60_000.0), Role::ProxyBackend),
+        ),
+    ] {
+        let diagnosis = diagnose(&with_session(handshake, None));
+        assert_eq!(diagnosis.cause, Some(Code::IdleTimeout), "{name}");
+        assert_eq!(diagnosis.verdict, Verdict::Broken, "{name}");
+        let idle = finding(&diagnosis, Code::IdleTimeout);
+        assert_eq!(idle.confidence, Confidence::Likely, "{name}");
+        assert!(idle.detail.contains("Only one hop"), "{name}");
+    }
+}
+
+#[test]
+fn with_data_outstanding_it_is_the_network() {
+    let (client, backend) = hops(talk(2, 1.7, 10.0));
+    let client = client.fin(Side::Server, 60_000.0).edit(|c| {
+        let stream = &mut c.record.connection.to_client;
+        stream.unacknowledged = 1400;
+        stream.retransmitted = 6;
+        stream.last_data = Some(at(10.0));
+        stream.last_retransmission = Some(at(50_000.0));
+    });
+    let mut handshake = with_session(
+        through(client, backend.fin(Side::Client, 59_999.9)),
+        Some(Party::Proxy),
+    );
+    handshake.session.as_mut().unwrap().outstanding = true;
+    check(
+        "loss",
+        &handshake,
+        Verdict::Broken,
+        Code::NetworkLoss,
+        &["error network-loss"],
+    );
+}
+
+#[test]
+fn a_peer_that_vanished() {
+    let (client, backend) = hops(talk(2, 1.7, 10.0));
+    let client = client.edit(|c| {
+        let stream = &mut c.record.connection.to_client;
+        stream.unacknowledged = 20;
+        stream.retransmitted = 7;
+        stream.last_data = Some(at(10.0));
+        stream.last_retransmission = Some(at(25_000.0));
+    });
+    check(
+        "vanished",
+        &with_session(through(client, backend), None),
+        Verdict::Broken,
+        Code::ConnectionVanished,
+        &["error connection-vanished"],
+    );
+}
+
+#[test]
+fn nobody_speaks() {
+    let (client, backend) = hops(talk(0, 1.7, 0.0));
+    let handshake = with_session(
+        through(
+            client.fin(Side::Server, 60_001.5),
+            backend.fin(Side::Client, 60_001.4),
+        ),
+        Some(Party::Proxy),
+    );
+    check(
+        "silent",
+        &handshake,
+        Verdict::Broken,
+        Code::SilentAfter101,
+        &["error idle-timeout", "error silent-after-101"],
+    );
+}
+
+#[test]
+fn closed_by_the_proxy_without_a_silence() {
+    let (client, backend) = hops(talk(2, 1.7, 1000.0));
+    let handshake = with_session(
+        through(
+            client.fin(Side::Server, 1500.1),
+            backend.fin(Side::Client, 1500.0),
+        ),
+        Some(Party::Proxy),
+    );
+    check(
+        "closed",
+        &handshake,
+        Verdict::Broken,
+        Code::ProxyClosed,
+        &["error proxy-closed"],
+    );
+}
+
+#[test]
+fn the_backend_goes() {
+    let (client, backend) = hops(talk(2, 1.7, 100.0));
+    let fin = through(
+        client.clone().fin(Side::Server, 400.3),
+        backend.clone().fin(Side::Server, 400.0),
+    );
+    let diagnosis = check(
+        "fin",
+        &with_session(fin, Some(Party::Backend)),
+        Verdict::Broken,
+        Code::BackendClosedWithoutClose,
+        &["error backend-closed-without-close"],
+    );
+    assert_eq!(
+        diagnosis.headline,
+        "The backend 10.20.0.11:8080 closed the session without a Close frame after 398 ms"
+    );
+    let rst = through(
+        client.fin(Side::Server, 400.3),
+        backend.rst(Side::Server, 400.0),
+    );
+    check(
+        "rst",
+        &with_session(rst, Some(Party::Backend)),
+        Verdict::Broken,
+        Code::BackendReset,
+        &["error backend-reset"],
+    );
+}
+
+#[test]
+fn cut_inside_a_frame() {
+    let mut facts = talk(2, 1.7, 100.0);
+    facts.cut_mid_frame = Some((Direction::ToClient, at(100.0), 500));
+    let (client, backend) = hops(facts);
+    let handshake = with_session(
+        through(
+            client.fin(Side::Server, 400.3),
+            backend.fin(Side::Server, 400.0),
+        ),
+        Some(Party::Backend),
+    );
+    let diagnosis = check(
+        "cut",
+        &handshake,
+        Verdict::Broken,
+        Code::CutMidFrame,
+        &["error cut-mid-frame"],
+    );
+    assert!(diagnosis.findings[0].detail.contains("equally short"));
+}
+
+#[test]
+fn the_client_goes() {
+    let (client, backend) = hops(talk(2, 1.7, 1400.0));
+    let left = through(
+        client.clone().fin(Side::Client, 1500.0),
+        backend.clone().fin(Side::Client, 1500.2),
+    );
+    let diagnosis = diagnose(&with_session(left, Some(Party::Client)));
+    assert_eq!(diagnosis.verdict, Verdict::Ok);
+    assert_eq!(diagnosis.cause, None);
+    assert_eq!(found(&diagnosis), ["info client-left"]);
+
+    let reset = through(
+        client.clone().rst(Side::Client, 1500.0),
+        backend.clone().fin(Side::Client, 1500.2),
+    );
+    check(
+        "reset",
+        &with_session(reset, Some(Party::Client)),
+        Verdict::Broken,
+        Code::ClientReset,
+        &["warning client-reset"],
+    );
+
+    let half = through(
+        client.fin(Side::Client, 1500.0),
+        backend.rst(Side::Client, 1501.0).edit(|c| {
+            c.record.connection.to_client.last_data = Some(at(1500.5));
+        }),
+    );
+    check(
+        "half-closed",
+        &with_session(half, Some(Party::Client)),
+        Verdict::Broken,
+        Code::HalfClosed,
+        &["warning half-closed"],
+    );
+}
+
+#[test]
+fn right_after_the_101() {
+    let (client, backend) = hops(talk(0, 1.7, 0.0));
+    let handshake = with_session(
+        through(
+            client.fin(Side::Client, 5.0),
+            backend.fin(Side::Client, 5.2),
+        ),
+        Some(Party::Client),
+    );
+    check(
+        "at once",
+        &handshake,
+        Verdict::Broken,
+        Code::ClosedRightAfter101,
+        &["warning closed-right-after-101"],
+    );
+}
+
+#[test]
+fn a_limit_in_front() {
+    let (_, backend) = hops(talk(2, 1.7, 10.0));
+    let forwarded = format!("{ASK}\nX-Forwarded-For: 203.0.113.9");
+    for (name, ask, silence, confidence) in [
+        (
+            "balancer named",
+            forwarded.as_str(),
+            5_000.0,
+            Some(Confidence::Likely),
+        ),
+        ("usual limit", ASK, 60_000.0, Some(Confidence::Guess)),
+        ("just left", ASK, 42_300.0, None),
+    ] {
+        let client = front()
+            .ask(ask, 0.5)
+            .answer(SWITCHED, 1.7)
+            .session(talk(2, 1.7, 10.0))
+            .fin(Side::Client, 10.0 + silence - 100.0);
+        let handshake = with_session(
+            through(
+                client,
+                backend.clone().fin(Side::Client, 10.0 + silence - 99.8),
+            ),
+            Some(Party::Client),
+        );
+        let diagnosis = diagnose(&handshake);
+        match confidence {
+            Some(confidence) => {
+                assert_eq!(diagnosis.cause, Some(Code::IdleTimeoutInFront), "{name}");
+                assert_eq!(diagnosis.findings[0].confidence, confidence, "{name}");
+            }
+            None => assert_eq!(found(&diagnosis), ["info client-left"], "{name}"),
+        }
+    }
+}
+
+#[test]
+fn close_codes() {
+    for (code, severity) in [
+        (1002, "error"),
+        (1008, "error"),
+        (1009, "error"),
+        (1011, "error"),
+        (1012, "warning"),
+        (1013, "warning"),
+        (3000, "error"),
+        (4001, "warning"),
+    ] {
+        let mut facts = talk(2, 1.7, 100.0);
+        facts.closes = vec![
+            close(Side::Server, Some(code), "because", 110.0),
+            close(Side::Client, Some(code), "because", 110.5),
+        ];
+        let (client, backend) = hops(facts);
+        let handshake = with_session(
+            through(
+                client.fin(Side::Server, 111.5),
+                backend.fin(Side::Server, 111.0),
+            ),
+            Some(Party::Backend),
+        );
+        let diagnosis = check(
+            &code.to_string(),
+            &handshake,
+            Verdict::Broken,
+            Code::ClosedWithError,
+            &[&format!("{severity} closed-with-error")],
+        );
+        assert!(diagnosis.headline.starts_with(&format!(
+            "The backend 10.20.0.11:8080 closed the session with {code} ("
+        )));
+    }
+}
+
+#[test]
+fn frames_that_break_a_rule() {
+    let mut facts = talk(2, 1.7, 100.0);
+    facts.faults = vec![FrameFault {
+        rule: Rule::Unmasked,
+        by: Side::Client,
+        frame: at(100.0),
+        count: 1,
+        value: 0,
+    }];
+    let (client, backend) = hops(facts.clone());
+    let tolerated = diagnose(&with_session(through(client, backend), None));
+    assert_eq!(found(&tolerated), ["warning frame-fault"]);
+    assert_eq!(tolerated.verdict, Verdict::Ok);
+
+    facts.closes = vec![close(Side::Server, Some(1002), "", 101.0)];
+    let (client, backend) = hops(facts);
+    let punished = with_session(
+        through(
+            client.fin(Side::Server, 102.0),
+            backend.fin(Side::Server, 101.5),
+        ),
+        Some(Party::Backend),
+    );
+    check(
+        "1002",
+        &punished,
+        Verdict::Broken,
+        Code::FrameFault,
+        &["error closed-with-error", "error frame-fault"],
+    );
+}
+
+#[test]
+fn compression_that_was_not_agreed_on() {
+    let fault = FrameFault {
+        rule: Rule::Rsv1,
+        by: Side::Server,
+        frame: at(100.0),
+        count: 3,
+        value: 0,
+    };
+    let mut outer = talk(2, 1.7, 100.0);
+    outer.faults = vec![fault];
+    let mut inner = talk(2, 1.7, 100.0);
+    inner.deflate = true;
+    let (client, backend) = hops(talk(0, 0.0, 0.0));
+    let handshake = with_session(through(client.session(outer), backend.session(inner)), None);
+    let diagnosis = check(
+        "deflate",
+        &handshake,
+        Verdict::Broken,
+        Code::CompressionNotNegotiated,
+        &["error compression-not-negotiated"],
+    );
+    assert!(diagnosis.findings[0].detail.contains("the proxy edits"));
+}
+
+#[test]
+fn readers_that_do_not_read() {
+    for (side, code) in [
+        (Side::Client, Code::ClientNotReading),
+        (Side::Server, Code::BackendNotReading),
+    ] {
+        let (client, backend) = hops(talk(2, 1.7, 100.0));
+        let stuck = |c: Conn| {
+            c.edit(|c| {
+                c.record
+                    .connection
+                    .stream_mut(side.sends())
+                    .zero_window_since = Some(at(200.0))
+            })
+        };
+        let (client, backend) = if side == Side::Client {
+            (stuck(client), backend)
+        } else {
+            (client, stuck(backend))
+        };
+        let handshake = with_session(
+            through(
+                client.fin(Side::Server, 60_200.2),
+                backend.fin(Side::Client, 60_200.0),
+            ),
+            Some(Party::Proxy),
+        );
+        check(
+            code.as_str(),
+            &handshake,
+            Verdict::Broken,
+            code,
+            &[&format!("error {code}")],
+        );
+    }
+}
+
+#[test]
+fn http10_backend_that_gives_up_at_once() {
+    let sent = FORWARDED.replace("HTTP/1.1", "HTTP/1.0");
+    let handshake = with_session(
+        through(
+            front()
+                .ask(ASK, 0.5)
+                .answer(SWITCHED, 1.7)
+                .session(talk(0, 1.7, 0.0))
+                .fin(Side::Server, 2.2),
+            back()
+                .ask(&sent, 1.2)
+                .answer(SWITCH, 1.6)
+                .session(talk(0, 1.6, 0.0))
+                .fin(Side::Server, 2.0),
+        ),
+        Some(Party::Backend),
+    );
+    let diagnosis = diagnose(&handshake);
+    assert_eq!(diagnosis.cause, Some(Code::Http10ToBackend));
+    assert_eq!(diagnosis.verdict, Verdict::Broken);
+}

@@ -1,0 +1,418 @@
+//! TLS as far as clear bytes show it: certificates refused, no common ground, the wrong protocol on a port.
+
+use super::draft::Draft;
+use super::story::{HopView, RecordView, Story};
+use super::text::{preview, shows_request};
+use super::{Code, Severity};
+use crate::capture::FrameRef;
+use crate::hop::{ConnectAttempt, Hop, Protocol, Record};
+use crate::tcp::{Direction, EndingHow, Side};
+use crate::tls::{Alert, TlsFacts};
+
+/// Alerts of RFC 8446 6 by what they mean for us.
+mod alert {
+    pub(super) const CLOSE_NOTIFY: u8 = 0;
+    pub(super) const HANDSHAKE_FAILURE: u8 = 40;
+    pub(super) const USER_CANCELED: u8 = 90;
+    pub(super) const UNRECOGNIZED_NAME: u8 = 112;
+    pub(super) const CERTIFICATE_REQUIRED: u8 = 116;
+
+    /// Alerts about the peer's certificate.
+    pub(super) const fn is_certificate(description: u8) -> bool {
+        matches!(description, 42..=46 | 48)
+    }
+}
+
+/// Whether bytes are a TLS alert record: how a TLS server answers clear text.
+pub(super) fn is_tls_alert(bytes: &[u8]) -> bool {
+    matches!(bytes, [0x15, 0x03, 0..=4, ..])
+}
+
+/// The name of an alert (RFC 8446 6).
+const fn alert_name(description: u8) -> &'static str {
+    match description {
+        10 => "unexpected_message",
+        20 => "bad_record_mac",
+        22 => "record_overflow",
+        40 => "handshake_failure",
+        42 => "bad_certificate",
+        43 => "unsupported_certificate",
+        44 => "certificate_revoked",
+        45 => "certificate_expired",
+        46 => "certificate_unknown",
+        47 => "illegal_parameter",
+        48 => "unknown_ca",
+        49 => "access_denied",
+        50 => "decode_error",
+        51 => "decrypt_error",
+        70 => "protocol_version",
+        71 => "insufficient_security",
+        80 => "internal_error",
+        86 => "inappropriate_fallback",
+        109 => "missing_extension",
+        110 => "unsupported_extension",
+        112 => "unrecognized_name",
+        113 => "bad_certificate_status_response",
+        115 => "unknown_psk_identity",
+        116 => "certificate_required",
+        120 => "no_application_protocol",
+        _ => "unknown alert",
+    }
+}
+
+fn side(side: Side) -> &'static str {
+    match side {
+        Side::Client => "client",
+        Side::Server => "server",
+    }
+}
+
+/// The first fatal alert: a warning such as unrecognized_name before a working handshake decides nothing.
+fn fatal(tls: &TlsFacts) -> Option<&Alert> {
+    tls.alerts.iter().find(|alert| {
+        alert.level == 2
+            && !matches!(
+                alert.description,
+                alert::CLOSE_NOTIFY | alert::USER_CANCELED
+            )
+    })
+}
+
+fn asked_for(tls: &TlsFacts) -> String {
+    tls.sni.as_deref().map_or_else(
+        || "without a server name".to_owned(),
+        |name| format!("for {}", super::text::short(name)),
+    )
+}
+
+/// What is wrong with TLS on a connection that carried no HTTP.
+pub(super) fn of_connection(record: &Record) -> Option<Draft> {
+    let connection = &record.connection;
+    if let Some(draft) = plain_request_answered_by_tls(record) {
+        return Some(draft);
+    }
+    let tls = record.tls.as_deref()?;
+    let hello = tls.client_hello?;
+    let to = connection.server;
+    let base = |code: Code| {
+        Draft::new(code)
+            .on(record)
+            .saw(hello, format!("ClientHello {}", asked_for(tls)))
+    };
+    if let Some((Side::Server, frame, bytes)) = &tls.not_tls {
+        return Some(
+            base(Code::TlsToPlainPort)
+                .title(format!(
+                    "{} began TLS with {to}, which answered in clear",
+                    connection.client.ip()
+                ))
+                .saw(*frame, format!("the answer begins with {}", preview(bytes))),
+        );
+    }
+    if tls.application_data.0.is_some() && tls.application_data.1.is_some() && fatal(tls).is_none()
+    {
+        return None;
+    }
+    if let Some(alert) = fatal(tls) {
+        let name = alert_name(alert.description);
+        let (code, title) = match (alert.from, alert.description) {
+            (Side::Client, number) if alert::is_certificate(number) => (
+                Code::CertificateRejected,
+                format!(
+                    "{} rejected the certificate of {to}: {name}",
+                    connection.client.ip()
+                ),
+            ),
+            (Side::Server, alert::UNRECOGNIZED_NAME) => (
+                Code::TlsNameUnrecognized,
+                format!("{to} does not serve the name asked {}", asked_for(tls)),
+            ),
+            (Side::Server, alert::CERTIFICATE_REQUIRED) => (
+                Code::ClientCertificateMissing,
+                format!("{to} wants a client certificate and got none"),
+            ),
+            (Side::Server, number)
+                if tls.certificate_requested == Some(false)
+                    && (number == alert::HANDSHAKE_FAILURE || alert::is_certificate(number)) =>
+            {
+                (
+                    Code::ClientCertificateMissing,
+                    format!("{to} wants a client certificate and got none"),
+                )
+            }
+            (from, _) => (
+                Code::TlsHandshakeFailed,
+                format!("TLS with {to} failed: {name} from the {}", side(from)),
+            ),
+        };
+        return Some(base(code).title(title).saw(
+            alert.frame,
+            format!(
+                "alert {} {name} from the {}",
+                alert.description,
+                side(alert.from)
+            ),
+        ));
+    }
+    closed_after_hello(record, tls, base)
+}
+
+/// The server ended the connection right after the ClientHello.
+fn closed_after_hello(
+    record: &Record,
+    tls: &TlsFacts,
+    base: impl Fn(Code) -> Draft,
+) -> Option<Draft> {
+    let end = record.end_by(Side::Server)?;
+    if tls.server_hello.is_some()
+        || record.has_holes()
+        || record.connection.to_client.payload_bytes > 0
+    {
+        return None;
+    }
+    let how = match end.how {
+        EndingHow::Fin => "closed",
+        EndingHow::Rst => "reset",
+    };
+    Some(
+        base(Code::TlsHandshakeFailed)
+            .sure(crate::hop::Confidence::Likely)
+            .title(format!(
+                "{} {how} the connection after the ClientHello, without an answer",
+                record.connection.server
+            ))
+            .saw(end.frame, "the server ends the connection"),
+    )
+}
+
+/// HTTP in clear, answered by a TLS alert: a TLS port that is not nginx's.
+fn plain_request_answered_by_tls(record: &Record) -> Option<Draft> {
+    if record.exchange_count == 0 {
+        return None;
+    }
+    let (_, frame, _) = record
+        .not_http
+        .iter()
+        .find(|(direction, _, bytes)| *direction == Direction::ToClient && is_tls_alert(bytes))?;
+    let connection = &record.connection;
+    let request = record
+        .ordinary
+        .first()
+        .map(|exchange| exchange.request)
+        .or(connection.to_server.first_data);
+    Some(
+        Draft::new(Code::PlainToTlsPort)
+            .on(record)
+            .title(format!(
+                "{} sent plain HTTP to {}, which answered with a TLS alert",
+                connection.client.ip(),
+                connection.server
+            ))
+            .may_saw(request, "an HTTP request in clear")
+            .saw(*frame, "a TLS alert record"),
+    )
+}
+
+/// TLS, HTTP/2 or both between the proxy and its backend, on a connection that carried no HTTP/1 request.
+pub(super) fn of_attempt(story: &Story<'_>, attempt: &ConnectAttempt) -> Option<Draft> {
+    let record = &attempt.record;
+    let connection = &record.connection;
+    let backend = connection.server;
+    let parent = story
+        .handshake
+        .hops
+        .get(attempt.parent)
+        .unwrap_or(story.outer);
+    let proxy = format!(
+        "{} {}",
+        if parent.answered_by_nginx(None) {
+            "nginx"
+        } else {
+            "the proxy"
+        },
+        parent.record.connection.server.ip()
+    );
+    let so = story.status().map_or(String::new(), |status| {
+        format!(", so the client got {status}")
+    });
+    let answer = story.answer().map(|head| head.span.first);
+    let base = |code: Code| {
+        Draft::new(code)
+            .sure(attempt.confidence)
+            .on(&story.outer.record)
+            .on(record)
+            .may_saw(
+                answer,
+                story
+                    .status()
+                    .map_or(String::new(), |status| format!("the client gets {status}")),
+            )
+    };
+    if record.protocol == Protocol::Http2 {
+        let frame = connection.to_server.first_data.unwrap_or(connection.first);
+        return Some(
+            base(Code::Http2ToBackend)
+                .title(format!("{proxy} spoke HTTP/2 to {backend}"))
+                .headline(format!(
+                    "{proxy} spoke HTTP/2 to {backend}, which cannot carry the upgrade{so}"
+                ))
+                .saw(frame, "the HTTP/2 preface"),
+        );
+    }
+    let tls = record.tls.as_deref()?;
+    let hello = tls.client_hello?;
+    let base = |code: Code| base(code).saw(hello, format!("ClientHello {}", asked_for(tls)));
+    if let Some((Side::Server, frame, bytes)) = &tls.not_tls {
+        return Some(
+            base(Code::TlsToPlainBackend)
+                .title(format!(
+                    "{proxy} spoke TLS to {backend}, which answered in clear"
+                ))
+                .headline(format!(
+                    "{proxy} spoke TLS to {backend}, which answered in clear{so}"
+                ))
+                .saw(*frame, format!("the answer begins with {}", preview(bytes))),
+        );
+    }
+    if tls.server_hello.is_none()
+        && connection.to_client.payload_bytes == 0
+        && connection.ended.is_some_and(|end| end.by == Side::Client)
+    {
+        let end = connection.ended?;
+        return Some(
+            base(Code::TlsToPlainBackend)
+                .sure(crate::hop::Confidence::Guess)
+                .title(format!(
+                    "{proxy} spoke TLS to {backend}, which did not answer"
+                ))
+                .headline(format!(
+                    "{proxy} spoke TLS to {backend}, which never answered it{so}"
+                ))
+                .saw(end.frame, "the proxy gives up"),
+        );
+    }
+    if let Some(alert) = fatal(tls) {
+        let name = alert_name(alert.description);
+        let who = match alert.from {
+            Side::Client => format!("{proxy} rejected the TLS of {backend}: {name}"),
+            Side::Server => format!("{backend} ended TLS with {proxy}: {name}"),
+        };
+        return Some(
+            base(Code::BackendTlsRejected)
+                .title(who.clone())
+                .headline(format!("{who}{so}"))
+                .saw(
+                    alert.frame,
+                    format!(
+                        "alert {} {name} from the {}",
+                        alert.description,
+                        side(alert.from)
+                    ),
+                ),
+        );
+    }
+    let end = connection.ended?;
+    let failed = matches!(story.status(), Some(502 | 504)) || story.answer().is_none();
+    if !failed || record.has_holes() {
+        return None;
+    }
+    let who = match end.by {
+        Side::Client => format!("{proxy} closed the TLS connection to {backend} without a request"),
+        Side::Server => format!("{backend} closed the TLS connection of {proxy} without an answer"),
+    };
+    Some(
+        base(Code::BackendTlsRejected)
+            .sure(crate::hop::Confidence::Likely)
+            .title(who.clone())
+            .headline(format!("{who}{so}"))
+            .detail(format!(
+                "The proxy asked {}. A certificate that does not verify looks like this: nginx leaves right after the handshake.",
+                asked_for(tls)
+            ))
+            .saw(end.frame, format!("the {} ends it", side(end.by))),
+    )
+}
+
+/// The proxy spoke plain HTTP to a backend that answered with a TLS alert.
+pub(super) fn plain_to_tls_backend(story: &Story<'_>, hop: &Hop, frame: FrameRef) -> Draft {
+    let request = hop.exchange().request.as_ref();
+    let proxy = story.proxy_of(hop);
+    let backend = hop.record.connection.server;
+    Draft::new(Code::PlainToTlsPort)
+        .on(&hop.record)
+        .title(format!(
+            "{proxy} spoke plain HTTP to the TLS port {backend}"
+        ))
+        .fix("Use `proxy_pass https://` towards this backend.")
+        .may_saw(
+            request.map(|head| head.span.first),
+            request.map(shows_request).unwrap_or_default(),
+        )
+        .saw(frame, "a TLS alert record")
+}
+
+/// The answer says that its server speaks TLS: which side was spoken to wrongly?
+pub(super) fn plain_answer(story: &Story<'_>, draft: Draft, out: &mut Vec<Draft>) {
+    let relayed = story
+        .inner_hops()
+        .filter(|hop| !hop.retried)
+        .find(|hop| hop.exchange().response.is_some());
+    let connection = &story.outer.record.connection;
+    let draft = match relayed {
+        Some(hop) => {
+            let title = format!(
+                "{} spoke plain HTTP to the TLS port {}",
+                story.proxy_of(hop),
+                hop.record.connection.server
+            );
+            draft
+                .title(title)
+                .fix("Use `proxy_pass https://` towards this backend.")
+        }
+        None => draft.title(format!(
+            "{} sent plain HTTP to {}, which speaks TLS",
+            connection.client.ip(),
+            connection.server
+        )),
+    };
+    out.push(draft.bad(Severity::Error));
+}
+
+/// A handshake in clear whose answer is no HTTP but a TLS alert.
+pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
+    if story.is_up() {
+        return;
+    }
+    let exchange = story.outer.exchange();
+    if let Some((frame, bytes)) = &exchange.not_http {
+        let connection = &story.outer.record.connection;
+        let begins = preview(bytes);
+        let request = exchange.request.as_ref();
+        let shows = request.map(shows_request).unwrap_or_default();
+        let first = request.map(|head| head.span.first);
+        if is_tls_alert(bytes) {
+            out.push(
+                Draft::new(Code::PlainToTlsPort)
+                    .on(&story.outer.record)
+                    .title(format!(
+                        "{} sent plain HTTP to {}, which speaks TLS",
+                        connection.client.ip(),
+                        connection.server
+                    ))
+                    .may_saw(first, shows)
+                    .saw(*frame, "a TLS alert record"),
+            );
+        } else if story.handshake.hops.len() == 1 {
+            out.push(
+                Draft::new(Code::BackendInvalidResponse)
+                    .on(&story.outer.record)
+                    .title(format!(
+                        "{} sent an answer that is no HTTP",
+                        connection.server
+                    ))
+                    .may_saw(first, shows)
+                    .saw(*frame, format!("the answer begins with {begins}")),
+            );
+        }
+    }
+}

@@ -1,0 +1,509 @@
+//! The proxy and its backend could not talk: refused, silent, closed, reset, too big, no HTTP; or the client left first.
+
+use super::draft::Draft;
+use super::story::{HopView, RecordView, Story, hole};
+use super::text::{count, duration, list, preview, shows_request, shows_response};
+use super::{Code, Severity};
+use crate::capture::FrameRef;
+use crate::decode::Unreachable;
+use crate::hop::{BackendSight, Confidence, ConnectAttempt, Hop};
+use crate::http::PartialWhy;
+use crate::tcp::{EndingHow, Opening, Side};
+
+/// A head at least this long can exceed nginx's proxy_buffer_size (one memory page: 4 KiB on most machines).
+const HEAD_MAY_EXCEED: usize = 4096;
+
+/// How soon an answer of the proxy's own must follow for "at once": limits and dead upstreams need no waiting.
+const AT_ONCE_NANOS: i64 = 500_000_000;
+
+pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
+    let failures: Vec<Draft> = story
+        .attempts()
+        .filter_map(|attempt| of_attempt(story, attempt))
+        .chain(story.inner_hops().filter_map(|hop| of_hop(story, hop)))
+        .collect();
+    let gone = client_gave_up(story);
+    if story.is_up() || answered_after_retry(story) {
+        out.extend(retried(story, &failures));
+    } else {
+        out.extend(merge(failures));
+    }
+    if story.is_up() {
+        return;
+    }
+    out.extend(gone);
+    out.extend(of_request(story));
+    out.extend(no_backend(story, out));
+}
+
+/// Whether an inner hop was given up and a later one carried the answer that the client got.
+fn answered_after_retry(story: &Story<'_>) -> bool {
+    let tried = story.inner_hops().any(|hop| hop.retried) || story.attempts().next().is_some();
+    let answered = story
+        .inner_hops()
+        .any(|hop| !hop.retried && hop.exchange().response.is_some());
+    tried && answered
+}
+
+/// Several connections that failed the same way are one finding.
+fn merge(failures: Vec<Draft>) -> Vec<Draft> {
+    let mut merged: Vec<Draft> = Vec::new();
+    for draft in failures {
+        match merged.iter_mut().find(|other| other.code() == draft.code()) {
+            Some(other) => other.absorb(draft),
+            None => merged.push(draft),
+        }
+    }
+    merged
+}
+
+fn retried(story: &Story<'_>, failures: &[Draft]) -> Option<Draft> {
+    let given_up: Vec<&Hop> = story.inner_hops().filter(|hop| hop.retried).collect();
+    let connections: Vec<String> = story
+        .attempts()
+        .map(|attempt| attempt.record.connection.server.to_string())
+        .chain(
+            given_up
+                .iter()
+                .map(|hop| hop.record.connection.server.to_string()),
+        )
+        .collect();
+    if connections.is_empty() || failures.is_empty() && given_up.is_empty() {
+        return None;
+    }
+    let last = story.inner;
+    let pooled = given_up
+        .iter()
+        .any(|hop| hop.exchange().index > 0 || !hop.record.ordinary.is_empty());
+    let why: Vec<String> = failures.iter().map(Draft::sentence).collect();
+    let mut draft = Draft::new(Code::BackendRetried)
+        .title(format!(
+            "{} before {} answered: {}",
+            count(connections.len(), "failed attempt"),
+            last.record.connection.server,
+            if why.is_empty() { list(&connections) } else { why.join("; ") }
+        ))
+        .detail(if pooled {
+            "The proxy used a connection from its keepalive pool that the backend had just given up, and tried again on another one."
+        } else {
+            "The proxy hid the failure by asking again."
+        })
+        .on(&last.record);
+    for failure in failures {
+        draft = draft.evidence_of(failure);
+    }
+    for hop in given_up {
+        let request = hop.exchange().request.as_ref();
+        draft = draft.on(&hop.record).may_saw(
+            request.map(|head| head.span.first),
+            format!("first try at {}", hop.record.connection.server),
+        );
+    }
+    let request = last.exchange().request.as_ref();
+    Some(draft.may_saw(
+        request.map(|head| head.span.first),
+        format!("the same request to {}", last.record.connection.server),
+    ))
+}
+
+/// Evidence of what the client got, and when.
+fn with_answer(story: &Story<'_>, draft: Draft) -> Draft {
+    let answer = story.answer();
+    draft.on(&story.outer.record).may_saw(
+        answer.map(|head| head.span.first),
+        answer
+            .map(|head| format!("the client gets {}", shows_response(head)))
+            .unwrap_or_default(),
+    )
+}
+
+/// `, so the client got 502` or nothing.
+fn so_the_client_got(story: &Story<'_>) -> String {
+    story.status().map_or(String::new(), |status| {
+        format!(", so the client got {status}")
+    })
+}
+
+fn of_attempt(story: &Story<'_>, attempt: &ConnectAttempt) -> Option<Draft> {
+    if let Some(draft) = super::tls::of_attempt(story, attempt) {
+        return Some(draft);
+    }
+    let record = &attempt.record;
+    let connection = &record.connection;
+    let backend = connection.server;
+    let proxy = proxy_of_attempt(story, attempt);
+    let syn = connection.syn.unwrap_or(connection.first);
+    let so = so_the_client_got(story);
+    let draft = |code: Code, what: &str| {
+        with_answer(
+            story,
+            Draft::new(code)
+                .sure(attempt.confidence)
+                .on(record)
+                .title(format!("{backend} {what}"))
+                .headline(format!("{backend} {what} of {proxy}{so}"))
+                .saw(syn, format!("SYN to {backend}")),
+        )
+    };
+    if let Some((frame, why)) = connection.unreachable {
+        return match why {
+            Unreachable::Port => Some(
+                draft(Code::BackendRefused, "refused the connection")
+                    .saw(frame, "ICMP port unreachable: nginx logs it as a refusal"),
+            ),
+            Unreachable::TooBig => None,
+            Unreachable::Host
+            | Unreachable::Prohibited
+            | Unreachable::TimeExceeded
+            | Unreachable::Other => Some(
+                draft(
+                    Code::BackendUnreachable,
+                    "is unreachable for the connection",
+                )
+                .title(format!("{backend} is unreachable for {proxy}"))
+                .headline(format!("{backend} is unreachable for {proxy}{so}"))
+                .saw(frame, "ICMP destination unreachable"),
+            ),
+        };
+    }
+    match connection.opening {
+        Opening::Refused => Some(
+            draft(Code::BackendRefused, "refused the connection").may_saw(
+                connection.ended.map(|end| end.frame),
+                "RST instead of SYN-ACK",
+            ),
+        ),
+        Opening::Unanswered => unanswered(story, attempt, draft),
+        Opening::Complete | Opening::Partial => {
+            // Opened, and ended by the backend before the proxy could send a byte.
+            let end = record.end_by(Side::Server)?;
+            if connection.to_server.payload_bytes > 0 || record.has_holes() {
+                return None;
+            }
+            let (code, how) = match end.how {
+                EndingHow::Fin => (Code::BackendClosedEarly, "closed the connection"),
+                EndingHow::Rst => (Code::BackendResetEarly, "reset the connection"),
+            };
+            Some(draft(code, how).saw(end.frame, "the backend ends it before any request"))
+        }
+        Opening::Midstream => None,
+    }
+}
+
+fn unanswered(
+    story: &Story<'_>,
+    attempt: &ConnectAttempt,
+    draft: impl Fn(Code, &str) -> Draft,
+) -> Option<Draft> {
+    let connection = &attempt.record.connection;
+    // A single SYN at the very end of a capture says nothing yet.
+    let given_up = connection.syns > 1 || story.answer().is_some() || connection.ended.is_some();
+    let waited = story
+        .answer()
+        .map(|head| head.span.first)
+        .or(story.outer.record.end_by(Side::Client).map(|end| end.frame))
+        .unwrap_or(connection.last)
+        .at
+        .nanos_since(connection.first.at);
+    given_up.then(|| {
+        draft(
+            Code::BackendConnectTimeout,
+            "did not answer the connection attempt",
+        )
+        .detail(format!(
+            "{} in {}, and no answer.",
+            count(connection.syns as usize, "SYN"),
+            duration(waited.max(0))
+        ))
+        .saw(
+            connection.last,
+            format!(
+                "last of {}, no answer",
+                count(connection.syns as usize, "SYN")
+            ),
+        )
+    })
+}
+
+fn proxy_of_attempt(story: &Story<'_>, attempt: &ConnectAttempt) -> String {
+    let parent = story
+        .handshake
+        .hops
+        .get(attempt.parent)
+        .unwrap_or(story.outer);
+    let nginx = parent.answered_by_nginx(None);
+    format!(
+        "{} {}",
+        if nginx { "nginx" } else { "the proxy" },
+        parent.record.connection.server.ip()
+    )
+}
+
+/// A hop whose request got no usable answer.
+fn of_hop(story: &Story<'_>, hop: &Hop) -> Option<Draft> {
+    let exchange = hop.exchange();
+    let request = exchange.request.as_ref()?;
+    let record = &hop.record;
+    let backend = record.connection.server;
+    let proxy = story.proxy_of(hop);
+    let so = so_the_client_got(story);
+    let draft = |code: Code, what: &str| {
+        with_answer(
+            story,
+            Draft::new(code)
+                .on(record)
+                .title(format!("{backend} {what}"))
+                .headline(format!("{backend} {what} to {proxy}{so}"))
+                .saw(request.span.first, shows_request(request)),
+        )
+    };
+    if let Some(answer) = &exchange.response {
+        // Complete, and yet refused by the proxy: too long for its buffer.
+        let too_big = answer.fields.raw().len() >= HEAD_MAY_EXCEED
+            && story.status() == Some(502)
+            && answer.status != 502;
+        return too_big.then(|| {
+            draft(
+                Code::BackendHeaderTooBig,
+                "sent a response head that is too big",
+            )
+            .sure(Confidence::Likely)
+            .detail(format!("The head has {} bytes.", answer.fields.raw().len()))
+            .saw(
+                answer.span.last,
+                format!("a response head of {} bytes", answer.fields.raw().len()),
+            )
+        });
+    }
+    if let Some((frame, bytes)) = &exchange.not_http {
+        if super::tls::is_tls_alert(bytes) {
+            return Some(super::tls::plain_to_tls_backend(story, hop, *frame));
+        }
+        return Some(
+            draft(
+                Code::BackendInvalidResponse,
+                "sent an answer that is no HTTP",
+            )
+            .saw(*frame, format!("the answer begins with {}", preview(bytes))),
+        );
+    }
+    if exchange.gap_in_answer || hop.one_way() || record.connection.to_client.missing_bytes > 0 {
+        return None;
+    }
+    let partial = exchange.partial_response.as_ref();
+    if let Some(partial) = partial {
+        let by_proxy = record.end_by(Side::Client).is_some();
+        if partial.why == PartialWhy::TooLarge
+            || (by_proxy && partial.bytes.len() >= HEAD_MAY_EXCEED)
+        {
+            return Some(
+                draft(
+                    Code::BackendHeaderTooBig,
+                    "sent a response head that is too big",
+                )
+                .saw(
+                    partial.last,
+                    format!("{} bytes of a head without its end", partial.bytes.len()),
+                ),
+            );
+        }
+        if hole(partial.why).is_some() {
+            return None;
+        }
+    }
+    let end = record.connection.ended?;
+    let after = if partial.is_some() {
+        "after a part of its answer"
+    } else {
+        "before any answer"
+    };
+    match (end.by, end.how) {
+        (Side::Server, EndingHow::Fin) => Some(
+            draft(
+                Code::BackendClosedEarly,
+                "closed the connection before it answered",
+            )
+            .saw(end.frame, format!("FIN from the backend {after}")),
+        ),
+        (Side::Server, EndingHow::Rst) => Some(
+            draft(
+                Code::BackendResetEarly,
+                "reset the connection before it answered",
+            )
+            .saw(end.frame, format!("RST from the backend {after}")),
+        ),
+        (Side::Client, _) => {
+            if client_left_before(story, end.frame) {
+                return None;
+            }
+            let waited = end.frame.at.nanos_since(request.span.last.at);
+            Some(
+                draft(Code::BackendTimeout, "did not answer in time")
+                    .headline(format!(
+                        "{backend} took the request of {proxy} and gave no answer in {}{so}",
+                        duration(waited)
+                    ))
+                    .detail(format!(
+                        "The request was acknowledged; nothing came back for {} until the proxy closed. The timeout (proxy_read_timeout) is about {}.",
+                        duration(waited),
+                        duration(waited)
+                    ))
+                    .saw(end.frame, "the proxy gives up and closes"),
+            )
+        }
+    }
+}
+
+/// The client's own FIN or RST while its request had no answer, if it came before `frame` (with 5 ms for disorder).
+fn client_left_before(story: &Story<'_>, frame: FrameRef) -> bool {
+    const DISORDER_NANOS: i64 = 5_000_000;
+    story.answer().is_none()
+        && story.outer.record.end_by(Side::Client).is_some_and(|end| {
+            story.time(end.frame).nanos_since(story.time(frame)) <= DISORDER_NANOS
+        })
+}
+
+fn client_gave_up(story: &Story<'_>) -> Option<Draft> {
+    if story.is_up() || story.backend_only() {
+        return None;
+    }
+    let exchange = story.outer.exchange();
+    let request = exchange.request.as_ref()?;
+    let record = &story.outer.record;
+    let end = record.end_by(Side::Client)?;
+    if exchange.response.is_some()
+        || exchange.not_http.is_some()
+        || exchange.gap_in_answer
+        || story.outer.one_way()
+        || record.connection.to_client.missing_bytes > 0
+        || exchange
+            .partial_response
+            .as_ref()
+            .is_some_and(|partial| hole(partial.why).is_some())
+    {
+        return None;
+    }
+    let waited = duration(end.frame.at.nanos_since(request.span.last.at));
+    let mut draft = Draft::new(Code::ClientGaveUp)
+        .on(record)
+        .title(format!(
+            "{} gave up after {waited} without an answer",
+            record.connection.client
+        ))
+        .headline(format!(
+            "The client {} left after {waited}, before {} had answered",
+            record.connection.client.ip(),
+            story.front()
+        ))
+        .saw(request.span.first, shows_request(request))
+        .saw(
+            end.frame,
+            format!(
+                "{} from the client, no answer before it",
+                match end.how {
+                    EndingHow::Fin => "FIN",
+                    EndingHow::Rst => "RST",
+                }
+            ),
+        );
+    for hop in story.inner_hops() {
+        if let Some(head) = &hop.exchange().request {
+            draft = draft.on(&hop.record).saw(
+                head.span.first,
+                format!("{} has the request", hop.record.connection.server),
+            );
+        }
+    }
+    Some(draft)
+}
+
+/// The client's request never became complete.
+fn of_request(story: &Story<'_>) -> Option<Draft> {
+    let record = &story.outer.record;
+    let partial = story.outer.exchange().partial_request.as_ref()?;
+    if hole(partial.why).is_some() || partial.why == PartialWhy::TooLarge || record.has_holes() {
+        return None;
+    }
+    let end = record.connection.ended;
+    Some(
+        Draft::new(Code::RequestIncomplete)
+            .on(record)
+            .title(format!(
+                "{} sent {} bytes of a request head and never its end",
+                record.connection.client,
+                partial.bytes.len()
+            ))
+            .saw(partial.first, "the request begins")
+            .saw(
+                partial.last,
+                format!("the last of its {} bytes", partial.bytes.len()),
+            )
+            .may_saw(end.map(|end| end.frame), "the connection ends"),
+    )
+}
+
+/// An answer of the proxy's own, or none, and no backend in sight.
+fn no_backend(story: &Story<'_>, out: &[Draft]) -> Option<Draft> {
+    let record = &story.outer.record;
+    let request = story.outer.exchange().request.as_ref()?;
+    let contacted = story.handshake.hops.len() > 1 || story.attempts().next().is_some();
+    if contacted || story.backend_only() {
+        return None;
+    }
+    let answer = story.answer()?;
+    let at_once = answer.span.first.at.nanos_since(request.span.last.at) <= AT_ONCE_NANOS;
+    let own = story.handshake.backend == BackendSight::NotContacted;
+    if answer.status == 502 && own && at_once && out.is_empty() {
+        return Some(
+            Draft::new(Code::NoLiveBackend)
+                .sure(Confidence::Likely)
+                .bad(Severity::Error)
+                .on(record)
+                .title(format!(
+                    "{} answered 502 without trying a backend",
+                    story.front()
+                ))
+                .headline(format!(
+                    "{} had no live backend for {} and answered 502 without trying one",
+                    story.front(),
+                    story.path()
+                ))
+                .saw(request.span.first, shows_request(request))
+                .saw(answer.span.first, shows_response(answer)),
+        );
+    }
+    None
+}
+
+/// A connection that the server ended without a byte, and no other rule can say why.
+pub(super) fn no_answer(story: &Story<'_>, out: &[Draft]) -> Option<Draft> {
+    use super::story::Outcome;
+    let record = &story.outer.record;
+    let request = story.outer.exchange().request.as_ref()?;
+    let end = record.end_by(Side::Server)?;
+    if story.outcome != Outcome::Unanswered
+        || out.iter().any(|draft| draft.severity() == Severity::Error)
+        || record.connection.to_client.payload_bytes > 0
+    {
+        return None;
+    }
+    let how = match end.how {
+        EndingHow::Fin => "closed",
+        EndingHow::Rst => "reset",
+    };
+    let waited = duration(end.frame.at.nanos_since(request.span.last.at).max(0));
+    Some(
+        Draft::new(Code::NoAnswer)
+            .on(record)
+            .title(format!(
+                "{} {how} the connection after {waited} without an answer",
+                record.connection.server
+            ))
+            .headline(format!(
+                "{} {how} the connection {waited} after the request, without an answer",
+                story.front()
+            ))
+            .saw(request.span.first, shows_request(request))
+            .saw(end.frame, "the server ends the connection, 0 bytes sent"),
+    )
+}

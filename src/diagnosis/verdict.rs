@@ -1,0 +1,200 @@
+//! How it came out, who answered, and the sentence that says so.
+
+use super::draft::Draft;
+use super::primary;
+use super::story::{HopView, Outcome, Story};
+use super::text::duration;
+use super::{AnsweredBy, Severity, Verdict};
+use crate::hop::{BackendSight, Confidence, Role};
+
+/// Who produced the answer that the client got.
+#[derive(Debug, Clone)]
+pub(super) struct Answerer {
+    pub(super) by: AnsweredBy,
+    /// As the subject of a sentence.
+    pub(super) name: String,
+    pub(super) confidence: Confidence,
+}
+
+/// Who produced the answer; `None` without an answer.
+pub(super) fn answerer(story: &Story<'_>) -> Option<Answerer> {
+    let status = story.status()?;
+    let outer = &story.outer.record.connection;
+    let backend = |name: String, confidence| Answerer {
+        by: AnsweredBy::Backend,
+        name,
+        confidence,
+    };
+    let proxy = |name: String, confidence| Answerer {
+        by: AnsweredBy::Proxy,
+        name,
+        confidence,
+    };
+    let behind = story.handshake.hops.len() > 1;
+    if behind {
+        // The innermost hop that carries the same status: its server made the answer.
+        let carrier = story
+            .inner_hops()
+            .filter(|hop| !hop.retried)
+            .filter(|hop| {
+                hop.exchange()
+                    .response
+                    .as_ref()
+                    .is_some_and(|head| head.status == status)
+            })
+            .last();
+        if let Some(hop) = carrier {
+            let server = hop.record.connection.server;
+            let innermost = std::ptr::eq(hop, story.inner);
+            return Some(if innermost {
+                backend(server.to_string(), Confidence::Certain)
+            } else {
+                proxy(format!("the proxy {server}"), Confidence::Certain)
+            });
+        }
+        let unseen = story.inner_hops().any(|hop| {
+            !hop.retried
+                && hop.exchange().response.is_none()
+                && (hop.exchange().gap_in_answer || hop.one_way())
+        });
+        return Some(if unseen {
+            Answerer {
+                by: AnsweredBy::Unknown,
+                name: story.front(),
+                confidence: Confidence::Guess,
+            }
+        } else {
+            proxy(story.front(), Confidence::Certain)
+        });
+    }
+    if story.backend_only() {
+        return Some(backend(outer.server.to_string(), Confidence::Certain));
+    }
+    if story.attempts().next().is_some() || story.handshake.backend == BackendSight::NotContacted {
+        return Some(proxy(story.front(), Confidence::Likely));
+    }
+    Some(match story.outer.role {
+        Role::Direct => backend(outer.server.to_string(), Confidence::Likely),
+        _ if story.outer.has_nginx_page() => proxy(story.front(), Confidence::Likely),
+        _ => Answerer {
+            by: AnsweredBy::Unknown,
+            name: story.front(),
+            confidence: Confidence::Guess,
+        },
+    })
+}
+
+/// How the handshake ended.
+pub(super) fn verdict(story: &Story<'_>, drafts: &[Draft]) -> Verdict {
+    match story.outcome {
+        Outcome::Up => {
+            let bad = drafts.iter().any(|draft| match draft.severity() {
+                Severity::Error => true,
+                Severity::Warning => primary::BAD_ENDINGS.contains(&draft.code()),
+                Severity::Info => false,
+            });
+            if bad { Verdict::Broken } else { Verdict::Ok }
+        }
+        Outcome::BadAnswer(_) | Outcome::Refused(_) | Outcome::Unanswered => Verdict::Failed,
+        Outcome::Unknown => Verdict::Unclear,
+    }
+}
+
+/// The verdict in one sentence. `cause`: the draft of the primary finding.
+pub(super) fn headline(story: &Story<'_>, verdict: Verdict, cause: Option<&Draft>) -> String {
+    match (verdict, cause) {
+        (Verdict::Ok, _) => healthy(story),
+        (Verdict::Failed | Verdict::Broken, Some(cause)) => capital(&cause.sentence()),
+        (Verdict::Unclear, Some(cause)) if cause.severity() > Severity::Info => format!(
+            "The capture does not show how WebSocket {} came out: {}",
+            story.path(),
+            uncapital(&cause.sentence())
+        ),
+        _ => unclear(story),
+    }
+}
+
+/// `nginx` keeps its small letter.
+fn capital(text: &str) -> String {
+    if text.starts_with("nginx") {
+        return text.to_owned();
+    }
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(chars).collect()
+    })
+}
+
+/// `The ...` inside a sentence.
+fn uncapital(text: &str) -> String {
+    for word in ["The ", "What ", "Only ", "Other "] {
+        if text.starts_with(word) {
+            let mut chars = text.chars();
+            return chars.next().map_or_else(String::new, |first| {
+                first.to_lowercase().chain(chars).collect()
+            });
+        }
+    }
+    text.to_owned()
+}
+
+fn healthy(story: &Story<'_>) -> String {
+    let outer = &story.outer.record.connection;
+    let exchange = story.outer.exchange();
+    let took = match (&exchange.request, &exchange.response) {
+        (Some(request), Some(answer)) => format!(
+            " in {}",
+            duration(
+                answer
+                    .span
+                    .last
+                    .at
+                    .nanos_since(request.span.first.at)
+                    .max(0)
+            )
+        ),
+        _ => String::new(),
+    };
+    if exchange.request.is_none() && exchange.response.is_none() {
+        return format!(
+            "A WebSocket session between {} and {} was up when the capture began",
+            outer.client, outer.server
+        );
+    }
+    let inner = story.inner.record.connection.server;
+    if std::ptr::eq(story.inner, story.outer) {
+        format!(
+            "WebSocket {} came up at {}{took}",
+            story.path(),
+            outer.server
+        )
+    } else {
+        let mut proxies: Vec<String> = Vec::new();
+        for link in story.links().filter(|link| !link.child.retried) {
+            let address = link.parent.record.connection.server.ip().to_string();
+            if !proxies.contains(&address) {
+                proxies.push(address);
+            }
+        }
+        format!(
+            "WebSocket {} came up through {} to {inner}{took}",
+            story.path(),
+            super::text::list(&proxies)
+        )
+    }
+}
+
+fn unclear(story: &Story<'_>) -> String {
+    let outer = &story.outer.record.connection;
+    let ended = if story.handshake.settled {
+        "no answer is in the capture"
+    } else {
+        "no answer so far"
+    };
+    format!(
+        "WebSocket {} from {} to {}: {ended}",
+        story.path(),
+        outer.client.ip(),
+        outer.server
+    )
+}
