@@ -18,10 +18,11 @@ use super::handshake::Handshake;
 use super::known::Known;
 use super::link::{nested, strong_key, weak};
 use super::node::{Link, Node, Slot, key_link};
+use super::ordinary::OrdinaryPool;
 use super::pairing::{Context, nodes_of, order, pair_nodes};
 use super::record::{Record, SharedRecord};
 use super::silent::SilentPool;
-use crate::capture::Timestamp;
+use crate::capture::{FrameRef, Timestamp};
 use crate::tcp::ConnectionId;
 
 /// How long a closed connection waits for others of its handshake to close: a proxy closes both hops within
@@ -38,6 +39,9 @@ const HELD_MAX: usize = 200_000;
 /// Exchanges looked at around one in time order, for each link and for none: how many handshakes may be in flight at
 /// once and still be told apart.
 const NEIGHBOURS_MAX: usize = 64;
+
+/// Attempts looked at to see whether an ordinary exchange is near one: there are many more of those.
+const ORDINARY_NEAR: usize = 8;
 
 /// Largest set of exchanges paired at once while the capture goes on: attempts with one and the same key that
 /// overlap without a break.
@@ -91,6 +95,7 @@ pub struct Book {
     by_time: BTreeSet<(Timestamp, Slot)>,
     due: BTreeSet<(Timestamp, Slot)>,
     silent: SilentPool,
+    ordinary: OrdinaryPool,
     known: Known,
 }
 
@@ -107,6 +112,7 @@ impl Book {
             by_time: BTreeSet::new(),
             due: BTreeSet::new(),
             silent: SilentPool::default(),
+            ordinary: OrdinaryPool::default(),
             known: Known::default(),
         }
     }
@@ -159,16 +165,23 @@ impl Book {
             self.emitted.remove(slot);
         }
         if attempts::is_candidate(&record) {
-            let needed = self.clocks == Clocks::MayDiffer || self.is_near(&record);
+            let (began, _) = attempts::place(&record);
+            let needed = self.clocks == Clocks::MayDiffer || self.is_near(began, NEIGHBOURS_MAX);
             if needed {
                 self.silent.keep(record.into(), &self.known);
             }
             return;
         }
-        if record.exchanges.is_empty() {
+        if record.exchanges.is_empty() && record.ordinary.is_empty() {
             return;
         }
         let record = SharedRecord::from(record);
+        for exchange in &record.ordinary {
+            self.ordinary.learn(&record, exchange, &mut self.known);
+            if self.is_near(exchange.request, ORDINARY_NEAR) {
+                self.ordinary.keep(&record, exchange);
+            }
+        }
         for node in nodes_of(&record) {
             if !emitted.contains(&node.slot) {
                 self.hold(node);
@@ -206,15 +219,10 @@ impl Book {
         Some(node)
     }
 
-    /// Whether a connection without payload began while some request waited for its answer.
-    fn is_near(&self, record: &Record) -> bool {
-        let (began, _) = attempts::place(record);
-        let last = Slot {
-            connection: ConnectionId(u32::MAX),
-            exchange: u32::MAX,
-        };
-        let before = self.by_time.range(..=(began.at, last)).rev();
-        before.take(NEIGHBOURS_MAX).any(|(_, slot)| {
+    /// Whether something began while one of the last attempts before it waited for its answer.
+    fn is_near(&self, began: FrameRef, attempts: usize) -> bool {
+        let before = self.by_time.range(..=(began.at, Slot::LAST)).rev();
+        before.take(attempts).any(|(_, slot)| {
             let node = match self.held.get(slot) {
                 Some(held) => Some(&held.node),
                 None => self
@@ -261,6 +269,8 @@ impl Book {
         let oldest = self.by_time.first().map(|(at, _)| *at);
         if self.clocks == Clocks::Same {
             self.silent.forget_before(oldest);
+            self.ordinary
+                .forget_before(oldest.map(|oldest| oldest.minus(LINGER)));
         }
     }
 
@@ -329,9 +339,9 @@ impl Book {
         let mut near = Vec::new();
         for &(_, link) in &node.links {
             let (from, here, to) = (
-                (link, Timestamp::from_nanos(i64::MIN), FIRST),
+                (link, Timestamp::from_nanos(i64::MIN), Slot::FIRST),
                 (link, start, slot),
-                (link, Timestamp::from_nanos(i64::MAX), LAST),
+                (link, Timestamp::from_nanos(i64::MAX), Slot::LAST),
             );
             let before = self.by_link.range(from..here).rev();
             near.extend(before.take(NEIGHBOURS_MAX).map(|(_, _, slot)| *slot));
@@ -401,6 +411,7 @@ impl Book {
         let mut context = Context {
             known: &mut self.known,
             silent: self.silent.all(),
+            ordinary: self.ordinary.all(),
             settled: true,
         };
         let handshakes = pair_nodes(nodes, &mut context);
@@ -453,6 +464,7 @@ impl Book {
         let mut context = Context {
             known: &mut self.known.clone(),
             silent: &silent,
+            ordinary: self.ordinary.all(),
             settled: false,
         };
         pair_nodes(nodes, &mut context)
@@ -467,6 +479,7 @@ impl Book {
         let mut context = Context {
             known: &mut self.known,
             silent: self.silent.all(),
+            ordinary: self.ordinary.all(),
             settled: true,
         };
         out.extend(pair_nodes(nodes, &mut context));
@@ -476,16 +489,6 @@ impl Book {
         };
     }
 }
-
-const FIRST: Slot = Slot {
-    connection: ConnectionId(0),
-    exchange: 0,
-};
-
-const LAST: Slot = Slot {
-    connection: ConnectionId(u32::MAX),
-    exchange: u32::MAX,
-};
 
 fn node_of(slot: Slot, connections: &dyn OpenConnections) -> Option<Node> {
     let record = SharedRecord::from(connections.snapshot(slot.connection)?);

@@ -1,9 +1,11 @@
 //! What a proxy changed in the request, and whether an answer proves that the server understood.
 
+use std::borrow::Cow;
+
 use super::accept::accept_for;
 use super::handshake::{AcceptCheck, Change, ChangeKind};
-use super::record::Exchange;
-use crate::http::{Fields, RequestHead};
+use super::record::{Exchange, OrdinaryExchange};
+use crate::http::RequestHead;
 
 /// The Accept that the request's key demands (RFC 6455 4.2.2 step 5.4).
 pub(super) fn expected_accept(exchange: &Exchange) -> Option<String> {
@@ -41,75 +43,146 @@ const VERBATIM: [&str; 4] = [
 /// Fields compared as lists.
 const LISTS: [&str; 2] = ["Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions"];
 
-/// What changed from the outer request to the inner one, in what matters to the handshake. Both heads are complete:
-/// what is not in them was not sent.
-pub(super) fn changes(outer: &RequestHead, inner: &RequestHead) -> Vec<Change> {
-    let mut changes = Vec::new();
-    let mut line = |header, before: &str, after: &str| {
-        if before != after {
-            changes.push(Change {
-                header,
-                kind: ChangeKind::Altered,
-                before: Some(before.to_owned()),
-                after: Some(after.to_owned()),
-            });
+/// Fields that an ordinary request surely lacks, or it would be an attempt.
+const HANDSHAKE_ONLY: [&str; 4] = [
+    "Sec-WebSocket-Key",
+    "Sec-WebSocket-Version",
+    "Sec-WebSocket-Protocol",
+    "Sec-WebSocket-Extensions",
+];
+
+/// What changed from the outer request to the inner one, in what matters to the handshake. Only complete heads are
+/// compared: what is not in them was not sent.
+pub(super) fn changes(outer: &Exchange, inner: &Exchange) -> Vec<Change> {
+    match (
+        &outer.request,
+        &inner.request,
+        &outer.ordinary,
+        &inner.ordinary,
+    ) {
+        (Some(outer), Some(inner), _, _) => between_heads(outer, inner),
+        (Some(outer), None, _, Some(inner)) => {
+            let inner = Lines::of_summary(inner);
+            let mut changes = Lines::of_head(outer).compare(&inner);
+            changes.extend(HANDSHAKE_ONLY.into_iter().filter_map(|name| {
+                let before = outer.fields.combined(name)?.into_owned();
+                change(name, Some(before), None)
+            }));
+            changes
         }
-    };
-    line("HTTP version", outer.version(), inner.version());
-    line("method", &outer.method, &inner.method);
-    line("target", &outer.target, &inner.target);
-    let token = |name, token| keyword(&outer.fields, &inner.fields, name, token);
-    let tokens = [
-        token("Upgrade", "websocket"),
-        token("Connection", "upgrade"),
-    ];
-    let verbatim = VERBATIM.iter().map(|name| {
-        value(&outer.fields, &inner.fields, name, |before, after| {
-            before == after
-        })
-    });
-    let lists = LISTS.iter().map(|name| {
-        value(&outer.fields, &inner.fields, name, |before, after| {
-            elements(before).eq(elements(after))
-        })
-    });
-    changes.extend(tokens.into_iter().chain(verbatim).chain(lists).flatten());
+        (None, Some(inner), Some(outer), _) => {
+            let mut changes = Lines::of_summary(outer).compare(&Lines::of_head(inner));
+            changes.extend(HANDSHAKE_ONLY.into_iter().filter_map(|name| {
+                let after = inner.fields.combined(name)?.into_owned();
+                change(name, None, Some(after))
+            }));
+            changes
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn between_heads(outer: &RequestHead, inner: &RequestHead) -> Vec<Change> {
+    let mut changes = Lines::of_head(outer).compare(&Lines::of_head(inner));
+    let (outer, inner) = (&outer.fields, &inner.fields);
+    changes.extend(VERBATIM.into_iter().filter_map(|name| {
+        let (before, after) = (outer.combined(name), inner.combined(name));
+        if before == after {
+            return None;
+        }
+        change(name, owned(before), owned(after))
+    }));
+    changes.extend(LISTS.into_iter().filter_map(|name| {
+        if outer.list(name).eq(inner.list(name)) {
+            return None;
+        }
+        change(
+            name,
+            owned(outer.combined(name)),
+            owned(inner.combined(name)),
+        )
+    }));
     changes
 }
 
-fn elements(list: &str) -> impl Iterator<Item = &str> {
-    list.split(',')
-        .map(str::trim)
-        .filter(|item| !item.is_empty())
+fn owned(value: Option<Cow<'_, str>>) -> Option<String> {
+    value.map(Cow::into_owned)
 }
 
-/// A field of which only one option matters: compared without case and order (RFC 9110 7.6.1, 7.8).
-fn keyword(outer: &Fields, inner: &Fields, name: &'static str, token: &str) -> Option<Change> {
-    if outer.has_token(name, token) == inner.has_token(name, token) {
-        return None;
+/// What full heads and summaries have in common.
+struct Lines<'a> {
+    version: &'static str,
+    method: &'a str,
+    target: &'a str,
+    upgrade: Option<Cow<'a, str>>,
+    connection: Option<Cow<'a, str>>,
+}
+
+impl<'a> Lines<'a> {
+    fn of_head(head: &'a RequestHead) -> Self {
+        Self {
+            version: head.version(),
+            method: &head.method,
+            target: &head.target,
+            upgrade: head.fields.combined("upgrade"),
+            connection: head.fields.combined("connection"),
+        }
     }
-    value(outer, inner, name, |_, _| false)
+
+    fn of_summary(summary: &'a OrdinaryExchange) -> Self {
+        Self {
+            version: if summary.minor_version == 0 {
+                "1.0"
+            } else {
+                "1.1"
+            },
+            method: &summary.method,
+            target: &summary.target,
+            upgrade: summary.upgrade.as_deref().map(Cow::Borrowed),
+            connection: summary.connection.as_deref().map(Cow::Borrowed),
+        }
+    }
+
+    fn compare(&self, inner: &Self) -> Vec<Change> {
+        let line = |name, before: &str, after: &str| {
+            (before != after)
+                .then(|| change(name, Some(before.to_owned()), Some(after.to_owned())))?
+        };
+        // Of these only one option matters, compared without case and order (RFC 9110 7.6.1, 7.8).
+        let option = |name, before: &Option<Cow<'_, str>>, after: &Option<Cow<'_, str>>, token| {
+            (has(before.as_deref(), token) != has(after.as_deref(), token))
+                .then(|| change(name, owned(before.clone()), owned(after.clone())))?
+        };
+        [
+            line("HTTP version", self.version, inner.version),
+            line("method", self.method, inner.method),
+            line("target", self.target, inner.target),
+            option("Upgrade", &self.upgrade, &inner.upgrade, "websocket"),
+            option("Connection", &self.connection, &inner.connection, "upgrade"),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
 }
 
-fn value(
-    outer: &Fields,
-    inner: &Fields,
-    name: &'static str,
-    equal: impl Fn(&str, &str) -> bool,
-) -> Option<Change> {
-    let before = outer.combined(name);
-    let after = inner.combined(name);
+fn has(list: Option<&str>, token: &str) -> bool {
+    list.into_iter()
+        .flat_map(|list| list.split(','))
+        .any(|item| item.trim().eq_ignore_ascii_case(token))
+}
+
+fn change(header: &'static str, before: Option<String>, after: Option<String>) -> Option<Change> {
     let kind = match (&before, &after) {
         (None, None) => return None,
-        (Some(before), Some(after)) if equal(before, after) => return None,
         (Some(_), Some(_)) => ChangeKind::Altered,
         (Some(_), None) => ChangeKind::Dropped,
         (None, Some(_)) => ChangeKind::Added,
     };
     Some(Change {
-        header: name,
+        header,
         kind,
-        before: before.map(std::borrow::Cow::into_owned),
-        after: after.map(std::borrow::Cow::into_owned),
+        before,
+        after,
     })
 }

@@ -17,14 +17,26 @@ use crate::capture::{CaptureId, FrameRef};
 /// Most pairs of hops looked at per pair of captures: a few narrow the offset as well as all of them do.
 const PAIRS_MAX: usize = 1000;
 
-/// How many nanoseconds to add to the times of each capture.
+/// How far an offset can be off, nanoseconds, where nothing bounds it: hosts with a working clock differ by less.
+const SLACK_MAX: i64 = 1_000_000_000;
+
+/// How many nanoseconds to add to the times of each capture, and how far that may be off.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Offsets(BTreeMap<CaptureId, i64>);
+pub(super) struct Offsets(BTreeMap<CaptureId, (i64, i64)>);
 
 impl Offsets {
     /// Nanoseconds to add to the times of a capture to compare them with the reference's.
     pub(super) fn of(&self, capture: CaptureId) -> i64 {
-        self.0.get(&capture).copied().unwrap_or(0)
+        self.0.get(&capture).map_or(0, |(offset, _)| *offset)
+    }
+
+    /// By how many nanoseconds corrected times of two captures may be out of order: 0 within one.
+    pub(super) fn slack(&self, a: CaptureId, b: CaptureId) -> i64 {
+        if a == b {
+            return 0;
+        }
+        let slack = |capture| self.0.get(&capture).map_or(0, |(_, slack)| *slack);
+        slack(a).saturating_add(slack(b))
     }
 
     /// A frame with its time shifted.
@@ -37,7 +49,7 @@ impl Offsets {
 
     /// Whether all clocks agree.
     pub(super) fn is_zero(&self) -> bool {
-        self.0.values().all(|&offset| offset == 0)
+        self.0.values().all(|(offset, _)| *offset == 0)
     }
 }
 
@@ -88,6 +100,14 @@ impl Range {
     }
 }
 
+impl Range {
+    fn slack(self) -> i64 {
+        let best = self.best();
+        let below = best.saturating_sub(self.from);
+        below.max(self.to.saturating_sub(best)).min(SLACK_MAX)
+    }
+}
+
 /// How long the exchange took, which no clock offset changes.
 fn took(node: &Node) -> Option<i64> {
     Some(node.answer?.at.nanos_since(node.begin?.at))
@@ -125,8 +145,17 @@ fn nesting(outer: &Node, inner: &Node) -> Range {
     let lag = |outer: Option<FrameRef>, inner: Option<FrameRef>| {
         outer.zip(inner).map(|(o, i)| o.at.nanos_since(i.at))
     };
-    let from = lag(outer.begin, inner.begin).unwrap_or(i64::MIN);
-    let to = lag(outer.answer, inner.answer).unwrap_or(i64::MAX);
+    // Requests and the client's ws frames go inward, answers and the server's ws frames outward.
+    let inward = [
+        lag(outer.begin, inner.begin),
+        lag(outer.first_data.0, inner.first_data.0),
+    ];
+    let outward = [
+        lag(outer.answer, inner.answer),
+        lag(outer.first_data.1, inner.first_data.1),
+    ];
+    let from = inward.into_iter().flatten().max().unwrap_or(i64::MIN);
+    let to = outward.into_iter().flatten().min().unwrap_or(i64::MAX);
     if from <= to {
         Range { from, to }
     } else {
@@ -223,10 +252,10 @@ fn spread(
             continue;
         }
         // A capture that shares nothing with those before it keeps its own clock.
-        known.insert(start, 0_i64);
+        known.insert(start, (0_i64, 0_i64));
         let mut queue = vec![start];
         while let Some(from) = queue.pop() {
-            let base = known.get(&from).copied().unwrap_or(0);
+            let (base, slack) = known.get(&from).copied().unwrap_or_default();
             for (&(first, second), (range, _)) in ranges {
                 let (to, offset) = if first == from {
                     (second, range.best())
@@ -236,7 +265,10 @@ fn spread(
                     continue;
                 };
                 if let std::collections::btree_map::Entry::Vacant(entry) = known.entry(to) {
-                    entry.insert(base.saturating_add(offset));
+                    entry.insert((
+                        base.saturating_add(offset),
+                        slack.saturating_add(range.slack()),
+                    ));
                     queue.push(to);
                 }
             }

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::node::{Node, View};
+use super::node::Node;
 use super::record::SharedRecord;
-use crate::decode::SeqNo;
+use crate::decode::{Endpoint, SeqNo};
 
 /// A hop, and the records of the same exchange seen elsewhere.
 pub(super) struct Merged {
@@ -17,25 +17,17 @@ pub(super) struct Merged {
 #[derive(PartialEq, Eq, Hash)]
 enum Same {
     Numbers(u32, u32, u32),
-    Request(View, u64),
+    Request(Endpoint, u64),
 }
 
 fn same(node: &Node) -> Option<Same> {
     let connection = &node.record.connection;
-    match (connection.to_server.isn, connection.to_client.isn) {
-        (Some(SeqNo(client)), Some(SeqNo(server))) => {
-            Some(Same::Numbers(client, server, node.slot.exchange))
-        }
-        // The server's endpoint is left out: that is what a translation of destinations changes.
-        _ => {
-            let view = node.views.first()?;
-            let client = View {
-                client: view.client,
-                server: view.client,
-            };
-            Some(Same::Request(client, node.raw?))
-        }
+    let isns = connection.to_server.isn.zip(connection.to_client.isn);
+    if let Some((SeqNo(client), SeqNo(server))) = isns {
+        return Some(Same::Numbers(client, server, node.slot.exchange));
     }
+    // The server's endpoint is left out: that is what a translation of destinations changes.
+    Some(Same::Request(node.views.first()?.client, node.raw?))
 }
 
 /// Joins the copies of each exchange: the most complete and earliest one stands for all.

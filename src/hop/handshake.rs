@@ -259,6 +259,7 @@ fn hop_start(exchange: &Exchange, record: &SharedRecord) -> FrameRef {
             .partial_request
             .as_ref()
             .map(|partial| partial.first))
+        .or(exchange.ordinary.as_ref().map(|summary| summary.request))
         .or(exchange.response.as_ref().map(|head| head.span.first))
         .unwrap_or(record.connection.first)
 }

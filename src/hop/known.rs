@@ -49,7 +49,10 @@ impl Known {
 
     /// A connection was seen that carries what cannot be paired: TLS, HTTP/2, anything else.
     pub(super) fn note_opaque(&mut self, record: &Record) {
-        if matches!(record.protocol, Protocol::None | Protocol::Http) {
+        if matches!(
+            record.protocol,
+            Protocol::None | Protocol::Http | Protocol::WebSocket
+        ) {
             return;
         }
         if self.opaque.len() >= OPAQUE_MAX {

@@ -25,7 +25,7 @@ pub(super) struct Score {
 
 impl Score {
     /// The key that joins them.
-    pub(super) const fn by(&self) -> PairedBy {
+    pub(super) const fn by(self) -> PairedBy {
         self.by.0
     }
 }
@@ -42,9 +42,10 @@ pub(super) fn nested(outer: &Node, inner: &Node) -> bool {
     if outer.slot.connection == inner.slot.connection {
         return false;
     }
-    // RFC 9293 endpoints: two clients' (or one client's) attempts at one listener are siblings, never nested.
+    // Two attempts at one listener are siblings, never nested; but a proxy may connect to itself.
     let siblings = views(outer, inner).any(|(outer, inner)| {
-        outer.server == inner.server && outer.client.ip() == inner.client.ip()
+        let proxy = outer.server.ip();
+        outer.server == inner.server && (inner.client.ip() != proxy || outer.client.ip() == proxy)
     });
     if siblings {
         return false;
@@ -111,6 +112,16 @@ fn host_of(outer: View, inner: View, known: &Known) -> u8 {
     }
 }
 
+/// Whether the inner hop's client side is the proxy that the outer hop's server side is.
+pub(super) fn has_proxy_address(outer: &Node, inner: &Node, known: &Known) -> bool {
+    host(outer, inner, known) >= 2
+}
+
+/// Whether the inner path may be the outer one as a proxy passes it on, the query unchanged.
+pub(super) fn relayed_path(outer: &Node, inner: &Node) -> bool {
+    path(outer, inner) > 0 && outer.query == inner.query
+}
+
 fn named(outer: &Node, inner: &Node) -> Option<u8> {
     let is_client = |named: &Named| {
         named.port.is_none() && outer.views.iter().any(|view| view.client.ip() == named.ip)
@@ -165,14 +176,8 @@ fn same(outer: &Node, inner: &Node) -> u8 {
 
 fn answer(outer: &Node, inner: &Node) -> u8 {
     match (outer.answer, inner.answer) {
-        (Some(out), Some(back)) if back < out => {
-            if outer.status == inner.status {
-                2
-            } else {
-                1
-            }
-        }
-        (Some(_), Some(_)) => 0,
+        (Some(out), Some(back)) if back >= out => 0,
+        (Some(_), Some(_)) if outer.status == inner.status => 2,
         _ => 1,
     }
 }
@@ -188,13 +193,17 @@ fn score(by: PairedBy, outer: &Node, inner: &Node, known: &Known) -> Score {
     }
 }
 
-/// The score of a pair that shares a key of identity; `None` when it cannot be.
-pub(super) fn strong(outer: &Node, inner: &Node, known: &Known) -> Option<Score> {
+/// The score of a pair that shares a key of identity; `None` when it cannot be. `repeated`: several attempts at one
+/// listener share it.
+pub(super) fn strong(outer: &Node, inner: &Node, repeated: bool, known: &Known) -> Option<Score> {
     if !nested(outer, inner) {
         return None;
     }
-    let by = strong_key(outer, inner)?;
-    Some(score(by, outer, inner, known))
+    let score = score(strong_key(outer, inner)?, outer, inner, known);
+    // One client at two servers with the same key: with keys used over and over, rather its own two attempts than a
+    // proxy that keeps the client's address.
+    let own = score.host == 0 && repeated && score.by() != PairedBy::Bytes;
+    (!own).then_some(score)
 }
 
 /// The strongest identity that two exchanges share.

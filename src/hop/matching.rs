@@ -8,7 +8,7 @@
 //! Work is linear in the number of exchanges: a child looks at a bounded number of neighbours in time.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::handshake::{Confidence, PairedBy};
 use super::known::Known;
@@ -60,11 +60,17 @@ fn strong_edges(nodes: &[Node], known: &Known) -> Vec<Edge> {
             buckets.entry(link).or_default().push(index);
         }
     }
+    let buckets: HashMap<_, _> = buckets
+        .into_iter()
+        .map(|(link, bucket)| (link, (is_repeated(nodes, &bucket), bucket)))
+        .collect();
     let mut edges = Vec::new();
     let mut candidates = Vec::new();
     for (child, node) in nodes.iter().enumerate() {
         candidates.clear();
-        for bucket in node.links.iter().filter_map(|link| buckets.get(link)) {
+        let mut any_repeated = false;
+        for (repeated, bucket) in node.links.iter().filter_map(|link| buckets.get(link)) {
+            any_repeated |= repeated;
             let place = bucket.partition_point(|&other| other < child);
             let (before, after) = bucket.split_at(place);
             candidates.extend(before.iter().rev().take(BEFORE_MAX));
@@ -77,12 +83,23 @@ fn strong_edges(nodes: &[Node], known: &Known) -> Vec<Edge> {
             Some(Edge {
                 parent,
                 child,
-                score: strong(outer, node, known)?,
+                score: strong(outer, node, any_repeated, known)?,
                 lag: lag(outer, node),
             })
         }));
     }
     edges
+}
+
+/// Whether several exchanges at one listener share the link.
+fn is_repeated(nodes: &[Node], bucket: &[usize]) -> bool {
+    let mut servers = HashSet::new();
+    let views = bucket
+        .iter()
+        .filter_map(|&index| nodes.get(index)?.views.first());
+    !views
+        .map(|view| view.server)
+        .all(|server| servers.insert(server))
 }
 
 /// Edges to children that still lack a parent, from the exchanges that were in flight when they began.
@@ -236,8 +253,10 @@ impl<'a> Forest<'a> {
             if let Some(place) = self.rivals.get_mut(child) {
                 *place = rival;
             }
+            let sample = self.nodes.get(child).is_some_and(|node| node.sample_key);
             if let Some(Some((edge, confidence))) = self.above.get_mut(child) {
-                *confidence = confidence_of(&edge.score, rival.is_some(), others);
+                let others = others || sample && edge.score.host < 2;
+                *confidence = confidence_of(edge.score, rival.is_some(), others);
             }
         }
     }
@@ -290,7 +309,7 @@ impl<'a> Forest<'a> {
     }
 }
 
-fn confidence_of(score: &Score, rival: bool, others: bool) -> Confidence {
+fn confidence_of(score: Score, rival: bool, others: bool) -> Confidence {
     if rival {
         return Confidence::Guess;
     }

@@ -20,6 +20,20 @@ pub(super) struct Slot {
     pub(super) exchange: u32,
 }
 
+impl Slot {
+    /// Before all others.
+    pub(super) const FIRST: Self = Self {
+        connection: ConnectionId(0),
+        exchange: 0,
+    };
+
+    /// After all others.
+    pub(super) const LAST: Self = Self {
+        connection: ConnectionId(u32::MAX),
+        exchange: u32::MAX,
+    };
+}
+
 /// The two ends of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct View {
@@ -71,6 +85,8 @@ pub(super) struct Node {
     pub(super) links: SmallVec<[(LinkKind, Link); 4]>,
     /// Hash of the key as sent.
     pub(super) key: Option<u64>,
+    /// A key that recipes and tools use over and over.
+    pub(super) sample_key: bool,
     pub(super) named: SmallVec<[Named; 2]>,
     pub(super) path: Box<str>,
     pub(super) query: Box<str>,
@@ -154,6 +170,12 @@ fn trace_id(fields: &Fields) -> Option<String> {
     (id.len() == 32 && id.bytes().any(|byte| byte != b'0')).then(|| id.to_ascii_lowercase())
 }
 
+/// The nonce of RFC 6455 1.3, copied into many recipes.
+const SAMPLE_KEY: &[u8] = b"dGhlIHNhbXBsZSBub25jZQ==";
+
+/// 16 bytes in base64 (RFC 6455 4.1); keys of another length were made up by hand.
+const KEY_LENGTH: usize = 24;
+
 const FORWARDING_FIELDS: [&str; 9] = [
     "x-forwarded-for",
     "x-real-ip",
@@ -227,7 +249,12 @@ impl Node {
         // A PROXY header names the client of the connection, not of one request; it is the most exact of all.
         let source = record.proxy_header.as_ref().and_then(|h| h.source.as_ref());
         named.extend(source.and_then(|source| parse_address(source)));
-        let (path, query) = head.map_or(("", ""), |head| split_target(&head.target));
+        let ordinary = exchange.ordinary.as_ref();
+        let answer = answer.or(ordinary.and_then(|summary| Some(summary.response?.0)));
+        let target = head
+            .map(|head| &head.target)
+            .or(ordinary.map(|summary| &summary.target));
+        let (path, query) = target.map_or(("", ""), |target| split_target(target));
         Some(Self {
             slot: Slot {
                 connection: connection.id,
@@ -239,7 +266,8 @@ impl Node {
             }],
             begin: head
                 .map(|head| head.span.first)
-                .or(partial.map(|part| part.first)),
+                .or(partial.map(|part| part.first))
+                .or(ordinary.map(|summary| summary.request)),
             answer,
             given_up: connection
                 .ended
@@ -248,11 +276,18 @@ impl Node {
             first_data: session.map_or((None, None), |session| {
                 (session.to_server.first, session.to_client.first)
             }),
-            status: exchange.response.as_ref().map(|head| head.status),
+            status: exchange
+                .response
+                .as_ref()
+                .map(|head| head.status)
+                .or(ordinary.and_then(|summary| Some(summary.response?.1))),
             links: links_of(exchange),
             key: head
                 .and_then(|head| head.fields.all("sec-websocket-key").next())
                 .map(|key| number(5, key)),
+            sample_key: head
+                .and_then(|head| head.fields.all("sec-websocket-key").next())
+                .is_some_and(|key| key == SAMPLE_KEY || key.len() != KEY_LENGTH),
             named,
             path: path.into(),
             query: query.into(),

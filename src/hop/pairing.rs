@@ -9,6 +9,7 @@ use super::known::Known;
 use super::link::other_path;
 use super::matching::{self, Parent};
 use super::node::Node;
+use super::ordinary::{self, Ordinary, OrdinaryPool};
 use super::record::SharedRecord;
 use super::{role, session};
 use crate::capture::FrameRef;
@@ -20,6 +21,8 @@ pub(super) struct Context<'a> {
     pub(super) known: &'a mut Known,
     /// Connections without a request, by their first frame.
     pub(super) silent: &'a Silent,
+    /// Exchanges that are no attempts, by the first frame of their requests.
+    pub(super) ordinary: &'a Ordinary,
     /// Nothing more will come for these exchanges.
     pub(super) settled: bool,
 }
@@ -28,6 +31,14 @@ pub(super) struct Context<'a> {
 /// order of their first frames. Connections without any exchange are candidates for failed connects.
 pub fn pair(records: &[SharedRecord], known: &mut Known) -> Vec<Handshake> {
     let nodes = records.iter().flat_map(nodes_of).collect();
+    let mut pool = OrdinaryPool::default();
+    for record in records {
+        known.note_opaque(record);
+        for exchange in &record.ordinary {
+            pool.learn(record, exchange, known);
+            pool.keep(record, exchange);
+        }
+    }
     let silent = records
         .iter()
         .filter(|record| attempts::is_candidate(record))
@@ -36,6 +47,7 @@ pub fn pair(records: &[SharedRecord], known: &mut Known) -> Vec<Handshake> {
     let mut context = Context {
         known,
         silent: &silent,
+        ordinary: pool.all(),
         settled: true,
     };
     pair_nodes(nodes, &mut context)
@@ -55,11 +67,14 @@ pub(super) fn pair_nodes(mut nodes: Vec<Node>, context: &mut Context<'_>) -> Vec
         merged.node.correct(&offsets);
     }
     merged.sort_by_key(|merged| (merged.node.start(), merged.node.slot));
-    let (nodes, copies): (Vec<Node>, Vec<Vec<SharedRecord>>) = merged
+    let (mut nodes, copies): (Vec<Node>, Vec<Vec<SharedRecord>>) = merged
         .into_iter()
         .map(|Merged { node, copies }| (node, copies))
         .unzip();
-    let parents = matching::assign(&nodes, context.known);
+    let mut parents = matching::assign(&nodes, context.known);
+    if offsets.is_zero() {
+        ordinary::join(&mut nodes, &mut parents, context.ordinary, context.known);
+    }
     let mut trees = trees(&nodes, &parents);
     let mut handshakes: Vec<Handshake> = trees
         .iter_mut()
@@ -226,7 +241,7 @@ impl Tree {
             let accept_expected = expected_accept(exchange);
             let outer = parent
                 .and_then(|parent| self.hops.get(parent))
-                .and_then(|&(above, _)| nodes.get(above)?.exchange()?.request.as_ref());
+                .and_then(|&(above, _)| nodes.get(above)?.exchange());
             let forwards = last_children.get(place).is_some_and(Option::is_some);
             let role = match (parent, forwards) {
                 (None, true) => Role::ClientProxy,
@@ -243,8 +258,7 @@ impl Tree {
                 accept: check_accept(exchange, accept_expected.as_deref()),
                 accept_expected,
                 changes: outer
-                    .zip(exchange.request.as_ref())
-                    .map(|(outer, inner)| changes(outer, inner))
+                    .map(|outer| changes(outer, exchange))
                     .unwrap_or_default(),
                 parent,
                 retried,

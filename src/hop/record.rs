@@ -61,6 +61,9 @@ pub struct Exchange {
     pub gap_in_answer: bool,
     /// What followed the 101.
     pub session: Option<SessionFacts>,
+    /// It was paired although its request is no handshake attempt: a proxy took away all that made it one, or the
+    /// other hop got it from a proxy. Then this summary is all there is, `request` and `response` are `None`.
+    pub ordinary: Option<OrdinaryExchange>,
 }
 
 /// An exchange that is no handshake attempt by itself, kept small: a candidate when nothing better pairs.

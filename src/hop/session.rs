@@ -71,7 +71,7 @@ pub(super) fn join(handshake: &mut Handshake, offsets: &Offsets) {
         })
         .collect();
     endings.sort_by_key(|ending| (offsets.correct(ending.frame), ending.hop));
-    let ended = endings.first().copied();
+    let (ended, ended_by) = decide(handshake, &sessions, &endings, offsets);
     let end = ended.map(|ending| offsets.correct(ending.frame));
     let last_data = sessions
         .iter()
@@ -87,7 +87,7 @@ pub(super) fn join(handshake: &mut Handshake, offsets: &Offsets) {
     handshake.session = Some(Session {
         hop: most,
         established,
-        ended_by: ended.and_then(|ending| ended_by(handshake, &sessions, ending, offsets)),
+        ended_by,
         ended,
         last_data,
         idle_before_end_nanos: end.map(|end| end.at.nanos_since(last_active.at).max(0)),
@@ -141,7 +141,7 @@ fn party(handshake: &Handshake, place: usize, side: Side) -> Option<Party> {
         .iter()
         .any(|other| other.parent == Some(place));
     match (hop.role, side) {
-        (Role::Direct, Side::Client) | (Role::ClientProxy, Side::Client) => Some(Party::Client),
+        (Role::Direct | Role::ClientProxy, Side::Client) => Some(Party::Client),
         (Role::Direct | Role::ProxyBackend, Side::Server) => Some(Party::Backend),
         (Role::ClientProxy | Role::ProxyProxy, Side::Server) if forwards => Some(Party::Proxy),
         (Role::ProxyBackend | Role::ProxyProxy, Side::Client) if hop.parent.is_some() => {
@@ -151,27 +151,41 @@ fn party(handshake: &Handshake, place: usize, side: Side) -> Option<Party> {
     }
 }
 
-/// Who ended it: whoever sent the first FIN or RST, unless that is a proxy, and an end had said Close before: then
-/// the proxy only cleared away, and who said Close first ended it.
-fn ended_by(
+/// Which ending decided it, and who sent it. The first FIN or RST, with two exceptions that keep a proxy from being
+/// blamed for passing on an end: an outer party's ending that the clocks cannot tell from being earlier, and a Close
+/// frame said before. A proxy that ends a session by itself is the first to end every hop.
+fn decide(
     handshake: &Handshake,
     sessions: &[(usize, &SessionFacts)],
-    ending: HopEnding,
+    endings: &[HopEnding],
     offsets: &Offsets,
-) -> Option<Party> {
-    let by = party(handshake, ending.hop, ending.by)?;
-    if by != Party::Proxy {
-        return Some(by);
+) -> (Option<HopEnding>, Option<Party>) {
+    let Some(&first) = endings.first() else {
+        return (None, None);
+    };
+    let by = party(handshake, first.hop, first.by);
+    if by != Some(Party::Proxy) {
+        return (Some(first), by);
     }
-    let end = offsets.correct(ending.frame);
+    let end = offsets.correct(first.frame);
+    let earlier = endings.iter().find(|ending| {
+        let later = offsets.correct(ending.frame).at.nanos_since(end.at);
+        let slack = offsets.slack(ending.frame.capture, first.frame.capture);
+        let by = party(handshake, ending.hop, ending.by);
+        later < slack && matches!(by, Some(Party::Client | Party::Backend))
+    });
+    if let Some(&earlier) = earlier {
+        return (Some(earlier), party(handshake, earlier.hop, earlier.by));
+    }
     let close = sessions
         .iter()
-        .flat_map(|(place, session)| session.closes.iter().map(move |close| (*place, close)))
-        .map(|(place, close)| (offsets.correct(close.frame), place, close.by))
-        .filter(|(at, _, _)| *at <= end)
+        .flat_map(|(_, session)| &session.closes)
+        .map(|close| (offsets.correct(close.frame), close.by))
+        .filter(|(at, _)| *at <= end)
         .min();
-    Some(close.map_or(by, |(_, _, side)| match side {
+    let by = close.map_or(Party::Proxy, |(_, side)| match side {
         Side::Client => Party::Client,
         Side::Server => Party::Backend,
-    }))
+    });
+    (Some(first), Some(by))
 }

@@ -9,11 +9,7 @@ use crate::tcp::{
 };
 use crate::websocket::{Carried, CloseFrame, SessionFacts};
 
-/// Milliseconds since some hour, in capture 0; the frame number follows the time.
-pub(super) fn frame(ms: f64) -> FrameRef {
-    in_capture(0, ms)
-}
-
+/// Milliseconds since some hour, by the clock of a capture; the frame number follows the time.
 pub(super) fn in_capture(capture: u16, ms: f64) -> FrameRef {
     let nanos = (ms * 1e6) as i64;
     FrameRef {
