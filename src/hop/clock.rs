@@ -129,8 +129,12 @@ fn outer_first<'a>(a: &'a Node, b: &'a Node) -> Option<(&'a Node, &'a Node)> {
     if a.upgrade != b.upgrade {
         return Some(if a.upgrade { (a, b) } else { (b, a) });
     }
-    if a.forwarded != b.forwarded {
-        return Some(if b.forwarded { (a, b) } else { (b, a) });
+    if a.written_by.is_some() != b.written_by.is_some() {
+        return Some(if b.written_by.is_some() {
+            (a, b)
+        } else {
+            (b, a)
+        });
     }
     let (long, short) = (took(a)?, took(b)?);
     match long.cmp(&short) {

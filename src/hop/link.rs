@@ -30,13 +30,6 @@ impl Score {
     }
 }
 
-/// How close in time, the closest first: what is relayed, is relayed at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Lag {
-    answer: i64,
-    request: i64,
-}
-
 /// Whether the inner exchange may lie inside the outer one in time.
 pub(super) fn nested(outer: &Node, inner: &Node) -> bool {
     if outer.slot.connection == inner.slot.connection {
@@ -263,14 +256,12 @@ fn is_local(node: &Node) -> bool {
         .all(|view| view.client.ip() == view.server.ip())
 }
 
-/// How close in time a pair is.
-pub(super) fn lag(outer: &Node, inner: &Node) -> Lag {
-    let between = |a: Option<crate::capture::FrameRef>, b: Option<crate::capture::FrameRef>| {
-        a.zip(b)
-            .map_or(i64::MAX, |(a, b)| a.at.nanos_since(b.at).saturating_abs())
-    };
-    Lag {
-        answer: between(outer.answer, inner.answer),
-        request: between(inner.begin, outer.begin),
-    }
+/// Nanoseconds from the inner answer to the outer one: what is relayed, is relayed at once.
+pub(super) fn answer_lag(outer: &Node, inner: &Node) -> i64 {
+    outer
+        .answer
+        .zip(inner.answer)
+        .map_or(i64::MAX, |(out, back)| {
+            out.at.nanos_since(back.at).saturating_abs()
+        })
 }

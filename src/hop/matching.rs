@@ -12,7 +12,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::handshake::{Confidence, PairedBy};
 use super::known::Known;
-use super::link::{Lag, Score, lag, strong, weak};
+use super::link::{Score, answer_lag, strong, weak};
 use super::node::{LinkKind, Node};
 
 /// Candidates before a child that are looked at, in time order: how many handshakes with one and the same key may
@@ -38,7 +38,8 @@ struct Edge {
     parent: usize,
     child: usize,
     score: Score,
-    lag: Lag,
+    /// Nanoseconds from the child's answer to the parent's.
+    lag: i64,
 }
 
 /// The parents of `nodes`, which must be sorted by their start. What is learned about proxies goes to `known`.
@@ -84,7 +85,7 @@ fn strong_edges(nodes: &[Node], known: &Known) -> Vec<Edge> {
                 parent,
                 child,
                 score: strong(outer, node, any_repeated, known)?,
-                lag: lag(outer, node),
+                lag: answer_lag(outer, node),
             })
         }));
     }
@@ -119,7 +120,7 @@ fn weak_edges(nodes: &[Node], forest: &Forest<'_>, known: &Known) -> Vec<Edge> {
                     parent,
                     child,
                     score: weak(outer, node, known)?,
-                    lag: lag(outer, node),
+                    lag: answer_lag(outer, node),
                 })
             }));
         }
@@ -184,7 +185,9 @@ impl<'a> Forest<'a> {
     /// Takes edges, the best first, as far as they contradict none taken before.
     fn take(&mut self, edges: &[Edge]) {
         let mut order: Vec<&Edge> = edges.iter().collect();
-        order.sort_by_key(|edge| (Reverse(edge.score), edge.lag, edge.parent, edge.child));
+        // Of equal ones: children as they began, parents as their answers follow, else as they began. Proxies
+        // serve in order, and so the hops of a chain find the one right above them: those further up are busy.
+        order.sort_by_key(|edge| (Reverse(edge.score), edge.child, edge.lag, edge.parent));
         let mut taken = Vec::new();
         for edge in order {
             if self.fits(edge) && !self.is_busy(edge.parent, edge.child) {

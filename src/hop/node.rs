@@ -34,6 +34,26 @@ impl Slot {
     };
 }
 
+/// Fields of a request that only a proxy writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ProxyFields {
+    /// Whom it forwards for.
+    Forwarding,
+    /// What the client asked for, as `auth_request` recipes tell it to the service that is asked for permission.
+    OriginalUri,
+}
+
+impl ProxyFields {
+    fn of(fields: &Fields) -> Option<Self> {
+        let has_any = |names: &[&str]| names.iter().any(|name| fields.count(name) > 0);
+        if has_any(&ORIGINAL_URI_FIELDS) {
+            Some(Self::OriginalUri)
+        } else {
+            has_any(&FORWARDING_FIELDS).then_some(Self::Forwarding)
+        }
+    }
+}
+
 /// The two ends of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct View {
@@ -96,9 +116,7 @@ pub(super) struct Node {
     /// `Upgrade: websocket` in a complete head.
     pub(super) upgrade: bool,
     /// Fields that only a proxy writes.
-    pub(super) forwarded: bool,
-    /// Fields that `auth_request` recipes set on the subrequest.
-    pub(super) original_uri: bool,
+    pub(super) written_by: Option<ProxyFields>,
     /// The whole head as sent, hashed.
     pub(super) raw: Option<u64>,
 }
@@ -295,8 +313,7 @@ impl Node {
             cookie: field_number(head, "cookie"),
             agent: field_number(head, "user-agent"),
             upgrade: head.is_some_and(|head| head.fields.has_token("upgrade", "websocket")),
-            forwarded: head.is_some_and(|head| has_any(&head.fields, &FORWARDING_FIELDS)),
-            original_uri: head.is_some_and(|head| has_any(&head.fields, &ORIGINAL_URI_FIELDS)),
+            written_by: head.and_then(|head| ProxyFields::of(&head.fields)),
             raw: head.map(|head| number(6, head.fields.raw())),
             place,
             record: record.clone(),
@@ -349,8 +366,4 @@ impl Node {
             .iter()
             .any(|link| link.0 == kind && other.links.contains(link))
     }
-}
-
-fn has_any(fields: &Fields, names: &[&str]) -> bool {
-    names.iter().any(|name| fields.count(name) > 0)
 }

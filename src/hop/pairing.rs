@@ -8,7 +8,7 @@ use super::handshake::{Handshake, Hop, Role};
 use super::known::Known;
 use super::link::other_path;
 use super::matching::{self, Parent};
-use super::node::Node;
+use super::node::{Node, ProxyFields};
 use super::ordinary::{self, Ordinary, OrdinaryPool};
 use super::record::SharedRecord;
 use super::{role, session};
@@ -293,14 +293,14 @@ fn is_subrequest(outer: &Node, inner: &Node, follower: bool) -> bool {
     if inner.upgrade || !outer.upgrade || !other_path(outer, inner) {
         return false;
     }
+    let told = inner.written_by == Some(ProxyFields::OriginalUri);
     let Some(status) = inner.status else {
         // Without an answer only the recipe's own fields tell it from a request that lost its Upgrade.
-        return inner.original_uri;
+        return told;
     };
     let allows = (200..300).contains(&status);
     let passed_on = outer.status == Some(status);
-    inner.original_uri
-        || follower && allows
+    told || follower && allows
         || matches!(status, 401 | 403) && (passed_on || outer.status.is_none())
         || allows && outer.status.is_some() && !passed_on
 }
