@@ -189,6 +189,11 @@ impl Book {
         }
     }
 
+    /// How many connections and exchanges are kept: what memory follows.
+    pub fn kept(&self) -> usize {
+        self.held.len() + self.open.len() + self.silent.all().len() + self.ordinary.all().len()
+    }
+
     fn hold(&mut self, node: Node) {
         let slot = node.slot;
         let start = node.start().at;

@@ -9,5 +9,6 @@
     clippy::cast_sign_loss,
     reason = "tables of scenarios read better so"
 )]
+mod book;
 mod build;
 mod pairing;
