@@ -41,6 +41,7 @@ class Outcome:
         """Lines of the error log without start-up noise, without what differs between runs, and printable."""
         lines = []
         for line in self.error_log.splitlines():
+            line = line.replace(str(self.folder.resolve()), "PREFIX")
             message = re.sub(r"^\S+ \S+ (\[\w+\]) \d+#\d+: (\*\d+ )?", r"\1 ", line)
             if not message.startswith("[notice]"):
                 lines.append("".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in message))

@@ -118,6 +118,6 @@ def _tell(steps: tuple) -> str:
     """Steps in words short enough for a README."""
     words = []
     for step in steps:
-        text = " ".join(json.dumps(part) if not isinstance(part, str) else part for part in step)
+        text = " ".join(json.dumps(part) if not isinstance(part, str) else json.dumps(part)[1:-1] for part in step)
         words.append(text if len(text) <= 90 else text[:87] + "...")
     return "; ".join(words) or "nothing"

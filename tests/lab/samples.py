@@ -71,13 +71,41 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
+SECTION_HEADER, INTERFACE = 0x0A0D0D0A, 1
+OPTIONS_AT = {SECTION_HEADER: 24, INTERFACE: 16}
+OPTION_END, INTERFACE_OS = 0, 12
+
+
 def without_host_options(capture: bytes) -> bytes:
-    """A pcapng file without the section header's options, which tell the machine's processor and kernel."""
-    length = int.from_bytes(capture[4:8], "little")
-    if capture[8:12] != b"\x4d\x3c\x2b\x1a":
-        raise RuntimeError("not a little-endian pcapng file")
-    header = (28).to_bytes(4, "little")
-    return capture[:4] + header + capture[8:16] + b"\xff" * 8 + header + capture[length:]
+    """A little-endian pcapng file without the options that tell the machine's processor and kernel."""
+    kept, at = [], 0
+    while at < len(capture):
+        kind = int.from_bytes(capture[at : at + 4], "little")
+        length = int.from_bytes(capture[at + 4 : at + 8], "little")
+        block = capture[at : at + length]
+        if kind in OPTIONS_AT:
+            start = OPTIONS_AT[kind]
+            options = b"" if kind == SECTION_HEADER else _without_option(block[start:-4], INTERFACE_OS)
+            size = (start + len(options) + 4).to_bytes(4, "little")
+            block = block[:4] + size + block[8:start] + options + size
+        kept.append(block)
+        at += length
+    return b"".join(kept)
+
+
+def _without_option(options: bytes, unwanted: int) -> bytes:
+    """A block's options without one of them."""
+    kept, at = b"", 0
+    while at < len(options):
+        code = int.from_bytes(options[at : at + 2], "little")
+        length = int.from_bytes(options[at + 2 : at + 4], "little")
+        end = at + 4 + (length + 3) // 4 * 4
+        if code != unwanted:
+            kept += options[at:end]
+        if code == OPTION_END:
+            break
+        at = end
+    return kept
 
 
 def _entry(outcome: Outcome, view: View) -> dict[str, Any]:
