@@ -21,6 +21,24 @@ impl Fields {
         }
     }
 
+    /// Fields as they would be sent.
+    #[cfg(test)]
+    pub(crate) fn of(fields: &[(&str, &str)]) -> Self {
+        let mut raw = String::new();
+        let mut spans = Vec::new();
+        for (name, value) in fields {
+            let name_at = raw.len() as u32;
+            raw += name;
+            let colon_at = raw.len() as u32;
+            raw += ": ";
+            let value_at = raw.len() as u32;
+            raw += value;
+            spans.push((name_at..colon_at, value_at..raw.len() as u32));
+            raw += "\r\n";
+        }
+        Self::new(raw.into_bytes().into(), spans)
+    }
+
     fn slice(&self, span: &Range<u32>) -> &[u8] {
         self.raw
             .get(span.start as usize..span.end as usize)

@@ -86,6 +86,12 @@ impl Content {
         }
     }
 
+    /// Whether RSV1 may be set on messages of this direction.
+    #[inline]
+    pub(super) fn allows_rsv1(&self) -> bool {
+        self.compression != Compression::Off
+    }
+
     /// Whether the payload of the message at hand is wanted.
     #[inline]
     pub(super) fn is_looking(&self) -> bool {
@@ -223,8 +229,9 @@ impl Content {
             let made = (inflater.state.total_out() - made_before) as usize;
             rest = rest.get(read..).unwrap_or_default();
             self.left.inflated = self.left.inflated.saturating_sub(made as u64);
-            if text && !self.utf8.feed(output.get(..made).unwrap_or_default()) {
-                return Some(Rule::TextNotUtf8);
+            if text {
+                // Told at the end of the message, so that it does not depend on segments which fault comes first.
+                self.utf8.feed(output.get(..made).unwrap_or_default());
             }
             if self.left.inflated == 0 {
                 self.left.messages = 0;
@@ -251,11 +258,17 @@ impl Content {
 pub(super) struct Utf8 {
     carry: [u8; 4],
     carried: usize,
+    broken: bool,
 }
 
 impl Utf8 {
-    /// Takes the next bytes; false as soon as no continuation could make them UTF-8.
+    /// Takes the next bytes; false from where on no continuation could make them UTF-8.
     pub(super) fn feed(&mut self, bytes: &[u8]) -> bool {
+        self.broken = self.broken || !self.check(bytes);
+        !self.broken
+    }
+
+    fn check(&mut self, bytes: &[u8]) -> bool {
         let mut rest = bytes;
         while self.carried > 0 {
             let Some((&byte, behind)) = rest.split_first() else {
@@ -286,9 +299,9 @@ impl Utf8 {
         true
     }
 
-    /// Whether no character is left half.
+    /// Whether all was UTF-8 and no character is left half.
     pub(super) const fn is_complete(self) -> bool {
-        self.carried == 0
+        !self.broken && self.carried == 0
     }
 }
 

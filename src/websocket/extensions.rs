@@ -294,3 +294,163 @@ fn split(bytes: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
 fn lossy(bytes: &[u8]) -> Box<str> {
     String::from_utf8_lossy(bytes).into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::ExtensionFault::{
+        AgainstOffer, BadValue, ChosenTwice, Malformed, NotOffered, RepeatedParameter,
+        UnknownParameter,
+    };
+    use super::*;
+
+    fn fields(values: &[&str]) -> Fields {
+        let fields: Vec<_> = values.iter().map(|value| (FIELD, *value)).collect();
+        Fields::of(&fields)
+    }
+
+    #[test]
+    fn the_grammar_is_read_over_all_fields() {
+        let offered = Extensions::offered(&fields(&[
+            "permessage-deflate; client_max_window_bits, x-a;b=\"c\" ; d = e",
+            "",
+            ", x-b",
+        ]));
+        let printed: Vec<String> = offered.list.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            printed,
+            [
+                "permessage-deflate; client_max_window_bits",
+                "x-a; b=c; d=e",
+                "x-b"
+            ]
+        );
+        assert_eq!(offered.faults, []);
+    }
+
+    #[test]
+    fn each_deviation_is_named() {
+        let table: &[(&str, bool, ExtensionFault)] = &[
+            ("x a", false, Malformed("x a".into())),
+            ("x;", false, Malformed("x;".into())),
+            ("x;a=", false, Malformed("x;a=".into())),
+            ("x;a=\"b c\"", false, Malformed("x;a=\"b c\"".into())),
+            ("x;a=\"b", false, Malformed("x;a=\"b".into())),
+            ("x;a;A", false, RepeatedParameter("A".into())),
+            (
+                "permessage-deflate;what",
+                false,
+                UnknownParameter("what".into()),
+            ),
+            (
+                "permessage-deflate;server_max_window_bits=16",
+                false,
+                BadValue("server_max_window_bits".into()),
+            ),
+            (
+                "permessage-deflate;server_max_window_bits=08",
+                false,
+                BadValue("server_max_window_bits".into()),
+            ),
+            (
+                "permessage-deflate;server_max_window_bits",
+                false,
+                BadValue("server_max_window_bits".into()),
+            ),
+            (
+                "permessage-deflate;client_max_window_bits",
+                true,
+                BadValue("client_max_window_bits".into()),
+            ),
+            (
+                "permessage-deflate;client_no_context_takeover=1",
+                false,
+                BadValue("client_no_context_takeover".into()),
+            ),
+        ];
+        for (value, is_answer, fault) in table {
+            let read = Extensions::read(&fields(&[value]), *is_answer);
+            assert_eq!(read.faults, [fault.clone()], "{value}");
+        }
+        // Extensions that nobody here knows may have any parameter, quoted separators are none.
+        let read = Extensions::offered(&fields(&["x;a=\"b\\c\", y"]));
+        assert_eq!((read.list.len(), read.faults.len()), (2, 0));
+    }
+
+    #[test]
+    fn an_answer_is_held_against_the_offer() {
+        let deflate = |params: &str| format!("permessage-deflate{params}");
+        let table: &[(&str, &str, Option<ExtensionFault>)] = &[
+            ("", "", None),
+            (";client_max_window_bits", "", None),
+            (
+                ";client_max_window_bits",
+                ";client_max_window_bits=10",
+                None,
+            ),
+            ("", ";server_max_window_bits=10", None),
+            ("", ";client_no_context_takeover", None),
+            (
+                "",
+                ";client_max_window_bits=10",
+                Some(AgainstOffer("client_max_window_bits".into())),
+            ),
+            (
+                ";client_max_window_bits=9",
+                ";client_max_window_bits=10",
+                Some(AgainstOffer("client_max_window_bits".into())),
+            ),
+            (
+                ";server_no_context_takeover",
+                "",
+                Some(AgainstOffer("server_no_context_takeover".into())),
+            ),
+            (
+                ";server_max_window_bits=10",
+                ";server_max_window_bits=11",
+                Some(AgainstOffer("server_max_window_bits".into())),
+            ),
+            (
+                ";server_max_window_bits=10",
+                "",
+                Some(AgainstOffer("server_max_window_bits".into())),
+            ),
+            // A second offer to fall back to.
+            (";server_max_window_bits=10, permessage-deflate", "", None),
+        ];
+        for (offer, answer, fault) in table {
+            let offered = Extensions::offered(&fields(&[&deflate(offer)]));
+            let chosen = Extensions::chosen(&fields(&[&deflate(answer)]));
+            let faults = chosen.faults_against(&offered);
+            assert_eq!(
+                faults,
+                fault.clone().into_iter().collect::<Vec<_>>(),
+                "{offer} {answer}"
+            );
+        }
+        let offered = Extensions::offered(&fields(&["x-a"]));
+        let chosen = Extensions::chosen(&fields(&["x-b, X-A, x-a"]));
+        assert_eq!(
+            chosen.faults_against(&offered),
+            [NotOffered("x-b".into()), ChosenTwice("x-a".into())]
+        );
+    }
+
+    #[test]
+    fn what_was_agreed_on() {
+        assert_eq!(
+            DeflateParams::agreed(&fields(&["x-webkit-deflate-frame"])),
+            None
+        );
+        let answer =
+            "Permessage-Deflate; server_no_context_takeover; client_max_window_bits=\"11\"";
+        assert_eq!(
+            DeflateParams::agreed(&fields(&[answer])),
+            Some(DeflateParams {
+                server_no_context_takeover: true,
+                client_no_context_takeover: false,
+                server_max_window_bits: None,
+                client_max_window_bits: Some(11),
+            })
+        );
+    }
+}

@@ -142,3 +142,81 @@ pub fn repeated_fields(fields: &Fields) -> Vec<&'static str> {
         .filter(|name| fields.count(name) > 1)
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_told_apart() {
+        for (key, expected) in [
+            ("949HZYvm7OUyj3i01ckTsQ==", Key::Valid),
+            (" 949HZYvm7OUyj3i01ckTsQ==\t", Key::Valid),
+            ("dGhlIHNhbXBsZSBub25jZQ==", Key::Sample),
+            // The last sextet has bits that belong to no byte.
+            ("949HZYvm7OUyj3i01ckTsR==", Key::Sloppy),
+            ("test", Key::Test),
+            ("dGVzdA==", Key::WrongLength(4)),
+            ("dGhlIHNhbXBsZSBub25jZSEh", Key::WrongLength(18)),
+            ("", Key::WrongLength(0)),
+            ("949HZYvm7OUyj3i01ckTsQ", Key::NotBase64),
+            ("not base64 at all", Key::NotBase64),
+        ] {
+            assert_eq!(Key::of(key.as_bytes()), expected, "{key}");
+        }
+        assert!(Key::Sloppy.is_valid() && !Key::Test.is_valid());
+    }
+
+    #[test]
+    fn versions_are_judged() {
+        const FIELD: &str = "Sec-WebSocket-Version";
+        for (fields, expected) in [
+            (&[(FIELD, "13")][..], Version::Supported),
+            (&[], Version::Missing),
+            (&[(FIELD, "8")], Version::Unsupported),
+            (&[(FIELD, "13"), (FIELD, "13")], Version::Unsupported),
+            (&[(FIELD, "13, 8")], Version::Unsupported),
+        ] {
+            assert_eq!(Version::of(&Fields::of(fields)), expected, "{fields:?}");
+        }
+        let answer = Fields::of(&[(FIELD, "13"), (FIELD, "8, 7")]);
+        assert_eq!(versions_offered(&answer), ["13", "8", "7"]);
+    }
+
+    #[test]
+    fn subprotocols_are_held_against_the_offer() {
+        const FIELD: &str = "Sec-WebSocket-Protocol";
+        for (offered, answered, expected) in [
+            (&[][..], &[][..], Subprotocol::Unused),
+            (&["a, b"], &[], Subprotocol::NotChosen),
+            (&["a", "b"], &["b"], Subprotocol::Chosen("b".into())),
+            (&["a"], &["A"], Subprotocol::NotOffered("A".into())),
+            (&[], &["a"], Subprotocol::NotOffered("a".into())),
+            (&[], &[""], Subprotocol::NotOffered("".into())),
+            (&["a"], &[""], Subprotocol::NotChosen),
+            (&["a, b"], &["a, b"], Subprotocol::Several),
+        ] {
+            let of = |values: &[&str]| {
+                let fields: Vec<_> = values.iter().map(|value| (FIELD, *value)).collect();
+                Fields::of(&fields)
+            };
+            assert_eq!(
+                Subprotocol::of(&of(offered), &of(answered)),
+                expected,
+                "{offered:?} {answered:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn repeated_fields_are_named() {
+        let fields = Fields::of(&[
+            ("host", "a"),
+            ("Host", "b"),
+            ("Sec-WebSocket-Key", "x"),
+            ("Sec-WebSocket-Protocol", "a"),
+            ("Sec-WebSocket-Protocol", "b"),
+        ]);
+        assert_eq!(repeated_fields(&fields), ["Host"]);
+    }
+}

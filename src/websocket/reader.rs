@@ -34,7 +34,6 @@ pub(super) struct Reader {
     carried: Carried,
     message: Message,
     content: Content,
-    rsv1_allowed: bool,
     /// The payload of the control frame at hand, at most `MAX_CONTROL` bytes.
     control: Vec<u8>,
     /// Bytes of that payload are missing.
@@ -91,7 +90,6 @@ impl Reader {
             carried: Carried::default(),
             message: Message::First,
             content: Content::new(depth, compression),
-            rsv1_allowed: compression != Compression::Off,
             control: Vec::new(),
             control_lost: false,
             closed: false,
@@ -222,13 +220,15 @@ impl Reader {
         let (header, size) = Header::parse(bytes)?;
         let is_doubtful = self.message == Message::First
             && bytes.len() < 4
-            && !header.faults(self.direction, self.rsv1_allowed).is_empty();
+            && !header
+                .faults(self.direction, self.content.allows_rsv1())
+                .is_empty();
         (!is_doubtful).then_some((header, size))
     }
 
     /// A frame begins. `start`: its first bytes, empty when they are those kept in `partial`.
     fn begin(&mut self, header: Header, start: &[u8], frame: FrameRef, ledger: &mut Ledger) -> Run {
-        let faults = header.faults(self.direction, self.rsv1_allowed);
+        let faults = header.faults(self.direction, self.content.allows_rsv1());
         if let Some(trial) = &mut self.trial {
             if !faults.is_empty() || header.len > MAX_SEARCH_LEN {
                 return Run::Failed;
@@ -281,8 +281,10 @@ impl Reader {
             ledger.fault(Rule::StartInsideMessage, by, frame, opcode.into());
         }
         self.message = Message::Open;
-        self.content
-            .begin(opcode == opcode::TEXT, header.rsv1() && self.rsv1_allowed);
+        self.content.begin(
+            opcode == opcode::TEXT,
+            header.rsv1() && self.content.allows_rsv1(),
+        );
     }
 
     /// Looks at payload bytes that begin `at` bytes into the payload.
@@ -427,7 +429,7 @@ impl Reader {
             return;
         }
         let faults = match Header::parse(start) {
-            Some((header, _)) => header.faults(self.direction, self.rsv1_allowed),
+            Some((header, _)) => header.faults(self.direction, self.content.allows_rsv1()),
             None => return,
         };
         if is_no_frame(&faults, start) {
