@@ -369,7 +369,7 @@ mod tests {
         ];
         for (value, is_answer, fault) in table {
             let read = Extensions::read(&fields(&[value]), *is_answer);
-            assert_eq!(read.faults, [fault.clone()], "{value}");
+            assert_eq!(read.faults, std::slice::from_ref(fault), "{value}");
         }
         // Extensions that nobody here knows may have any parameter, quoted separators are none.
         let read = Extensions::offered(&fields(&["x;a=\"b\\c\", y"]));
