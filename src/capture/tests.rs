@@ -406,7 +406,9 @@ mod compressed {
     #[cfg(feature = "compress")]
     fn lz4(bytes: &[u8]) -> Vec<u8> {
         let mut out = lz4_flex::frame::FrameEncoder::with_frame_info(
-            lz4_flex::frame::FrameInfo::new().block_size(lz4_flex::frame::BlockSize::Max64KB).content_checksum(true),
+            lz4_flex::frame::FrameInfo::new()
+                .block_size(lz4_flex::frame::BlockSize::Max64KB)
+                .content_checksum(true),
             Vec::new(),
         );
         out.write_all(bytes).unwrap();

@@ -5,6 +5,7 @@ use super::progress::Progress;
 use crate::capture::{CaptureInfo, Inputs};
 use crate::decode::OtherKind;
 use crate::engine::{Engine, Observer, Options};
+use crate::hop::Clocks;
 use crate::tcp;
 
 /// How reading went.
@@ -26,6 +27,11 @@ pub(super) fn run_inputs(
     let mut inputs = Inputs::open(&plan.inputs);
     let mut engine = Engine::new(Options {
         ports: plan.ports.clone(),
+        clocks: if plan.inputs.len() > 1 {
+            Clocks::MayDiffer
+        } else {
+            Clocks::Same
+        },
         limits: plan.memory.map_or_else(tcp::Limits::default, |bytes| {
             tcp::Limits::with_memory(usize::try_from(bytes).unwrap_or(usize::MAX))
         }),

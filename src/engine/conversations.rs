@@ -1,12 +1,12 @@
 //! Between the connection table and the stages above it: one `Talk` per connection, one `Record` when it closes.
 
-use crate::hop::{Book, OpenConnections, Protocol, Record};
+use crate::hop::{Book, Clocks, OpenConnections, Protocol, Record};
 use crate::tcp::{Chunk, Connection, ConnectionId, Gap, Handler, Interest, StreamEnd, Table};
 
 use super::talk::{Scratch, Talk, empty_record};
 
 /// Follows what all connections say.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Conversations {
     pub(super) book: Book,
     /// Records of connections that left the table, until the engine has filed them.
@@ -15,9 +15,22 @@ pub(super) struct Conversations {
 }
 
 impl Conversations {
+    pub(super) fn new(clocks: Clocks) -> Self {
+        Self {
+            book: Book::new(clocks),
+            closed: Vec::new(),
+            scratch: Scratch::default(),
+        }
+    }
+
     fn announce(&mut self, connection: &Connection) {
         for seen in self.scratch.attempts.drain(..) {
-            self.book.attempt(connection.id, seen.exchange, seen.at.at, seen.key.as_deref());
+            self.book.attempt(
+                connection.id,
+                seen.exchange,
+                seen.at.at,
+                seen.key.as_deref(),
+            );
         }
     }
 }
@@ -66,9 +79,6 @@ pub(super) struct Open<'a>(pub(super) &'a Table<Conversations>);
 impl OpenConnections for Open<'_> {
     fn snapshot(&self, id: ConnectionId) -> Option<Record> {
         let (connection, talk) = self.0.get(id)?;
-        Some(match talk {
-            Some(talk) => talk.record(connection.clone()),
-            None => empty_record(connection.clone(), Protocol::None),
-        })
+        Some(talk.record(connection.clone()))
     }
 }

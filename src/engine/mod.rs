@@ -8,31 +8,36 @@
 //! handed out and forgotten, so memory follows the number of live connections and unsettled handshakes.
 
 mod conversations;
+mod limits;
 mod observer;
 mod other;
 mod talk;
+mod totals;
 
 use std::time::Duration;
 
 use crate::capture::{CaptureInfo, Frame, Timestamp};
 use crate::decode::{Decoded, Decoder};
-use crate::diagnosis::{self, Across, Diagnosis, Limit};
-use crate::hop::{self, Handshake, Protocol};
+use crate::diagnosis::{self, Across, Diagnosis};
+use crate::hop::{Clocks, Handshake, Protocol};
 use crate::tcp::{self, Table};
 
 use conversations::{Conversations, Open};
 pub use observer::Observer;
 pub use other::OtherFrames;
+use totals::Totals;
 
 /// How often, by packet time, finished handshakes are looked for: often enough that memory follows the traffic, seldom
 /// enough to cost nothing.
 const SETTLE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What the engine is told.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// Only connections to these server ports; empty: all.
     pub ports: Vec<u16>,
+    /// Whether the times of all inputs can be compared.
+    pub clocks: Clocks,
     /// Limits of the connection table.
     pub limits: tcp::Limits,
 }
@@ -45,6 +50,7 @@ pub struct Engine {
     conversations: Conversations,
     other: OtherFrames,
     across: Across,
+    totals: Totals,
     settle_at: Timestamp,
     now: Timestamp,
     settled: Vec<Handshake>,
@@ -57,9 +63,10 @@ impl Engine {
             ports: options.ports,
             decoder: Decoder::new(),
             table: Table::new(options.limits),
-            conversations: Conversations::default(),
+            conversations: Conversations::new(options.clocks),
             other: OtherFrames::default(),
-            across: Across::default(),
+            across: Across::new(),
+            totals: Totals::default(),
             settle_at: Timestamp::from_nanos(i64::MIN),
             now: Timestamp::from_nanos(i64::MIN),
             settled: Vec::new(),
@@ -120,7 +127,7 @@ impl Engine {
     }
 
     /// The table's counters.
-    pub fn tcp_stats(&self) -> &tcp::Stats {
+    pub fn tcp_stats(&self) -> tcp::Stats {
         self.table.stats()
     }
 
@@ -131,25 +138,31 @@ impl Engine {
         let mut settled = std::mem::take(&mut self.settled);
         self.conversations.book.finish(&mut settled);
         self.report(&mut settled, observer);
-        for finding in std::mem::take(&mut self.across).finish() {
+        for finding in self.across.finish() {
             observer.finding(&finding);
         }
-        for finding in diagnosis::diagnose_captures(captures) {
+        for finding in diagnosis::diagnose_captures(captures, &self.totals.all()) {
             observer.finding(&finding);
         }
-        for limit in self.limits() {
+        for limit in limits::collect(self.decoder.stats(), &self.table.stats()) {
             observer.limit(&limit);
         }
     }
 
     fn file_closed(&mut self, observer: &mut dyn Observer) {
         for record in self.conversations.closed.drain(..) {
-            let findings = if record.protocol == Protocol::None && record.connection.unreachable.is_none() {
-                Vec::new()
-            } else {
-                diagnosis::diagnose_connection(&record)
-            };
+            let findings =
+                if record.protocol == Protocol::None && record.connection.unreachable.is_none() {
+                    Vec::new()
+                } else {
+                    diagnosis::diagnose_connection(&record)
+                };
+            self.across.connection(&record);
+            self.totals.connection(&record);
             observer.connection(&record, &findings);
+            if let Some(limit) = limits::of_record(&record) {
+                observer.limit(&limit);
+            }
             self.conversations.book.closed(record);
         }
     }
@@ -157,7 +170,9 @@ impl Engine {
     fn settle(&mut self, observer: &mut dyn Observer) {
         self.settle_at = self.now.plus(SETTLE_INTERVAL);
         let mut settled = std::mem::take(&mut self.settled);
-        self.conversations.book.settle(self.now, &Open(&self.table), &mut settled);
+        self.conversations
+            .book
+            .settle(self.now, &Open(&self.table), &mut settled);
         self.report(&mut settled, observer);
         self.settled = settled;
     }
@@ -165,12 +180,9 @@ impl Engine {
     fn report(&mut self, settled: &mut Vec<Handshake>, observer: &mut dyn Observer) {
         for handshake in settled.drain(..) {
             let diagnosis = diagnosis::diagnose(&handshake);
-            self.across.observe(&handshake, &diagnosis);
+            self.across.handshake(&handshake, &diagnosis);
+            self.totals.handshake(&handshake);
             observer.handshake(&handshake, &diagnosis);
         }
-    }
-
-    fn limits(&self) -> Vec<Limit> {
-        limits::collect(self.decoder.stats(), self.table.stats(), hop::Book::stats(&self.conversations.book))
     }
 }

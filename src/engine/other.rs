@@ -28,8 +28,12 @@ impl OtherFrames {
 
     /// Every kind seen with its number of frames, the commonest first.
     pub fn kinds(&self) -> Vec<(OtherKind, u64)> {
-        let udp = (0..=u16::MAX).zip(&self.udp).filter(|&(_, &count)| count > 0);
-        let mut kinds: Vec<_> = udp.map(|(port, &count)| (OtherKind::Udp { port }, count)).collect();
+        let udp = (0..=u16::MAX)
+            .zip(&self.udp)
+            .filter(|&(_, &count)| count > 0);
+        let mut kinds: Vec<_> = udp
+            .map(|(port, &count)| (OtherKind::Udp { port }, count))
+            .collect();
         kinds.extend(self.others.iter().map(|(&kind, &count)| (kind, count)));
         kinds.sort_by_key(|&(kind, count)| (std::cmp::Reverse(count), kind));
         kinds
@@ -43,9 +47,16 @@ mod tests {
     #[test]
     fn lists_the_commonest_first() {
         let mut other = OtherFrames::default();
-        for kind in [OtherKind::Arp, OtherKind::Udp { port: 443 }, OtherKind::Udp { port: 443 }] {
+        for kind in [
+            OtherKind::Arp,
+            OtherKind::Udp { port: 443 },
+            OtherKind::Udp { port: 443 },
+        ] {
             other.count(kind);
         }
-        assert_eq!(other.kinds(), [(OtherKind::Udp { port: 443 }, 2), (OtherKind::Arp, 1)]);
+        assert_eq!(
+            other.kinds(),
+            [(OtherKind::Udp { port: 443 }, 2), (OtherKind::Arp, 1)]
+        );
     }
 }

@@ -9,16 +9,18 @@
 //! Invariants: an ignored connection holds no heap memory here; an exchange is kept whole only when it is (or may be)
 //! a handshake attempt; everything else is bounded by a named constant.
 
+use std::borrow::Cow;
 use std::mem::take;
 
 use crate::capture::FrameRef;
 use crate::hop::{
-    Exchange, ORDINARY_MAX, ORDINARY_TARGET_MAX, OrdinaryExchange, PartialHead, Protocol, ProxyHeader, Record,
+    Exchange, ORDINARY_MAX, ORDINARY_TARGET_MAX, OrdinaryExchange, PartialHead, Protocol,
+    ProxyHeader, Record,
 };
-use crate::http::{self, HttpEvent, Probe, RequestHead, ResponseHead};
+use crate::http::{self, Held, HttpEvent, Probe, RequestHead, ResponseHead};
 use crate::tcp::{Chunk, Connection, Direction, EndingHow, Gap, Interest, Opening, StreamEnd};
 use crate::tls::Sight;
-use crate::websocket::{self, Session};
+use crate::websocket::{DeflateParams, Depth, Session};
 
 /// Segments of a connection whose start was not captured that are probed for the start of something we know, before
 /// it is given up: a response body of a few hundred kilobytes may be under way when the capture begins.
@@ -45,7 +47,10 @@ pub(super) struct Undecided {
     /// Bytes of the client that were too few to judge.
     prefix: Vec<u8>,
     proxy_header: Option<ProxyHeader>,
+    /// Segments of a connection from mid-stream that began nothing we know.
     probes: u16,
+    /// Reads these segments as WebSocket frames, to see whether that makes sense.
+    session: Option<Session>,
 }
 
 /// A connection worth reading.
@@ -65,7 +70,10 @@ pub(super) struct Followed {
 enum Reader {
     Http(http::Conversation),
     /// After a 101: the place in `exchanges` of the exchange that the session belongs to.
-    WebSocket { session: Session, place: usize },
+    WebSocket {
+        session: Session,
+        place: usize,
+    },
     Tls(Sight),
     /// Nothing more to read, but there is something to report.
     Done(Protocol),
@@ -93,50 +101,89 @@ impl Talk {
         Self::Undecided(Box::default())
     }
 
-    pub(super) fn bytes(&mut self, connection: &Connection, chunk: Chunk<'_>, scratch: &mut Scratch) -> Interest {
+    pub(super) fn bytes(
+        &mut self,
+        connection: &Connection,
+        chunk: Chunk<'_>,
+        scratch: &mut Scratch,
+    ) -> Interest {
         match self {
             Self::Ignored(_) => Interest::Counters,
             Self::Followed(followed) => followed.bytes(&chunk, scratch),
             Self::Undecided(undecided) => {
                 let decision = undecided.judge(connection, &chunk);
-                self.decide(decision, &chunk, scratch)
+                self.decide(
+                    connection.opening == Opening::Midstream,
+                    decision,
+                    &chunk,
+                    scratch,
+                )
             }
         }
     }
 
-    fn decide(&mut self, decision: Decision, chunk: &Chunk<'_>, scratch: &mut Scratch) -> Interest {
+    fn decide(
+        &mut self,
+        midstream: bool,
+        decision: Decision,
+        chunk: &Chunk<'_>,
+        scratch: &mut Scratch,
+    ) -> Interest {
         let reader = match decision {
             Decision::Wait => return Interest::Bytes,
             Decision::Ignore(protocol) => {
                 *self = Self::Ignored(protocol);
                 return Interest::Counters;
             }
+            Decision::Http { .. } if midstream => Reader::Http(http::Conversation::midstream()),
             Decision::Http { .. } => Reader::Http(http::Conversation::new()),
             Decision::Tls { .. } => Reader::Tls(Sight::new()),
-            Decision::WebSocket { .. } => Reader::WebSocket { session: Session::midstream(chunk.frame), place: 0 },
+            Decision::WebSocket(session) => return self.join_session(session),
         };
-        let (Decision::Http { held, skip } | Decision::Tls { held, skip } | Decision::WebSocket { held, skip }) =
-            decision
-        else {
+        let (Decision::Http { held, skip } | Decision::Tls { held, skip }) = decision else {
             return Interest::Bytes;
         };
-        let Self::Undecided(undecided) = self else { return Interest::Bytes };
+        let Self::Undecided(undecided) = self else {
+            return Interest::Bytes;
+        };
         let mut followed = Box::new(Followed::new(reader, undecided.proxy_header.take()));
-        if matches!(followed.reader, Reader::WebSocket { .. }) {
-            followed.exchanges.push(Exchange::default());
-        }
         let mut interest = Interest::Bytes;
         if !held.is_empty() {
             let position = chunk.position.saturating_sub(held.len() as u64);
-            interest = followed.bytes(&Chunk { data: &held, position, ..*chunk }, scratch);
+            interest = followed.bytes(
+                &Chunk {
+                    data: &held,
+                    position,
+                    ..*chunk
+                },
+                scratch,
+            );
         }
         let rest = chunk.data.get(skip..).unwrap_or_default();
         if !rest.is_empty() && interest == Interest::Bytes {
             let position = chunk.position.saturating_add(skip as u64);
-            interest = followed.bytes(&Chunk { data: rest, position, ..*chunk }, scratch);
+            interest = followed.bytes(
+                &Chunk {
+                    data: rest,
+                    position,
+                    ..*chunk
+                },
+                scratch,
+            );
         }
         *self = Self::Followed(followed);
         interest
+    }
+
+    fn join_session(&mut self, session: Session) -> Interest {
+        let Self::Undecided(undecided) = self else {
+            return Interest::Bytes;
+        };
+        let reader = Reader::WebSocket { session, place: 0 };
+        let mut followed = Box::new(Followed::new(reader, undecided.proxy_header.take()));
+        followed.exchanges.push(Exchange::default());
+        *self = Self::Followed(followed);
+        Interest::Bytes
     }
 
     pub(super) fn gap(&mut self, gap: &Gap, scratch: &mut Scratch) -> Interest {
@@ -144,6 +191,9 @@ impl Talk {
             Self::Ignored(_) => Interest::Counters,
             Self::Undecided(undecided) => {
                 undecided.prefix.clear();
+                if let Some(session) = &mut undecided.session {
+                    session.gap(gap);
+                }
                 Interest::Bytes
             }
             Self::Followed(followed) => followed.gap(gap, scratch),
@@ -202,62 +252,128 @@ pub(super) fn empty_record(connection: Connection, protocol: Protocol) -> Record
 enum Decision {
     Wait,
     Ignore(Protocol),
-    Http { held: Vec<u8>, skip: usize },
-    Tls { held: Vec<u8>, skip: usize },
-    WebSocket { held: Vec<u8>, skip: usize },
+    Http {
+        held: Vec<u8>,
+        skip: usize,
+    },
+    Tls {
+        held: Vec<u8>,
+        skip: usize,
+    },
+    /// A session that was up when the capture began; it has read the chunk already.
+    WebSocket(Session),
 }
 
 impl Undecided {
     fn judge(&mut self, connection: &Connection, chunk: &Chunk<'_>) -> Decision {
-        let midstream = connection.opening == Opening::Midstream;
         let from_client = chunk.direction == Direction::ToServer;
-        let held = if from_client { std::mem::take(&mut self.prefix) } else { Vec::new() };
-        let joined = [held.as_slice(), chunk.data].concat_if_needed();
-        let skip_from = |used: usize| used.saturating_sub(held.len());
-        match http::probe(&joined) {
-            Probe::Http => Decision::Http { held, skip: 0 },
-            Probe::Tls => Decision::Tls { held, skip: 0 },
-            Probe::Http2 => Decision::Ignore(Protocol::Http2),
-            Probe::ProxyHeader { version, source, len } if from_client => {
-                self.proxy_header =
-                    Some(ProxyHeader { frame: chunk.frame, version, source: source.map(String::into_boxed_str) });
+        let held = if from_client {
+            take(&mut self.prefix)
+        } else {
+            Vec::new()
+        };
+        let joined = concat([&held, chunk.data]);
+        let protocol = match http::probe(&joined) {
+            Probe::ProxyHeader(_) if from_client && self.proxy_header.is_none() => {
+                return self.proxy_header(held.len(), &joined, chunk);
+            }
+            Probe::NeedMore if from_client => return self.wait(joined.into_owned()),
+            probe => protocol(probe),
+        };
+        if protocol == Protocol::Other && connection.opening == Opening::Midstream {
+            return self.search(&Chunk {
+                data: &joined,
+                ..*chunk
+            });
+        }
+        drop(joined);
+        match protocol {
+            // A server's answer that comes byte by byte: the HTTP reader waits better than we could.
+            Protocol::Http | Protocol::None => Decision::Http { held, skip: 0 },
+            Protocol::Tls => Decision::Tls { held, skip: 0 },
+            other => Decision::Ignore(other),
+        }
+    }
+
+    /// Bytes from the middle of something: WebSocket frames, perhaps, or what stands before the next HTTP head.
+    fn search(&mut self, chunk: &Chunk<'_>) -> Decision {
+        let session = self
+            .session
+            .get_or_insert_with(|| Session::midstream(chunk.frame, Depth::BOUNDED));
+        session.bytes(chunk);
+        if session.is_convincing() {
+            return self
+                .session
+                .take()
+                .map_or(Decision::Wait, Decision::WebSocket);
+        }
+        self.probes += 1;
+        if self.probes < MIDSTREAM_PROBES {
+            Decision::Wait
+        } else {
+            Decision::Ignore(Protocol::Other)
+        }
+    }
+
+    fn wait(&mut self, prefix: Vec<u8>) -> Decision {
+        if prefix.len() > PREFIX_MAX {
+            return Decision::Ignore(Protocol::Other);
+        }
+        self.prefix = prefix;
+        Decision::Wait
+    }
+
+    /// A PROXY protocol header stands before the first request: what follows it decides.
+    fn proxy_header(&mut self, held: usize, joined: &[u8], chunk: &Chunk<'_>) -> Decision {
+        match http::proxy_header(joined) {
+            http::ProxyHeader::NeedMore => self.wait(joined.to_vec()),
+            http::ProxyHeader::No => Decision::Ignore(Protocol::Other),
+            http::ProxyHeader::Complete {
+                len,
+                version,
+                source,
+            } => {
+                let source = source.map(|source| source.to_string().into_boxed_str());
+                self.proxy_header = Some(ProxyHeader {
+                    frame: chunk.frame,
+                    version,
+                    source,
+                });
+                let skip = len.saturating_sub(held);
                 let rest = joined.get(len..).unwrap_or_default();
-                if rest.is_empty() {
-                    return Decision::Wait;
+                match protocol(http::probe(rest)) {
+                    Protocol::None => self.wait(rest.to_vec()),
+                    Protocol::Http => Decision::Http {
+                        held: Vec::new(),
+                        skip,
+                    },
+                    Protocol::Tls => Decision::Tls {
+                        held: Vec::new(),
+                        skip,
+                    },
+                    other => Decision::Ignore(other),
                 }
-                match http::probe(rest) {
-                    Probe::Tls => Decision::Tls { held: Vec::new(), skip: skip_from(len) },
-                    Probe::Http | Probe::NeedMore => Decision::Http { held: Vec::new(), skip: skip_from(len) },
-                    _ => Decision::Ignore(Protocol::Other),
-                }
             }
-            Probe::NeedMore if from_client && joined.len() <= PREFIX_MAX => {
-                self.prefix = joined.into_owned();
-                Decision::Wait
-            }
-            _ if midstream && websocket::looks_like_frames(chunk.direction, &joined) => {
-                Decision::WebSocket { held, skip: 0 }
-            }
-            _ if midstream && self.probes < MIDSTREAM_PROBES => {
-                self.probes += 1;
-                Decision::Wait
-            }
-            _ => Decision::Ignore(Protocol::Other),
         }
     }
 }
 
-/// Joins two slices without copying when one is empty.
-trait ConcatIfNeeded<'a> {
-    fn concat_if_needed(self) -> std::borrow::Cow<'a, [u8]>;
+/// The protocol that a probe names.
+const fn protocol(probe: Probe) -> Protocol {
+    match probe {
+        Probe::Request | Probe::Response => Protocol::Http,
+        Probe::Http2Preface => Protocol::Http2,
+        Probe::Tls => Protocol::Tls,
+        Probe::NeedMore => Protocol::None,
+        Probe::ProxyHeader(_) | Probe::No => Protocol::Other,
+    }
 }
 
-impl<'a> ConcatIfNeeded<'a> for [&'a [u8]; 2] {
-    fn concat_if_needed(self) -> std::borrow::Cow<'a, [u8]> {
-        match self {
-            [[], whole] | [whole, []] => std::borrow::Cow::Borrowed(whole),
-            both => std::borrow::Cow::Owned(both.concat()),
-        }
+/// Joins two slices without copying when one is empty.
+fn concat<'a>(parts: [&'a [u8]; 2]) -> Cow<'a, [u8]> {
+    match parts {
+        [[], whole] | [whole, []] => Cow::Borrowed(whole),
+        both => Cow::Owned(both.concat()),
     }
 }
 
@@ -282,7 +398,11 @@ impl Followed {
                 if let Some(switch) = switched {
                     self.switch(switch, chunk, used);
                 }
-                if matches!(self.reader, Reader::Done(_)) { Interest::Counters } else { Interest::Bytes }
+                if matches!(self.reader, Reader::Done(_)) {
+                    Interest::Counters
+                } else {
+                    Interest::Bytes
+                }
             }
             Reader::WebSocket { session, .. } => {
                 session.bytes(chunk);
@@ -295,14 +415,26 @@ impl Followed {
 
     fn gap(&mut self, gap: &Gap, scratch: &mut Scratch) -> Interest {
         if gap.direction == Direction::ToClient {
-            for exchange in self.exchanges.iter_mut().filter(|exchange| exchange.response.is_none()) {
+            for exchange in self
+                .exchanges
+                .iter_mut()
+                .filter(|exchange| exchange.response.is_none())
+            {
                 exchange.gap_in_answer = true;
             }
         }
         match &mut self.reader {
             Reader::Http(http) => {
                 http.gap(gap, &mut scratch.events);
-                self.take_events(scratch);
+                if let Some(switch) = self.take_events(scratch) {
+                    let nothing = Chunk {
+                        direction: gap.direction,
+                        position: gap.position,
+                        data: &[],
+                        frame: gap.frame,
+                    };
+                    self.switch(switch, &nothing, 0);
+                }
                 Interest::Bytes
             }
             Reader::WebSocket { session, .. } => {
@@ -323,7 +455,12 @@ impl Followed {
             Reader::Http(http) => {
                 http.ended(end.direction, end.frame, false, &mut scratch.events);
                 if end.how == EndingHow::Rst {
-                    http.ended(end.direction.reverse(), end.frame, false, &mut scratch.events);
+                    http.ended(
+                        end.direction.reverse(),
+                        end.frame,
+                        false,
+                        &mut scratch.events,
+                    );
                 }
                 self.take_events(scratch);
             }
@@ -366,18 +503,44 @@ impl Followed {
                         attempt.body = Some(excerpt);
                     }
                 }
-                HttpEvent::NotHttp { direction, frame, excerpt } => self.not_http(direction, frame, excerpt),
-                HttpEvent::PartialHead { direction, exchange, first, last, bytes, why } => {
-                    self.partial(direction, exchange, PartialHead { first, last, bytes, why });
+                HttpEvent::NotHttp {
+                    direction,
+                    frame,
+                    excerpt,
+                } => self.not_http(direction, frame, excerpt),
+                HttpEvent::PartialHead {
+                    direction,
+                    exchange,
+                    first,
+                    last,
+                    bytes,
+                    why,
+                } => {
+                    self.partial(
+                        direction,
+                        exchange,
+                        PartialHead {
+                            first,
+                            last,
+                            bytes,
+                            why,
+                        },
+                    );
                 }
-                HttpEvent::Switched { exchange, websocket } => switched = Some((exchange, websocket)),
+                HttpEvent::Switched {
+                    exchange,
+                    websocket,
+                } => switched = Some((exchange, websocket)),
             }
         }
         switched
     }
 
     fn attempt(&mut self, exchange: u32) -> Option<&mut Exchange> {
-        self.exchanges.iter_mut().rev().find(|attempt| attempt.index == exchange)
+        self.exchanges
+            .iter_mut()
+            .rev()
+            .find(|attempt| attempt.index == exchange)
     }
 
     fn request(&mut self, index: u32, head: RequestHead) -> Option<AttemptSeen> {
@@ -390,27 +553,50 @@ impl Followed {
         }
         let key = head.fields.all("sec-websocket-key").next().map(Box::from);
         let at = head.span.first;
-        self.exchanges.push(Exchange { index, request: Some(head), ..Exchange::default() });
-        Some(AttemptSeen { exchange: index, at, key })
+        self.exchanges.push(Exchange {
+            index,
+            request: Some(head),
+            ..Exchange::default()
+        });
+        Some(AttemptSeen {
+            exchange: index,
+            at,
+            key,
+        })
     }
 
     fn response(&mut self, index: u32, head: ResponseHead) {
         if let Some(attempt) = self.attempt(index) {
             attempt.response = Some(head);
-        } else if let Some(ordinary) = self.ordinary.iter_mut().rev().find(|ordinary| ordinary.index == index) {
+        } else if let Some(ordinary) = self
+            .ordinary
+            .iter_mut()
+            .rev()
+            .find(|ordinary| ordinary.index == index)
+        {
             ordinary.response = Some((head.span.first, head.status));
         } else if head.status == 101 || head.fields.first("sec-websocket-accept").is_some() {
             // Only the answer is in the capture, or its request is there in part.
             let partial_request = self.take_partial(index);
-            self.exchanges.push(Exchange { index, partial_request, response: Some(head), ..Exchange::default() });
+            self.exchanges.push(Exchange {
+                index,
+                partial_request,
+                response: Some(head),
+                ..Exchange::default()
+            });
         }
     }
 
     fn not_http(&mut self, direction: Direction, frame: FrameRef, excerpt: Box<[u8]>) {
         if direction == Direction::ToClient
-            && let Some(waiting) = self.exchanges.iter_mut().find(|attempt| attempt.response.is_none())
+            && let Some(waiting) = self
+                .exchanges
+                .iter_mut()
+                .find(|attempt| attempt.response.is_none())
         {
-            waiting.not_http.get_or_insert_with(|| (frame, excerpt.clone()));
+            waiting
+                .not_http
+                .get_or_insert_with(|| (frame, excerpt.clone()));
         }
         if self.not_http.len() < NOT_HTTP_MAX {
             self.not_http.push((direction, frame, excerpt));
@@ -420,13 +606,21 @@ impl Followed {
     fn partial(&mut self, direction: Direction, index: u32, partial: PartialHead) {
         match direction {
             Direction::ToServer if names_websocket(&partial.bytes) => {
-                self.exchanges.push(Exchange { index, partial_request: Some(partial), ..Exchange::default() });
+                self.exchanges.push(Exchange {
+                    index,
+                    partial_request: Some(partial),
+                    ..Exchange::default()
+                });
             }
             Direction::ToServer => self.partials.push((index, partial)),
             Direction::ToClient => {
                 if self.attempt(index).is_none() && names_websocket(&partial.bytes) {
                     let partial_request = self.take_partial(index);
-                    self.exchanges.push(Exchange { index, partial_request, ..Exchange::default() });
+                    self.exchanges.push(Exchange {
+                        index,
+                        partial_request,
+                        ..Exchange::default()
+                    });
                 }
                 if let Some(attempt) = self.attempt(index) {
                     attempt.partial_response = Some(partial);
@@ -436,47 +630,93 @@ impl Followed {
     }
 
     fn take_partial(&mut self, index: u32) -> Option<PartialHead> {
-        let place = self.partials.iter().position(|&(exchange, _)| exchange == index)?;
+        let place = self
+            .partials
+            .iter()
+            .position(|&(exchange, _)| exchange == index)?;
         Some(self.partials.swap_remove(place).1)
     }
 
     /// The streams carry something else from here on; the chunk's first `used` bytes were still HTTP.
     fn switch(&mut self, (exchange, websocket): (u32, bool), chunk: &Chunk<'_>, used: usize) {
-        let Reader::Http(http) = &mut self.reader else { return };
+        let Reader::Http(http) = &mut self.reader else {
+            return;
+        };
         if !websocket {
             self.reader = Reader::Done(Protocol::Http);
             return;
         }
-        let held = http.take_held();
-        let Some(place) = self.exchanges.iter().rposition(|attempt| attempt.index == exchange) else {
+        let handover = http.take_handover();
+        let Some(place) = self
+            .exchanges
+            .iter()
+            .rposition(|attempt| attempt.index == exchange)
+        else {
             self.reader = Reader::Done(Protocol::Http);
             return;
         };
-        let response = self.exchanges.get(place).and_then(|attempt| attempt.response.as_ref());
+        let response = self
+            .exchanges
+            .get(place)
+            .and_then(|attempt| attempt.response.as_ref());
         let established = response.map_or(chunk.frame, |head| head.span.last);
-        let deflate = response.and_then(|head| websocket::agreed_deflate(&head.fields));
-        let mut session = Session::new(established, deflate);
-        if let Some((bytes, frame)) = held {
-            session.bytes(&Chunk { direction: Direction::ToServer, position: 0, data: &bytes, frame });
+        let deflate = response.and_then(|head| DeflateParams::agreed(&head.fields));
+        let mut session = if handover.answer_seen {
+            Session::new(established, deflate, Depth::BOUNDED)
+        } else {
+            Session::answer_unseen(established, Depth::BOUNDED)
+        };
+        for held in handover.to_server {
+            match held {
+                Held::Bytes {
+                    position,
+                    frame,
+                    data,
+                } => {
+                    session.bytes(&Chunk {
+                        direction: Direction::ToServer,
+                        position,
+                        data: &data,
+                        frame,
+                    });
+                }
+                Held::Gap(gap) => session.gap(&gap),
+            }
         }
         let rest = chunk.data.get(used..).unwrap_or_default();
         if !rest.is_empty() {
-            session.bytes(&Chunk { data: rest, position: chunk.position.saturating_add(used as u64), ..*chunk });
+            session.bytes(&Chunk {
+                data: rest,
+                position: chunk.position.saturating_add(used as u64),
+                ..*chunk
+            });
         }
         self.reader = Reader::WebSocket { session, place };
     }
 
     fn record(&self, connection: Connection) -> Record {
-        let parts = (self.exchanges.clone(), self.ordinary.clone(), self.not_http.clone());
+        let parts = (
+            self.exchanges.clone(),
+            self.ordinary.clone(),
+            self.not_http.clone(),
+        );
         self.assemble(connection, parts)
     }
 
     fn into_record(mut self, connection: Connection) -> Record {
-        let parts = (take(&mut self.exchanges), take(&mut self.ordinary), take(&mut self.not_http));
+        let parts = (
+            take(&mut self.exchanges),
+            take(&mut self.ordinary),
+            take(&mut self.not_http),
+        );
         self.assemble(connection, parts)
     }
 
-    fn assemble(&self, connection: Connection, (mut exchanges, ordinary, not_http): Parts) -> Record {
+    fn assemble(
+        &self,
+        connection: Connection,
+        (mut exchanges, ordinary, not_http): Parts,
+    ) -> Record {
         let protocol = match &self.reader {
             Reader::Http(_) => Protocol::Http,
             Reader::WebSocket { .. } => Protocol::WebSocket,
@@ -505,19 +745,35 @@ impl Followed {
 }
 
 /// What a record takes over from a followed connection.
-type Parts = (Vec<Exchange>, Vec<OrdinaryExchange>, Vec<(Direction, FrameRef, Box<[u8]>)>);
+type Parts = (
+    Vec<Exchange>,
+    Vec<OrdinaryExchange>,
+    Vec<(Direction, FrameRef, Box<[u8]>)>,
+);
 
 /// Whether part of a head shows that it is about WebSocket.
 fn names_websocket(bytes: &[u8]) -> bool {
     let lower = bytes.to_ascii_lowercase();
-    [&b"sec-websocket-"[..], b"upgrade: websocket", b"http/1.1 101", b"http/1.0 101"]
-        .iter()
-        .any(|mark| memchr::memmem::find(&lower, mark).is_some())
+    [
+        &b"sec-websocket-"[..],
+        b"upgrade: websocket",
+        b"http/1.1 101",
+        b"http/1.0 101",
+    ]
+    .iter()
+    .any(|mark| memchr::memmem::find(&lower, mark).is_some())
 }
 
 fn ordinary(index: u32, head: &RequestHead) -> OrdinaryExchange {
-    let target = head.target.get(..head.target.floor_char_boundary(ORDINARY_TARGET_MAX)).unwrap_or_default();
-    let field = |name| head.fields.combined(name).map(|value| value.into_owned().into_boxed_str());
+    let target = head
+        .target
+        .get(..head.target.floor_char_boundary(ORDINARY_TARGET_MAX))
+        .unwrap_or_default();
+    let field = |name| {
+        head.fields
+            .combined(name)
+            .map(|value| value.into_owned().into_boxed_str())
+    };
     OrdinaryExchange {
         index,
         request: head.span.first,

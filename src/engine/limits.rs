@@ -1,0 +1,122 @@
+//! What could not be seen or was given up, as the report's footer names it.
+
+use crate::decode::DecodeStats;
+use crate::diagnosis::{Evidence, Limit};
+use crate::hop::Record;
+use crate::tcp::{LimitHit, LimitKind, Stats, StreamFacts};
+
+/// The limits met in a run, by stage.
+pub(super) fn collect(decode: DecodeStats, tcp: &Stats) -> Vec<Limit> {
+    let datagrams = [
+        (
+            decode.datagrams_incomplete,
+            "IP datagrams stayed incomplete: fragments are not in the capture",
+        ),
+        (
+            decode.datagrams_contradicted,
+            "IP datagrams were dropped: their fragments contradict each other",
+        ),
+        (
+            decode.datagrams_malformed,
+            "IP datagrams were dropped: a fragment breaks the rules of IP",
+        ),
+        (
+            decode.fragments_cut,
+            "IP fragments were cut off by the snaplen",
+        ),
+    ];
+    let fragments = datagrams
+        .into_iter()
+        .filter(|&(count, _)| count > 0)
+        .map(|(count, what)| Limit {
+            kind: "fragments",
+            connection: None,
+            detail: format!("{count} {what}"),
+            evidence: Vec::new(),
+        });
+    fragments
+        .chain(tcp.limits.iter().map(table_limit))
+        .collect()
+}
+
+fn table_limit(hit: &LimitHit) -> Limit {
+    let times = hit.times;
+    let (kind, detail) = match hit.kind {
+        LimitKind::StreamBytes => (
+            "memory",
+            format!(
+                "{times} times a stream held more out-of-order bytes than its share: a hole before them was given up"
+            ),
+        ),
+        LimitKind::TotalBytes => (
+            "memory",
+            format!(
+                "{times} times all streams together held more out-of-order bytes than allowed: holes were given up"
+            ),
+        ),
+        LimitKind::Connections => (
+            "connections",
+            format!(
+                "{times} times there were more connections than allowed: the longest idle ones were closed early"
+            ),
+        ),
+        LimitKind::Embryos => (
+            "connections",
+            format!(
+                "{times} times there were more half-open connections than allowed: the oldest were forgotten"
+            ),
+        ),
+    };
+    let shows = "here for the first time; --memory moves the limit".to_owned();
+    Limit {
+        kind,
+        connection: Some(hit.connection),
+        detail,
+        evidence: vec![Evidence {
+            frame: hit.first,
+            shows,
+        }],
+    }
+}
+
+/// Bytes of a connection that matters which could not be read.
+pub(super) fn of_record(record: &Record) -> Option<Limit> {
+    if record.exchanges.is_empty() {
+        return None;
+    }
+    let connection = &record.connection;
+    let streams = [
+        ("client", &connection.to_server),
+        ("server", &connection.to_client),
+    ];
+    let lost = |count: fn(&StreamFacts) -> u64| {
+        let parts = streams
+            .iter()
+            .map(|(who, facts)| (who, count(facts)))
+            .filter(|&(_, bytes)| bytes > 0);
+        parts
+            .map(|(who, bytes)| format!("{bytes} bytes from the {who}"))
+            .collect::<Vec<_>>()
+            .join(" and ")
+    };
+    let truncated = lost(|facts| facts.truncated_bytes);
+    let missing = lost(|facts| facts.missing_bytes.saturating_sub(facts.truncated_bytes));
+    let (kind, detail) = match (truncated.is_empty(), missing.is_empty()) {
+        (true, true) => return None,
+        (false, true) => (
+            "truncated",
+            format!("{truncated} were cut off by the snaplen"),
+        ),
+        (true, false) => ("gap", format!("{missing} are not in the capture")),
+        (false, false) => (
+            "gap",
+            format!("{missing} are not in the capture, {truncated} were cut off by the snaplen"),
+        ),
+    };
+    Some(Limit {
+        kind,
+        connection: Some(connection.id),
+        detail,
+        evidence: Vec::new(),
+    })
+}
