@@ -27,6 +27,11 @@ pub mod markdown;
 
 pub mod table;
 
+#[cfg(test)]
+mod fixtures;
+#[cfg(test)]
+mod tests;
+
 pub use collector::{Collector, Keep, OTHER_CONNECTIONS_MAX, Traffic};
 pub use redact::Redact;
 pub use view::Report;

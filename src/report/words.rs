@@ -413,7 +413,7 @@ pub(super) fn session(
                 format!("{code}{reason} by the {}, {answered}{at}", close.by),
             )
         }
-        None => (Tone::Odd, "no Close frame".to_owned()),
+        None => (Tone::Odd, "none sent".to_owned()),
     };
     lines.push(("Close", close.0, close.1));
     if let Some(way) = session.cut_mid_frame {
@@ -433,6 +433,9 @@ pub(super) fn session(
             format!("{} on every hop before the end", duration_ms(idle)),
         ));
     }
+    let lasted = session
+        .lasted_ms
+        .map(|lasted| format!("after {}", duration_ms(lasted)));
     if let (Some(frame), Some(how)) = (session.ended, session.ended_how) {
         let by = session.ended_by.unwrap_or("an unknown party");
         let outstanding = if session.outstanding {
@@ -444,14 +447,17 @@ pub(super) fn session(
             "ended",
             Tone::Plain,
             format!(
-                "{} by the {by}  {}{outstanding}",
+                "{} by the {by} {}{outstanding}",
                 how.to_ascii_uppercase(),
-                frames.at(frame)
+                lasted.unwrap_or_default() + &format!(", #{}", frame.frame)
             ),
         ));
-    }
-    if let Some(lasted) = session.lasted_ms {
-        lines.push(("lasted", Tone::Plain, duration_ms(lasted)));
+    } else if let Some(lasted) = lasted {
+        lines.push((
+            "ended",
+            Tone::Odd,
+            format!("not in the capture, which ends {lasted}"),
+        ));
     }
     lines
 }

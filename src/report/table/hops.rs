@@ -27,8 +27,27 @@ enum Column<'a> {
     },
 }
 
-/// A cell: lines in a look.
-type Cell = Vec<(Look, String)>;
+/// A cell: lines of pieces, each in its look.
+type Cell = Vec<Vec<(Look, String)>>;
+
+/// Puts what is less important behind the last line of a cell if it fits there, else below it.
+fn append(cell: &mut Cell, text: &str, width: usize) {
+    let room = cell.last().map_or(0, |line| {
+        let used: usize = line.iter().map(|(_, piece)| columns(piece)).sum();
+        width.saturating_sub(used)
+    });
+    if columns(text) + 3 <= room
+        && let Some(line) = cell.last_mut()
+    {
+        line.push((Look::Faint, format!(" · {text}")));
+    } else {
+        cell.extend(
+            fit(text, width, 2)
+                .into_iter()
+                .map(|line| vec![(Look::Faint, line)]),
+        );
+    }
+}
 
 struct Row {
     label: &'static str,
@@ -38,14 +57,14 @@ struct Row {
 }
 
 /// Draws the hops, in as many tables as the width asks for.
-pub(super) fn draw(page: &mut Page, report: &Report, handshake: &HandshakeView) {
+pub(super) fn draw(page: &mut Page, report: &Report, handshake: &HandshakeView, verbose: bool) {
     let frames = Frames::of(report, handshake);
     let mut all: Vec<Column<'_>> = handshake.hops.iter().map(Column::Hop).collect();
     all.extend(handshake.attempts.iter().map(|attempt| Column::Attempt {
         connection: attempt.connection,
         outcome: &attempt.outcome,
     }));
-    let label = 12;
+    let label = 11;
     let room = page.width.saturating_sub(label + 4);
     let fitting = (room / (COLUMN_MIN + 3)).max(1);
     // Two tables of two read better than one of three and one of one.
@@ -60,12 +79,14 @@ pub(super) fn draw(page: &mut Page, report: &Report, handshake: &HandshakeView) 
             report,
             frames: &frames,
             width,
+            verbose,
+            up: handshake.verdict == "broken",
         }
         .rows(part);
         table(page, &rows, label, width);
     }
     if handshake.hops.iter().any(|hop| !hop.changes.is_empty()) {
-        let legend = "✗ dropped   ≠ altered   + added, compared with the hop before";
+        let legend = "✗ dropped · ≠ altered · + added: against the hop before";
         page.paragraph("  ", Look::Plain, Look::Faint, legend);
     }
 }
@@ -74,20 +95,28 @@ struct Layout<'a> {
     report: &'a Report,
     frames: &'a Frames<'a>,
     width: usize,
+    verbose: bool,
+    /// The handshake itself went well: what it said is no part of the story.
+    up: bool,
 }
 
 impl Layout<'_> {
     fn cell(&self, look: Look, text: &str, lines: usize) -> Cell {
         fit(text, self.width, lines)
             .into_iter()
-            .map(|line| (look, line))
+            .map(|line| vec![(look, line)])
             .collect()
     }
 
     fn rows(&self, part: &[Column<'_>]) -> Vec<Row> {
         let mut rows = Vec::new();
         let mut push = |label: &'static str, ruled: bool, cells: Vec<Cell>| {
-            if cells.iter().flatten().any(|(_, line)| !line.is_empty()) {
+            if cells
+                .iter()
+                .flatten()
+                .flatten()
+                .any(|(_, piece)| !piece.is_empty())
+            {
                 rows.push(Row {
                     label,
                     cells,
@@ -100,11 +129,19 @@ impl Layout<'_> {
         push("", false, each(&|column| self.heading(column)));
         push("request", true, each(&|column| self.request(column)));
         for &(label, header) in words::HEADERS {
-            push(label, false, each(&|column| self.header(column, header)));
+            if self.verbose || (tells(part, header) && !self.up) || changed(part, header) {
+                push(label, false, each(&|column| self.header(column, header)));
+            }
         }
         push("other", false, each(&|column| self.others(column)));
         push("answer", true, each(&|column| self.answer(column)));
-        push("Accept", false, each(&|column| self.accept(column)));
+        let switched = |column: &Column<'_>| match column {
+            Column::Hop(hop) => hop.accept != "not-applicable",
+            Column::Attempt { .. } => false,
+        };
+        if part.iter().any(switched) {
+            push("Accept", false, each(&|column| self.accept(column)));
+        }
         push("note", false, each(&|column| self.notes(column)));
         push("ended", true, each(&|column| self.ended(column)));
         rows
@@ -133,7 +170,7 @@ impl Layout<'_> {
         };
         let line = format!("{} → {}", connection.client, connection.server);
         if columns(&line) <= self.width {
-            cell.push((Look::Plain, line));
+            cell.push(vec![(Look::Plain, line)]);
         } else {
             cell.extend(self.cell(Look::Plain, &connection.client, 2));
             cell.extend(self.cell(Look::Plain, &format!("→ {}", connection.server), 2));
@@ -168,7 +205,7 @@ impl Layout<'_> {
                 } else {
                     self.cell(Look::Plain, &line, 3)
                 };
-                cell.push((Look::Faint, self.frames.at(request.at_frame)));
+                append(&mut cell, &self.frames.at(request.at_frame), self.width);
                 cell
             }
             Column::Hop(_) => self.cell(Look::Faint, "not in the capture as a whole", 2),
@@ -231,7 +268,7 @@ impl Layout<'_> {
             .collect();
         if others.len() > OTHER_CHANGES_MAX {
             let more = others.len() - OTHER_CHANGES_MAX;
-            cell.push((Look::Faint, format!("and {more} more")));
+            cell.push(vec![(Look::Faint, format!("and {more} more"))]);
         }
         cell
     }
@@ -249,11 +286,10 @@ impl Layout<'_> {
         let up = response.status == 101;
         let look = if up { Look::Good } else { Look::Bad };
         let mut cell = self.cell(look, &format!("{} {}", response.status, response.reason), 2);
-        let mut facts = vec![self.frames.at(response.at_frame)];
+        append(&mut cell, &self.frames.at(response.at_frame), self.width);
         if let Some(server) = &response.server {
-            facts.push(server.clone());
+            append(&mut cell, server, self.width);
         }
-        cell.extend(self.cell(Look::Faint, &facts.join("  "), 2));
         if up {
             // RFC 6455 4.1: both must be there, or the client fails the connection.
             let has = |value: &Option<String>, token: &str| {
@@ -319,6 +355,31 @@ impl Layout<'_> {
     }
 }
 
+/// Whether a field is worth a row: version 13 everywhere and offers that nobody touched say nothing about a failure.
+fn tells(part: &[Column<'_>], header: &str) -> bool {
+    part.iter().any(|column| {
+        let Column::Hop(hop) = column else {
+            return false;
+        };
+        hop.request.as_ref().is_some_and(|request| match header {
+            "Sec-WebSocket-Version" => request.ws_version.as_deref() != Some("13"),
+            "Sec-WebSocket-Extensions" => hop
+                .response
+                .as_ref()
+                .is_some_and(|response| !response.extensions.is_empty()),
+            _ => true,
+        })
+    })
+}
+
+/// Whether a field changed on the way.
+fn changed(part: &[Column<'_>], header: &str) -> bool {
+    part.iter().any(|column| match column {
+        Column::Hop(hop) => hop.changes.iter().any(|change| change.header == header),
+        Column::Attempt { .. } => false,
+    })
+}
+
 /// Draws the rows with rounded borders; every cell is filled up to its width, so that colours cannot shift anything.
 fn table(page: &mut Page, rows: &[Row], label: usize, width: usize) {
     let mut builder = Builder::default();
@@ -332,10 +393,13 @@ fn table(page: &mut Page, rows: &[Row], label: usize, width: usize) {
         for cell in &row.cells {
             let lines: Vec<String> = (0..height)
                 .map(|line| {
-                    let (look, text) = cell
+                    let pieces: String = cell
                         .get(line)
-                        .map_or((Look::Plain, ""), |(look, text)| (*look, text.as_str()));
-                    pad(&page.paint(look, text), width)
+                        .into_iter()
+                        .flatten()
+                        .map(|(look, text)| page.paint(*look, text))
+                        .collect();
+                    pad(&pieces, width)
                 })
                 .collect();
             record.push(lines.join("\n"));

@@ -21,13 +21,16 @@ use super::view::{FindingView, HandshakeView, Report, SessionView};
 use super::words::{self, Frames, Tone};
 
 /// Narrower than this, a table of hops cannot be read any more; the terminal may wrap it then.
-const WIDTH_MIN: usize = 60;
+const WIDTH_MIN: usize = 64;
 
 /// Wider than this, prose is hard to read.
 const WIDTH_MAX: usize = 200;
 
 /// Handshakes shown in full: three screens; the rest is in the table of causes.
 const DETAILS_MAX: usize = 3;
+
+/// The least room for a headline in the table of causes; without it there are just numbers.
+const HEADLINE_MIN: usize = 18;
 
 /// Causes listed in the table of causes.
 const CAUSES_MAX: usize = 12;
@@ -167,42 +170,38 @@ impl Table<'_> {
             .max()
             .unwrap_or(0)
             .max(5);
-        let room = width.saturating_sub(16 + 7 + code + first + number).max(16);
+        let room = width.saturating_sub(16 + 7 + code + first + number);
+        let says = room >= HEADLINE_MIN;
         let faint = |text: &str, width: usize| pad(&self.page.paint(Look::Faint, text), width);
-        builder.push_record([
+        let mut head = vec![
             faint("count", number),
             faint("verdict", 7),
             faint("cause", code),
             faint("first", first),
-            faint("which says", room),
-        ]);
+        ];
+        if says {
+            head.push(faint("which says", room));
+        }
+        builder.push_record(head);
         for cause in causes.iter().take(CAUSES_MAX) {
-            let look = verdict_look(cause.verdict);
-            let lines = fit(&cause.headline, room, 2);
-            let height = lines.len();
-            let tall = |text: String, width: usize| {
-                let mut text = pad(&text, width);
-                for _ in 1..height {
-                    text.push('\n');
-                    text.push_str(&" ".repeat(width));
-                }
-                text
-            };
             let count = words::thousands(cause.count);
-            builder.push_record([
-                tall(
-                    format!("{}{count}", " ".repeat(number - count.len())),
-                    number,
+            let mut row = vec![
+                format!("{}{count}", " ".repeat(number - count.len())),
+                pad(
+                    &self.page.paint(verdict_look(cause.verdict), cause.verdict),
+                    7,
                 ),
-                tall(self.page.paint(look, cause.verdict), 7),
-                tall(cause.cause.unwrap_or("–").to_owned(), code),
-                tall(cause.first.clone(), first),
-                lines
+                pad(cause.cause.unwrap_or("–"), code),
+                pad(&cause.first, first),
+            ];
+            if says {
+                let lines: Vec<String> = fit(&cause.headline, room, 2)
                     .iter()
                     .map(|line| pad(line, room))
-                    .collect::<Vec<_>>()
-                    .join("\n"),
-            ]);
+                    .collect();
+                row.push(lines.join("\n"));
+            }
+            builder.push_record(row);
         }
         let mut table = builder.build();
         table.with(Style::rounded());
@@ -221,7 +220,7 @@ impl Table<'_> {
         let look = verdict_look(handshake.verdict);
         self.page
             .paragraph(&lead, look, Look::Strong, &handshake.headline);
-        let mut facts = vec![handshake.id.clone()];
+        let mut facts = vec![handshake.id.clone(), words::time(handshake.started_at)];
         if let Some(target) = &handshake.target {
             let target = fit(target, 40, 1).concat();
             facts.push(match &handshake.host {
@@ -229,16 +228,10 @@ impl Table<'_> {
                 None => target,
             });
         }
-        facts.push(words::time(handshake.started_at));
-        if handshake.verdict == "failed"
-            && let Some(by) = handshake.answered_by.filter(|&by| by != "unknown")
-        {
-            facts.push(format!("answered by the {by}"));
-        }
         let indent = " ".repeat(columns(&lead));
         self.page
             .paragraph(&indent, Look::Plain, Look::Faint, &facts.join(" · "));
-        hops::draw(&mut self.page, self.report, handshake);
+        hops::draw(&mut self.page, self.report, handshake, self.verbose);
         let frames = Frames::of(self.report, handshake);
         if let Some(session) = &handshake.session {
             self.session(session, &frames);
@@ -301,9 +294,7 @@ impl Table<'_> {
                 .paragraph("Fix       ", Look::Strong, Look::Plain, &finding.fix);
         }
         if !finding.nginx_snippet.is_empty() {
-            self.page.gap();
-            self.page.code(INDENT.len() + 4, &finding.nginx_snippet);
-            self.page.gap();
+            self.page.code(INDENT.len() + 2, &finding.nginx_snippet);
         }
         if !finding.nginx_log.is_empty() {
             self.page

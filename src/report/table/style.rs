@@ -43,6 +43,9 @@ pub(super) struct Page {
     text: String,
 }
 
+/// Prose in longer lines is hard to read.
+const PROSE_MAX: usize = 110;
+
 /// The columns that a text takes.
 pub(super) fn columns(text: &str) -> usize {
     get_string_width(text)
@@ -88,7 +91,7 @@ impl Page {
     /// A paragraph: `lead` stands before its first line, the others are indented below it.
     pub(super) fn paragraph(&mut self, lead: &str, lead_look: Look, look: Look, text: &str) {
         let indent = columns(lead);
-        let room = self.width.saturating_sub(indent).max(20);
+        let room = self.width.min(PROSE_MAX).saturating_sub(indent).max(20);
         let mut first = true;
         for line in wrap(text, room) {
             if first {
@@ -109,10 +112,13 @@ impl Page {
         }
     }
 
-    /// Lines of configuration, indented. One that is too long goes on below, where nginx reads it the same.
+    /// Lines of configuration, indented, empty ones left out. One that is too long goes on below, where nginx reads it the same.
     pub(super) fn code(&mut self, indent: usize, text: &str) {
         for line in text.trim_end_matches('\n').lines() {
             let line = line.trim_end();
+            if line.is_empty() {
+                continue;
+            }
             let bare = line.trim_start();
             let own = indent + columns(line) - columns(bare);
             let more = if bare.starts_with('#') { "# " } else { "    " };
