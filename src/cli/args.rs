@@ -44,6 +44,12 @@ pub enum Command {
 
 Exit code: 0 nothing found, 1 something at or above --fail-on found, 2 the run failed or an input is damaged.")]
     Read(Read),
+    /// Say what a finding means: how it looks on the wire, why it happens, what nginx logs, what to change
+    #[command(after_help = "Examples:
+  hop101 explain                         all findings, a line each
+  hop101 explain upgrade-not-forwarded   this one in full
+  hop101 explain idle                    those with this in their name")]
+    Explain(Explain),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -74,6 +80,17 @@ pub struct Read {
     /// What to use.
     #[command(flatten)]
     pub resources: Resources,
+}
+
+/// The command `explain`.
+#[derive(Debug, Group)]
+pub struct Explain {
+    /// The finding, or a part of its name [default: list all]
+    pub code: Option<String>,
+
+    /// Colours; auto also minds NO_COLOR
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
+    pub color: Color,
 }
 
 /// What to look at.

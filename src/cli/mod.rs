@@ -2,6 +2,7 @@
 //!
 //! Results go to standard output, everything else to standard error; a closed pipe ends the output without a word.
 pub mod args;
+mod explain;
 mod inputs;
 mod output;
 pub mod plan;
@@ -34,6 +35,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let done = match args.command {
         Command::Read(read) => plan::Plan::new(read).and_then(|plan| read::run(&plan)),
+        Command::Explain(explain) => explain::run(&explain).map(|()| 0),
         Command::Completions { shell } => {
             let mut command = Args::command();
             let name = command.get_name().to_owned();

@@ -97,13 +97,7 @@ impl Plan {
                 args::Redact::None => Redact::None,
             },
             fail_on: args.show.fail_on,
-            color: match args.show.color {
-                Color::Always => true,
-                Color::Never => false,
-                Color::Auto => {
-                    anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never
-                }
-            },
+            color: color(args.show.color),
             width: width(),
             terminal,
             verbose: args.show.verbose,
@@ -119,8 +113,17 @@ pub fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
+/// Whether standard output may have colours.
+pub(super) fn color(when: Color) -> bool {
+    match when {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never,
+    }
+}
+
 /// The columns of standard output: as COLUMNS says, as the terminal has, or 100.
-fn width() -> usize {
+pub(super) fn width() -> usize {
     let columns = std::env::var("COLUMNS")
         .ok()
         .and_then(|columns| columns.trim().parse().ok())

@@ -1,8 +1,8 @@
 //! What there is to say about the captures: how far they can be trusted, and what to capture instead.
 
+use super::super::style::{Look, Page, pad};
 use super::super::view::{CaptureView, Report};
 use super::super::words;
-use super::style::{Look, Page, pad};
 
 /// Kinds of traffic listed where no handshake was found.
 const TRAFFIC_MAX: usize = 8;

@@ -4,9 +4,9 @@ use tabled::builder::Builder;
 use tabled::settings::style::HorizontalLine;
 use tabled::settings::{Style, Theme};
 
+use super::super::style::{Look, Page, columns, fit, pad};
 use super::super::view::{ChangeView, ConnectionView, HandshakeView, HopView, Report};
 use super::super::words::{self, Frames};
-use super::style::{Look, Page, columns, fit, pad};
 use crate::tcp::ConnectionId;
 
 /// The narrowest useful column: an IPv4 address with its port, and some air.

@@ -10,13 +10,12 @@
 //! ```
 mod capture;
 mod hops;
-mod style;
 
 use tabled::builder::Builder;
 use tabled::settings::Style;
 
-use self::style::{Look, Page, columns, fit, pad};
 use super::pick::{Most, pick};
+use super::style::{Look, Page, columns, fit, pad};
 use super::view::{FindingView, HandshakeView, Report, SessionView};
 use super::words::{self, Frames, Tone};
 
@@ -52,6 +51,13 @@ pub struct Options {
     pub verbose: bool,
 }
 
+impl Options {
+    /// The width, within what can be read.
+    pub(super) fn width(&self) -> usize {
+        self.width.clamp(WIDTH_MIN, WIDTH_MAX)
+    }
+}
+
 /// How many handshakes of each verdict and cause a table shows in full, unless it is verbose.
 pub const PER_CAUSE: usize = 1;
 
@@ -71,9 +77,8 @@ pub fn render(report: &Report, options: &Options) -> String {
         }
     };
     let (report, hidden) = pick(report, most);
-    let width = options.width.clamp(WIDTH_MIN, WIDTH_MAX);
     let mut table = Table {
-        page: Page::new(width, options.color),
+        page: Page::new(options.width(), options.color),
         report: &report,
         verbose: options.verbose,
     };
@@ -321,7 +326,7 @@ impl Table<'_> {
             let text = format!("{}  {}  {}", pad(&place, 5), pad(&at, 9), evidence.shows);
             let room = self.page.width.saturating_sub(INDENT.len());
             let below = columns(&place).max(5) + columns(&at).max(9) + 4;
-            let mut lines = style::wrap(&evidence.shows, room.saturating_sub(below).max(20));
+            let mut lines = super::style::wrap(&evidence.shows, room.saturating_sub(below).max(20));
             let head = text
                 .get(..text.len() - evidence.shows.len())
                 .unwrap_or_default()
