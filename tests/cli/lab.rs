@@ -10,12 +10,23 @@ fn check(family: &str) {
     if id.stdout.trim_ascii() != b"0" {
         return missing("the lab needs root for its network namespaces");
     }
-    if !["nginx", "dumpcap", "tcpdump", "nft", "ip", "node", "npm"].into_iter().all(have) {
+    if !["nginx", "dumpcap", "tcpdump", "nft", "ip", "node", "npm"]
+        .into_iter()
+        .all(have)
+    {
         return;
     }
     let output = Command::new("/usr/bin/python3")
         .arg(root().join("tests/lab/lab.py"))
-        .args(["check", "--family", family, "--jobs", "4", "--hop101", env!("CARGO_BIN_EXE_hop101")])
+        .args([
+            "check",
+            "--family",
+            family,
+            "--jobs",
+            "4",
+            "--hop101",
+            env!("CARGO_BIN_EXE_hop101"),
+        ])
         .arg("--out")
         .arg(root().join("target/lab").join(family))
         .current_dir(root())
@@ -23,8 +34,16 @@ fn check(family: &str) {
         .unwrap();
     let matrix = String::from_utf8_lossy(&output.stdout);
     println!("{matrix}");
-    assert!(matrix.contains(" passed, "), "the lab ran nothing: {}", String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{matrix}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        matrix.contains(" passed, "),
+        "the lab ran nothing: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(
+        output.status.success(),
+        "{matrix}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 #[test]

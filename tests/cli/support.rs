@@ -18,15 +18,28 @@ pub(crate) fn sample(name: &str) -> PathBuf {
 /// The built binary, without the environment's wishes as to colour and width.
 pub(crate) fn hop101() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hop101"));
-    command.env_remove("NO_COLOR").env_remove("COLUMNS").env_remove("CLICOLOR_FORCE").current_dir(root());
+    command
+        .env_remove("NO_COLOR")
+        .env_remove("COLUMNS")
+        .env_remove("CLICOLOR_FORCE")
+        .current_dir(root());
     command
 }
 
 /// Runs `hop101 read FILES... --format json ARGS...`.
 pub(crate) fn read_json(files: &[PathBuf], args: &[&str]) -> (Value, Output) {
-    let output = hop101().arg("read").args(files).args(["--format", "json"]).args(args).output().unwrap();
+    let output = hop101()
+        .arg("read")
+        .args(files)
+        .args(["--format", "json"])
+        .args(args)
+        .output()
+        .unwrap();
     let value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
-        panic!("{files:?}: {error}: {}", String::from_utf8_lossy(&output.stderr));
+        panic!(
+            "{files:?}: {error}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     });
     (value, output)
 }
@@ -43,6 +56,9 @@ pub(crate) fn have(tool: &str) -> bool {
 
 /// A test cannot run here: fails under CI=true, else says why.
 pub(crate) fn missing(why: &str) {
-    assert!(std::env::var("CI").as_deref() != Ok("true"), "{why}, and CI runs every test");
+    assert!(
+        std::env::var("CI").as_deref() != Ok("true"),
+        "{why}, and CI runs every test"
+    );
     eprintln!("not run: {why}");
 }

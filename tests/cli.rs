@@ -1,0 +1,18 @@
+//! The built program from outside: one binary, a module per theme.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "tests: a failure should be loud, and captured output is shown by the runner"
+)]
+
+#[path = "cli/lab.rs"]
+mod lab;
+#[path = "cli/samples.rs"]
+mod samples;
+#[path = "cli/support.rs"]
+mod support;
+#[path = "cli/tshark.rs"]
+mod tshark;
