@@ -1,12 +1,10 @@
 //! How a connection hands its streams over: bytes and gaps in order, endings behind them, holes given up in time.
 
-use super::flow::{Env, Flow, Reading};
-use super::half::Hole;
+use super::flow::{Env, Flow, Reading, WAYS};
+use super::half::{Hole, Mark};
 use super::limits::LimitKind;
 use super::{Chunk, Direction, EndingHow, Gap, GapCause, Handler, Interest, StreamEnd};
 use crate::capture::FrameRef;
-
-const WAYS: [Direction; 2] = [Direction::ToServer, Direction::ToClient];
 
 impl<S> Flow<S> {
     /// Hands over the next bytes of a stream.
@@ -42,13 +40,14 @@ impl<S> Flow<S> {
     ) {
         let half = self.half_mut(direction);
         let position = half.next;
-        half.gap = (position, position + len);
+        half.set_gap(position..position + len);
         half.advance(len);
         let facts = self.connection.stream_mut(direction);
         facts.missing_bytes += len;
         if cause == GapCause::Truncated {
             facts.truncated_bytes += len;
         }
+        self.update();
         let gap = Gap {
             direction,
             position,
@@ -70,10 +69,15 @@ impl<S> Flow<S> {
         if self.reading == Reading::Counters {
             return;
         }
-        self.reading = Reading::Bytes;
-        let connection = &self.connection;
-        let state = self.state.get_or_insert_with(|| handler.opened(connection));
-        if call(handler, connection, state) == Interest::Counters {
+        if self.state.is_none() {
+            self.update();
+            self.state = Some(handler.opened(&self.connection));
+            self.reading = Reading::Bytes;
+        }
+        let Some(state) = &mut self.state else {
+            return;
+        };
+        if call(handler, &self.connection, state) == Interest::Counters {
             self.ignore();
         }
     }
@@ -85,7 +89,7 @@ impl<S> Flow<S> {
             let half = self.half_mut(direction);
             let mut missing = 0;
             let mut cut = 0;
-            while let Some((start, piece)) = half.pieces.pop_ready(u64::MAX) {
+            while let Some((start, piece)) = half.pop_ready(u64::MAX) {
                 let hole = start.saturating_sub(half.next);
                 let len = piece.end.saturating_sub(half.next.max(start));
                 half.advance(hole + len);
@@ -94,7 +98,7 @@ impl<S> Flow<S> {
                     cut += len;
                 }
             }
-            half.wait = None;
+            half.stop_waiting();
             let facts = self.connection.stream_mut(direction);
             facts.missing_bytes += missing + cut;
             facts.truncated_bytes += cut;
@@ -119,7 +123,7 @@ impl<S> Flow<S> {
                 let one_sided = self.one_sided(direction);
                 let half = self.half_mut(direction);
                 half.watch(env.clock, frame.take());
-                let over = half.pieces.cost() > env.limits.stream_bytes;
+                let over = half.cost() > env.limits.stream_bytes;
                 let Some(hole) = half
                     .overdue(env.clock, one_sided)
                     .or_else(|| over.then(|| half.forced(GapCause::Evicted)).flatten())
@@ -186,7 +190,7 @@ impl<S> Flow<S> {
     ) {
         let half = self.half(direction);
         let len = hole.end.saturating_sub(half.next);
-        let behind = half.pieces.first().map(|(_, frame)| frame);
+        let behind = half.first_piece().map(|(_, frame)| frame);
         let facts = self.connection.stream(direction);
         let frame = hole
             .frame
@@ -202,7 +206,7 @@ impl<S> Flow<S> {
         loop {
             let half = self.half_mut(direction);
             let next = half.next;
-            let Some((start, piece)) = half.pieces.pop_ready(next) else {
+            let Some((start, piece)) = half.pop_ready(next) else {
                 return;
             };
             let Some(bytes) = piece.bytes else {
@@ -223,12 +227,14 @@ impl<S> Flow<S> {
     fn tell_endings<H: Handler<State = S>>(&mut self, handler: &mut H, direction: Direction) {
         let half = self.half_mut(direction);
         let next = half.next;
-        let reached = |at: Option<u64>| at.is_some_and(|at| at <= next);
-        let fin = reached(half.fin) && !std::mem::replace(&mut half.fin_told, reached(half.fin));
-        let rst = reached(half.rst) && !std::mem::replace(&mut half.rst_told, reached(half.rst));
-        if self.reading != Reading::Bytes {
+        let reached = |mark: Mark| mark.at().is_some_and(|at| at <= next);
+        let (fin, rst) = (reached(half.fin), reached(half.rst));
+        let fin = fin && !std::mem::replace(&mut half.marks.fin_told, true);
+        let rst = rst && !std::mem::replace(&mut half.marks.rst_told, true);
+        if self.reading != Reading::Bytes || !(fin || rst) {
             return;
         }
+        self.update();
         let facts = self.connection.stream(direction);
         let ends = [
             (fin, EndingHow::Fin, facts.fin),
@@ -248,7 +254,7 @@ impl<S> Flow<S> {
 
     /// Keeps the table's sum of held bytes right.
     fn charge(&mut self, env: &mut Env) {
-        let cost = self.to_server.pieces.cost() + self.to_client.pieces.cost();
+        let cost = self.to_server.cost() + self.to_client.cost();
         env.buffered = (env.buffered + cost).saturating_sub(self.charged);
         self.charged = cost;
     }

@@ -5,8 +5,8 @@
 //!
 //! - A frame with the same numbers, flags and IP identification was seen a moment ago. Without an identification
 //!   (IPv6; Linux sends SYN-ACK and RST with 0) another hop limit or vantage point decides, or the time: no sender
-//!   repeats itself within a millisecond.
-//! - Another vantage point (capture or interface) than the first one shows these bytes for the first time.
+//!   repeats itself within a fraction of a millisecond.
+//! - Another vantage point (capture or interface) than the first one shows these numbers for the first time.
 
 use super::Direction;
 use crate::decode::{Segment, SeqNo};
@@ -14,9 +14,9 @@ use crate::decode::{Segment, SeqNo};
 /// How many segments of a connection are remembered: copies follow each other closely.
 const REMEMBERED: usize = 8;
 
-/// Retransmission timers and even tail loss probes wait longer than a millisecond (RFC 8985 7.2: two round trips or
-/// more); copies on a bridge follow within microseconds.
-const SPAN: i64 = 1_000_000;
+/// Retransmission timers and tail loss probes wait longer (RFC 8985 7.2: two round trips, in ticks of a millisecond);
+/// copies on a bridge follow within microseconds.
+const SPAN: i64 = 200_000;
 
 /// Some senders count identifications over all their packets, so that they come again: not within a second.
 const SAME_ID_SPAN: i64 = 1_000_000_000;
@@ -27,29 +27,25 @@ const ROUTED_SPAN: i64 = 50_000_000;
 /// Vantage points followed per connection; more are not told apart from the first.
 const VANTAGES: usize = 8;
 
-/// What was seen lately of one connection.
+/// What was seen lately of one connection. 136 bytes.
 #[derive(Debug)]
 pub(super) struct Recent {
     prints: [Print; REMEMBERED],
-    next: u8,
     primary: Option<u32>,
+    next: u8,
     others: Vec<Sight>,
 }
 
-/// What makes a segment the same as another.
+/// What makes a segment the same as another. 12 bytes, because one is written for every segment.
 #[derive(Debug, Clone, Copy, Default)]
 struct Print {
-    at: i64,
-    seq: u32,
-    ack: u32,
-    len: u32,
-    vantage: u32,
-    ip_id: u16,
-    window: u16,
+    /// Of all numbers, flags and the IP identification. A collision could only miscount.
+    sum: u32,
+    /// Time in units of 2^12 ns (about 4 µs), wrapping.
+    at: u32,
+    vantage: u16,
     hop_limit: u8,
-    flags: u8,
-    /// 0: empty, 1: to the server, 2: to the client.
-    way: u8,
+    used: bool,
 }
 
 /// How far another vantage point has seen each stream.
@@ -71,122 +67,126 @@ impl Recent {
     pub(super) fn new() -> Self {
         Self {
             prints: [Print::default(); REMEMBERED],
-            next: 0,
             primary: None,
+            next: 0,
             others: Vec::new(),
         }
     }
 
-    /// Remembers a segment. `old`: it brings nothing new. Returns whether it is a copy of one seen before.
-    pub(super) fn is_copy(
-        &mut self,
-        direction: Direction,
-        segment: &Segment<'_>,
-        old: bool,
-    ) -> bool {
-        let print = Print::of(direction, segment);
-        let first_sight = self.first_sight(direction, segment, print.vantage);
-        if old && (first_sight || self.prints.iter().any(|seen| print.is_copy_of(seen))) {
+    /// Remembers a segment that brings something new.
+    pub(super) fn note(&mut self, direction: Direction, segment: &Segment<'_>) {
+        let vantage = vantage(segment);
+        if *self.primary.get_or_insert(vantage) != vantage {
+            self.first_sight(direction, segment, vantage);
+        }
+        self.remember(Print::of(direction, segment, vantage));
+    }
+
+    /// Remembers a segment that brings nothing new, unless it is a copy of one seen before. Returns whether it is.
+    pub(super) fn is_copy(&mut self, direction: Direction, segment: &Segment<'_>) -> bool {
+        let vantage = vantage(segment);
+        let first_sight = *self.primary.get_or_insert(vantage) != vantage
+            && self.first_sight(direction, segment, vantage);
+        let print = Print::of(direction, segment, vantage);
+        let has_id = segment.ip_id != 0;
+        if first_sight || self.prints.iter().any(|seen| print.copies(seen, has_id)) {
             return true;
         }
+        self.remember(print);
+        false
+    }
+
+    fn remember(&mut self, print: Print) {
         if let Some(slot) = self.prints.get_mut(usize::from(self.next)) {
             *slot = print;
         }
         self.next = (self.next + 1) % REMEMBERED as u8;
-        false
     }
 
-    /// Whether a vantage point other than the first one sees these numbers for the first time.
+    /// Whether a vantage point that is not the first one sees these numbers for the first time.
     fn first_sight(&mut self, direction: Direction, segment: &Segment<'_>, vantage: u32) -> bool {
-        let primary = *self.primary.get_or_insert(vantage);
-        if vantage == primary {
-            return false;
-        }
-        let known = self.others.iter().position(|s| s.vantage == vantage);
-        if known.is_none() {
-            if self.others.len() >= VANTAGES {
-                return false;
+        let others = &mut self.others;
+        let place = match others.iter().position(|sight| sight.vantage == vantage) {
+            Some(place) => place,
+            None if others.len() >= VANTAGES => return false,
+            None => {
+                others.push(Sight {
+                    vantage,
+                    to_server: None,
+                    to_client: None,
+                });
+                others.len() - 1
             }
-            self.others.push(Sight {
-                vantage,
-                to_server: None,
-                to_client: None,
-            });
-        }
-        let place = known.unwrap_or(self.others.len() - 1);
-        let Some(sight) = self.others.get_mut(place) else {
+        };
+        let Some(sight) = others.get_mut(place) else {
             return false;
         };
         let seen = match direction {
             Direction::ToServer => &mut sight.to_server,
             Direction::ToClient => &mut sight.to_client,
         };
-        let end = end_of(segment);
+        let (end, ack) = (end_of(segment), segment.ack);
         let Some(seen) = seen else {
-            *seen = Some(Seen {
-                end,
-                ack: segment.ack,
-            });
+            *seen = Some(Seen { end, ack });
             return true;
         };
         let further = end.distance(seen.end) > 0;
-        let acks = segment.flags.ack() && segment.ack.distance(seen.ack) > 0;
+        let acks = segment.flags.ack() && ack.distance(seen.ack) > 0;
         if further {
             seen.end = end;
         }
         if acks {
-            seen.ack = segment.ack;
+            seen.ack = ack;
         }
         further || acks
     }
 }
 
 impl Print {
-    fn of(direction: Direction, segment: &Segment<'_>) -> Self {
+    fn of(direction: Direction, segment: &Segment<'_>, vantage: u32) -> Self {
+        let numbers = u64::from(segment.seq.0) << 32 | u64::from(segment.ack.0);
+        let rest = u64::from(length(segment)) << 40
+            ^ u64::from(segment.window) << 24
+            ^ u64::from(segment.flags.0) << 16
+            ^ u64::from(segment.ip_id);
+        let way = match direction {
+            Direction::ToServer => 0x9e37_79b9_7f4a_7c15_u64,
+            Direction::ToClient => 0xc2b2_ae3d_27d4_eb4f,
+        };
+        let sum = numbers.wrapping_mul(way) ^ rest.wrapping_mul(0xd6e8_feb8_6659_fd93);
         Self {
-            at: segment.frame.at.nanos(),
-            seq: segment.seq.0,
-            ack: segment.ack.0,
-            len: (segment.payload.len() as u32).wrapping_add(segment.missing),
-            vantage: vantage(segment),
-            ip_id: segment.ip_id,
-            window: segment.window,
+            sum: (sum ^ sum >> 29).wrapping_mul(way).rotate_left(32) as u32,
+            at: (segment.frame.at.nanos() >> 12).cast_unsigned() as u32,
+            vantage: (vantage ^ vantage >> 16) as u16,
             hop_limit: segment.hop_limit,
-            flags: segment.flags.0,
-            way: match direction {
-                Direction::ToServer => 1,
-                Direction::ToClient => 2,
-            },
+            used: true,
         }
     }
 
-    fn is_copy_of(&self, seen: &Self) -> bool {
-        let same = self.seq == seen.seq
-            && self.ack == seen.ack
-            && self.len == seen.len
-            && self.flags == seen.flags
-            && self.way == seen.way
-            && self.window == seen.window
-            && self.ip_id == seen.ip_id;
-        if !same {
+    fn copies(&self, seen: &Self, has_id: bool) -> bool {
+        if !seen.used || self.sum != seen.sum {
             return false;
         }
-        let apart = self.at.saturating_sub(seen.at).saturating_abs();
-        if self.ip_id != 0 {
-            return self.vantage != seen.vantage || apart <= SAME_ID_SPAN;
-        }
-        if self.vantage != seen.vantage || self.hop_limit != seen.hop_limit {
-            return apart <= ROUTED_SPAN;
-        }
-        apart <= SPAN
+        let apart = i64::from(self.at.wrapping_sub(seen.at).cast_signed()).abs() << 12;
+        let span = match (has_id, self.vantage != seen.vantage) {
+            (true, true) => i64::MAX,
+            (true, false) => SAME_ID_SPAN,
+            (false, true) => ROUTED_SPAN,
+            (false, false) if self.hop_limit != seen.hop_limit => ROUTED_SPAN,
+            (false, false) => SPAN,
+        };
+        apart <= span
     }
+}
+
+fn length(segment: &Segment<'_>) -> u32 {
+    (segment.payload.len() as u32).wrapping_add(segment.missing)
 }
 
 /// The sequence number after a segment.
 fn end_of(segment: &Segment<'_>) -> SeqNo {
     let controls = u32::from(segment.flags.syn()) + u32::from(segment.flags.fin());
-    let len = (segment.payload.len() as u32).wrapping_add(segment.missing);
-    segment.seq.plus(len.wrapping_add(controls))
+    segment.seq.plus(length(segment).wrapping_add(controls))
 }
 
 /// A number for the capture and interface on which a segment was seen.

@@ -15,23 +15,25 @@ use crate::decode::{Endpoint, IcmpError, Segment, SeqNo, Unreachable};
 /// Copies of a SYN come within this; the shortest first retransmission timer in use is 200 ms.
 const COPY_SPAN: i64 = 50_000_000;
 
-/// An opening. 104 bytes.
+/// An opening. 80 bytes, the key included.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Embryo {
-    pub(super) key: Key,
+    pub(super) key: SmallKey,
     pub(super) id: ConnectionId,
     first: Spot,
     /// The first answer.
-    answer: Spot,
-    last: Spot,
+    answer: Later,
+    last: Later,
     /// What `opener` sent first, and the number of the first answer.
     seq: SeqNo,
     answer_seq: SeqNo,
+    /// The table's clock at the last frame, in units of 2^30 ns (a little more than a second), wrapping.
+    stamp: u32,
     /// IP identification of the last frame.
     ip_id: u16,
     /// Bit n: capture n has frames of it.
     captures: u8,
-    /// First frames sent again, saturating.
+    /// First frames sent again.
     again: u8,
     /// Answers sent again.
     answered_again: u8,
@@ -40,8 +42,15 @@ pub(super) struct Embryo {
     stage: Stage,
     /// A frame came since the table last looked.
     pub(super) refreshed: bool,
-    /// The table's clock at the last frame, in units of 2^30 ns (a little more than a second), wrapping.
-    stamp: u32,
+}
+
+/// A key in twelve bytes: IPv4 itself, anything else by its place among the wide keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SmallKey {
+    /// The lower address and port, the higher ones.
+    V4([u8; 4], [u8; 4], [u16; 2]),
+    /// Place of the key.
+    Wide(u32),
 }
 
 /// A frame reference in 16 bytes.
@@ -51,6 +60,10 @@ struct Spot {
     /// The capture above, 48 bits of frame number below.
     place: u64,
 }
+
+/// A later frame of the same capture in ten bytes: nanoseconds in 48 bits (78 hours) and frames in 32, low words first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Later([u16; 5]);
 
 /// How far it got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,10 +115,39 @@ impl Spot {
     }
 }
 
+impl Later {
+    /// A frame after `first`, if it can be told in so few bytes.
+    fn new(first: Spot, frame: FrameRef) -> Option<Self> {
+        let spot = Spot::new(frame);
+        let nanos = u64::try_from(spot.at.checked_sub(first.at)?).ok()?;
+        let frames = spot.place.checked_sub(first.place)?;
+        if nanos >> 48 != 0 || frames >> 32 != 0 || spot.frame() != frame {
+            return None;
+        }
+        let word = |value: u64, n: u32| (value >> (16 * n)) as u16;
+        Some(Self([
+            word(nanos, 0),
+            word(nanos, 1),
+            word(nanos, 2),
+            word(frames, 0),
+            word(frames, 1),
+        ]))
+    }
+
+    fn frame(self, first: Spot) -> FrameRef {
+        let [nanos @ .., low, high] = self.0.map(u64::from);
+        let nanos = nanos.iter().rev().fold(0, |sum, word| sum << 16 | word);
+        Spot {
+            at: first.at.saturating_add_unsigned(nanos),
+            place: first.place + (low | high << 16),
+        }
+        .frame()
+    }
+}
+
 impl Embryo {
-    /// An embryo for the first segment of a connection, if it is small enough for one.
+    /// An embryo for the first segment of a connection, if that is small enough for one. Its key is still to be set.
     pub(super) fn new(
-        key: Key,
         opener: End,
         id: ConnectionId,
         segment: &Segment<'_>,
@@ -122,13 +164,14 @@ impl Embryo {
         let empty = segment.payload.is_empty() && segment.missing == 0;
         let spot = Spot::new(segment.frame);
         (empty && !flags.fin() && spot.frame() == segment.frame).then_some(Self {
-            key,
+            key: SmallKey::Wide(u32::MAX),
             id,
             first: spot,
-            answer: spot,
-            last: spot,
+            answer: Later::default(),
+            last: Later::default(),
             seq: segment.seq,
             answer_seq: SeqNo(0),
+            stamp: coarse(clock),
             ip_id: segment.ip_id,
             captures,
             again: 0,
@@ -137,7 +180,6 @@ impl Embryo {
             opener,
             stage,
             refreshed: false,
-            stamp: coarse(clock),
         })
     }
 
@@ -160,84 +202,75 @@ impl Embryo {
 
     /// Takes the next segment between its ends.
     pub(super) fn segment(&mut self, sender: End, segment: &Segment<'_>, clock: i64) -> Step {
-        let Ok(capture) = u8::try_from(capture_bit(segment.frame.capture)) else {
-            return Step::Grown;
-        };
         let flags = segment.flags;
         let by_opener = sender == self.opener;
-        let bare = segment.payload.is_empty()
-            && segment.missing == 0
-            && !flags.fin()
-            && Spot::new(segment.frame).frame() == segment.frame;
         if flags.syn() && !flags.ack() && by_opener && segment.seq != self.seq {
             return Step::Other;
         }
-        if !bare {
+        let Ok(capture) = u8::try_from(capture_bit(segment.frame.capture)) else {
+            return Step::Grown;
+        };
+        if !segment.payload.is_empty() || segment.missing > 0 || flags.fin() {
             return Step::Grown;
         }
         let acks_syn = segment.ack == self.seq.plus(1);
         let first_again = by_opener && segment.seq == self.seq && !flags.rst();
         let answer_again = !by_opener && segment.seq == self.answer_seq;
-        let count = match (self.stage, flags.syn(), flags.ack(), flags.rst()) {
+        let (next, count) = match (self.stage, flags.syn(), flags.ack(), flags.rst()) {
             (Stage::Rst, ..) | (_, true, _, true) => return Step::Grown,
-            (Stage::SynAck, true, true, _) if first_again => &mut self.again,
+            (Stage::SynAck, true, true, _) if first_again => (None, Some(&mut self.again)),
             (Stage::SynAck, ..) => return Step::Grown,
-            (_, true, false, _) if first_again => &mut self.again,
+            (_, true, false, _) if first_again => (None, Some(&mut self.again)),
             (Stage::Answered | Stage::Dropped, true, true, _) if answer_again => {
-                &mut self.answered_again
+                (None, Some(&mut self.answered_again))
             }
-            (Stage::Refused, _, _, true) if answer_again => &mut self.answered_again,
+            (Stage::Refused, _, _, true) if answer_again => (None, Some(&mut self.answered_again)),
             (Stage::Syn, true, true, false) if !by_opener && acks_syn => {
-                self.stage = Stage::Answered;
-                self.refresh(clock);
-                return self.answered(capture, segment, Step::Taken);
+                (Some(Stage::Answered), None)
             }
             (Stage::Syn, false, ack, true) if !by_opener && (acks_syn || !ack) => {
-                self.stage = Stage::Refused;
-                return self.answered(capture, segment, Step::Ended);
+                (Some(Stage::Refused), None)
             }
-            (Stage::Answered, false, _, true) if by_opener => {
-                self.stage = Stage::Dropped;
-                self.last = Spot::new(segment.frame);
-                self.ip_id = segment.ip_id;
-                return Step::Ended;
-            }
+            (Stage::Answered, false, _, true) if by_opener => (Some(Stage::Dropped), None),
             _ => return Step::Grown,
         };
-        let apart = segment
-            .frame
-            .at
-            .nanos()
-            .saturating_sub(self.last.at)
-            .saturating_abs();
-        let copy = capture & self.captures == 0
-            || (apart <= COPY_SPAN && (segment.ip_id == self.ip_id || segment.ip_id == 0));
-        let count = if copy { &mut self.duplicates } else { count };
-        let Some(more) = count.checked_add(1) else {
+        let last = Later::new(self.first, segment.frame);
+        if let Some(count) = count {
+            let since = self.last.frame(self.first).at;
+            let apart = segment.frame.at.nanos_since(since).saturating_abs();
+            let same_id = segment.ip_id == self.ip_id || segment.ip_id == 0;
+            if capture & self.captures == 0 || (apart <= COPY_SPAN && same_id) {
+                let Some(duplicates) = self.duplicates.checked_add(1) else {
+                    return Step::Grown;
+                };
+                self.duplicates = duplicates;
+                self.captures |= capture;
+                return Step::Taken;
+            }
+            let (Some(more), Some(last)) = (count.checked_add(1), last) else {
+                return Step::Grown;
+            };
+            *count = more;
+            self.last = last;
+        } else if let (Some(next), Some(last)) = (next, last) {
+            if next != Stage::Dropped {
+                self.answer = last;
+                self.answer_seq = segment.seq;
+            }
+            self.stage = next;
+            self.last = last;
+        } else {
             return Step::Grown;
-        };
-        *count = more;
-        self.captures |= capture;
-        if !copy {
-            self.last = Spot::new(segment.frame);
-            self.ip_id = segment.ip_id;
-            self.refresh(clock);
         }
-        Step::Taken
-    }
-
-    fn refresh(&mut self, clock: i64) {
+        self.captures |= capture;
+        self.ip_id = segment.ip_id;
         self.refreshed = true;
         self.stamp = coarse(clock);
-    }
-
-    fn answered(&mut self, capture: u8, segment: &Segment<'_>, step: Step) -> Step {
-        self.answer = Spot::new(segment.frame);
-        self.last = self.answer;
-        self.answer_seq = segment.seq;
-        self.ip_id = segment.ip_id;
-        self.captures |= capture;
-        step
+        if next.is_some() && self.is_ended() {
+            Step::Ended
+        } else {
+            Step::Taken
+        }
     }
 
     /// Takes an ICMP error about a segment that `sender` sent.
@@ -248,10 +281,10 @@ impl Embryo {
         if sender != self.opener || error.seq != self.seq {
             return Step::Taken;
         }
-        match self.stage {
-            Stage::Syn if Spot::new(error.frame).frame() == error.frame => {
+        match (self.stage, Later::new(self.first, error.frame)) {
+            (Stage::Syn, Some(frame)) => {
                 self.stage = Stage::Unreachable(error.why);
-                self.answer = Spot::new(error.frame);
+                self.answer = frame;
                 self.captures |= capture;
                 if self.is_ended() {
                     Step::Ended
@@ -259,36 +292,45 @@ impl Embryo {
                     Step::Taken
                 }
             }
-            Stage::Unreachable(_) | Stage::Rst => Step::Taken,
+            (Stage::Rst, _) => Step::Taken,
             _ => Step::Grown,
         }
     }
 
     /// The end that is the client.
-    pub(super) fn client(&self) -> End {
+    pub(super) fn client(&self, key: &Key) -> End {
         match self.stage {
             Stage::SynAck => self.opener.other(),
-            Stage::Rst => by_port(&self.key),
+            Stage::Rst => by_port(key),
             _ => self.opener,
         }
     }
 
+    /// The initial numbers of the client and the server, as far as they are known.
+    pub(super) fn isns(&self) -> (Option<SeqNo>, Option<SeqNo>) {
+        match self.stage {
+            Stage::Answered | Stage::Dropped => (Some(self.seq), Some(self.answer_seq)),
+            Stage::SynAck => (None, Some(self.seq)),
+            Stage::Rst => (None, None),
+            _ => (Some(self.seq), None),
+        }
+    }
+
     /// The facts, in full.
-    pub(super) fn connection(&self) -> Connection {
-        let client = self.client();
+    pub(super) fn connection(&self, key: &Key) -> Connection {
+        let client = self.client(key);
         let (roles_from, opening) = match self.stage {
-            Stage::Syn => (RolesFrom::Syn, Opening::Unanswered),
             Stage::Answered | Stage::Dropped => (RolesFrom::Syn, Opening::Partial),
             Stage::Refused | Stage::Unreachable(Unreachable::Port | Unreachable::Prohibited) => {
                 (RolesFrom::Syn, Opening::Refused)
             }
-            Stage::Unreachable(_) => (RolesFrom::Syn, Opening::Unanswered),
+            Stage::Syn | Stage::Unreachable(_) => (RolesFrom::Syn, Opening::Unanswered),
             Stage::SynAck => (RolesFrom::SynAck, Opening::Partial),
             Stage::Rst => (RolesFrom::Port, Opening::Midstream),
         };
         let first = self.first.frame();
-        let mut connection = blank(self.id, &self.key, client, roles_from, opening, first);
-        connection.last = self.last.frame();
+        let mut connection = blank(self.id, key, client, roles_from, opening, first);
+        connection.last = self.last.frame(self.first);
         connection.captures = u64::from(self.captures);
         connection.duplicates = u64::from(self.duplicates);
         let by_client = self.opener == client;
@@ -298,7 +340,7 @@ impl Embryo {
             Direction::ToClient
         };
         self.opener_facts(&mut connection, direction);
-        let answer = self.answer.frame();
+        let answer = self.answer.frame(self.first);
         let answers = 1 + u64::from(self.answered_again);
         match self.stage {
             Stage::Syn | Stage::SynAck | Stage::Rst => {}
@@ -358,7 +400,7 @@ impl Embryo {
 
 /// A clock in nanoseconds, in units of 2^30 ns.
 const fn coarse(clock: i64) -> u32 {
-    (clock >> 30) as u32
+    (clock >> 30).cast_unsigned() as u32
 }
 
 /// Nothing better is known: the server has the lower port.

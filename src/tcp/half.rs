@@ -1,47 +1,81 @@
 //! The sequence space of one direction: what was delivered, seen and acknowledged, as 64-bit stream positions.
 
-use super::GapCause;
+use std::num::NonZeroU64;
+use std::ops::Range;
+
 use super::limits::{
     HOLE_GRACE, HOLE_GRACE_SEGMENTS, MAX_WINDOW, ONE_SIDED_BYTES, ONE_SIDED_GRACE,
 };
-use super::pieces::Pieces;
+use super::pieces::{Added, Piece, Pieces};
+use super::{GapCause, StreamFacts};
 use crate::capture::FrameRef;
 use crate::decode::SeqNo;
 
 /// One direction of a connection. Positions count from the first byte after SYN, or the first byte seen.
+///
+/// What nearly every segment touches lies in front.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(super) struct Half {
-    /// Whether the numbers below mean anything yet.
-    pub(super) known: bool,
-    /// The FIN was acknowledged.
-    pub(super) fin_acked: bool,
-    /// `ended` was called for the FIN.
-    pub(super) fin_told: bool,
-    /// `ended` was called for the RST.
-    pub(super) rst_told: bool,
-    /// The sequence number of position `next`.
-    pub(super) next_seq: SeqNo,
     /// All before this was delivered, as bytes or as a gap.
     pub(super) next: u64,
     /// The furthest position seen.
     pub(super) top: u64,
     /// All before this was acknowledged by the peer.
     pub(super) acked: u64,
+    /// The sequence number of position `next`.
+    pub(super) next_seq: SeqNo,
+    pub(super) marks: Marks,
+    /// Segments, payload bytes and the last frame with new payload: facts of the connection that change all the time.
+    pub(super) frames: u64,
+    pub(super) payload: u64,
+    pub(super) last_data: Option<FrameRef>,
     /// Where the FIN sits.
-    pub(super) fin: Option<u64>,
+    pub(super) fin: Mark,
     /// Where the RST sits: behind all bytes that were seen before it.
-    pub(super) rst: Option<u64>,
-    /// The gap declared last, to tell late bytes from repeated ones.
-    pub(super) gap: (u64, u64),
+    pub(super) rst: Mark,
+    /// What only a stream with holes needs.
+    held: Option<Box<Held>>,
+}
+
+/// What is so about a direction.
+#[derive(Debug, Clone, Copy, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts, looked at for every segment"
+)]
+pub(super) struct Marks {
+    /// Whether the numbers mean anything yet.
+    pub(super) known: bool,
+    /// There is a FIN, an RST or a hole: a segment needs a closer look.
+    pub(super) troubled: bool,
+    /// The sender's receive window is closed.
+    pub(super) full: bool,
+    /// The FIN was acknowledged.
+    pub(super) fin_acked: bool,
+    /// `ended` was called for the FIN.
+    pub(super) fin_told: bool,
+    /// `ended` was called for the RST.
+    pub(super) rst_told: bool,
+}
+
+/// A position that may not exist, in eight bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Mark(Option<NonZeroU64>);
+
+/// A hole and what came behind it.
+#[derive(Debug, Default)]
+struct Held {
+    pieces: Pieces,
     /// A hole at `next` that is not given up yet.
-    pub(super) wait: Option<Wait>,
-    /// Bytes behind the hole.
-    pub(super) pieces: Pieces,
+    wait: Option<Wait>,
+    /// The gap declared last, to tell late bytes from repeated ones.
+    gap: Range<u64>,
 }
 
 /// Since when, and how well founded, a hole is waited for.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Wait {
+struct Wait {
     /// Where the hole begins.
     next: u64,
     /// The table's clock when it was noticed.
@@ -60,16 +94,28 @@ pub(super) struct Hole {
     pub(super) frame: Option<FrameRef>,
 }
 
+impl Mark {
+    pub(super) fn set(&mut self, position: u64) {
+        self.0 = NonZeroU64::new(position.saturating_add(1));
+    }
+
+    pub(super) fn at(self) -> Option<u64> {
+        self.0.map(|mark| mark.get() - 1)
+    }
+}
+
 impl Half {
     /// Position 0 is at `seq`.
     pub(super) fn start(&mut self, seq: SeqNo) {
-        self.known = true;
+        self.marks.known = true;
         self.next_seq = seq;
     }
 
     /// The position of a sequence number, negative before the start.
     pub(super) fn position(&self, seq: SeqNo) -> i64 {
-        (self.next as i64).saturating_add(i64::from(seq.distance(self.next_seq)))
+        self.next
+            .cast_signed()
+            .saturating_add(i64::from(seq.distance(self.next_seq)))
     }
 
     /// Moves on over `len` positions.
@@ -79,70 +125,142 @@ impl Half {
         self.top = self.top.max(self.next);
     }
 
-    /// A part of the last gap is no gap any more.
-    pub(super) fn fill(&mut self, start: u64, end: u64) {
-        if start == self.gap.0 {
-            self.gap.0 = end;
-        } else {
-            self.gap.1 = start;
-        }
-    }
-
     /// Takes the peer's acknowledgment.
     pub(super) fn acknowledge(&mut self, ack: SeqNo) {
-        if !self.known {
+        if !self.marks.known {
             return;
         }
         let mut position = self.position(ack);
-        if let Some(fin) = self.fin
-            && position > fin as i64
+        if let Some(fin) = self.fin.at().map(u64::cast_signed)
+            && position > fin
         {
-            self.fin_acked |= position == fin as i64 + 1;
-            position = fin as i64;
+            self.marks.fin_acked |= position == fin + 1;
+            position = fin;
         }
-        if position > self.acked as i64 && position <= self.top as i64 + MAX_WINDOW {
-            self.acked = position as u64;
+        if position > self.acked.cast_signed() && position <= self.top.cast_signed() + MAX_WINDOW {
+            self.acked = position.cast_unsigned();
         }
     }
 
     /// Whether a segment with these positions brings nothing that was not seen before.
     pub(super) fn holds(&self, start: i64, end: i64) -> bool {
-        if end <= self.next as i64 {
+        if end <= self.next.cast_signed() {
             return true;
         }
-        let start = start.max(self.next as i64) as u64;
-        !self.pieces.is_empty() && self.pieces.covers(start..end as u64)
+        let start = start.max(self.next.cast_signed()).cast_unsigned();
+        self.held
+            .as_ref()
+            .is_some_and(|held| held.pieces.covers(start..end.cast_unsigned()))
     }
 
-    /// Whether something may have to be done that does not come by itself.
+    /// Whether bytes may have to be delivered, given up, or an ending be told.
     pub(super) fn is_pending(&self) -> bool {
-        self.wait.is_some()
-            || self.acked > self.next
-            || !self.pieces.is_empty()
-            || (self.fin.is_some() && !self.fin_told)
-            || (self.rst.is_some() && !self.rst_told)
+        self.acked > self.next
+            || (self.fin.at().is_some() && !self.marks.fin_told)
+            || (self.rst.at().is_some() && !self.marks.rst_told)
+            || self
+                .held
+                .as_ref()
+                .is_some_and(|held| held.wait.is_some() || !held.pieces.is_empty())
     }
 
-    /// The hole at `next`, if there is one and an acknowledgment or later bytes make it known.
+    /// Writes what is counted here into the facts. `one_sided`: nothing of the peer was captured, so that nobody knows
+    /// what it acknowledged.
+    pub(super) fn count_into(&self, facts: &mut StreamFacts, one_sided: bool) {
+        facts.frames = self.frames;
+        facts.payload_bytes = self.payload;
+        facts.last_data = self.last_data;
+        facts.unacknowledged = if one_sided {
+            0
+        } else {
+            self.top.saturating_sub(self.acked)
+        };
+    }
+
+    /// Brings `troubled` up to date.
+    pub(super) fn take_stock(&mut self) {
+        let ended = self.fin.at().is_some() || self.rst.at().is_some();
+        self.marks.troubled = ended || self.is_pending();
+    }
+
+    /// Memory held by bytes behind holes.
+    pub(super) fn cost(&self) -> usize {
+        self.held.as_ref().map_or(0, |held| held.pieces.cost())
+    }
+
+    /// Position and frame of the first bytes behind a hole.
+    pub(super) fn first_piece(&self) -> Option<(u64, FrameRef)> {
+        self.held.as_ref()?.pieces.first()
+    }
+
+    /// Holds a segment until its turn.
+    pub(super) fn hold(
+        &mut self,
+        start: u64,
+        payload: &[u8],
+        missing: u64,
+        frame: FrameRef,
+    ) -> Added {
+        let held = self.held.get_or_insert_default();
+        held.pieces.insert(start, payload, missing, frame)
+    }
+
+    /// The next bytes whose turn it is: where they start, where they end, the bytes if captured, and their frame.
+    pub(super) fn pop_ready(&mut self, upto: u64) -> Option<(u64, Piece)> {
+        self.held.as_mut()?.pieces.pop_ready(upto)
+    }
+
+    /// Remembers the gap declared last.
+    pub(super) fn set_gap(&mut self, gap: Range<u64>) {
+        self.held.get_or_insert_default().gap = gap;
+    }
+
+    /// Whether positions lie in the gap declared last.
+    pub(super) fn in_gap(&self, start: i64, end: i64) -> bool {
+        self.held.as_ref().is_some_and(|held| {
+            start >= held.gap.start.cast_signed() && end <= held.gap.end.cast_signed()
+        })
+    }
+
+    /// A part of the last gap is no gap any more.
+    pub(super) fn fill(&mut self, start: u64, end: u64) {
+        if let Some(held) = &mut self.held {
+            if start == held.gap.start {
+                held.gap.start = end;
+            } else {
+                held.gap.end = start;
+            }
+        }
+    }
+
+    /// Nobody waits for bytes any more.
+    pub(super) fn stop_waiting(&mut self) {
+        if let Some(held) = &mut self.held {
+            held.wait = None;
+        }
+    }
+
+    /// The end of the hole at `next`, if there is one and an acknowledgment or later bytes make it known.
     fn hole(&self) -> Option<u64> {
-        if let Some((start, _)) = self.pieces.first() {
+        if let Some((start, _)) = self.first_piece() {
             return (start > self.next).then_some(start);
         }
-        let end = self.fin.map_or(self.acked, |fin| fin.max(self.acked));
+        let fin = self.fin.at();
+        let end = fin.map_or(self.acked, |fin| fin.max(self.acked));
         // A single number beyond the last byte may as well be a FIN that the capture lacks.
-        let at_least = if self.fin.is_some() { 1 } else { 2 };
+        let at_least = if fin.is_some() { 1 } else { 2 };
         (end >= self.next + at_least).then_some(end)
     }
 
     /// Notes the hole at `next` (or that there is none), and one more segment of the connection.
     pub(super) fn watch(&mut self, clock: i64, frame: Option<FrameRef>) {
         if self.hole().is_none() {
-            self.wait = None;
+            self.stop_waiting();
             return;
         }
         let next = self.next;
         let acked = self.acked > next;
-        let wait = match &mut self.wait {
+        let wait = match &mut self.held.get_or_insert_default().wait {
             Some(wait) if wait.next == next => wait,
             other => other.insert(Wait {
                 next,
@@ -160,7 +278,7 @@ impl Half {
 
     /// The hole at `next`, if it was waited for long enough. `one_sided`: nothing of the peer was captured.
     pub(super) fn overdue(&self, clock: i64, one_sided: bool) -> Option<Hole> {
-        let wait = self.wait?;
+        let wait = self.held.as_ref()?.wait?;
         let end = self.hole()?;
         if let Some((since, frame)) = wait.ack {
             let due =
@@ -171,8 +289,8 @@ impl Half {
                 frame: Some(frame),
             });
         }
-        let due = clock.saturating_sub(wait.since) >= ONE_SIDED_GRACE
-            || self.pieces.cost() > ONE_SIDED_BYTES;
+        let due =
+            clock.saturating_sub(wait.since) >= ONE_SIDED_GRACE || self.cost() > ONE_SIDED_BYTES;
         (one_sided && due).then_some(Hole {
             end,
             cause: GapCause::NotCaptured,
@@ -182,30 +300,28 @@ impl Half {
 
     /// When `overdue` may say more than now, if nothing else happens.
     pub(super) fn due(&self, one_sided: bool) -> Option<i64> {
-        let wait = self.wait?;
+        let wait = self.held.as_ref()?.wait?;
         match wait.ack {
             Some((since, _)) => Some(since.saturating_add(HOLE_GRACE)),
             None => one_sided.then(|| wait.since.saturating_add(ONE_SIDED_GRACE)),
         }
     }
 
-    /// The hole at `next`, to be given up for `cause` unless an acknowledgment says more.
+    /// The hole at `next`, to be given up for `cause` unless it is known to have been acknowledged.
     pub(super) fn forced(&self, cause: GapCause) -> Option<Hole> {
         let end = self.hole()?;
-        let acked = self.acked > self.next && cause == GapCause::Lost;
-        let frame = self.wait.and_then(|wait| wait.ack).map(|(_, frame)| frame);
-        Some(if acked {
-            Hole {
+        if cause == GapCause::Lost && self.acked > self.next {
+            let wait = self.held.as_ref().and_then(|held| held.wait);
+            return Some(Hole {
                 end: end.min(self.acked),
                 cause: GapCause::NotCaptured,
-                frame,
-            }
-        } else {
-            Hole {
-                end,
-                cause,
-                frame: None,
-            }
+                frame: wait.and_then(|wait| wait.ack).map(|(_, frame)| frame),
+            });
+        }
+        Some(Hole {
+            end,
+            cause,
+            frame: None,
         })
     }
 }

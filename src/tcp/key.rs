@@ -2,6 +2,7 @@
 
 use std::hash::{Hash, Hasher};
 
+use super::embryo::SmallKey;
 use crate::decode::Endpoint;
 
 /// One of the two ends of a connection, by the order of their addresses and ports.
@@ -45,6 +46,18 @@ impl Key {
             End::Low => self.low,
             End::High => self.high,
         }
+    }
+}
+
+impl Key {
+    /// The key in twelve bytes, if both ends are IPv4.
+    pub(super) fn small(&self) -> Option<SmallKey> {
+        let v4 = |endpoint: Endpoint| match endpoint.octets() {
+            [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d] => Some([a, b, c, d]),
+            _ => None,
+        };
+        let ports = [self.low.port(), self.high.port()];
+        Some(SmallKey::V4(v4(self.low)?, v4(self.high)?, ports))
     }
 }
 

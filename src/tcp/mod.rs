@@ -12,15 +12,20 @@
 //! - In-order bytes are borrowed from the segment; only bytes behind a hole are copied.
 //! - Time is packet time. The order of calls depends on the segments only.
 //! - Memory is bounded by [`Limits`]; what is given up is told by [`Stats`] and in the connections' facts.
+mod agenda;
 mod connection;
+mod control;
 mod delivery;
 mod duplicates;
 mod embryo;
+mod expiry;
 mod flow;
 mod half;
 mod handler;
 mod key;
 mod limits;
+mod nursery;
+mod payload;
 mod pieces;
 mod roles;
 mod runs;

@@ -9,7 +9,6 @@ use hashbrown::HashTable;
 
 use super::key::{End, Key};
 use super::limits::TOMBS;
-use super::{Connection, Direction};
 use crate::decode::{Segment, SeqNo};
 
 /// The connections that left lately, the oldest first to be forgotten.
@@ -104,7 +103,7 @@ impl Tombs {
             // This end was silent; what it acknowledges tells.
             return empty
                 && flags.ack()
-                && peer.is_some_and(|peer| peer.has(segment.ack, SeqNo(segment.ack.0)));
+                && peer.is_some_and(|peer| peer.has(segment.ack, segment.ack));
         };
         let len = segment.payload.len() as u32;
         span.has(
@@ -120,22 +119,16 @@ impl Tombs {
 }
 
 impl Span {
-    /// The numbers that one side of a connection used. `end`: its furthest, if it is known.
-    pub(super) fn of(
-        connection: &Connection,
-        direction: Direction,
-        end: Option<SeqNo>,
-    ) -> Option<Self> {
-        let facts = connection.stream(direction);
-        let bytes = facts.payload_bytes.saturating_add(facts.missing_bytes);
-        match (facts.isn, end) {
+    /// The numbers that one side of a connection used: from its SYN, or `len` positions before `end`, to `end`.
+    pub(super) fn new(isn: Option<SeqNo>, end: Option<SeqNo>, len: u64) -> Option<Self> {
+        match (isn, end) {
             (Some(start), end) => Some(Self {
                 start,
                 end: end.unwrap_or(start.plus(1)),
                 syn: true,
             }),
             (None, Some(end)) => Some(Self {
-                start: SeqNo(end.0.wrapping_sub(bytes as u32).wrapping_sub(1)),
+                start: SeqNo(end.0.wrapping_sub(len as u32).wrapping_sub(1)),
                 end,
                 syn: false,
             }),

@@ -1,0 +1,167 @@
+//! How connections leave the table: over, silent for too long, or in the way of newer ones.
+
+use super::flow::Flow;
+use super::key::{End, Key};
+use super::limits::{EVICTED_SHARE, LimitKind, SYN_KEPT};
+use super::table::{Place, Table};
+use super::tombs::Span;
+use super::{Connection, ConnectionId, GapCause, Handler};
+
+impl<H: Handler> Table<H> {
+    /// Moves the clock to a frame's time and does what is due.
+    pub(super) fn tick(&mut self, handler: &mut H, at: i64) {
+        if self.agenda.believes(at, self.env.clock) {
+            self.env.clock = at;
+            if self.agenda.is_due(at) {
+                self.expire(handler);
+            }
+        }
+    }
+
+    /// Does all that is due at the clock's time.
+    pub(super) fn expire(&mut self, handler: &mut H) {
+        let clock = self.env.clock;
+        self.agenda.ticked(clock);
+        while let Some((slot, id)) = self.agenda.next_waiting(clock) {
+            let flow = self.flows.get_mut(slot as usize).and_then(Option::as_mut);
+            if let Some(flow) = flow.filter(|flow| flow.id() == id) {
+                flow.waiting = None;
+                flow.review(handler, &mut self.env, None);
+                self.attend(handler, slot);
+            }
+        }
+        while let Some((place, id)) = self.agenda.next_leaving(clock) {
+            match place {
+                Place::Embryo(slot) if self.nursery.is(slot, id) => {
+                    self.close_embryo(handler, slot, false);
+                }
+                Place::Flow(slot) if self.flow(slot).is_some_and(|flow| flow.id() == id) => {
+                    self.close_flow(handler, slot);
+                }
+                _ => {}
+            }
+        }
+        while let Some(slot) = self.nursery.expired(SYN_KEPT, clock) {
+            self.close_embryo(handler, slot, false);
+        }
+        if self
+            .agenda
+            .scan_is_due(clock, self.segments, self.flows.len())
+        {
+            self.scan(handler);
+        }
+    }
+
+    /// Looks through all flows for idle ones.
+    fn scan(&mut self, handler: &mut H) {
+        let clock = self.env.clock;
+        let flows = self.flows.iter().zip(0..);
+        let mut idle: Vec<(ConnectionId, u32)> = flows
+            .filter_map(|(flow, slot)| Some((flow.as_ref()?, slot)))
+            .filter(|(flow, _)| flow.stamp.saturating_add(flow.kept()) <= clock)
+            .map(|(flow, slot)| (flow.id(), slot))
+            .collect();
+        idle.sort_unstable();
+        for (_, slot) in idle {
+            self.close_flow(handler, slot);
+        }
+    }
+
+    /// Makes room for one more opening: the oldest goes.
+    pub(super) fn evict_embryo(&mut self, handler: &mut H) {
+        if let Some((slot, id)) = self.nursery.idlest() {
+            if let Some(now) = self.now {
+                self.env.stats.hit(LimitKind::Embryos, now, id);
+            }
+            self.close_embryo(handler, slot, true);
+        }
+    }
+
+    /// Makes room for more connections: those that were idle for longest go.
+    pub(super) fn evict_flows(&mut self, handler: &mut H) {
+        let flows = self.flows.iter().zip(0..);
+        let mut all: Vec<(i64, ConnectionId, u32)> = flows
+            .filter_map(|(flow, slot)| {
+                let flow = flow.as_ref()?;
+                Some((flow.stamp, flow.id(), slot))
+            })
+            .collect();
+        all.sort_unstable();
+        let share = (all.len() / EVICTED_SHARE).max(1);
+        for (_, id, slot) in all.into_iter().take(share) {
+            if let Some(now) = self.now {
+                self.env.stats.hit(LimitKind::Connections, now, id);
+            }
+            if let Some(flow) = self.take_flow(slot) {
+                self.hand_over_flow(handler, flow, GapCause::Evicted, true);
+            }
+        }
+    }
+
+    /// Lets go of an opening.
+    pub(super) fn close_embryo(&mut self, handler: &mut H, slot: u32, evicted: bool) {
+        let Some((key, embryo)) = self.nursery.remove(slot) else {
+            return;
+        };
+        let hash = self.hash(&key);
+        self.index_remove(hash, Place::Embryo(slot));
+        let (client, server) = embryo.isns();
+        let spans = (Span::new(client, None, 0), Span::new(server, None, 0));
+        self.bury(key, hash, embryo.client(&key), spans);
+        let mut connection = embryo.connection(&key);
+        connection.evicted = evicted;
+        self.hand_over(handler, connection, None);
+    }
+
+    /// Lets go of a flow that is over.
+    pub(super) fn close_flow(&mut self, handler: &mut H, slot: u32) {
+        if let Some(flow) = self.take_flow(slot) {
+            self.hand_over_flow(handler, flow, GapCause::Lost, false);
+        }
+    }
+
+    /// Takes a flow out of the table.
+    fn take_flow(&mut self, slot: u32) -> Option<Box<Flow<H::State>>> {
+        let flow = self.flows.get_mut(slot as usize)?.take()?;
+        self.forget(slot, &flow);
+        self.bury(flow.key, flow.hash, flow.client, flow.spans());
+        Some(flow)
+    }
+
+    fn bury(&mut self, key: Key, hash: u32, client: End, spans: (Option<Span>, Option<Span>)) {
+        let (low, high) = match client {
+            End::Low => spans,
+            End::High => (spans.1, spans.0),
+        };
+        self.tombs.bury(key, hash, low, high);
+    }
+
+    /// Tells the handler all that is left of a flow, and that it is over.
+    #[expect(
+        clippy::boxed_local,
+        reason = "a record of this size is not moved for nothing"
+    )]
+    pub(super) fn hand_over_flow(
+        &mut self,
+        handler: &mut H,
+        mut flow: Box<Flow<H::State>>,
+        cause: GapCause,
+        evicted: bool,
+    ) {
+        flow.flush(handler, &mut self.env, cause);
+        flow.connection.evicted = evicted;
+        let (connection, state) = flow.into_parts();
+        self.hand_over(handler, connection, state);
+    }
+
+    /// Tells the handler that a connection is over.
+    pub(super) fn hand_over(
+        &mut self,
+        handler: &mut H,
+        connection: Connection,
+        state: Option<H::State>,
+    ) {
+        self.env.stats.left(&connection);
+        handler.closed(connection, state);
+    }
+}

@@ -1,0 +1,139 @@
+//! Where the embryos lie: a row of small records, IPv6 keys apart, and the order in which they began.
+
+use std::collections::VecDeque;
+
+use super::ConnectionId;
+use super::embryo::{Embryo, SmallKey};
+use super::key::Key;
+use crate::decode::Endpoint;
+
+/// All openings under way.
+#[derive(Debug, Default)]
+pub(super) struct Nursery {
+    embryos: Vec<Embryo>,
+    free: Vec<u32>,
+    wide: Vec<Key>,
+    free_wide: Vec<u32>,
+    /// In the order in which they began, or were looked at last. Those that left are still in it.
+    order: VecDeque<(u32, ConnectionId)>,
+}
+
+/// The number of an embryo that is none: of a free place.
+const NOBODY: ConnectionId = ConnectionId(u32::MAX);
+
+impl Nursery {
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.embryos.len() - self.free.len()
+    }
+
+    /// Takes in an embryo. Returns its place.
+    pub(super) fn insert(&mut self, key: &Key, mut embryo: Embryo) -> u32 {
+        embryo.key = key.small().unwrap_or_else(|| {
+            let wide = self.free_wide.pop().unwrap_or(self.wide.len() as u32);
+            match self.wide.get_mut(wide as usize) {
+                Some(place) => *place = *key,
+                None => self.wide.push(*key),
+            }
+            SmallKey::Wide(wide)
+        });
+        let slot = self.free.pop().unwrap_or(self.embryos.len() as u32);
+        match self.embryos.get_mut(slot as usize) {
+            Some(place) => *place = embryo,
+            None => self.embryos.push(embryo),
+        }
+        self.order.push_back((slot, embryo.id));
+        slot
+    }
+
+    /// Removes an embryo, if it is still there.
+    pub(super) fn remove(&mut self, slot: u32) -> Option<(Key, Embryo)> {
+        let embryo = *self.get(slot)?;
+        let key = self.key(&embryo)?;
+        if let SmallKey::Wide(wide) = embryo.key {
+            self.free_wide.push(wide);
+        }
+        if let Some(place) = self.embryos.get_mut(slot as usize) {
+            place.id = NOBODY;
+        }
+        self.free.push(slot);
+        Some((key, embryo))
+    }
+
+    pub(super) fn get(&self, slot: u32) -> Option<&Embryo> {
+        let embryo = self.embryos.get(slot as usize)?;
+        (embryo.id != NOBODY).then_some(embryo)
+    }
+
+    pub(super) fn get_mut(&mut self, slot: u32) -> Option<&mut Embryo> {
+        let embryo = self.embryos.get_mut(slot as usize)?;
+        (embryo.id != NOBODY).then_some(embryo)
+    }
+
+    /// Whether the embryo at a place is that of a connection.
+    pub(super) fn is(&self, slot: u32, id: ConnectionId) -> bool {
+        self.get(slot).is_some_and(|embryo| embryo.id == id)
+    }
+
+    /// Whether the embryo at a place has a key.
+    pub(super) fn has_key(&self, slot: u32, key: &Key) -> bool {
+        match (self.get(slot).map(|embryo| embryo.key), key.small()) {
+            (Some(SmallKey::Wide(wide)), None) => self.wide.get(wide as usize) == Some(key),
+            (Some(mine), Some(small)) => mine == small,
+            _ => false,
+        }
+    }
+
+    /// The full key of an embryo.
+    pub(super) fn key(&self, embryo: &Embryo) -> Option<Key> {
+        match embryo.key {
+            SmallKey::Wide(wide) => self.wide.get(wide as usize).copied(),
+            SmallKey::V4(low, high, [a, b]) => {
+                Some(Key::new(Endpoint::v4(low, a), Endpoint::v4(high, b)).0)
+            }
+        }
+    }
+
+    /// The places of all, with their numbers.
+    pub(super) fn all(&self) -> impl Iterator<Item = (ConnectionId, u32)> + '_ {
+        let slots = self.embryos.iter().zip(0..);
+        slots
+            .filter(|(embryo, _)| embryo.id != NOBODY)
+            .map(|(embryo, slot)| (embryo.id, slot))
+    }
+
+    /// The oldest one of which nothing came for `kept` nanoseconds, if any.
+    pub(super) fn expired(&mut self, kept: i64, clock: i64) -> Option<u32> {
+        // Those that were refreshed go to the back, each once.
+        for _ in 0..=self.order.len() {
+            let &(slot, id) = self.order.front()?;
+            let embryo = self.embryos.get_mut(slot as usize)?;
+            if embryo.id != id {
+                self.order.pop_front();
+            } else if embryo.is_older_than(kept, clock) {
+                self.order.pop_front();
+                return Some(slot);
+            } else if std::mem::take(&mut embryo.refreshed) {
+                self.order.rotate_left(1);
+            } else {
+                return None;
+            }
+        }
+        None
+    }
+
+    /// One that was idle for long, to make room.
+    pub(super) fn idlest(&mut self) -> Option<(u32, ConnectionId)> {
+        loop {
+            let (slot, id) = self.order.pop_front()?;
+            let embryo = self.embryos.get_mut(slot as usize)?;
+            if embryo.id != id {
+                continue;
+            }
+            if !std::mem::take(&mut embryo.refreshed) {
+                return Some((slot, id));
+            }
+            self.order.push_back((slot, id));
+        }
+    }
+}
