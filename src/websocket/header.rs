@@ -1,7 +1,5 @@
 //! The 2 to 14 bytes before a WebSocket frame's payload (RFC 6455 5.2).
 
-use smallvec::SmallVec;
-
 use super::Rule;
 use crate::tcp::Direction;
 
@@ -86,67 +84,109 @@ impl Header {
         self.first & 0x30
     }
 
-    /// The rules that the header breaks by itself, each with the number that goes with it. `rsv1_allowed`:
-    /// compression was agreed on (or nobody knows).
+    /// The rules that the header breaks by itself. `rsv1_allowed`: compression was agreed on (or nobody knows).
     #[inline]
-    pub(super) fn faults(
-        &self,
-        direction: Direction,
-        rsv1_allowed: bool,
-    ) -> SmallVec<[(Rule, u64); 2]> {
-        let mut faults = SmallVec::new();
-        let opcode = u64::from(self.opcode());
+    pub(super) const fn faults(&self, direction: Direction, rsv1_allowed: bool) -> Faults {
+        let mut faults = 0;
         match (direction, self.mask) {
-            (Direction::ToServer, None) => faults.push((Rule::Unmasked, opcode)),
-            (Direction::ToClient, Some(_)) => faults.push((Rule::Masked, opcode)),
+            (Direction::ToServer, None) => faults |= Faults::UNMASKED,
+            (Direction::ToClient, Some(_)) => faults |= Faults::MASKED,
             _ => {}
         }
         // RFC 7692 6: on the first frame of a data message only.
         if self.rsv1()
             && (!rsv1_allowed || self.is_control() || self.opcode() == opcode::CONTINUATION)
         {
-            faults.push((Rule::Rsv1, opcode));
+            faults |= Faults::RSV1;
         }
         if self.reserved_bits() != 0 {
-            faults.push((Rule::ReservedBits, u64::from(self.reserved_bits() >> 4)));
+            faults |= Faults::RESERVED_BITS;
         }
         if matches!(self.opcode(), 3..=7 | 11..=15) {
-            faults.push((Rule::ReservedOpcode, opcode));
+            faults |= Faults::RESERVED_OPCODE;
         }
         if self.is_control() {
             if self.len > MAX_CONTROL {
-                faults.push((Rule::ControlTooLong, self.len));
+                faults |= Faults::CONTROL_TOO_LONG;
             }
             if !self.is_final() {
-                faults.push((Rule::ControlFragmented, opcode));
+                faults |= Faults::CONTROL_FRAGMENTED;
             }
         }
         if !self.minimal {
-            faults.push((Rule::LengthNotMinimal, self.len));
+            faults |= Faults::LENGTH_NOT_MINIMAL;
         }
         if self.len > i64::MAX as u64 {
-            faults.push((Rule::LengthTooLarge, self.len));
+            faults |= Faults::LENGTH_TOO_LARGE;
         }
-        faults
+        Faults(faults)
+    }
+
+    /// The number that goes with a rule that the header breaks.
+    pub(super) fn value(&self, rule: Rule) -> u64 {
+        match rule {
+            Rule::ReservedBits => u64::from(self.reserved_bits() >> 4),
+            Rule::ControlTooLong | Rule::LengthNotMinimal | Rule::LengthTooLarge => self.len,
+            _ => u64::from(self.opcode()),
+        }
     }
 }
 
-/// Whether the first header of a direction breaks so many rules that no WebSocket endpoint sent it: bytes of another
-/// protocol, or text. `start`: the first bytes as carried, at least four of them unless the stream ends before.
-///
-/// An endpoint with a defect breaks one rule (a server that masks, RSV1 although nothing was agreed on); other bytes
-/// break several, or break one and read as text.
-pub(super) fn is_no_frame(faults: &[(Rule, u64)], start: &[u8]) -> bool {
-    let wrong = faults
-        .iter()
-        .filter(|(rule, _)| matches!(rule, Rule::Unmasked | Rule::Masked | Rule::Rsv1))
-        .count();
-    let structural = faults.len() - wrong;
-    let is_text = start
-        .iter()
-        .take(4)
-        .all(|byte| matches!(byte, b' '..=b'~' | b'\r' | b'\n' | b'\t'));
-    structural >= 2 || (structural >= 1 && wrong >= 1) || (!faults.is_empty() && is_text)
+/// Rules that a header breaks: a bit for each, since nearly every header breaks none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Faults(u16);
+
+impl Faults {
+    const UNMASKED: u16 = 1;
+    const MASKED: u16 = 1 << 1;
+    const RSV1: u16 = 1 << 2;
+    const RESERVED_BITS: u16 = 1 << 3;
+    const RESERVED_OPCODE: u16 = 1 << 4;
+    const CONTROL_TOO_LONG: u16 = 1 << 5;
+    const CONTROL_FRAGMENTED: u16 = 1 << 6;
+    const LENGTH_NOT_MINIMAL: u16 = 1 << 7;
+    const LENGTH_TOO_LARGE: u16 = 1 << 8;
+    /// What a defective endpoint gets wrong, one at a time.
+    const WRONG: u16 = Self::UNMASKED | Self::MASKED | Self::RSV1;
+    /// The rules in the order of their bits.
+    const RULES: [Rule; 9] = [
+        Rule::Unmasked,
+        Rule::Masked,
+        Rule::Rsv1,
+        Rule::ReservedBits,
+        Rule::ReservedOpcode,
+        Rule::ControlTooLong,
+        Rule::ControlFragmented,
+        Rule::LengthNotMinimal,
+        Rule::LengthTooLarge,
+    ];
+
+    pub(super) const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    pub(super) fn iter(self) -> impl Iterator<Item = Rule> {
+        (0..)
+            .zip(Self::RULES)
+            .filter(move |(bit, _)| self.0 & (1 << bit) != 0)
+            .map(|(_, rule)| rule)
+    }
+
+    /// Whether the first header of a direction breaks so many rules that no WebSocket endpoint sent it: bytes of
+    /// another protocol, or text. `start`: the first bytes as carried, at least four of them unless the stream ends
+    /// before.
+    ///
+    /// An endpoint with a defect breaks one rule (a server that masks, RSV1 although nothing was agreed on); other
+    /// bytes break several, or break one and read as text.
+    pub(super) fn show_no_frame(self, start: &[u8]) -> bool {
+        let wrong = (self.0 & Self::WRONG).count_ones();
+        let structural = (self.0 & !Self::WRONG).count_ones();
+        let is_text = start
+            .iter()
+            .take(4)
+            .all(|byte| matches!(byte, b' '..=b'~' | b'\r' | b'\n' | b'\t'));
+        structural >= 2 || (structural >= 1 && wrong >= 1) || (!self.is_empty() && is_text)
+    }
 }
 
 #[cfg(test)]
@@ -197,7 +237,7 @@ mod tests {
             let (header, _) = Header::parse(&[bytes, [0; 14].as_slice()].concat()).unwrap();
             let faults = header.faults(*direction, false);
             assert_eq!(
-                is_no_frame(&faults, bytes),
+                faults.show_no_frame(bytes),
                 *no_frame,
                 "{}",
                 bytes.escape_ascii()
@@ -225,7 +265,7 @@ mod tests {
                 }
                 (Some((ours, _)), Err(_)) => {
                     let faults = ours.faults(Direction::ToServer, false);
-                    prop_assert!(faults.iter().any(|(rule, _)| *rule == Rule::ReservedOpcode));
+                    prop_assert!(faults.iter().any(|rule| rule == Rule::ReservedOpcode));
                 }
                 (Some(ours), Ok(None)) => prop_assert!(false, "only we read {:?}", ours),
             }

@@ -8,7 +8,7 @@
 //! ```
 
 use super::content::{Compression, Content, Depth};
-use super::header::{Header, MAX_CONTROL, MAX_HEADER, is_no_frame, opcode};
+use super::header::{Header, MAX_CONTROL, MAX_HEADER, opcode};
 use super::ledger::Ledger;
 use super::{Carried, CloseFrame, Rule};
 use crate::capture::FrameRef;
@@ -20,8 +20,8 @@ const MAX_SEARCH_LEN: u64 = 16 * 1024 * 1024;
 /// Frame headers in sequence that make a boundary certain: chance lets about one in 10^5 segments pass for two.
 const HEADERS_IN_SYNC: u8 = 2;
 
-/// Payload bytes unmasked at a time.
-const SCRATCH: usize = 1024;
+/// Payload bytes unmasked at a time: most messages are shorter.
+const SCRATCH: usize = 256;
 
 /// Reads one direction.
 #[derive(Debug)]
@@ -243,7 +243,7 @@ impl Reader {
             self.message = Message::None;
             let partial = self.partial;
             let start = if start.is_empty() { &partial } else { start };
-            if is_no_frame(&faults, start) {
+            if faults.show_no_frame(start) {
                 let value = start
                     .first_chunk::<2>()
                     .map_or(0, |b| u16::from_be_bytes(*b));
@@ -252,8 +252,10 @@ impl Reader {
                 return Run::On;
             }
         }
-        for (rule, value) in faults {
-            ledger.fault(rule, by, frame, value);
+        if !faults.is_empty() {
+            for rule in faults.iter() {
+                ledger.fault(rule, by, frame, header.value(rule));
+            }
         }
         if self.closed && self.trial.is_none() {
             ledger.fault(Rule::DataAfterClose, by, frame, header.opcode().into());
@@ -307,6 +309,12 @@ impl Reader {
                     header.mask,
                     at,
                 );
+            }
+            return;
+        }
+        if header.mask.is_none() {
+            if let Some(rule) = self.content.feed(payload) {
+                self.content_fault(rule, frame, ledger);
             }
             return;
         }
@@ -432,7 +440,7 @@ impl Reader {
             Some((header, _)) => header.faults(self.direction, self.content.allows_rsv1()),
             None => return,
         };
-        if is_no_frame(&faults, start) {
+        if faults.show_no_frame(start) {
             let value = start
                 .first_chunk::<2>()
                 .map_or(0, |b| u16::from_be_bytes(*b));
