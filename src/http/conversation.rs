@@ -284,8 +284,9 @@ impl Conversation {
             };
             let start = self.requests.holding.start();
             if super::probe(start) == super::Probe::Request {
-                // Masked WebSocket frames cannot look so: the client went on with HTTP, so there was no 101.
-                if !hopeless {
+                // Masked WebSocket frames cannot look so: the client went on with HTTP, so there was no 101. With the
+                // answer in a hole, what is answered next is the request that the client sent next.
+                if !hopeless && !self.answers.lost() {
                     return;
                 }
                 self.shared.waiting.retain(|waiting| !waiting.holds);

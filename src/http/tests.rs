@@ -460,6 +460,19 @@ fn behind_a_hole_the_last_request_is_answered() {
 }
 
 #[test]
+fn a_refusal_in_a_hole_is_known_by_the_request_behind_it() {
+    check(
+        &[
+            client(UPGRADE),
+            Step::Gap(ToClient, 300),
+            client("GET /b HTTP/1.1\r\n\r\n"),
+            server("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
+        ],
+        &["0 GET /ws", "1 GET /b", "1 answer 200"],
+    );
+}
+
+#[test]
 fn a_101_in_a_hole_is_known_by_the_masked_frames_behind_it() {
     let told = check(
         &[

@@ -23,11 +23,11 @@ pub struct FrameCounts {
 /// What one direction of a session carried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Carried {
-    /// Frames by opcode.
+    /// Complete frames by opcode.
     pub frames: FrameCounts,
     /// Complete messages (last frame has FIN set).
     pub messages: u64,
-    /// Payload bytes of all frames as carried, control frames included.
+    /// Payload bytes of all complete frames as carried, control frames included.
     pub payload_bytes: u64,
     /// First and last frame that carried anything of this direction.
     pub first: Option<FrameRef>,
@@ -89,7 +89,7 @@ pub enum Rule {
     ClosePayloadTooShort,
     /// A close code that must not be sent (RFC 6455 7.4).
     CloseCode,
-    /// Frames after a Close frame (RFC 6455 5.5.1).
+    /// Data frames after a Close frame (RFC 6455 5.5.1).
     DataAfterClose,
     /// A compressed message that does not inflate (RFC 7692 7.2.2).
     DoesNotInflate,

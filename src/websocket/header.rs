@@ -189,6 +189,15 @@ impl Faults {
     }
 }
 
+/// Takes the mask off payload bytes that begin `at` bytes into the payload (RFC 6455 5.3).
+pub(super) fn unmask(payload: &mut [u8], mask: Option<[u8; 4]>, at: u64) {
+    let Some(mut mask) = mask else { return };
+    mask.rotate_left((at & 3) as usize);
+    for (byte, key) in payload.iter_mut().zip(mask.iter().cycle()) {
+        *byte ^= key;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests")]

@@ -18,6 +18,7 @@ mod reader;
 mod session;
 #[cfg(test)]
 mod tests;
+mod trial;
 
 pub use accept::accept_for;
 pub use content::Depth;

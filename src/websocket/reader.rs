@@ -8,17 +8,12 @@
 //! ```
 
 use super::content::{Compression, Content, Depth};
-use super::header::{Header, MAX_CONTROL, MAX_HEADER, opcode};
+use super::header::{Header, MAX_CONTROL, MAX_HEADER, opcode, unmask};
 use super::ledger::Ledger;
+use super::trial::{POINTS_ALIGNED, Trial};
 use super::{Carried, CloseFrame, Rule};
 use crate::capture::FrameRef;
 use crate::tcp::Direction;
-
-/// The longest frame that is believed while searching for a frame boundary: what common servers accept at most.
-const MAX_SEARCH_LEN: u64 = 16 * 1024 * 1024;
-
-/// Frame headers in sequence that make a boundary certain: chance lets about one in 10^5 segments pass for two.
-const HEADERS_IN_SYNC: u8 = 2;
 
 /// Payload bytes unmasked at a time: most messages are shorter.
 const SCRATCH: usize = 256;
@@ -64,14 +59,6 @@ enum Message {
     Unknown,
 }
 
-/// What to go back to when a frame boundary turns out to be none.
-#[derive(Debug)]
-struct Trial {
-    carried: Carried,
-    closes: usize,
-    headers: u8,
-}
-
 /// What reading bytes came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Run {
@@ -115,8 +102,8 @@ impl Reader {
     /// The payload bytes still to come when the stream ends inside a frame.
     pub(super) const fn cut(&self) -> Option<u64> {
         match self.state {
-            // Of a header that is cut nothing is known, an unconfirmed frame proves nothing.
-            _ if self.trial.is_some() => None,
+            // A frame that is only guessed proves nothing.
+            _ if self.lost => None,
             State::Payload { left, .. } => Some(left),
             State::Header if self.partial_len > 0 => Some(0),
             _ => None,
@@ -139,13 +126,13 @@ impl Reader {
         }
         let was_searching = self.state == State::Search;
         if was_searching {
-            self.begin_trial(ledger);
+            self.begin_trial();
         }
         if self.run(data, frame, ledger) == Run::Failed {
             self.fail_trial(ledger);
             if !was_searching {
                 // The guess came from an earlier segment: this one may begin with a frame all the same.
-                self.begin_trial(ledger);
+                self.begin_trial();
                 if self.run(data, frame, ledger) == Run::Failed {
                     self.fail_trial(ledger);
                 }
@@ -153,9 +140,8 @@ impl Reader {
         }
         self.carried.first = self.carried.first.or(Some(frame));
         self.carried.last = Some(frame);
-        // A frame that ends where its segment ends: that is what a sender does, and chance does not.
         if self.trial.is_some() && self.state == State::Header && self.partial_len == 0 {
-            self.pass_trial();
+            self.score(POINTS_ALIGNED);
         }
     }
 
@@ -230,13 +216,11 @@ impl Reader {
     fn begin(&mut self, header: Header, start: &[u8], frame: FrameRef, ledger: &mut Ledger) -> Run {
         let faults = header.faults(self.direction, self.content.allows_rsv1());
         if let Some(trial) = &mut self.trial {
-            if !faults.is_empty() || header.len > MAX_SEARCH_LEN {
+            if !Trial::fits(&header, faults) {
                 return Run::Failed;
             }
-            trial.headers += 1;
-            if trial.headers >= HEADERS_IN_SYNC {
-                self.pass_trial();
-            }
+            let points = trial.header(&header);
+            self.score(points);
         }
         let by = self.direction.sender();
         if self.message == Message::First {
@@ -257,7 +241,8 @@ impl Reader {
                 ledger.fault(rule, by, frame, header.value(rule));
             }
         }
-        if self.closed && self.trial.is_none() {
+        // Of control frames some may cross the peer's Close (RFC 6455 5.5.1 speaks of data frames).
+        if self.closed && self.trial.is_none() && !header.is_control() {
             ledger.fault(Rule::DataAfterClose, by, frame, header.opcode().into());
         }
         if header.is_control() {
@@ -283,10 +268,7 @@ impl Reader {
             ledger.fault(Rule::StartInsideMessage, by, frame, opcode.into());
         }
         self.message = Message::Open;
-        self.content.begin(
-            opcode == opcode::TEXT,
-            header.rsv1() && self.content.allows_rsv1(),
-        );
+        self.content.begin(opcode == opcode::TEXT, header.rsv1());
     }
 
     /// Looks at payload bytes that begin `at` bytes into the payload.
@@ -361,10 +343,11 @@ impl Reader {
         }
         match header.opcode() {
             opcode::CLOSE => self.end_close(&header, frame, ledger),
-            opcode::PING if !self.control_lost => {
+            opcode::PING | opcode::PONG if self.control_lost || self.lost => {}
+            opcode::PING => {
                 ledger.ping(self.direction, &self.control, frame);
             }
-            opcode::PONG if !self.control_lost => {
+            opcode::PONG => {
                 ledger.pong(self.direction, &self.control, frame);
             }
             _ if !header.is_control() && header.is_final() => self.end_message(frame, ledger),
@@ -389,18 +372,8 @@ impl Reader {
             Some((code, reason)) => (Some(u16::from_be_bytes(*code)), reason),
             None => (None, [].as_slice()),
         };
-        if self.control.len() == 1 && header.len == 1 {
-            ledger.fault(Rule::ClosePayloadTooShort, by, frame, 1);
-        }
-        if let Some(code) = code {
-            if !may_be_sent(code) {
-                ledger.fault(Rule::CloseCode, by, frame, code.into());
-            }
-            // A reason that is not here in full cannot be judged.
-            let is_whole = self.control.len() as u64 == header.len;
-            if is_whole && std::str::from_utf8(reason).is_err() {
-                ledger.fault(Rule::ReasonNotUtf8, by, frame, code.into());
-            }
+        if self.trial.is_none() {
+            self.close_faults(header, code, reason, frame, ledger);
         }
         ledger.close(CloseFrame {
             by,
@@ -410,10 +383,33 @@ impl Reader {
         });
     }
 
+    fn close_faults(
+        &self,
+        header: &Header,
+        code: Option<u16>,
+        reason: &[u8],
+        frame: FrameRef,
+        ledger: &mut Ledger,
+    ) {
+        let by = self.direction.sender();
+        if self.control.len() == 1 && header.len == 1 {
+            ledger.fault(Rule::ClosePayloadTooShort, by, frame, 1);
+        }
+        let Some(code) = code else { return };
+        if !may_be_sent(code) {
+            ledger.fault(Rule::CloseCode, by, frame, code.into());
+        }
+        // A reason that is not here in full cannot be judged.
+        let is_whole = self.control.len() as u64 == header.len;
+        if is_whole && std::str::from_utf8(reason).is_err() {
+            ledger.fault(Rule::ReasonNotUtf8, by, frame, code.into());
+        }
+    }
+
     /// Takes a hole.
     pub(super) fn gap(&mut self, len: u64, frame: FrameRef, ledger: &mut Ledger) {
         match self.state {
-            State::Payload { header, left } if len <= left && self.trial.is_none() => {
+            State::Payload { header, left } if len <= left && !self.lost => {
                 self.control_lost = true;
                 if !header.is_control() {
                     self.content.lose();
@@ -450,30 +446,30 @@ impl Reader {
         }
     }
 
-    fn begin_trial(&mut self, ledger: &Ledger) {
-        self.trial = Some(Box::new(Trial {
-            carried: self.carried,
-            closes: ledger.closes.len(),
-            headers: 0,
-        }));
+    fn begin_trial(&mut self) {
+        self.trial = Some(Box::new(Trial::new(self.carried, self.closed)));
         self.state = State::Header;
         self.partial_len = 0;
         self.message = Message::Unknown;
     }
 
-    fn pass_trial(&mut self) {
-        self.trial = None;
-        self.lost = false;
+    fn score(&mut self, points: u8) {
+        let Some(trial) = &mut self.trial else { return };
+        trial.points = trial.points.saturating_add(points);
+        self.lost = !trial.is_believed();
+        if trial.is_settled() {
+            self.trial = None;
+        }
     }
 
     fn fail_trial(&mut self, ledger: &mut Ledger) {
         if let Some(trial) = self.trial.take() {
             self.carried = trial.carried;
-            ledger.closes.truncate(trial.closes);
-            self.closed = ledger
-                .closes
-                .iter()
-                .any(|close| close.by == self.direction.sender());
+            self.closed = trial.closed;
+            if !trial.closed {
+                let by = self.direction.sender();
+                ledger.closes.retain(|close| close.by != by);
+            }
         }
         self.search();
     }
@@ -502,15 +498,6 @@ impl Back {
 
     fn as_slice(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or_default()
-    }
-}
-
-/// Takes the mask off payload bytes that begin `at` bytes into the payload (RFC 6455 5.3).
-fn unmask(payload: &mut [u8], mask: Option<[u8; 4]>, at: u64) {
-    let Some(mut mask) = mask else { return };
-    mask.rotate_left((at & 3) as usize);
-    for (byte, key) in payload.iter_mut().zip(mask.iter().cycle()) {
-        *byte ^= key;
     }
 }
 

@@ -5,8 +5,9 @@ use smallvec::SmallVec;
 use super::content::{Compression, Depth};
 use super::ledger::{Ledger, fnv1a};
 use super::reader::Reader;
-use super::{DeflateParams, SessionFacts};
+use super::{DeflateParams, Extensions, SessionFacts};
 use crate::capture::FrameRef;
+use crate::http::Fields;
 use crate::tcp::{Chunk, Direction, EndingHow, Gap, StreamEnd};
 
 /// The client's first bytes that a session is known by on every hop: a whole small frame with its random mask, or
@@ -50,6 +51,22 @@ impl Session {
                 depth,
                 compression(params.server_no_context_takeover),
             ),
+        )
+    }
+
+    /// Behind a 101 that was seen, by what its fields agreed on. An extension that is not known here may use the
+    /// reserved bits in its own way (RFC 6455 9), so that RSV1 is no fault then.
+    pub fn behind(established: FrameRef, answer: &Fields, depth: Depth) -> Self {
+        let deflate = DeflateParams::agreed(answer);
+        if deflate.is_some() || Extensions::chosen(answer).list.is_empty() {
+            return Self::new(established, deflate, depth);
+        }
+        let reader = |direction| Reader::new(direction, depth, Compression::Unknown);
+        Self::with(
+            established,
+            false,
+            reader(Direction::ToServer),
+            reader(Direction::ToClient),
         )
     }
 

@@ -307,6 +307,28 @@ fn rsv1_is_allowed_where_it_was_agreed_on() {
 }
 
 #[test]
+fn what_the_101_agreed_on_decides_about_rsv1() {
+    use crate::http::Fields;
+    let faults = |value: Option<&str>| {
+        let fields: Vec<_> = value
+            .map(|v| ("Sec-WebSocket-Extensions", v))
+            .into_iter()
+            .collect();
+        let fields = Fields::of(&fields);
+        let mut session = Session::behind(frame_ref(1), &fields, Depth::BOUNDED);
+        run(
+            &mut session,
+            &[client(0xc1, [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00])],
+        )
+        .faults
+        .len()
+    };
+    assert_eq!(faults(None), 1);
+    assert_eq!(faults(Some("permessage-deflate")), 0);
+    assert_eq!(faults(Some("x-webkit-deflate-frame")), 0);
+}
+
+#[test]
 fn rules_are_counted_and_kept_at_their_first_place() {
     let facts = facts(&[
         client(0x81, b"\xff"),
@@ -490,6 +512,33 @@ fn a_large_frame_behind_a_hole_is_confirmed_by_the_next_header() {
     assert_eq!(facts.faults, []);
 }
 
+/// A guess that two frames speak for is not enough to accuse anybody.
+#[test]
+fn what_looks_like_a_fault_soon_after_a_hole_is_a_wrong_guess() {
+    let two = [ws(ToServer, 0x81, b"a"), ws(ToServer, 0x82, b"b")].concat();
+    let mut steps = vec![client(0x81, "zero"), Step::Gap(ToServer, 9)];
+    steps.push(Step::Bytes(
+        ToServer,
+        [two.as_slice(), b"\x93no frame"].concat(),
+    ));
+    let facts = self::facts(&steps);
+    assert_eq!((facts.faults.len(), facts.lost_sync), (0, Some(ToServer)));
+    assert_eq!(facts.to_server.frames.text, 1);
+    // Once it is settled, a fault is one.
+    steps.truncate(2);
+    steps.extend((0..3).map(|_| client(0x82, "b")));
+    steps.push(client(0x93, "fault"));
+    let facts = self::facts(&steps);
+    assert_eq!(facts.lost_sync, None);
+    assert_eq!(
+        rules(&facts),
+        [
+            (Rule::ReservedBits, Side::Client, 1),
+            (Rule::ReservedOpcode, Side::Client, 3)
+        ]
+    );
+}
+
 #[test]
 fn a_session_from_midstream_is_recognised() {
     let begin = |steps: &[Step]| {
@@ -513,6 +562,19 @@ fn a_session_from_midstream_is_recognised() {
     assert!(!convincing);
     assert_eq!(facts.lost_sync, Some(ToServer));
     assert_eq!(facts.faults, []);
+    // Zeros, MySQL column counts, MQTT, counters: binary protocols are full of small numbers.
+    for segment in [
+        vec![0; 1460],
+        b"\x01\0\0\x01\x05\x02\0\0\x02\0\0".to_vec(),
+        b"\x82\x05\0\x01\0\0\0\x90\x03".to_vec(),
+        b"\x02\0\0\0\x01\0\0\0".to_vec(),
+    ] {
+        let steps: Vec<Step> = (0..20)
+            .flat_map(|_| [ToServer, ToClient].map(|way| Step::Bytes(way, segment.clone())))
+            .collect();
+        let (facts, convincing) = begin(&steps);
+        assert!(!convincing, "{facts:?}");
+    }
 }
 
 #[test]
