@@ -390,10 +390,12 @@ impl Book {
         } else {
             (b, a)
         };
-        if strong_key(a, b).is_some() || strong_key(b, a).is_some() {
-            return nested(a, b) || nested(b, a);
+        if !nested(a, b) && !nested(b, a) {
+            return false;
         }
-        weak(a, b, &self.known).is_some()
+        strong_key(a, b).is_some()
+            || strong_key(b, a).is_some()
+            || weak(a, b, &self.known).is_some()
     }
 
     fn emit(

@@ -35,14 +35,6 @@ pub(super) fn nested(outer: &Node, inner: &Node) -> bool {
     if outer.slot.connection == inner.slot.connection {
         return false;
     }
-    // Two attempts at one listener are siblings, never nested; but a proxy may connect to itself.
-    let siblings = views(outer, inner).any(|(outer, inner)| {
-        let proxy = outer.server.ip();
-        outer.server == inner.server && (inner.client.ip() != proxy || outer.client.ip() == proxy)
-    });
-    if siblings {
-        return false;
-    }
     if let (Some(outer_begin), Some(inner_begin)) = (outer.begin, inner.begin) {
         if outer_begin >= inner_begin {
             return false;
@@ -54,13 +46,24 @@ pub(super) fn nested(outer: &Node, inner: &Node) -> bool {
     } else if outer.begin.is_none() && outer.answer.is_none()
         || inner.begin.is_none() && inner.answer.is_none()
     {
-        return flows_inward(outer, inner);
+        return flows_inward(outer, inner) && !are_siblings(outer, inner);
     }
     let begun = inner.begin.or(inner.answer);
-    match (begun, outer.over()) {
-        (Some(begun), Some(over)) => begun < over,
-        _ => true,
+    if begun
+        .zip(outer.over())
+        .is_some_and(|(begun, over)| begun >= over)
+    {
+        return false;
     }
+    !are_siblings(outer, inner)
+}
+
+/// Whether both are attempts at one listener, which are never nested; but a proxy may connect to itself.
+fn are_siblings(outer: &Node, inner: &Node) -> bool {
+    views(outer, inner).any(|(outer, inner)| {
+        let proxy = outer.server.ip();
+        outer.server == inner.server && (inner.client.ip() != proxy || outer.client.ip() == proxy)
+    })
 }
 
 /// Orders two hops by their ws frames: the client's bytes pass the outer hop first, the server's the inner one.

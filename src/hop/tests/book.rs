@@ -258,8 +258,8 @@ fn run(records: &[Record]) -> Vec<Handshake> {
 
 #[test]
 fn many_sessions_cost_little_each() {
-    // 4000 at a time, 20000 in all, every fourth with the key of the recipes.
-    let count = 20_000_u32;
+    // 4000 at a time, 10000 in all, every fourth with the key of the recipes.
+    let count = 10_000_u32;
     let records: Vec<Record> = (0..count)
         .flat_map(|n| {
             let key = if n % 4 == 0 {
@@ -281,9 +281,7 @@ fn many_sessions_cost_little_each() {
             ]
         })
         .collect();
-    let started = std::time::Instant::now();
     let handshakes = run(&records);
-    let took = started.elapsed();
     assert_eq!(handshakes.len(), count as usize);
     for handshake in &handshakes {
         let found = ids(handshake);
@@ -294,7 +292,6 @@ fn many_sessions_cost_little_each() {
         .windows(2)
         .all(|pair| pair[0].started() <= pair[1].started());
     assert!(ordered);
-    eprintln!("{count} handshakes in {took:?}");
 }
 
 proptest! {
