@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::accept::accept_for;
 use super::handshake::{AcceptCheck, Change, ChangeKind};
 use super::record::{Exchange, OrdinaryExchange};
 use crate::http::RequestHead;
+use crate::websocket::accept_for;
 
 /// The Accept that the request's key demands (RFC 6455 4.2.2 step 5.4).
 pub(super) fn expected_accept(exchange: &Exchange) -> Option<String> {

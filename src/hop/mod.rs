@@ -1,5 +1,4 @@
 //! Exchange to handshake: which hops belong together, in which order, and what changed between them.
-mod accept;
 mod attempts;
 mod book;
 mod changes;

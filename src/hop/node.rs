@@ -5,13 +5,13 @@ use std::net::{IpAddr, SocketAddr};
 
 use smallvec::SmallVec;
 
-use super::accept::accept_for;
 use super::clock::Offsets;
 use super::record::{Exchange, SharedRecord};
 use crate::capture::{CaptureId, FrameRef};
 use crate::decode::Endpoint;
 use crate::http::{Fields, RequestHead};
 use crate::tcp::ConnectionId;
+use crate::websocket::accept_for;
 
 /// An exchange: its connection, and its number on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
