@@ -126,7 +126,7 @@ fn outer_first<'a>(a: &'a Node, b: &'a Node) -> Option<(&'a Node, &'a Node)> {
         (false, true) => return Some((b, a)),
         _ => {}
     }
-    if a.upgrade != b.upgrade {
+    if a.raw.is_some() && b.raw.is_some() && a.upgrade != b.upgrade {
         return Some(if a.upgrade { (a, b) } else { (b, a) });
     }
     if a.written_by.is_some() != b.written_by.is_some() {

@@ -6,10 +6,10 @@ use std::net::{IpAddr, SocketAddr};
 use smallvec::SmallVec;
 
 use super::clock::Offsets;
-use super::record::{Exchange, SharedRecord};
+use super::record::{Exchange, PartialHead, SharedRecord};
 use crate::capture::{CaptureId, FrameRef};
 use crate::decode::Endpoint;
-use crate::http::{Fields, RequestHead};
+use crate::http::{Fields, RequestHead, Span};
 use crate::tcp::ConnectionId;
 use crate::websocket::accept_for;
 
@@ -113,11 +113,11 @@ pub(super) struct Node {
     pub(super) origin: Option<u64>,
     pub(super) cookie: Option<u64>,
     pub(super) agent: Option<u64>,
-    /// `Upgrade: websocket` in a complete head.
+    /// `Upgrade: websocket` was seen.
     pub(super) upgrade: bool,
     /// Fields that only a proxy writes.
     pub(super) written_by: Option<ProxyFields>,
-    /// The whole head as sent, hashed.
+    /// The head as sent, hashed; `None` when it is not complete.
     pub(super) raw: Option<u64>,
 }
 
@@ -222,10 +222,45 @@ fn bytes_link(exchange: &Exchange) -> Option<Link> {
     Some(number(0, &session.fingerprint?.to_le_bytes()))
 }
 
-fn links_of(exchange: &Exchange) -> SmallVec<[(LinkKind, Link); 4]> {
+/// The complete lines of a head that breaks off: they say as much as those of a whole one.
+fn partial_head(part: &PartialHead) -> RequestHead {
+    let mut spans = Vec::new();
+    let mut start = 0_usize;
+    let mut first_line: &[u8] = &[];
+    for line in part.bytes.split_inclusive(|&byte| byte == b'\n') {
+        let end = start + line.len();
+        if !line.ends_with(b"\n") {
+            break;
+        }
+        if start == 0 {
+            first_line = line;
+        } else if let Some(colon) = memchr::memchr(b':', line) {
+            let value = line.get(colon + 1..).unwrap_or_default();
+            let from = end - value.trim_ascii_start().len();
+            let to = from + value.trim_ascii().len();
+            // Heads are at most `http::MAX_HEAD` bytes long.
+            spans.push((start as u32..(start + colon) as u32, from as u32..to as u32));
+        }
+        start = end;
+    }
+    let line = String::from_utf8_lossy(first_line);
+    let mut words = line.split_ascii_whitespace();
+    RequestHead {
+        span: Span {
+            first: part.first,
+            last: part.last,
+        },
+        method: words.next().unwrap_or_default().into(),
+        target: words.next().unwrap_or_default().into(),
+        minor_version: 1,
+        fields: Fields::new(part.bytes.clone(), spans),
+        faults: Vec::new(),
+    }
+}
+
+fn links_of(request: Option<&RequestHead>, exchange: &Exchange) -> SmallVec<[(LinkKind, Link); 4]> {
     let mut links = SmallVec::new();
     links.extend(bytes_link(exchange).map(|link| (LinkKind::Bytes, link)));
-    let request = exchange.request.as_ref();
     let key = request.and_then(|head| head.fields.all("sec-websocket-key").next());
     if let Some(key) = key {
         links.push((LinkKind::Accept, key_link(key)));
@@ -254,8 +289,10 @@ impl Node {
     pub(super) fn new(record: &SharedRecord, place: usize) -> Option<Self> {
         let exchange = record.exchanges.get(place)?;
         let connection = &record.connection;
-        let head = exchange.request.as_ref();
         let partial = exchange.partial_request.as_ref();
+        let cut = partial.map(partial_head);
+        let whole = exchange.request.as_ref();
+        let head = whole.or(cut.as_ref());
         let answer = exchange
             .response
             .as_ref()
@@ -284,7 +321,6 @@ impl Node {
             }],
             begin: head
                 .map(|head| head.span.first)
-                .or(partial.map(|part| part.first))
                 .or(ordinary.map(|summary| summary.request)),
             answer,
             given_up: connection
@@ -299,7 +335,7 @@ impl Node {
                 .as_ref()
                 .map(|head| head.status)
                 .or(ordinary.and_then(|summary| Some(summary.response?.1))),
-            links: links_of(exchange),
+            links: links_of(head, exchange),
             key: head
                 .and_then(|head| head.fields.all("sec-websocket-key").next())
                 .map(|key| number(5, key)),
@@ -314,7 +350,7 @@ impl Node {
             agent: field_number(head, "user-agent"),
             upgrade: head.is_some_and(|head| head.fields.has_token("upgrade", "websocket")),
             written_by: head.and_then(|head| ProxyFields::of(&head.fields)),
-            raw: head.map(|head| number(6, head.fields.raw())),
+            raw: whole.map(|head| number(6, head.fields.raw())),
             place,
             record: record.clone(),
         })

@@ -290,7 +290,8 @@ impl Tree {
 
 /// `follower`: the same proxy sent a request to another target after this one was answered.
 fn is_subrequest(outer: &Node, inner: &Node, follower: bool) -> bool {
-    if inner.upgrade || !outer.upgrade || !other_path(outer, inner) {
+    // A head that breaks off may have its Upgrade in the part that is missing.
+    if inner.raw.is_none() || inner.upgrade || !outer.upgrade || !other_path(outer, inner) {
         return false;
     }
     let told = inner.written_by == Some(ProxyFields::OriginalUri);

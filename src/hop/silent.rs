@@ -62,7 +62,10 @@ impl SilentPool {
     /// Drops what began before every exchange that is still held.
     pub(super) fn forget_before(&mut self, oldest: Option<Timestamp>) {
         match oldest {
-            None => self.kept.clear(),
+            None => {
+                self.kept.clear();
+                self.sources.clear();
+            }
             Some(oldest) => {
                 while self
                     .kept

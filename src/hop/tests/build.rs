@@ -2,10 +2,12 @@
 
 use crate::capture::{CaptureId, FrameNo, FrameRef, Timestamp};
 use crate::decode::{Endpoint, SeqNo};
-use crate::hop::{Exchange, OrdinaryExchange, Protocol, ProxyHeader, Record, SharedRecord};
-use crate::http::{Fields, RequestHead, ResponseHead, Span};
+use crate::hop::{
+    Exchange, OrdinaryExchange, PartialHead, Protocol, ProxyHeader, Record, SharedRecord,
+};
+use crate::http::{Fields, PartialWhy, RequestHead, ResponseHead, Span};
 use crate::tcp::{
-    Connection, ConnectionId, Ending, EndingHow, Opening, RolesFrom, Side, StreamFacts,
+    Connection, ConnectionId, Ending, EndingHow, GapCause, Opening, RolesFrom, Side, StreamFacts,
 };
 use crate::websocket::{Carried, CloseFrame, SessionFacts};
 
@@ -184,6 +186,23 @@ impl Build {
         });
         self.record.exchange_count += 1;
         self.tell(ms, head)
+    }
+
+    /// A request of which only the first bytes are there.
+    pub(super) fn ask_cut(mut self, ms: f64, head: &str) -> Self {
+        let first = self.frame(ms);
+        self.record.exchanges.push(Exchange {
+            index: self.record.exchange_count,
+            partial_request: Some(PartialHead {
+                first,
+                last: first,
+                bytes: head.as_bytes().into(),
+                why: PartialWhy::Gap(GapCause::Truncated),
+            }),
+            ..Exchange::default()
+        });
+        self.record.exchange_count += 1;
+        self
     }
 
     pub(super) fn tell(mut self, ms: f64, head: &str) -> Self {

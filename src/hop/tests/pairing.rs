@@ -906,3 +906,29 @@ fn data_on_its_way_at_the_end_is_outstanding() {
         record.connection.to_server.last_retransmission = Some(in_capture(0, 10_000.0));
     }));
 }
+
+#[test]
+fn a_head_cut_short_pairs_by_what_is_there_and_lacks_nothing() {
+    let key = key(1);
+    let whole = upgrade("/ws", &key);
+    let after_key = whole.find("Sec-WebSocket-Version").unwrap();
+    let inside_key = whole.find(&key).unwrap() + 5;
+    for (cut, hops) in [(after_key, 2), (inside_key, 1)] {
+        let head = &whole[..cut];
+        let handshakes = paired(vec![
+            client(0, 1.0, 9.0, &key, 403).shared(),
+            Build::new(1, BACK, BACKEND, 1.5)
+                .ask_cut(2.0, head)
+                .tell(3.0, &answer(403))
+                .shared(),
+        ]);
+        assert_eq!(handshakes[0].hops.len(), hops);
+        assert!(
+            handshakes
+                .iter()
+                .flat_map(|h| &h.hops)
+                .all(|hop| hop.changes.is_empty())
+        );
+        assert!(handshakes.iter().all(|h| h.subrequests.is_empty()));
+    }
+}
