@@ -7,9 +7,7 @@ use super::story::Story;
 use super::text::{count, field, short, shows_request, shows_response};
 use super::{Code, Severity};
 use crate::http::RequestHead;
-
-/// The sample of RFC 6455 1.3, which recipes copy: valid, but no sign of a real client.
-const SAMPLE_KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+use crate::websocket::{Key, Version, repeated_fields, versions_offered};
 
 pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
     let hop = story.outer;
@@ -57,39 +55,32 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
     if head.fields.count("host") == 0 && head.minor_version > 0 {
         out.push(draft(Code::HostMissing, "no Host".to_owned()));
     }
-    for (name, spelled) in [
-        ("host", "Host"),
-        ("sec-websocket-key", "Sec-WebSocket-Key"),
-        ("sec-websocket-version", "Sec-WebSocket-Version"),
-    ] {
-        let times = head.fields.count(name);
-        if times > 1 {
-            out.push(draft(
-                Code::HeaderDuplicated,
-                format!("{spelled} {}", count(times, "time")),
-            ));
-        }
+    for name in repeated_fields(&head.fields) {
+        out.push(draft(
+            Code::HeaderDuplicated,
+            format!("{name} {}", count(head.fields.count(name), "time")),
+        ));
     }
     // Without an upgrade in sight, missing companions of it say nothing new.
     let asks = head.fields.has_token("upgrade", "websocket");
     match head.fields.first("sec-websocket-key") {
         None if asks => out.push(draft(Code::KeyMissing, "no Sec-WebSocket-Key".to_owned())),
-        Some(key) if !super::key::is_valid_key(&key) => out.push(draft(
-            Code::KeyInvalid,
-            format!("the key {}, which is not 16 bytes in base64", quoted(&key)),
-        )),
-        _ => {}
+        Some(key) => out.extend(key_fault(&key).map(|what| draft(Code::KeyInvalid, what))),
+        None => {}
     }
-    match head.fields.first("sec-websocket-version") {
-        None if asks => out.push(draft(
+    match Version::of(&head.fields) {
+        Version::Missing if asks => out.push(draft(
             Code::VersionMissing,
             "no Sec-WebSocket-Version".to_owned(),
         )),
-        Some(version) if version != "13" => {
+        // Repeated ones have their own finding.
+        Version::Unsupported if head.fields.count("sec-websocket-version") == 1 => {
+            let version = head.fields.first("sec-websocket-version").unwrap_or_default();
             let speaks = answer
-                .and_then(|head| head.fields.combined("sec-websocket-version"))
-                .map_or(String::new(), |list| {
-                    format!(" The server speaks {}.", short(&list))
+                .map(|head| versions_offered(&head.fields))
+                .filter(|versions| !versions.is_empty())
+                .map_or_else(String::new, |versions| {
+                    format!(" The server speaks {}.", short(&versions.join(", ")))
                 });
             out.push(
                 draft(
@@ -99,16 +90,24 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
                 .detail(format!("Only version 13 is in use.{speaks}")),
             );
         }
-        _ => {}
+        Version::Supported | Version::Missing | Version::Unsupported => {}
     }
     out.extend(probe(story, head));
 }
 
-fn quoted(key: &str) -> String {
-    if key.is_empty() {
-        "\"\" (empty)".to_owned()
-    } else {
-        format!("\"{}\"", short(key))
+/// What is wrong with a key, as the object of a sentence.
+fn key_fault(key: &str) -> Option<String> {
+    let shown = short(key);
+    match Key::of(key.as_bytes()) {
+        Key::Valid | Key::Sample => None,
+        Key::Sloppy => Some(format!(
+            "the key {shown}, whose last bits are not zero as strict decoders demand"
+        )),
+        Key::Test => Some("the key \"test\", which is not 16 bytes in base64".to_owned()),
+        Key::WrongLength(bytes) => Some(format!(
+            "the key \"{shown}\", which is base64 of {bytes} bytes, not 16"
+        )),
+        Key::NotBase64 => Some(format!("the key \"{shown}\", which is not base64")),
     }
 }
 
@@ -126,11 +125,10 @@ fn probe(story: &Story<'_>, head: &RequestHead) -> Option<Draft> {
     if head.method.as_ref() == "HEAD" {
         signs.push("HEAD, as `curl -I` sends it".to_owned());
     }
-    match key.as_deref() {
-        Some("test") => signs.push("the key `test`".to_owned()),
-        Some(other) if by_tool && !super::key::is_valid_key(other) => {
-            signs.push("an invalid key".to_owned());
-        }
+    let judged = key.as_deref().map(|key| Key::of(key.as_bytes()));
+    match judged {
+        Some(Key::Test) => signs.push("the key `test`".to_owned()),
+        Some(other) if by_tool && !other.is_valid() => signs.push("an invalid key".to_owned()),
         None if by_tool => signs.push("no key".to_owned()),
         _ => {}
     }
@@ -140,7 +138,7 @@ fn probe(story: &Story<'_>, head: &RequestHead) -> Option<Draft> {
     if signs.is_empty() {
         return None;
     }
-    if key.as_deref() == Some(SAMPLE_KEY) {
+    if judged == Some(Key::Sample) {
         signs.push("the sample key of RFC 6455".to_owned());
     }
     Some(

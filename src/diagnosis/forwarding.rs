@@ -9,7 +9,7 @@ use super::story::{HopView, Link, Story};
 use super::text::{contains, duration, field, list, path, short, shows_request, shows_response};
 use crate::hop::{Confidence, Hop, PairedBy, Record};
 use crate::http::RequestHead;
-use crate::websocket::SessionFacts;
+use crate::websocket::{Key, SessionFacts};
 
 /// How soon after its 101 a lenient backend closes when it cannot work over HTTP/1.0 after all (tornado: at once).
 const AT_ONCE_NANOS: i64 = 1_000_000_000;
@@ -284,7 +284,7 @@ fn origin(
         && after
             .fields
             .first("sec-websocket-key")
-            .is_some_and(|key| super::key::is_valid_key(&key))
+            .is_some_and(|key| Key::of(key.as_bytes()).is_valid())
         && !contains(story.body(), "Session ID unknown");
     let same_site = origin
         .as_deref()

@@ -22,7 +22,6 @@ mod draft;
 mod finding;
 mod forwarding;
 mod frames;
-mod key;
 mod negotiation;
 mod primary;
 mod proxy_protocol;
@@ -38,7 +37,7 @@ mod upstream;
 mod verdict;
 
 pub use across::Across;
-pub use capture::{CaptureTotals, diagnose_captures};
+pub use capture::diagnose_captures;
 pub use catalogue::{Entry, entry};
 pub use code::{Code, UnknownCode};
 pub use finding::{AnsweredBy, Diagnosis, Evidence, Finding, Limit, Severity, Verdict};

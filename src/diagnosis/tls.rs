@@ -7,7 +7,7 @@ use super::{Code, Severity};
 use crate::capture::FrameRef;
 use crate::hop::{ConnectAttempt, Hop, Protocol, Record};
 use crate::tcp::{Direction, EndingHow, Side};
-use crate::tls::{Alert, TlsFacts};
+use crate::tls::{Alert, TlsFacts, alert_name};
 
 /// Alerts of RFC 8446 6 by what they mean for us.
 mod alert {
@@ -26,38 +26,6 @@ mod alert {
 /// Whether bytes are a TLS alert record: how a TLS server answers clear text.
 pub(super) fn is_tls_alert(bytes: &[u8]) -> bool {
     matches!(bytes, [0x15, 0x03, 0..=4, ..])
-}
-
-/// The name of an alert (RFC 8446 6).
-const fn alert_name(description: u8) -> &'static str {
-    match description {
-        10 => "unexpected_message",
-        20 => "bad_record_mac",
-        22 => "record_overflow",
-        40 => "handshake_failure",
-        42 => "bad_certificate",
-        43 => "unsupported_certificate",
-        44 => "certificate_revoked",
-        45 => "certificate_expired",
-        46 => "certificate_unknown",
-        47 => "illegal_parameter",
-        48 => "unknown_ca",
-        49 => "access_denied",
-        50 => "decode_error",
-        51 => "decrypt_error",
-        70 => "protocol_version",
-        71 => "insufficient_security",
-        80 => "internal_error",
-        86 => "inappropriate_fallback",
-        109 => "missing_extension",
-        110 => "unsupported_extension",
-        112 => "unrecognized_name",
-        113 => "bad_certificate_status_response",
-        115 => "unknown_psk_identity",
-        116 => "certificate_required",
-        120 => "no_application_protocol",
-        _ => "unknown alert",
-    }
 }
 
 fn side(side: Side) -> &'static str {
