@@ -213,7 +213,10 @@ impl Across {
                         capture.0,
                         super::text::duration(nanos.saturating_abs())
                     ))
-                    .saw(*frame, "a connection whose exchange fits only after this shift"),
+                    .saw(
+                        *frame,
+                        "a connection whose exchange fits only after this shift",
+                    ),
             );
         }
         out

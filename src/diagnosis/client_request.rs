@@ -75,7 +75,10 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
         )),
         // Repeated ones have their own finding.
         Version::Unsupported if head.fields.count("sec-websocket-version") == 1 => {
-            let version = head.fields.first("sec-websocket-version").unwrap_or_default();
+            let version = head
+                .fields
+                .first("sec-websocket-version")
+                .unwrap_or_default();
             let speaks = answer
                 .map(|head| versions_offered(&head.fields))
                 .filter(|versions| !versions.is_empty())

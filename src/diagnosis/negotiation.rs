@@ -45,15 +45,18 @@ fn describe(fault: &ExtensionFault) -> (Code, String) {
             Code::ExtensionNotOffered,
             format!("extension {} was not offered", short(name)),
         ),
-        ExtensionFault::Malformed(text) => {
-            (invalid, format!("extension \"{}\" is malformed", short(text)))
-        }
-        ExtensionFault::RepeatedParameter(name) => {
-            (invalid, format!("extension parameter {} twice", short(name)))
-        }
-        ExtensionFault::UnknownParameter(name) => {
-            (invalid, format!("unknown extension parameter {}", short(name)))
-        }
+        ExtensionFault::Malformed(text) => (
+            invalid,
+            format!("extension \"{}\" is malformed", short(text)),
+        ),
+        ExtensionFault::RepeatedParameter(name) => (
+            invalid,
+            format!("extension parameter {} twice", short(name)),
+        ),
+        ExtensionFault::UnknownParameter(name) => (
+            invalid,
+            format!("unknown extension parameter {}", short(name)),
+        ),
         ExtensionFault::BadValue(name) => (
             invalid,
             format!("extension parameter {} has no valid value", short(name)),
@@ -113,10 +116,22 @@ mod tests {
                 "permessage-deflate; client_max_window_bits=12; server_max_window_bits=10",
                 None,
             ),
-            ("permessage-deflate", "permessage-deflate; client_max_window_bits=12", invalid),
-            ("permessage-deflate", "permessage-deflate; server_max_window_bits=7", invalid),
+            (
+                "permessage-deflate",
+                "permessage-deflate; client_max_window_bits=12",
+                invalid,
+            ),
+            (
+                "permessage-deflate",
+                "permessage-deflate; server_max_window_bits=7",
+                invalid,
+            ),
             ("permessage-deflate", "permessage-deflate; magic", invalid),
-            ("x-other", "permessage-deflate", Some(Code::ExtensionNotOffered)),
+            (
+                "x-other",
+                "permessage-deflate",
+                Some(Code::ExtensionNotOffered),
+            ),
         ] {
             assert_eq!(
                 check("Sec-WebSocket-Extensions", offered, chosen),
