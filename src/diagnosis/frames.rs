@@ -2,7 +2,7 @@
 
 use super::draft::Draft;
 use super::story::Story;
-use super::text::{count, short};
+use super::text::{capital, count, short};
 use super::{Code, Severity};
 use crate::hop::Hop;
 use crate::tcp::Side;
@@ -185,11 +185,4 @@ const fn source(rule: Rule) -> &'static str {
         Rule::DoesNotInflate => "RFC 7692 7.2.2",
         Rule::NotWebSocket => "RFC 6455 5.2",
     }
-}
-
-fn capital(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| {
-        first.to_uppercase().chain(chars).collect()
-    })
 }

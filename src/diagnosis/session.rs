@@ -11,31 +11,25 @@
 //!
 //! A timeout is called one only if nothing was outstanding on any hop.
 
+mod by_ends;
+mod by_proxy;
+
 use super::close::{self, Meaning};
 use super::draft::Draft;
-use super::story::{HopView, Story};
-use super::text::{count, duration, short};
+use super::story::Story;
+use super::text::{capital, duration, short};
 use super::{Code, Severity};
 use crate::capture::FrameRef;
 use crate::hop::{Confidence, Hop, HopEnding, Party, Role, Session};
 use crate::tcp::{Direction, EndingHow, Side, StreamFacts};
 use crate::websocket::{CloseFrame, SessionFacts};
 
-/// A client that leaves sooner than this after the 101, without a frame, did not want the session.
-const AT_ONCE_NANOS: i64 = 1_000_000_000;
-
 /// nginx's timers may fire this much early (its timer is lazy by 300 ms) or late (scheduling, capture).
 const EARLY_NANOS: i64 = 350_000_000;
 const LATE_NANOS: i64 = 100_000_000;
 
-/// A proxy that ends a tunnel ends both hops within this time.
-const TOGETHER_NANOS: i64 = 50_000_000;
-
 /// Retransmissions for at least this long are more than a burst of loss.
 const IN_VAIN_NANOS: i64 = 1_000_000_000;
-
-/// Idle limits of devices in front of proxies, seconds: balancers, CDNs, NAT gateways.
-const FRONT_LIMITS: &[i64] = &[50, 55, 60, 100, 230, 240, 300, 350, 600, 3600];
 
 /// Timeouts that people configure, seconds: a silence of one of these is hardly a coincidence.
 const USUAL_TIMEOUTS: &[i64] = &[
@@ -65,7 +59,7 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
     }
 }
 
-/// The timeout in whole seconds that a silence fits, RFC-free knowledge of nginx: [T - 0.3 s, T].
+/// The timeout T in whole seconds that a silence fits: nginx fires within [T - 0.3 s, T] after the last byte.
 pub(super) fn fitting_timeout(silence_nanos: i64) -> Option<i64> {
     const SECOND: i64 = 1_000_000_000;
     let seconds = silence_nanos
@@ -76,6 +70,7 @@ pub(super) fn fitting_timeout(silence_nanos: i64) -> Option<i64> {
     (seconds >= 1 && early <= EARLY_NANOS).then_some(seconds)
 }
 
+/// The end of a session, as its rules read it.
 struct End<'a> {
     story: &'a Story<'a>,
     session: &'a Session,
@@ -205,8 +200,7 @@ impl<'a> End<'a> {
         let code = close.code?;
         let (meaning, severity) = match close::meaning(code) {
             Meaning::Normal => return None,
-            Meaning::Planned(text) => (text, Severity::Warning),
-            Meaning::Private(text) => (text, Severity::Warning),
+            Meaning::Planned(text) | Meaning::Private(text) => (text, Severity::Warning),
             Meaning::Error(text) => (text, Severity::Error),
         };
         let who = match close.by {
@@ -247,7 +241,12 @@ impl<'a> End<'a> {
     }
 
     fn without_close(&self, ending: HopEnding, faulty: bool, out: &mut Vec<Draft>) {
-        match self.party(ending) {
+        let party = self.party(ending);
+        if party != Some(Party::Proxy) && ending.how == EndingHow::Fin && self.lost_sync() {
+            out.push(self.close_may_be_hidden());
+            return;
+        }
+        match party {
             Some(Party::Proxy) => self.by_proxy(ending, out),
             Some(Party::Backend) => out.push(self.by_backend(ending)),
             // A client that fails the connection over a fault has said enough by leaving.
@@ -257,398 +256,22 @@ impl<'a> End<'a> {
         }
     }
 
-    // ---- the proxy ----
+    /// Whether no hop shows all frames: a Close frame may be among those that could not be read.
+    fn lost_sync(&self) -> bool {
+        self.hops()
+            .filter_map(Hop::session)
+            .all(|session| session.lost_sync.is_some())
+    }
 
-    fn by_proxy(&self, ending: HopEnding, out: &mut Vec<Draft>) {
-        if let Some(draft) = self.not_reading().or_else(|| self.lost(true)) {
-            out.push(draft);
-            return;
-        }
-        let silence = self.session.idle_before_end_nanos;
-        if let Some(timeout) = silence.and_then(fitting_timeout)
-            && !self.session.outstanding
-            && self.ended_together()
-        {
-            self.idle(ending, timeout, out);
-            return;
-        }
-        let proxy = self.proxy(ending);
-        if let Some(draft) = self.cut(&format!("{proxy} ended it")) {
-            out.push(draft);
-            return;
-        }
-        let after = silence.map_or_else(String::new, |nanos| {
-            format!(", {} after the last frame", duration(nanos))
-        });
+    fn close_may_be_hidden(&self) -> Draft {
         let draft = self
-            .draft(Code::ProxyClosed)
-            .sure(Confidence::Likely)
-            .title(format!("{} closed the tunnel{after}", capital(&proxy)))
-            .headline(format!(
-                "{} closed the tunnel{}{after}, without a Close frame",
-                capital(&proxy),
-                self.lasted()
-            ));
-        out.push(self.with_endings(draft));
+            .draft(Code::CaptureGap)
+            .title("Frames of this session could not be read, so whether it was closed by a Close frame is unknown")
+            .detail("Bytes are missing in the capture, and the frames behind them could not be found again.");
+        self.session.endings.iter().fold(draft, |draft, ending| {
+            draft.saw(ending.frame, "the connection ends")
+        })
     }
-
-    /// Both hops ended within a moment, as a proxy that gives up does. One hop alone cannot contradict.
-    fn ended_together(&self) -> bool {
-        let times = self
-            .session
-            .endings
-            .iter()
-            .map(|ending| self.story.time(ending.frame));
-        match (times.clone().min(), times.max()) {
-            (Some(first), Some(last)) => last.nanos_since(first) <= TOGETHER_NANOS,
-            _ => false,
-        }
-    }
-
-    fn idle(&self, ending: HopEnding, timeout: i64, out: &mut Vec<Draft>) {
-        let silence = self.session.idle_before_end_nanos.unwrap_or_default();
-        let proxy = if self.one_hop() && ending.by == Side::Client {
-            self.story.proxy_of(self.story.outer)
-        } else {
-            self.proxy(ending)
-        };
-        let sure = if self.one_hop() || !USUAL_TIMEOUTS.contains(&timeout) {
-            Confidence::Likely
-        } else {
-            Confidence::Certain
-        };
-        let mut detail = format!(
-            "Nothing was said or outstanding on any hop for {}: proxy_read_timeout is {timeout} s. {} A ping at least every {} would have kept it open.",
-            duration(silence),
-            self.pings(),
-            duration(
-                timeout
-                    .saturating_mul(1_000_000_000)
-                    .saturating_sub(300_000_000)
-            ),
-        );
-        if self.one_hop() {
-            detail.push_str(
-                " Only one hop is in the capture, so what happened on the other is inferred.",
-            );
-        }
-        let draft = self
-            .draft(Code::IdleTimeout)
-            .sure(sure)
-            .title(format!(
-                "{} closed the tunnel after {} of silence (proxy_read_timeout {timeout}s)",
-                capital(&proxy),
-                duration(silence)
-            ))
-            .headline(format!(
-                "{} closed the tunnel after {} of silence: its proxy_read_timeout is {timeout} s",
-                capital(&proxy),
-                duration(silence)
-            ))
-            .detail(detail)
-            .fix(format!(
-                "Send a ping at least every {} from either side, and raise proxy_read_timeout as well. 0 does not disable it: it fails every request at once.",
-                duration(timeout.saturating_mul(500_000_000))
-            ));
-        out.push(self.with_endings(draft));
-        if self.silent() {
-            out.push(self.silent_after_101(&proxy, silence));
-        }
-    }
-
-    /// What pings there were, in a sentence.
-    fn pings(&self) -> String {
-        let Some(facts) = self.facts() else {
-            return String::new();
-        };
-        let of = |direction: Direction, who: &str| {
-            let carried = facts.carried(direction);
-            (carried.frames.ping > 0).then(|| {
-                let every = carried
-                    .ping_interval_nanos
-                    .map_or_else(String::new, |(_, longest)| {
-                        format!(", at most {} apart", duration(longest))
-                    });
-                format!(
-                    "{} from the {who}{every}",
-                    count(
-                        usize::try_from(carried.frames.ping).unwrap_or(usize::MAX),
-                        "ping"
-                    )
-                )
-            })
-        };
-        let seen: Vec<String> = [
-            of(Direction::ToServer, "client"),
-            of(Direction::ToClient, "backend"),
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
-        if seen.is_empty() {
-            "No ping was seen in the whole session.".to_owned()
-        } else {
-            format!("Seen before: {}.", super::text::list(&seen))
-        }
-    }
-
-    /// Whether not a single ws frame was seen.
-    fn silent(&self) -> bool {
-        self.session.last_data.is_none()
-            && self.hops().filter_map(Hop::session).all(|session| {
-                session.lost_sync.is_none()
-                    && session.to_server.first.is_none()
-                    && session.to_client.first.is_none()
-            })
-    }
-
-    fn silent_after_101(&self, who: &str, silence: i64) -> Draft {
-        let draft = self
-            .draft(Code::SilentAfter101)
-            .title(format!(
-                "Nobody said anything for {} after the 101",
-                duration(silence)
-            ))
-            .headline(format!(
-                "Nobody said anything after the 101, and {who} closed the tunnel after {}",
-                duration(silence)
-            ));
-        self.with_endings(draft)
-    }
-
-    /// A receive window that was closed and stayed so.
-    fn not_reading(&self) -> Option<Draft> {
-        let stuck = |hop: &'a Hop, side: Side| {
-            let connection = &hop.record.connection;
-            let since = connection.stream(side.sends()).zero_window_since?;
-            let end = connection.ended.map_or(connection.last, |end| end.frame);
-            Some((hop, since, end.at.nanos_since(since.at)))
-        };
-        let (code, who, (hop, since, nanos)) = stuck(self.story.outer, Side::Client)
-            .filter(|_| !self.story.backend_only())
-            .map(|found| (Code::ClientNotReading, self.client(), found))
-            .or_else(|| {
-                stuck(self.story.inner, Side::Server)
-                    .map(|found| (Code::BackendNotReading, self.backend(), found))
-            })?;
-        if nanos < IN_VAIN_NANOS {
-            return None;
-        }
-        let text = format!("{} did not read for {}", capital(&who), duration(nanos));
-        let draft = self
-            .draft(code)
-            .on(&hop.record)
-            .title(text.clone())
-            .headline(format!("{text}, until the tunnel was closed"))
-            .saw(since, format!("{who} closes its receive window"));
-        Some(self.with_endings(draft))
-    }
-
-    /// Data that was sent again and again. `closed`: the tunnel was closed in good order while it was outstanding.
-    fn lost(&self, closed: bool) -> Option<Draft> {
-        let (hop, direction, facts, last) = self.hops().find_map(|hop| {
-            let connection = &hop.record.connection;
-            [Direction::ToServer, Direction::ToClient]
-                .into_iter()
-                .find_map(|direction| {
-                    let facts = connection.stream(direction);
-                    let last = in_vain(facts)?;
-                    Some((hop, direction, facts, last))
-                })
-        })?;
-        let connection = &hop.record.connection;
-        let from = connection.endpoint(direction.sender());
-        let to = connection.endpoint(direction.reverse().sender());
-        let since = facts.last_data.unwrap_or(connection.first);
-        let peer = connection.stream(direction.reverse());
-        let alive = peer.last_data.is_some_and(|frame| frame.at > since.at)
-            || [peer.fin, peer.rst]
-                .into_iter()
-                .flatten()
-                .any(|frame| frame.at > since.at);
-        let waited = duration(last.at.nanos_since(since.at));
-        let code = if closed || alive {
-            Code::NetworkLoss
-        } else {
-            Code::ConnectionVanished
-        };
-        let text = if code == Code::NetworkLoss {
-            format!(
-                "{} bytes from {from} did not get through to {to}",
-                facts.unacknowledged
-            )
-        } else {
-            format!("{to} vanished: {waited} of retransmissions from {from} got no answer")
-        };
-        let draft = self
-            .draft(code)
-            .sure(Confidence::Likely)
-            .on(&hop.record)
-            .title(text.clone())
-            .headline(format!("{text}{}", if closed { ", until the tunnel was closed" } else { "" }))
-            .detail(format!(
-                "{} bytes were never acknowledged; they were sent again for {waited} ({} retransmissions).",
-                facts.unacknowledged, facts.retransmitted
-            ))
-            .saw(since, "the last new data")
-            .saw(last, "its last retransmission");
-        Some(self.with_endings(draft))
-    }
-
-    // ---- the backend ----
-
-    fn by_backend(&self, ending: HopEnding) -> Draft {
-        let backend = self.backend();
-        let unsure =
-            self.one_hop() && self.story.outer.role != Role::Direct && !self.story.backend_only();
-        let sure = if unsure {
-            Confidence::Likely
-        } else {
-            Confidence::Certain
-        };
-        if ending.how == EndingHow::Rst {
-            let text = format!("{} reset the session", capital(&backend));
-            let draft = self
-                .draft(Code::BackendReset)
-                .sure(sure)
-                .title(text.clone())
-                .headline(format!("{text}{}", self.lasted()))
-                .detail(self.and_cut("The connection was aborted, no Close frame was sent."));
-            return self.with_endings(draft);
-        }
-        if let Some(draft) = self.cut_by(Side::Server, &format!("{backend} ended it")) {
-            return draft;
-        }
-        let text = format!(
-            "{} closed the session without a Close frame",
-            capital(&backend)
-        );
-        let draft = self
-            .draft(Code::BackendClosedWithoutClose)
-            .sure(sure)
-            .title(text.clone())
-            .headline(format!("{text}{}", self.lasted()));
-        self.with_endings(draft)
-    }
-
-    // ---- the client ----
-
-    fn by_client(&self, ending: HopEnding) -> Draft {
-        let client = self.client();
-        let quick = ending.frame.at.nanos_since(self.session.established.at) <= AT_ONCE_NANOS;
-        let spoke = self.story.client_spoke();
-        if quick && !spoke && self.session.ended.is_some() {
-            let after = duration(
-                ending
-                    .frame
-                    .at
-                    .nanos_since(self.session.established.at)
-                    .max(0),
-            );
-            let text = format!(
-                "{} closed {after} after the 101, without a frame",
-                capital(&client)
-            );
-            let draft = self
-                .draft(Code::ClosedRightAfter101)
-                .title(text.clone())
-                .headline(text);
-            return self.with_endings(draft);
-        }
-        if let Some(draft) = self.half_closed(ending) {
-            return draft;
-        }
-        if let Some(draft) = self.idle_in_front() {
-            return draft;
-        }
-        if let Some(draft) = self.lost(false) {
-            return draft;
-        }
-        if let Some(draft) = self.cut_by(Side::Client, &format!("{client} ended it")) {
-            return draft;
-        }
-        if ending.how == EndingHow::Rst {
-            let text = format!("{} reset the session", capital(&client));
-            let draft = self
-                .draft(Code::ClientReset)
-                .title(text.clone())
-                .headline(format!("{text}{}", self.lasted()));
-            return self.with_endings(draft);
-        }
-        let text = format!("{} left without a Close frame", capital(&client));
-        let draft = self
-            .draft(Code::ClientLeft)
-            .title(text.clone())
-            .headline(format!("{text}{}", self.lasted()));
-        self.with_endings(draft)
-    }
-
-    /// The client's FIN, then data from the backend, then the proxy's RST to it.
-    fn half_closed(&self, ending: HopEnding) -> Option<Draft> {
-        let inner = self.story.inner;
-        if ending.how != EndingHow::Fin || std::ptr::eq(inner, self.story.outer) {
-            return None;
-        }
-        let connection = &inner.record.connection;
-        let late = connection
-            .to_client
-            .last_data
-            .filter(|frame| self.story.time(*frame) > self.story.time(ending.frame))?;
-        let reset = connection.to_server.rst?;
-        let text = format!(
-            "{} half-closed its connection and lost the backend's last replies",
-            capital(&self.client())
-        );
-        let draft = self
-            .draft(Code::HalfClosed)
-            .title(text)
-            .saw(late, "data from the backend after the client's FIN")
-            .saw(reset, "RST from the proxy: the data is discarded");
-        Some(self.with_endings(draft))
-    }
-
-    fn idle_in_front(&self) -> Option<Draft> {
-        const SECOND: i64 = 1_000_000_000;
-        let silence = self.session.idle_before_end_nanos?;
-        if self.session.outstanding {
-            return None;
-        }
-        let device = self.story.outer.has_device_in_front();
-        let (limit, sure) = if device {
-            (fitting_timeout(silence)?, Confidence::Likely)
-        } else {
-            let limit = FRONT_LIMITS
-                .iter()
-                .copied()
-                .find(|limit| (limit.saturating_mul(SECOND)).abs_diff(silence) <= 700_000_000)?;
-            (limit, Confidence::Guess)
-        };
-        let text = format!(
-            "The client's side closed the tunnel after {} of silence",
-            duration(silence)
-        );
-        let draft = self
-            .draft(Code::IdleTimeoutInFront)
-            .sure(sure)
-            .title(text.clone())
-            .headline(format!(
-                "{text}, as an idle limit of {limit} s in front of {} does",
-                self.story.front()
-            ))
-            .detail(format!(
-                "Nothing was said or outstanding for {}. {} {}",
-                duration(silence),
-                self.pings(),
-                if device {
-                    "The request shows that another proxy or balancer stands in front."
-                } else {
-                    "The silence has the length of a usual idle limit of balancers and NAT."
-                }
-            ));
-        Some(self.with_endings(draft))
-    }
-
-    // ---- one hop only ----
 
     /// The side that ended it hides who stands behind.
     fn by_somebody(&self, ending: HopEnding, out: &mut Vec<Draft>) {
@@ -691,8 +314,6 @@ impl<'a> End<'a> {
         }
         out.push(self.by_backend(ending).sure(Confidence::Guess));
     }
-
-    // ---- cut frames and sessions without an end ----
 
     fn cut_facts(&self) -> Option<(Direction, FrameRef, u64)> {
         self.hops()
@@ -757,15 +378,4 @@ fn in_vain(facts: &StreamFacts) -> Option<FrameRef> {
         && facts.retransmitted >= 2
         && last.at.nanos_since(since.at) >= IN_VAIN_NANOS)
         .then_some(last)
-}
-
-/// With a capital first letter; names such as `nginx` keep theirs.
-fn capital(text: &str) -> String {
-    if text.starts_with("nginx") {
-        return text.to_owned();
-    }
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| {
-        first.to_uppercase().chain(chars).collect()
-    })
 }

@@ -204,6 +204,21 @@ impl<'a> Story<'a> {
         format!("{} {address}", if nginx { "nginx" } else { "the proxy" })
     }
 
+    /// The proxy that made an attempt.
+    pub(super) fn proxy_of_attempt(&self, attempt: &ConnectAttempt) -> String {
+        let parent = self
+            .handshake
+            .hops
+            .get(attempt.parent)
+            .unwrap_or(self.outer);
+        let nginx = parent.answered_by_nginx(None);
+        format!(
+            "{} {}",
+            if nginx { "nginx" } else { "the proxy" },
+            parent.record.connection.server.ip()
+        )
+    }
+
     /// The server of the outermost hop: `nginx 192.0.2.1`, `the proxy 192.0.2.1` or `192.0.2.1:80`.
     pub(super) fn front(&self) -> String {
         if let Some(child) = self.handshake.hops.get(1) {
@@ -259,7 +274,7 @@ impl<'a> Story<'a> {
         let versions = self
             .links()
             .map(|link| link.child)
-            .chain(self.backend_only().then_some(self.outer).into_iter());
+            .chain(self.backend_only().then_some(self.outer));
         let mut versions = versions
             .filter_map(|hop| hop.exchange().request.as_ref())
             .map(|head| head.minor_version)

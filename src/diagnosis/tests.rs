@@ -6,6 +6,7 @@
     reason = "tests"
 )]
 
+mod connections;
 mod healthy;
 mod opening;
 mod sessions;

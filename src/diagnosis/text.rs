@@ -1,5 +1,7 @@
 //! Words for values: short enough for one line, never with a secret in them.
 
+use std::fmt::Write as _;
+
 use crate::http::{RequestHead, ResponseHead};
 
 /// Longest text taken from a packet into a title or detail, in characters: a line of a report must stay a line.
@@ -42,6 +44,17 @@ pub(super) fn duration(nanos: i64) -> String {
     } else {
         format!("{:.1} s", ms / 1e3)
     }
+}
+
+/// With a capital first letter, as a sentence begins; `nginx` keeps its small one.
+pub(super) fn capital(text: &str) -> String {
+    if text.starts_with("nginx") {
+        return text.to_owned();
+    }
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(chars).collect()
+    })
 }
 
 /// `a`, `a and b`, `a, b and c`.
@@ -104,7 +117,8 @@ pub(super) fn preview(bytes: &[u8]) -> String {
         if byte.is_ascii_graphic() || byte == b' ' {
             text.push(char::from(byte));
         } else {
-            text.push_str(&format!("\\x{byte:02x}"));
+            // Writing to a String cannot fail.
+            let _ = write!(text, "\\x{byte:02x}");
         }
     }
     if bytes.len() > 24 {

@@ -1,11 +1,11 @@
 //! TLS as far as clear bytes show it: certificates refused, no common ground, the wrong protocol on a port.
 
 use super::draft::Draft;
-use super::story::{HopView, RecordView, Story};
+use super::story::{RecordView, Story};
 use super::text::{preview, shows_request};
 use super::{Code, Severity};
 use crate::capture::FrameRef;
-use crate::hop::{ConnectAttempt, Hop, Protocol, Record};
+use crate::hop::{Confidence, ConnectAttempt, Hop, Protocol, Record};
 use crate::tcp::{Direction, EndingHow, Side};
 use crate::tls::{Alert, TlsFacts, alert_name};
 
@@ -144,7 +144,7 @@ fn closed_after_hello(
     };
     Some(
         base(Code::TlsHandshakeFailed)
-            .sure(crate::hop::Confidence::Likely)
+            .sure(Confidence::Likely)
             .title(format!(
                 "{} {how} the connection after the ClientHello, without an answer",
                 record.connection.server
@@ -181,124 +181,105 @@ fn plain_request_answered_by_tls(record: &Record) -> Option<Draft> {
     )
 }
 
-/// TLS, HTTP/2 or both between the proxy and its backend, on a connection that carried no HTTP/1 request.
+/// TLS or HTTP/2 between the proxy and its backend, on a connection that carried no HTTP/1 request.
 pub(super) fn of_attempt(story: &Story<'_>, attempt: &ConnectAttempt) -> Option<Draft> {
     let record = &attempt.record;
     let connection = &record.connection;
+    let proxy = story.proxy_of_attempt(attempt);
     let backend = connection.server;
-    let parent = story
-        .handshake
-        .hops
-        .get(attempt.parent)
-        .unwrap_or(story.outer);
-    let proxy = format!(
-        "{} {}",
-        if parent.answered_by_nginx(None) {
-            "nginx"
-        } else {
-            "the proxy"
-        },
-        parent.record.connection.server.ip()
-    );
-    let so = story.status().map_or(String::new(), |status| {
-        format!(", so the client got {status}")
-    });
-    let answer = story.answer().map(|head| head.span.first);
-    let base = |code: Code| {
-        Draft::new(code)
-            .sure(attempt.confidence)
-            .on(&story.outer.record)
-            .on(record)
-            .may_saw(
-                answer,
-                story
-                    .status()
-                    .map_or(String::new(), |status| format!("the client gets {status}")),
-            )
-    };
     if record.protocol == Protocol::Http2 {
         let frame = connection.to_server.first_data.unwrap_or(connection.first);
+        let what = format!("{proxy} spoke HTTP/2 to {backend}, which cannot carry the upgrade");
         return Some(
-            base(Code::Http2ToBackend)
-                .title(format!("{proxy} spoke HTTP/2 to {backend}"))
-                .headline(format!(
-                    "{proxy} spoke HTTP/2 to {backend}, which cannot carry the upgrade{so}"
-                ))
+            toward_backend(story, attempt, Code::Http2ToBackend, &what)
                 .saw(frame, "the HTTP/2 preface"),
         );
     }
     let tls = record.tls.as_deref()?;
     let hello = tls.client_hello?;
-    let base = |code: Code| base(code).saw(hello, format!("ClientHello {}", asked_for(tls)));
+    let draft = |code: Code, what: &str| {
+        toward_backend(story, attempt, code, what)
+            .saw(hello, format!("ClientHello {}", asked_for(tls)))
+    };
     if let Some((Side::Server, frame, bytes)) = &tls.not_tls {
+        let what = format!("{proxy} spoke TLS to {backend}, which answered in clear");
         return Some(
-            base(Code::TlsToPlainBackend)
-                .title(format!(
-                    "{proxy} spoke TLS to {backend}, which answered in clear"
-                ))
-                .headline(format!(
-                    "{proxy} spoke TLS to {backend}, which answered in clear{so}"
-                ))
+            draft(Code::TlsToPlainBackend, &what)
                 .saw(*frame, format!("the answer begins with {}", preview(bytes))),
-        );
-    }
-    if tls.server_hello.is_none()
-        && connection.to_client.payload_bytes == 0
-        && connection.ended.is_some_and(|end| end.by == Side::Client)
-    {
-        let end = connection.ended?;
-        return Some(
-            base(Code::TlsToPlainBackend)
-                .sure(crate::hop::Confidence::Guess)
-                .title(format!(
-                    "{proxy} spoke TLS to {backend}, which did not answer"
-                ))
-                .headline(format!(
-                    "{proxy} spoke TLS to {backend}, which never answered it{so}"
-                ))
-                .saw(end.frame, "the proxy gives up"),
         );
     }
     if let Some(alert) = fatal(tls) {
         let name = alert_name(alert.description);
-        let who = match alert.from {
+        let what = match alert.from {
             Side::Client => format!("{proxy} rejected the TLS of {backend}: {name}"),
             Side::Server => format!("{backend} ended TLS with {proxy}: {name}"),
         };
-        return Some(
-            base(Code::BackendTlsRejected)
-                .title(who.clone())
-                .headline(format!("{who}{so}"))
-                .saw(
-                    alert.frame,
-                    format!(
-                        "alert {} {name} from the {}",
-                        alert.description,
-                        side(alert.from)
-                    ),
-                ),
+        let shows = format!(
+            "alert {} {name} from the {}",
+            alert.description,
+            side(alert.from)
         );
+        return Some(draft(Code::BackendTlsRejected, &what).saw(alert.frame, shows));
     }
+    tls_left(story, attempt, tls, draft)
+}
+
+/// TLS towards a backend that ended without an alert in clear.
+fn tls_left(
+    story: &Story<'_>,
+    attempt: &ConnectAttempt,
+    tls: &TlsFacts,
+    draft: impl Fn(Code, &str) -> Draft,
+) -> Option<Draft> {
+    let connection = &attempt.record.connection;
     let end = connection.ended?;
+    let proxy = story.proxy_of_attempt(attempt);
+    let backend = connection.server;
     let failed = matches!(story.status(), Some(502 | 504)) || story.answer().is_none();
-    if !failed || record.has_holes() {
+    if !failed || attempt.record.has_holes() {
         return None;
     }
-    let who = match end.by {
+    let mute = tls.server_hello.is_none() && connection.to_client.payload_bytes == 0;
+    if mute && end.by == Side::Client {
+        let what = format!("{proxy} spoke TLS to {backend}, which did not answer it");
+        return Some(
+            draft(Code::TlsToPlainBackend, &what)
+                .sure(Confidence::Guess)
+                .saw(end.frame, "the proxy gives up"),
+        );
+    }
+    let what = match end.by {
         Side::Client => format!("{proxy} closed the TLS connection to {backend} without a request"),
         Side::Server => format!("{backend} closed the TLS connection of {proxy} without an answer"),
     };
     Some(
-        base(Code::BackendTlsRejected)
-            .sure(crate::hop::Confidence::Likely)
-            .title(who.clone())
-            .headline(format!("{who}{so}"))
+        draft(Code::BackendTlsRejected, &what)
+            .sure(Confidence::Likely)
             .detail(format!(
                 "The proxy asked {}. A certificate that does not verify looks like this: nginx leaves right after the handshake.",
                 asked_for(tls)
             ))
             .saw(end.frame, format!("the {} ends it", side(end.by))),
     )
+}
+
+/// What drafts about an attempt have in common.
+fn toward_backend(story: &Story<'_>, attempt: &ConnectAttempt, code: Code, what: &str) -> Draft {
+    let so = story.status().map_or(String::new(), |status| {
+        format!(", so the client got {status}")
+    });
+    Draft::new(code)
+        .sure(attempt.confidence)
+        .on(&story.outer.record)
+        .on(&attempt.record)
+        .title(what)
+        .headline(format!("{what}{so}"))
+        .may_saw(
+            story.answer().map(|head| head.span.first),
+            story
+                .status()
+                .map_or(String::new(), |status| format!("the client gets {status}")),
+        )
 }
 
 /// The proxy spoke plain HTTP to a backend that answered with a TLS alert.

@@ -131,7 +131,7 @@ fn of_attempt(story: &Story<'_>, attempt: &ConnectAttempt) -> Option<Draft> {
     let record = &attempt.record;
     let connection = &record.connection;
     let backend = connection.server;
-    let proxy = proxy_of_attempt(story, attempt);
+    let proxy = story.proxy_of_attempt(attempt);
     let syn = connection.syn.unwrap_or(connection.first);
     let so = so_the_client_got(story);
     let draft = |code: Code, what: &str| {
@@ -225,20 +225,6 @@ fn unanswered(
     })
 }
 
-fn proxy_of_attempt(story: &Story<'_>, attempt: &ConnectAttempt) -> String {
-    let parent = story
-        .handshake
-        .hops
-        .get(attempt.parent)
-        .unwrap_or(story.outer);
-    let nginx = parent.answered_by_nginx(None);
-    format!(
-        "{} {}",
-        if nginx { "nginx" } else { "the proxy" },
-        parent.record.connection.server.ip()
-    )
-}
-
 /// A hop whose request got no usable answer.
 fn of_hop(story: &Story<'_>, hop: &Hop) -> Option<Draft> {
     let exchange = hop.exchange();
@@ -257,24 +243,6 @@ fn of_hop(story: &Story<'_>, hop: &Hop) -> Option<Draft> {
                 .saw(request.span.first, shows_request(request)),
         )
     };
-    if let Some(answer) = &exchange.response {
-        // Complete, and yet refused by the proxy: too long for its buffer.
-        let too_big = answer.fields.raw().len() >= HEAD_MAY_EXCEED
-            && story.status() == Some(502)
-            && answer.status != 502;
-        return too_big.then(|| {
-            draft(
-                Code::BackendHeaderTooBig,
-                "sent a response head that is too big",
-            )
-            .sure(Confidence::Likely)
-            .detail(format!("The head has {} bytes.", answer.fields.raw().len()))
-            .saw(
-                answer.span.last,
-                format!("a response head of {} bytes", answer.fields.raw().len()),
-            )
-        });
-    }
     if let Some((frame, bytes)) = &exchange.not_http {
         if super::tls::is_tls_alert(bytes) {
             return Some(super::tls::plain_to_tls_backend(story, hop, *frame));
@@ -287,32 +255,31 @@ fn of_hop(story: &Story<'_>, hop: &Hop) -> Option<Draft> {
             .saw(*frame, format!("the answer begins with {}", preview(bytes))),
         );
     }
-    if exchange.gap_in_answer || hop.one_way() || record.connection.to_client.missing_bytes > 0 {
+    if let Some((frame, bytes, sure)) = head_too_big(story, hop) {
+        return Some(
+            draft(
+                Code::BackendHeaderTooBig,
+                "sent a response head that is too big",
+            )
+            .sure(sure)
+            .detail(format!(
+                "{bytes} bytes of a response head, and the proxy could not use them."
+            ))
+            .saw(frame, format!("{bytes} bytes of a response head")),
+        );
+    }
+    let hidden = exchange.gap_in_answer
+        || hop.one_way()
+        || record.connection.to_client.missing_bytes > 0
+        || exchange
+            .partial_response
+            .as_ref()
+            .is_some_and(|partial| hole(partial.why).is_some());
+    if exchange.response.is_some() || hidden {
         return None;
     }
-    let partial = exchange.partial_response.as_ref();
-    if let Some(partial) = partial {
-        let by_proxy = record.end_by(Side::Client).is_some();
-        if partial.why == PartialWhy::TooLarge
-            || (by_proxy && partial.bytes.len() >= HEAD_MAY_EXCEED)
-        {
-            return Some(
-                draft(
-                    Code::BackendHeaderTooBig,
-                    "sent a response head that is too big",
-                )
-                .saw(
-                    partial.last,
-                    format!("{} bytes of a head without its end", partial.bytes.len()),
-                ),
-            );
-        }
-        if hole(partial.why).is_some() {
-            return None;
-        }
-    }
     let end = record.connection.ended?;
-    let after = if partial.is_some() {
+    let after = if exchange.partial_response.is_some() {
         "after a part of its answer"
     } else {
         "before any answer"
@@ -332,26 +299,49 @@ fn of_hop(story: &Story<'_>, hop: &Hop) -> Option<Draft> {
             )
             .saw(end.frame, format!("RST from the backend {after}")),
         ),
+        (Side::Client, _) if client_left_before(story, end.frame) => None,
         (Side::Client, _) => {
-            if client_left_before(story, end.frame) {
-                return None;
-            }
-            let waited = end.frame.at.nanos_since(request.span.last.at);
+            let waited = duration(end.frame.at.nanos_since(request.span.last.at));
+            let received = if record.connection.to_server.unacknowledged == 0 {
+                "The backend acknowledged the request and said nothing"
+            } else {
+                "The backend did not even acknowledge the request"
+            };
             Some(
                 draft(Code::BackendTimeout, "did not answer in time")
                     .headline(format!(
-                        "{backend} took the request of {proxy} and gave no answer in {}{so}",
-                        duration(waited)
+                        "{backend} took the request of {proxy} and gave no answer in {waited}{so}"
                     ))
                     .detail(format!(
-                        "The request was acknowledged; nothing came back for {} until the proxy closed. The timeout (proxy_read_timeout) is about {}.",
-                        duration(waited),
-                        duration(waited)
+                        "{received} for {waited}, until the proxy closed: that is its timeout (proxy_read_timeout)."
                     ))
                     .saw(end.frame, "the proxy gives up and closes"),
             )
         }
     }
+}
+
+/// A response head longer than nginx's buffer: where, how many bytes of it, how sure.
+fn head_too_big(story: &Story<'_>, hop: &Hop) -> Option<(FrameRef, usize, Confidence)> {
+    let exchange = hop.exchange();
+    if let Some(answer) = &exchange.response {
+        // Complete, and yet the proxy made an answer of its own.
+        let bytes = answer.fields.raw().len();
+        let refused = story.status() == Some(502) && answer.status != 502;
+        return (refused && bytes >= HEAD_MAY_EXCEED).then_some((
+            answer.span.last,
+            bytes,
+            Confidence::Likely,
+        ));
+    }
+    let partial = exchange.partial_response.as_ref()?;
+    let bytes = partial.bytes.len();
+    let given_up = hop.record.end_by(Side::Client).is_some() && bytes >= HEAD_MAY_EXCEED;
+    (partial.why == PartialWhy::TooLarge || given_up).then_some((
+        partial.last,
+        bytes,
+        Confidence::Certain,
+    ))
 }
 
 /// The client's own FIN or RST while its request had no answer, if it came before `frame` (with 5 ms for disorder).

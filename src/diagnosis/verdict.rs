@@ -3,7 +3,7 @@
 use super::draft::Draft;
 use super::primary;
 use super::story::{HopView, Outcome, Story};
-use super::text::duration;
+use super::text::{capital, duration};
 use super::{AnsweredBy, Severity, Verdict};
 use crate::hop::{BackendSight, Confidence, Role};
 
@@ -112,17 +112,6 @@ pub(super) fn headline(story: &Story<'_>, verdict: Verdict, cause: Option<&Draft
         ),
         _ => unclear(story),
     }
-}
-
-/// `nginx` keeps its small letter.
-fn capital(text: &str) -> String {
-    if text.starts_with("nginx") {
-        return text.to_owned();
-    }
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| {
-        first.to_uppercase().chain(chars).collect()
-    })
 }
 
 /// `The ...` inside a sentence.

@@ -422,7 +422,7 @@ fn backends_that_give_no_usable_answer() {
             "too big",
             asked()
                 .edit(|c| {
-                    c.exchange.partial_response = Some(partial(8000, PartialWhy::StreamEnded))
+                    c.exchange.partial_response = Some(partial(8000, PartialWhy::StreamEnded));
                 })
                 .fin(Side::Client, 1.6),
             BAD_GATEWAY,
@@ -443,7 +443,7 @@ fn backends_that_give_no_usable_answer() {
             asked()
                 .edit(|c| {
                     c.exchange.not_http =
-                        Some((at(1.4), b"\x15\x03\x01\x00\x02\x02\x46".as_slice().into()))
+                        Some((at(1.4), b"\x15\x03\x01\x00\x02\x02\x46".as_slice().into()));
                 })
                 .fin(Side::Server, 1.6),
             BAD_GATEWAY,

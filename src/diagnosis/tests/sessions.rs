@@ -73,7 +73,7 @@ fn idle_timeout_by_the_proxy() {
         idle.detail
     );
     assert!(
-        idle.detail.contains("at least every 59.7 s"),
+        idle.detail.contains("at least every 59.6 s"),
         "{}",
         idle.detail
     );
@@ -440,7 +440,7 @@ fn readers_that_do_not_read() {
                 c.record
                     .connection
                     .stream_mut(side.sends())
-                    .zero_window_since = Some(at(200.0))
+                    .zero_window_since = Some(at(200.0));
             })
         };
         let (client, backend) = if side == Side::Client {
@@ -486,4 +486,55 @@ fn http10_backend_that_gives_up_at_once() {
     let diagnosis = diagnose(&handshake);
     assert_eq!(diagnosis.cause, Some(Code::Http10ToBackend));
     assert_eq!(diagnosis.verdict, Verdict::Broken);
+}
+
+#[test]
+fn an_inner_nginx_that_timed_out() {
+    let inner = SWITCH.replace("backend/1", "nginx/1.24.0");
+    let facts = talk(2, 1.7, 10.0);
+    let handshake = with_session(
+        through(
+            front()
+                .ask(ASK, 0.5)
+                .answer(SWITCHED, 1.7)
+                .session(facts.clone())
+                .fin(Side::Server, 60_000.3),
+            back()
+                .ask(FORWARDED, 1.2)
+                .answer(&inner, 1.6)
+                .session(facts)
+                .fin(Side::Server, 60_000.0),
+        ),
+        Some(Party::Backend),
+    );
+    let diagnosis = check(
+        "inner",
+        &handshake,
+        Verdict::Broken,
+        Code::IdleTimeout,
+        &["error idle-timeout"],
+    );
+    assert!(
+        diagnosis.headline.starts_with("nginx 10.20.0.11 closed"),
+        "{}",
+        diagnosis.headline
+    );
+    assert_eq!(diagnosis.findings[0].confidence, Confidence::Likely);
+}
+
+#[test]
+fn a_close_frame_may_be_in_a_hole() {
+    let mut facts = talk(2, 1.7, 10.0);
+    facts.lost_sync = Some(Direction::ToClient);
+    let (client, backend) = hops(facts);
+    let handshake = with_session(
+        through(
+            client.fin(Side::Server, 400.3),
+            backend.fin(Side::Server, 400.0),
+        ),
+        Some(Party::Backend),
+    );
+    let diagnosis = diagnose(&handshake);
+    assert_eq!(found(&diagnosis), ["warning capture-gap"]);
+    assert_eq!(diagnosis.verdict, Verdict::Ok);
 }

@@ -1,0 +1,250 @@
+//! What one request tells without another to compare it with.
+
+use super::{asks_websocket, generation, names_upgrade, which_answered};
+use crate::diagnosis::Code;
+use crate::diagnosis::draft::Draft;
+use crate::diagnosis::story::{HopView, Story};
+use crate::diagnosis::text::{duration, short, short_target, shows_request, shows_response};
+use crate::hop::{Confidence, Record, Role};
+use crate::tcp::Side;
+use crate::websocket::SessionFacts;
+
+/// How soon after its 101 a lenient backend closes when it cannot work over HTTP/1.0 after all (tornado: at once).
+const AT_ONCE_NANOS: i64 = 1_000_000_000;
+
+/// A request between a proxy and a backend, with nothing to compare it with. That it has a key and no Upgrade is
+/// proof by itself: no client sends one without the other.
+pub(super) fn lone_backend_request(story: &Story<'_>, out: &mut Vec<Draft>) {
+    let hop = story.outer;
+    let Some(head) = &hop.exchange().request else {
+        return;
+    };
+    let proxy = story.proxy_of(hop);
+    let backend = hop.record.connection.server;
+    let answered = which_answered(hop);
+    let answer = hop.exchange().response.as_ref();
+    let alone = |code: Code| {
+        Draft::new(code)
+            .on(&hop.record)
+            .saw(head.span.first, shows_request(head))
+            .may_saw(
+                answer.map(|head| head.span.first),
+                answer.map(shows_response).unwrap_or_default(),
+            )
+    };
+    let has_key = head.fields.count("sec-websocket-key") > 0;
+    let has_upgrade = head.fields.count("upgrade") > 0;
+    let sure = if hop.has_nginx_signature() || hop.role == Role::ProxyBackend {
+        Confidence::Certain
+    } else {
+        Confidence::Likely
+    };
+    if has_key && !has_upgrade {
+        let lost = if names_upgrade(head) {
+            "Upgrade"
+        } else {
+            "Upgrade and Connection"
+        };
+        let headline = format!("{proxy} did not forward {lost} to {backend}{answered}");
+        let detail = format!(
+            "The request has a Sec-WebSocket-Key and no Upgrade: a client sends both, so a proxy dropped the one ({}).",
+            generation(head)
+        );
+        out.push(
+            alone(Code::UpgradeNotForwarded)
+                .sure(sure)
+                .title(format!("{proxy} did not forward Upgrade to {backend}"))
+                .headline(headline)
+                .detail(detail),
+        );
+    }
+    if has_key && has_upgrade && !asks_websocket(head) {
+        let sent = head.fields.combined("upgrade").unwrap_or_default();
+        out.push(
+            alone(Code::UpgradeAltered)
+                .sure(Confidence::Likely)
+                .title(format!(
+                    "{proxy} sent `Upgrade: {}` to {backend} instead of websocket",
+                    short(&sent)
+                )),
+        );
+    }
+    if !has_key && asks_websocket(head) && head.fields.count("sec-websocket-version") == 0 {
+        out.push(
+            alone(Code::UpgradeAdded)
+                .sure(Confidence::Likely)
+                .title(format!(
+                    "{proxy} sent `Upgrade: websocket` with a request that has no other WebSocket field"
+                )),
+        );
+        return;
+    }
+    if !names_upgrade(head) && (has_key || has_upgrade) {
+        out.push(
+            alone(Code::ConnectionNotForwarded)
+                .sure(if has_upgrade {
+                    Confidence::Likely
+                } else {
+                    sure
+                })
+                .title(format!(
+                    "{proxy} did not forward `Connection: upgrade` to {backend}"
+                ))
+                .headline(format!(
+                    "{proxy} did not forward Connection to {backend}{answered}"
+                )),
+        );
+    }
+    if head.minor_version == 0 && asks_websocket(head) {
+        out.push(
+            alone(Code::Http10ToBackend)
+                .title(format!("{proxy} spoke HTTP/1.0 to {backend}"))
+                .headline(format!("{proxy} spoke HTTP/1.0 to {backend}{answered}")),
+        );
+    }
+}
+
+/// The first request seen has lost its upgrade fields already.
+pub(super) fn before_first_hop(story: &Story<'_>, out: &mut Vec<Draft>) {
+    let hop = story.outer;
+    let Some(head) = &hop.exchange().request else {
+        return;
+    };
+    let has_fields = head.fields.count("sec-websocket-key") > 0
+        || head.fields.count("sec-websocket-version") > 0;
+    let connection = &hop.record.connection;
+    let answer = hop.exchange().response.as_ref();
+    let alone = |code: Code| {
+        Draft::new(code)
+            .on(&hop.record)
+            .saw(head.span.first, shows_request(head))
+            .may_saw(
+                answer.map(|head| head.span.first),
+                answer.map(shows_response).unwrap_or_default(),
+            )
+    };
+    let missing_upgrade = has_fields && !asks_websocket(head);
+    if missing_upgrade {
+        let repaired = story.links().any(|link| {
+            link.requests()
+                .is_some_and(|(_, after)| asks_websocket(after))
+        });
+        if !repaired {
+            out.push(
+                alone(Code::UpgradeMissing)
+                    .title(format!(
+                        "The request from {} reached {} without `Upgrade: websocket`",
+                        connection.client, connection.server
+                    ))
+                    .headline(format!(
+                        "Upgrade was lost before {}: the request from {} came without it{}",
+                        story.front(),
+                        connection.client.ip(),
+                        answer.map_or(String::new(), |head| format!(
+                            " and was answered {}",
+                            head.status
+                        ))
+                    )),
+            );
+        }
+    }
+    if (missing_upgrade || asks_websocket(head)) && !names_upgrade(head) {
+        // The usual map of nginx writes Connection anew: then its absence here had no effect.
+        let repaired = story.links().any(|link| {
+            link.requests()
+                .is_some_and(|(_, after)| names_upgrade(after))
+        });
+        if !repaired {
+            out.push(alone(Code::ConnectionMissing).title(format!(
+                "The request from {} reached {} without `Connection: Upgrade`",
+                connection.client, connection.server
+            )));
+        }
+    }
+}
+
+/// A backend that answered 101 to HTTP/1.0 and closed at once.
+pub(super) fn http10_session_closed(story: &Story<'_>, out: &mut Vec<Draft>) {
+    let hop = story.inner;
+    let exchange = hop.exchange();
+    let (Some(head), Some(answer), Some(end)) = (
+        &exchange.request,
+        &exchange.response,
+        hop.record.connection.ended,
+    ) else {
+        return;
+    };
+    let behind_proxy = hop.parent.is_some() || story.backend_only();
+    let silent = hop
+        .session()
+        .is_none_or(|SessionFacts { to_client, .. }| to_client.messages == 0);
+    let gap = end.frame.at.nanos_since(answer.span.last.at);
+    if head.minor_version == 0
+        && behind_proxy
+        && end.by == Side::Server
+        && silent
+        && gap <= AT_ONCE_NANOS
+    {
+        let proxy = story.proxy_of(hop);
+        let backend = hop.record.connection.server;
+        out.push(
+            Draft::new(Code::Http10ToBackend)
+                .sure(Confidence::Likely)
+                .on(&hop.record)
+                .title(format!("{proxy} spoke HTTP/1.0 to {backend}"))
+                .headline(format!(
+                    "{proxy} spoke HTTP/1.0 to {backend}, which answered 101 and closed {} later",
+                    duration(gap)
+                ))
+                .saw(head.span.first, shows_request(head))
+                .saw(answer.span.first, shows_response(answer))
+                .saw(end.frame, "the backend closes"),
+        );
+    }
+}
+
+/// Ordinary requests with `Connection: upgrade` and no Upgrade that the backend refused: of connections in no handshake.
+pub(in crate::diagnosis) fn forced_upgrade(record: &Record) -> Option<Draft> {
+    let mut refused = record.ordinary.iter().filter(|exchange| {
+        let names_upgrade = exchange.connection.as_deref().is_some_and(|value| {
+            value
+                .split(',')
+                .any(|option| option.trim().eq_ignore_ascii_case("upgrade"))
+        });
+        names_upgrade
+            && exchange.upgrade.is_none()
+            && matches!(exchange.response, Some((_, 400 | 426 | 501)))
+    });
+    let first = refused.next()?;
+    let (frame, status) = first.response?;
+    let more = refused.count();
+    let connection = &record.connection;
+    Some(
+        Draft::new(Code::ConnectionUpgradeForced)
+            .sure(Confidence::Likely)
+            .on(record)
+            .title(format!(
+                "{} sent `Connection: upgrade` with an ordinary {} to {}, which answered {status}",
+                connection.client.ip(),
+                short(&first.method),
+                connection.server
+            ))
+            .detail(format!(
+                "The request upgrades nothing: it has no Upgrade field.{}",
+                if more > 0 {
+                    format!(" {more} more on this connection went the same way.")
+                } else {
+                    String::new()
+                }
+            ))
+            .saw(
+                first.request,
+                format!(
+                    "{} {}, Connection: upgrade, no Upgrade",
+                    short(&first.method),
+                    short_target(&first.target)
+                ),
+            )
+            .saw(frame, format!("status {status}")),
+    )
+}

@@ -1,0 +1,122 @@
+//! Host and path: what a proxy may change on purpose, and what a backend may refuse for it.
+
+use super::{about, asks_websocket, names_upgrade, which_answered};
+use crate::diagnosis::Code;
+use crate::diagnosis::draft::Draft;
+use crate::diagnosis::story::{Link, Story};
+use crate::diagnosis::text::{contains, path, short};
+use crate::hop::Confidence;
+use crate::http::RequestHead;
+use crate::websocket::Key;
+
+/// Whether `origin` names the site `host`: the comparison that backends make.
+fn origin_is_host(origin: &str, host: &str) -> bool {
+    let authority = origin.split_once("://").map_or(origin, |(_, rest)| rest);
+    authority.trim_end_matches('/').eq_ignore_ascii_case(host)
+}
+
+pub(super) fn origin(
+    story: &Story<'_>,
+    link: Link<'_>,
+    before: &RequestHead,
+    after: &RequestHead,
+    out: &mut Vec<Draft>,
+) {
+    let Some(answer) = &link.child.exchange().response else {
+        return;
+    };
+    let (Some(host), Some(sent)) = (before.fields.first("host"), after.fields.first("host")) else {
+        return;
+    };
+    if host.eq_ignore_ascii_case(&sent) || !matches!(answer.status, 400 | 403 | 404 | 421) {
+        return;
+    }
+    let proxy = story.proxy_of(link.child);
+    let backend = link.child.record.connection.server;
+    let origin = before.fields.first("origin");
+    // A request with a fault of its own is answered 400 for that.
+    let complete = asks_websocket(after) && names_upgrade(after) && after.minor_version > 0;
+    let sound = complete
+        && after.method.as_ref() == "GET"
+        && after.fields.first("sec-websocket-version").as_deref() == Some("13")
+        && after
+            .fields
+            .first("sec-websocket-key")
+            .is_some_and(|key| Key::of(key.as_bytes()).is_valid())
+        && !contains(story.body(), "Session ID unknown");
+    let same_site = origin
+        .as_deref()
+        .is_some_and(|origin| origin_is_host(origin, &host));
+    let guilty = answer.status == 403 || (answer.status == 400 && sound && same_site);
+    match origin {
+        Some(origin) if guilty && !origin_is_host(&origin, &sent) => {
+            out.push(
+                about(Code::OriginHostMismatch, link, before, after)
+                    .sure(if same_site && answer.status == 403 {
+                        Confidence::Likely
+                    } else {
+                        Confidence::Guess
+                    })
+                    .title(format!(
+                        "{backend} answered {}: {proxy} changed Host to {}, Origin is {}",
+                        answer.status,
+                        short(&sent),
+                        short(&origin)
+                    ))
+                    .headline(format!(
+                        "{backend} answered {} because {proxy} changed Host from {} to {}, which does not match Origin {}",
+                        answer.status,
+                        short(&host),
+                        short(&sent),
+                        short(&origin)
+                    )),
+            );
+        }
+        _ if complete => out.push(
+            about(Code::HostRewritten, link, before, after)
+                .title(format!(
+                    "{proxy} changed Host from {} to {}",
+                    short(&host),
+                    short(&sent)
+                ))
+                .detail(format!(
+                    "{backend} answered {}; it may choose its site or check its origin by Host.",
+                    answer.status
+                )),
+        ),
+        _ => {}
+    }
+}
+
+pub(super) fn target(
+    story: &Story<'_>,
+    link: Link<'_>,
+    before: &RequestHead,
+    after: &RequestHead,
+    out: &mut Vec<Draft>,
+) {
+    let (was, is) = (path(&before.target), path(&after.target));
+    let status = link.child.exchange().response.as_ref().map(|r| r.status);
+    // An upgrade that arrived whole and is not found: the path is what is left to be wrong.
+    let whole = asks_websocket(after) && names_upgrade(after);
+    if was == is || !whole || !matches!(status, Some(404 | 200 | 405)) {
+        return;
+    }
+    let proxy = story.proxy_of(link.child);
+    let backend = link.child.record.connection.server;
+    out.push(
+        about(Code::PathRewritten, link, before, after)
+            .sure(Confidence::Likely.min(link.confidence()))
+            .title(format!(
+                "{proxy} asked {backend} for {} instead of {}",
+                short(is),
+                short(was)
+            ))
+            .headline(format!(
+                "{proxy} asked {backend} for {} instead of {}{}",
+                short(is),
+                short(was),
+                which_answered(link.child)
+            )),
+    );
+}

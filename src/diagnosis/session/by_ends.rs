@@ -1,0 +1,182 @@
+//! Ends by the backend or the client.
+
+use super::{End, USUAL_TIMEOUTS, fitting_timeout};
+use crate::diagnosis::Code;
+use crate::diagnosis::draft::Draft;
+use crate::diagnosis::story::HopView;
+use crate::diagnosis::text::{capital, duration};
+use crate::hop::{Confidence, HopEnding, Role};
+use crate::tcp::{EndingHow, Side};
+
+/// A client that leaves sooner than this after the 101, without a frame, did not want the session.
+const AT_ONCE_NANOS: i64 = 1_000_000_000;
+
+/// Idle limits of devices in front of proxies, seconds: balancers, CDNs, NAT gateways.
+const FRONT_LIMITS: &[i64] = &[50, 55, 60, 100, 230, 240, 300, 350, 600, 3600];
+
+impl End<'_> {
+    pub(super) fn by_backend(&self, ending: HopEnding) -> Draft {
+        let backend = self.backend();
+        let unsure =
+            self.one_hop() && self.story.outer.role != Role::Direct && !self.story.backend_only();
+        let sure = if unsure {
+            Confidence::Likely
+        } else {
+            Confidence::Certain
+        };
+        if ending.how == EndingHow::Rst {
+            let text = format!("{} reset the session", capital(&backend));
+            let draft = self
+                .draft(Code::BackendReset)
+                .sure(sure)
+                .title(text.clone())
+                .headline(format!("{text}{}", self.lasted()))
+                .detail(self.and_cut("The connection was aborted, no Close frame was sent."));
+            return self.with_endings(draft);
+        }
+        if let Some(draft) = self.cut_by(Side::Server, &format!("{backend} ended it")) {
+            return draft;
+        }
+        if let Some(draft) = self.idle_behind(ending) {
+            return draft;
+        }
+        let text = format!(
+            "{} closed the session without a Close frame",
+            capital(&backend)
+        );
+        let draft = self
+            .draft(Code::BackendClosedWithoutClose)
+            .sure(sure)
+            .title(text.clone())
+            .headline(format!("{text}{}", self.lasted()));
+        self.with_endings(draft)
+    }
+
+    /// The server of the last hop seen is an nginx of its own, and ended it after a usual timeout.
+    fn idle_behind(&self, ending: HopEnding) -> Option<Draft> {
+        let silence = self.session.idle_before_end_nanos?;
+        let timeout = fitting_timeout(silence)?;
+        let inner = self.story.inner;
+        if self.session.outstanding
+            || !USUAL_TIMEOUTS.contains(&timeout)
+            || !inner.answered_by_nginx(None)
+        {
+            return None;
+        }
+        let nginx = format!("nginx {}", inner.record.connection.server.ip());
+        let draft = self.idle_draft(&nginx, timeout, silence);
+        Some(
+            self.with_endings(draft)
+                .sure(Confidence::Likely)
+                .saw(ending.frame, format!("{nginx} closes first")),
+        )
+    }
+
+    pub(super) fn by_client(&self, ending: HopEnding) -> Draft {
+        let client = self.client();
+        let after = ending.frame.at.nanos_since(self.session.established.at);
+        if after <= AT_ONCE_NANOS && self.silent() {
+            let after = duration(after.max(0));
+            let text = format!(
+                "{} closed {after} after the 101, without a frame",
+                capital(&client)
+            );
+            let draft = self
+                .draft(Code::ClosedRightAfter101)
+                .title(text.clone())
+                .headline(text);
+            return self.with_endings(draft);
+        }
+        if let Some(draft) = self.half_closed(ending) {
+            return draft;
+        }
+        if let Some(draft) = self.idle_in_front() {
+            return draft;
+        }
+        if let Some(draft) = self.lost(false) {
+            return draft;
+        }
+        if let Some(draft) = self.cut_by(Side::Client, &format!("{client} ended it")) {
+            return draft;
+        }
+        if ending.how == EndingHow::Rst {
+            let text = format!("{} reset the session", capital(&client));
+            let draft = self
+                .draft(Code::ClientReset)
+                .title(text.clone())
+                .headline(format!("{text}{}", self.lasted()));
+            return self.with_endings(draft);
+        }
+        let text = format!("{} left without a Close frame", capital(&client));
+        let draft = self
+            .draft(Code::ClientLeft)
+            .title(text.clone())
+            .headline(format!("{text}{}", self.lasted()));
+        self.with_endings(draft)
+    }
+
+    /// The client's FIN, then data from the backend, then the proxy's RST to it.
+    pub(super) fn half_closed(&self, ending: HopEnding) -> Option<Draft> {
+        let inner = self.story.inner;
+        if ending.how != EndingHow::Fin || std::ptr::eq(inner, self.story.outer) {
+            return None;
+        }
+        let connection = &inner.record.connection;
+        let late = connection
+            .to_client
+            .last_data
+            .filter(|frame| self.story.time(*frame) > self.story.time(ending.frame))?;
+        let reset = connection.to_server.rst?;
+        let text = format!(
+            "{} half-closed its connection and lost the backend's last replies",
+            capital(&self.client())
+        );
+        let draft = self
+            .draft(Code::HalfClosed)
+            .title(text)
+            .saw(late, "data from the backend after the client's FIN")
+            .saw(reset, "RST from the proxy: the data is discarded");
+        Some(self.with_endings(draft))
+    }
+
+    pub(super) fn idle_in_front(&self) -> Option<Draft> {
+        const SECOND: i64 = 1_000_000_000;
+        let silence = self.session.idle_before_end_nanos?;
+        if self.session.outstanding {
+            return None;
+        }
+        let device = self.story.outer.has_device_in_front();
+        let (limit, sure) = if device {
+            (fitting_timeout(silence)?, Confidence::Likely)
+        } else {
+            let limit = FRONT_LIMITS
+                .iter()
+                .copied()
+                .find(|limit| (limit.saturating_mul(SECOND)).abs_diff(silence) <= 700_000_000)?;
+            (limit, Confidence::Guess)
+        };
+        let text = format!(
+            "The client's side closed the tunnel after {} of silence",
+            duration(silence)
+        );
+        let draft = self
+            .draft(Code::IdleTimeoutInFront)
+            .sure(sure)
+            .title(text.clone())
+            .headline(format!(
+                "{text}, as an idle limit of {limit} s in front of {} does",
+                self.story.front()
+            ))
+            .detail(format!(
+                "Nothing was said or outstanding for {}. {} {}",
+                duration(silence),
+                self.pings(),
+                if device {
+                    "The request shows that another proxy or balancer stands in front."
+                } else {
+                    "The silence has the length of a usual idle limit of balancers and NAT."
+                }
+            ));
+        Some(self.with_endings(draft))
+    }
+}

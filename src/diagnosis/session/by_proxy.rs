@@ -1,0 +1,250 @@
+//! Ends by the proxy: a timeout, a reader that does not read, a network that does not deliver.
+
+use super::{EARLY_NANOS, End, IN_VAIN_NANOS, USUAL_TIMEOUTS, fitting_timeout, in_vain};
+use crate::diagnosis::Code;
+use crate::diagnosis::draft::Draft;
+use crate::diagnosis::text::{capital, count, duration};
+use crate::hop::{Confidence, Hop, HopEnding};
+use crate::tcp::{Direction, Side};
+
+/// A proxy that ends a tunnel ends both hops within this time.
+const TOGETHER_NANOS: i64 = 50_000_000;
+
+impl<'a> End<'a> {
+    pub(super) fn by_proxy(&self, ending: HopEnding, out: &mut Vec<Draft>) {
+        if let Some(draft) = self.not_reading().or_else(|| self.lost(true)) {
+            out.push(draft);
+            return;
+        }
+        let silence = self.session.idle_before_end_nanos;
+        if let Some(timeout) = silence.and_then(fitting_timeout)
+            && !self.session.outstanding
+            && self.ended_together()
+        {
+            self.idle(ending, timeout, out);
+            return;
+        }
+        let proxy = self.proxy(ending);
+        if let Some(draft) = self.cut(&format!("{proxy} ended it")) {
+            out.push(draft);
+            return;
+        }
+        let after = silence.map_or_else(String::new, |nanos| {
+            format!(", {} after the last frame", duration(nanos))
+        });
+        let draft = self
+            .draft(Code::ProxyClosed)
+            .sure(Confidence::Likely)
+            .title(format!("{} closed the tunnel{after}", capital(&proxy)))
+            .headline(format!(
+                "{} closed the tunnel{}{after}, without a Close frame",
+                capital(&proxy),
+                self.lasted()
+            ));
+        out.push(self.with_endings(draft));
+    }
+
+    /// Both hops ended within a moment, as a proxy that gives up does. One hop alone cannot contradict.
+    pub(super) fn ended_together(&self) -> bool {
+        let times = self
+            .session
+            .endings
+            .iter()
+            .map(|ending| self.story.time(ending.frame));
+        match (times.clone().min(), times.max()) {
+            (Some(first), Some(last)) => last.nanos_since(first) <= TOGETHER_NANOS,
+            _ => false,
+        }
+    }
+
+    pub(super) fn idle(&self, ending: HopEnding, timeout: i64, out: &mut Vec<Draft>) {
+        let silence = self.session.idle_before_end_nanos.unwrap_or_default();
+        let proxy = if self.one_hop() && ending.by == Side::Client {
+            self.story.proxy_of(self.story.outer)
+        } else {
+            self.proxy(ending)
+        };
+        let sure = if self.one_hop() || !USUAL_TIMEOUTS.contains(&timeout) {
+            Confidence::Likely
+        } else {
+            Confidence::Certain
+        };
+        let draft = self.idle_draft(&proxy, timeout, silence).sure(sure);
+        out.push(self.with_endings(draft));
+        if self.silent() {
+            out.push(self.silent_after_101(&proxy, silence));
+        }
+    }
+
+    /// The texts of an idle timeout of `timeout` seconds.
+    pub(super) fn idle_draft(&self, proxy: &str, timeout: i64, silence: i64) -> Draft {
+        const SECOND: i64 = 1_000_000_000;
+        let proxy = capital(proxy);
+        let silent = duration(silence);
+        let enough = timeout
+            .saturating_mul(SECOND)
+            .saturating_sub(EARLY_NANOS)
+            .max(SECOND / 10);
+        let mut detail = format!(
+            "Nothing was said or outstanding on any hop for {silent}: proxy_read_timeout is {timeout} s. {} A ping at least every {} would have kept it open.",
+            self.pings(),
+            duration(enough),
+        );
+        if self.one_hop() {
+            detail.push_str(
+                " Only one hop is in the capture, so what happened on the other is inferred.",
+            );
+        }
+        self.draft(Code::IdleTimeout)
+            .title(format!(
+                "{proxy} closed the tunnel after {silent} of silence (proxy_read_timeout {timeout}s)"
+            ))
+            .headline(format!(
+                "{proxy} closed the tunnel after {silent} of silence: its proxy_read_timeout is {timeout} s"
+            ))
+            .detail(detail)
+            .fix(format!(
+                "Send a ping at least every {} from either side, and raise proxy_read_timeout as well. 0 does not disable it: it fails every request at once.",
+                duration(timeout.saturating_mul(SECOND / 2))
+            ))
+    }
+
+    /// What pings there were, in a sentence.
+    pub(super) fn pings(&self) -> String {
+        let Some(facts) = self.facts() else {
+            return String::new();
+        };
+        let of = |direction: Direction, who: &str| {
+            let carried = facts.carried(direction);
+            (carried.frames.ping > 0).then(|| {
+                let every = carried
+                    .ping_interval_nanos
+                    .map_or_else(String::new, |(_, longest)| {
+                        format!(", at most {} apart", duration(longest))
+                    });
+                format!(
+                    "{} from the {who}{every}",
+                    count(
+                        usize::try_from(carried.frames.ping).unwrap_or(usize::MAX),
+                        "ping"
+                    )
+                )
+            })
+        };
+        let seen: Vec<String> = [
+            of(Direction::ToServer, "client"),
+            of(Direction::ToClient, "backend"),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        if seen.is_empty() {
+            "No ping was seen in the whole session.".to_owned()
+        } else {
+            format!("Seen before: {}.", crate::diagnosis::text::list(&seen))
+        }
+    }
+
+    /// Whether not a single ws frame was seen.
+    pub(super) fn silent(&self) -> bool {
+        self.session.last_data.is_none()
+            && self.hops().filter_map(Hop::session).all(|session| {
+                session.lost_sync.is_none()
+                    && session.to_server.first.is_none()
+                    && session.to_client.first.is_none()
+            })
+    }
+
+    pub(super) fn silent_after_101(&self, who: &str, silence: i64) -> Draft {
+        let draft = self
+            .draft(Code::SilentAfter101)
+            .title(format!(
+                "Nobody said anything for {} after the 101",
+                duration(silence)
+            ))
+            .headline(format!(
+                "Nobody said anything after the 101, and {who} closed the tunnel after {}",
+                duration(silence)
+            ));
+        self.with_endings(draft)
+    }
+
+    /// A receive window that was closed and stayed so.
+    pub(super) fn not_reading(&self) -> Option<Draft> {
+        let stuck = |hop: &'a Hop, side: Side| {
+            let connection = &hop.record.connection;
+            let since = connection.stream(side.sends()).zero_window_since?;
+            let end = connection.ended.map_or(connection.last, |end| end.frame);
+            Some((hop, since, end.at.nanos_since(since.at)))
+        };
+        let (code, who, (hop, since, nanos)) = stuck(self.story.outer, Side::Client)
+            .filter(|_| !self.story.backend_only())
+            .map(|found| (Code::ClientNotReading, self.client(), found))
+            .or_else(|| {
+                stuck(self.story.inner, Side::Server)
+                    .map(|found| (Code::BackendNotReading, self.backend(), found))
+            })?;
+        if nanos < IN_VAIN_NANOS {
+            return None;
+        }
+        let text = format!("{} did not read for {}", capital(&who), duration(nanos));
+        let draft = self
+            .draft(code)
+            .on(&hop.record)
+            .title(text.clone())
+            .headline(format!("{text}, until the tunnel was closed"))
+            .saw(since, format!("{who} closes its receive window"));
+        Some(self.with_endings(draft))
+    }
+
+    /// Data that was sent again and again. `closed`: the tunnel was closed in good order while it was outstanding.
+    pub(super) fn lost(&self, closed: bool) -> Option<Draft> {
+        let (hop, direction, facts, last) = self.hops().find_map(|hop| {
+            let connection = &hop.record.connection;
+            [Direction::ToServer, Direction::ToClient]
+                .into_iter()
+                .find_map(|direction| {
+                    let facts = connection.stream(direction);
+                    let last = in_vain(facts)?;
+                    Some((hop, direction, facts, last))
+                })
+        })?;
+        let connection = &hop.record.connection;
+        let from = connection.endpoint(direction.sender());
+        let to = connection.endpoint(direction.reverse().sender());
+        let since = facts.last_data.unwrap_or(connection.first);
+        let peer = connection.stream(direction.reverse());
+        let alive = peer.last_data.is_some_and(|frame| frame.at > since.at)
+            || [peer.fin, peer.rst]
+                .into_iter()
+                .flatten()
+                .any(|frame| frame.at > since.at);
+        let waited = duration(last.at.nanos_since(since.at));
+        let code = if closed || alive {
+            Code::NetworkLoss
+        } else {
+            Code::ConnectionVanished
+        };
+        let text = if code == Code::NetworkLoss {
+            format!(
+                "{} bytes from {from} did not get through to {to}",
+                facts.unacknowledged
+            )
+        } else {
+            format!("{to} vanished: {waited} of retransmissions from {from} got no answer")
+        };
+        let draft = self
+            .draft(code)
+            .sure(Confidence::Likely)
+            .on(&hop.record)
+            .title(text.clone())
+            .headline(format!("{text}{}", if closed { ", until the tunnel was closed" } else { "" }))
+            .detail(format!(
+                "{} bytes were never acknowledged; they were sent again for {waited} ({} retransmissions).",
+                facts.unacknowledged, facts.retransmitted
+            ))
+            .saw(since, "the last new data")
+            .saw(last, "its last retransmission");
+        Some(self.with_endings(draft))
+    }
+}

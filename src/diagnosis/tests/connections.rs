@@ -1,0 +1,341 @@
+//! Connections that are in no handshake, and what many of them show together.
+
+use super::*;
+use crate::capture::{CaptureId, CaptureInfo};
+use crate::decode::Endpoint;
+use crate::diagnosis::testkit::*;
+use crate::diagnosis::{Across, Finding, diagnose_captures, diagnose_connection};
+use crate::hop::{OrdinaryExchange, Party, Protocol, ProxyHeader, Record};
+use crate::tcp::{ConnectionId, Direction, EndingHow, Side};
+use crate::tls::{Alert, TlsFacts};
+
+const TLS_PORT: Endpoint = Endpoint::v4([192, 168, 50, 1], 443);
+
+fn codes(findings: &[Finding]) -> Vec<Code> {
+    for finding in findings {
+        assert!(!finding.evidence.is_empty(), "{}", finding.code);
+    }
+    findings.iter().map(|finding| finding.code).collect()
+}
+
+fn tls(change: impl FnOnce(&mut TlsFacts)) -> Record {
+    let mut facts = TlsFacts {
+        client_hello: Some(at(0.3)),
+        sni: Some("chat.example".into()),
+        ..TlsFacts::default()
+    };
+    change(&mut facts);
+    let mut record = conn(3, CLIENT, TLS_PORT, 0.0).record;
+    record.protocol = Protocol::Tls;
+    record.exchange_count = 0;
+    record.tls = Some(Box::new(facts));
+    record
+}
+
+fn alert(from: Side, description: u8) -> Alert {
+    Alert {
+        from,
+        level: 2,
+        description,
+        frame: at(1.0),
+    }
+}
+
+#[test]
+fn tls_that_fails() {
+    for (name, from, description, requested, code) in [
+        (
+            "unknown_ca",
+            Side::Client,
+            48,
+            None,
+            Code::CertificateRejected,
+        ),
+        ("expired", Side::Client, 45, None, Code::CertificateRejected),
+        (
+            "no common cipher",
+            Side::Server,
+            40,
+            None,
+            Code::TlsHandshakeFailed,
+        ),
+        ("version", Side::Server, 70, None, Code::TlsHandshakeFailed),
+        ("ALPN", Side::Server, 120, None, Code::TlsHandshakeFailed),
+        ("name", Side::Server, 112, None, Code::TlsNameUnrecognized),
+        (
+            "certificate required",
+            Side::Server,
+            116,
+            None,
+            Code::ClientCertificateMissing,
+        ),
+        (
+            "no certificate sent",
+            Side::Server,
+            40,
+            Some(false),
+            Code::ClientCertificateMissing,
+        ),
+        (
+            "certificate sent",
+            Side::Server,
+            40,
+            Some(true),
+            Code::TlsHandshakeFailed,
+        ),
+    ] {
+        let record = tls(|facts| {
+            facts.alerts = vec![alert(from, description)];
+            facts.certificate_requested = requested;
+        });
+        assert_eq!(codes(&diagnose_connection(&record)), [code], "{name}");
+    }
+}
+
+#[test]
+fn tls_and_plain_mixed_up() {
+    let answered = tls(|facts| {
+        facts.not_tls = Some((Side::Server, at(0.5), b"HTTP/1.1 400 Bad".as_slice().into()));
+    });
+    assert_eq!(
+        codes(&diagnose_connection(&answered)),
+        [Code::TlsToPlainPort]
+    );
+
+    let mut plain = front().record;
+    plain.not_http = vec![(
+        Direction::ToClient,
+        at(0.8),
+        b"\x15\x03\x01\x00\x02\x02\x46".as_slice().into(),
+    )];
+    assert_eq!(codes(&diagnose_connection(&plain)), [Code::PlainToTlsPort]);
+
+    let mut closed = tls(|_| {});
+    closed.connection.ended = Some(crate::tcp::Ending {
+        how: EndingHow::Rst,
+        by: Side::Server,
+        frame: at(0.9),
+    });
+    assert_eq!(
+        codes(&diagnose_connection(&closed)),
+        [Code::TlsHandshakeFailed]
+    );
+    // A hole may hide the answer.
+    closed.connection.to_client.missing_bytes = 100;
+    assert_eq!(codes(&diagnose_connection(&closed)), []);
+}
+
+fn ordinary(target: &str, connection: Option<&str>, status: u16, ms: f64) -> OrdinaryExchange {
+    OrdinaryExchange {
+        index: 0,
+        request: at(ms),
+        method: "GET".into(),
+        target: target.into(),
+        minor_version: 1,
+        connection: connection.map(Into::into),
+        upgrade: None,
+        response: Some((at(ms + 1.0), status)),
+    }
+}
+
+#[test]
+fn upgrade_forced_on_ordinary_requests() {
+    let mut record = back().record;
+    record.ordinary = vec![
+        ordinary("/a?token=TOPSECRET", Some("upgrade"), 400, 1.0),
+        ordinary("/b", Some("upgrade"), 400, 3.0),
+    ];
+    let findings = diagnose_connection(&record);
+    assert_eq!(codes(&findings), [Code::ConnectionUpgradeForced]);
+    assert!(findings[0].detail.contains("1 more"));
+    assert!(!format!("{findings:?}").contains("TOPSECRET"));
+}
+
+#[test]
+fn proxy_header_refused() {
+    let mut record = front().record;
+    record.proxy_header = Some(ProxyHeader {
+        frame: at(0.2),
+        version: 1,
+        source: None,
+    });
+    record.ordinary = vec![ordinary("/", None, 400, 0.5)];
+    assert_eq!(
+        codes(&diagnose_connection(&record)),
+        [Code::ProxyProtocolUnexpected]
+    );
+}
+
+/// Tunnel number `n`, ended by the proxy at `end` ms; its last frame was at `last` ms.
+fn tunnel(n: u32, last: f64, end: f64, client_first: bool) -> Handshake {
+    let client_port = Endpoint::v4([192, 168, 50, 23], 41_000 + n as u16);
+    let back_port = Endpoint::v4([10, 20, 0, 1], 52_000 + n as u16);
+    let (client_end, backend_end) = if client_first {
+        (end, end + 0.2)
+    } else {
+        (end + 0.2, end)
+    };
+    with_session(
+        through(
+            conn(2 * n, client_port, FRONT, 0.0)
+                .ask(ASK, 0.5)
+                .answer(SWITCHED, 1.7)
+                .session(talk(2, 1.7, last))
+                .fin(Side::Server, client_end),
+            conn(2 * n + 1, back_port, BACKEND, 1.0)
+                .ask(FORWARDED, 1.2)
+                .answer(SWITCH, 1.6)
+                .session(talk(2, 1.6, last))
+                .fin(Side::Client, backend_end),
+        ),
+        Some(Party::Proxy),
+    )
+}
+
+fn together(handshakes: &[Handshake], records: &[Record]) -> Vec<Code> {
+    let mut across = Across::new();
+    for handshake in handshakes {
+        across.observe(handshake, &diagnose(handshake));
+    }
+    for record in records {
+        across.connection(record);
+    }
+    let found = codes(&across.finish());
+    assert_eq!(codes(&across.finish()), [], "forgotten once told");
+    found
+}
+
+#[test]
+fn tunnels_that_end_together() {
+    let burst = |client_first: bool| -> Vec<Handshake> {
+        (0..4)
+            .map(|n| tunnel(n, 1000.0, 1500.0 + f64::from(n), client_first))
+            .collect()
+    };
+    assert_eq!(
+        together(&burst(false), &[]),
+        [Code::ProxyRestarted],
+        "reload"
+    );
+    let later = |opening| {
+        let mut record = conn(90, CLIENT, FRONT, 3000.0).record;
+        record.connection.opening = opening;
+        if opening == crate::tcp::Opening::Refused {
+            record.connection.syn_ack = None;
+        }
+        record
+    };
+    assert_eq!(
+        together(&burst(true), &[later(crate::tcp::Opening::Complete)]),
+        [Code::ProxyCrashed],
+        "clients come back to a new worker"
+    );
+    assert_eq!(
+        together(&burst(true), &[later(crate::tcp::Opening::Refused)]),
+        [Code::ProxyRestarted],
+        "stopped"
+    );
+    // Two are a coincidence, and equal silences are timeouts.
+    assert_eq!(together(&burst(false)[..2], &[]), []);
+    let idle: Vec<Handshake> = (0..4).map(|n| tunnel(n, 10.0, 60_005.0, false)).collect();
+    assert_eq!(together(&idle, &[]), []);
+    // Ended at different times.
+    let apart: Vec<Handshake> = (0..4)
+        .map(|n| tunnel(n, 1000.0, 1500.0 + 1000.0 * f64::from(n), false))
+        .collect();
+    assert_eq!(together(&apart, &[]), []);
+}
+
+#[test]
+fn clients_turned_away_at_once() {
+    let turned_away = |n: u32, asked: bool| {
+        let client = Endpoint::v4([192, 168, 50, 23], 43_000 + n as u16);
+        let mut record = conn(n, client, FRONT, 100.0 + f64::from(n))
+            .fin(Side::Server, 100.5 + f64::from(n))
+            .record;
+        record.exchange_count = u32::from(asked);
+        record
+    };
+    let many: Vec<Record> = (0..8).map(|n| turned_away(n, n == 0)).collect();
+    assert_eq!(together(&[], &many), [Code::ProxyOverloaded]);
+    assert_eq!(together(&[], &many[..3]), [], "a few");
+    let strangers: Vec<Record> = (0..8).map(|n| turned_away(n, false)).collect();
+    assert_eq!(
+        together(&[], &strangers),
+        [],
+        "nothing says that this is HTTP"
+    );
+}
+
+#[test]
+fn one_session_at_two_backends() {
+    let ask = ASK.replace("/ws", "/socket.io/?EIO=4&sid=abc");
+    let sent = FORWARDED.replace("/ws", "/socket.io/?EIO=4&sid=abc");
+    let upgrade = through(
+        front()
+            .ask(&ask, 5.0)
+            .answer("HTTP/1.1 400 Bad Request", 7.0),
+        conn(1, BACK, BACKEND2, 5.5)
+            .ask(&sent, 6.0)
+            .answer("HTTP/1.1 400 Bad Request", 6.5),
+    );
+    let poll = |server: Endpoint| {
+        let mut record = conn(7, Endpoint::v4([10, 20, 0, 1], 50_001), server, 1.0).record;
+        record.ordinary = vec![ordinary("/socket.io/?EIO=4&sid=abc", None, 200, 2.0)];
+        record
+    };
+    assert_eq!(
+        together(&[upgrade.clone()], &[poll(BACKEND)]),
+        [Code::SessionAffinityLost]
+    );
+    assert_eq!(
+        together(&[upgrade], &[poll(BACKEND2)]),
+        [],
+        "the same backend"
+    );
+}
+
+#[test]
+fn captures_are_judged_as_a_whole() {
+    let info = CaptureInfo {
+        id: CaptureId(0),
+        path: "case.pcapng".into(),
+        format: Some("pcapng"),
+        compression: None,
+        link_types: std::collections::BTreeSet::default(),
+        frames: 10,
+        bytes: 1000,
+        first_at: Some(at(0.0).at),
+        last_at: Some(at(9.0).at),
+        dropped: Some(0),
+        truncated_frames: 0,
+        first_truncated: None,
+        comments: Vec::new(),
+        damage: None,
+    };
+    assert_eq!(codes(&diagnose_captures(std::slice::from_ref(&info))), []);
+    let poor = CaptureInfo {
+        dropped: Some(7),
+        truncated_frames: 3,
+        first_truncated: Some(at(2.0)),
+        ..info
+    };
+    assert_eq!(
+        codes(&diagnose_captures(&[poor])),
+        [Code::CaptureTruncated, Code::CaptureDrops]
+    );
+}
+
+#[test]
+fn duplicates_and_clocks_are_said_once() {
+    let mut twice = front().record;
+    twice.connection.duplicates = 5;
+    let mut other = twice.clone();
+    other.connection.id = ConnectionId(9);
+    let mut handshake = tunnel(0, 1000.0, 1500.0, false);
+    handshake.clock_offsets = vec![(CaptureId(0), 2_000_000)];
+    assert_eq!(
+        together(&[handshake.clone(), handshake], &[twice, other]),
+        [Code::CaptureDuplicates, Code::ClockOffset]
+    );
+}
