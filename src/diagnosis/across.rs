@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use super::draft::{Draft, Values};
 use super::text::count;
 use super::{Code, Diagnosis, Finding};
-use crate::capture::{CaptureId, FrameRef, Timestamp};
+use crate::capture::{FrameRef, Timestamp};
 use crate::decode::Endpoint;
 use crate::hop::{Confidence, Handshake, Hop, Party, Record};
 use crate::tcp::{ConnectionId, EndingHow, Opening, Side};
@@ -97,8 +97,6 @@ pub struct Across {
     listeners: BTreeMap<Endpoint, Listener>,
     sids: BTreeMap<String, Vec<Sid>>,
     upgrades: VecDeque<FailedUpgrade>,
-    duplicates: BTreeMap<CaptureId, (u64, (FrameRef, ConnectionId))>,
-    clocks: BTreeMap<CaptureId, (i64, (FrameRef, ConnectionId))>,
 }
 
 fn push<T>(queue: &mut VecDeque<T>, item: T) {
@@ -115,27 +113,19 @@ impl Across {
     }
 
     /// Takes note of a finished handshake.
-    pub fn observe(&mut self, handshake: &Handshake, diagnosis: &Diagnosis) {
+    pub fn handshake(&mut self, handshake: &Handshake, diagnosis: &Diagnosis) {
         if let Some(tunnel) = tunnel(handshake, diagnosis) {
             push(&mut self.tunnels, tunnel);
         }
         if let Some(upgrade) = failed_upgrade(handshake) {
             push(&mut self.upgrades, upgrade);
         }
-        self.offsets(handshake);
     }
 
     /// Takes note of a finished connection, whether it is part of a handshake or not.
     pub fn connection(&mut self, record: &Record) {
         let connection = &record.connection;
         self.listen(record);
-        if connection.duplicates > 0 {
-            let (number, _) = self
-                .duplicates
-                .entry(connection.first.capture)
-                .or_insert((0, (connection.first, connection.id)));
-            *number = number.saturating_add(connection.duplicates);
-        }
         if let Some(end) = connection.ended
             && end.by == Side::Server
             && connection.opening == Opening::Complete
@@ -172,56 +162,6 @@ impl Across {
         }
     }
 
-    /// Which captures needed a shift, and the first exchange that showed it.
-    fn offsets(&mut self, handshake: &Handshake) {
-        for &(capture, nanos) in &handshake.clock_offsets {
-            let shown = handshake
-                .hops
-                .iter()
-                .find(|hop| hop.record.connection.first.capture == capture)
-                .map(|hop| (hop.record.connection.first, hop.record.connection.id));
-            if let Some(shown) = shown
-                && nanos != 0
-            {
-                self.clocks.entry(capture).or_insert((nanos, shown));
-            }
-        }
-    }
-
-    /// What the captures have that is worth knowing and no fault.
-    fn captures(&self) -> Vec<Draft> {
-        let mut out = Vec::new();
-        for (capture, (number, (frame, id))) in &self.duplicates {
-            out.push(
-                Draft::new(Code::CaptureDuplicates)
-                    .about(*id)
-                    .title(format!(
-                        "Capture {} holds {} twice; each counts once",
-                        capture.0,
-                        count(usize::try_from(*number).unwrap_or(usize::MAX), "frame")
-                    ))
-                    .saw(*frame, "the first connection with such frames"),
-            );
-        }
-        for (capture, (nanos, (frame, id))) in &self.clocks {
-            let way = if *nanos > 0 { "behind" } else { "ahead of" };
-            out.push(
-                Draft::new(Code::ClockOffset)
-                    .about(*id)
-                    .title(format!(
-                        "The clock of capture {} is {} {way} the other's",
-                        capture.0,
-                        super::text::duration(nanos.saturating_abs())
-                    ))
-                    .saw(
-                        *frame,
-                        "a connection whose exchange fits only after this shift",
-                    ),
-            );
-        }
-        out
-    }
-
     fn listen(&mut self, record: &Record) {
         let connection = &record.connection;
         if self.listeners.len() >= ENDPOINTS && !self.listeners.contains_key(&connection.server) {
@@ -242,7 +182,6 @@ impl Across {
         let mut drafts = self.mass_endings();
         drafts.extend(self.overloads());
         drafts.extend(self.affinity());
-        drafts.extend(self.captures());
         *self = Self::default();
         drafts
             .into_iter()

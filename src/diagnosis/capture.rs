@@ -2,15 +2,24 @@
 
 use super::draft::{Draft, Values};
 use super::story::{HopView, Story, hole};
-use super::text::{count, shows_request};
+use super::text::{count, duration, shows_request};
 use super::{Code, Finding, Severity};
-use crate::capture::{CaptureInfo, FrameNo, FrameRef};
+use crate::capture::{CaptureId, CaptureInfo, FrameNo, FrameRef};
 use crate::hop::Hop;
 use crate::http::PartialWhy;
 use crate::tcp::{GapCause, Opening};
 
+/// What the engine counted over all connections, for `diagnose_captures`.
+#[derive(Debug, Clone, Default)]
+pub struct CaptureTotals {
+    /// Frames that a capture holds twice, per capture: how many, and the first connection's first frame with one.
+    pub duplicates: Vec<(CaptureId, u64, FrameRef)>,
+    /// Nanoseconds to add to a capture's times to fit the first one's, and a frame that shows it.
+    pub clock_offsets: Vec<(CaptureId, i64, FrameRef)>,
+}
+
 /// Findings about the captures themselves.
-pub fn diagnose_captures(infos: &[CaptureInfo]) -> Vec<Finding> {
+pub fn diagnose_captures(infos: &[CaptureInfo], totals: &CaptureTotals) -> Vec<Finding> {
     let mut out = Vec::new();
     for info in infos {
         if let Some(frame) = info.first_truncated
@@ -22,7 +31,7 @@ pub fn diagnose_captures(infos: &[CaptureInfo]) -> Vec<Finding> {
                         "{} of {} in {} were cut short by the capture",
                         info.truncated_frames,
                         count(usize::try_from(info.frames).unwrap_or(usize::MAX), "frame"),
-                        info.path
+                        name(&info.path)
                     ))
                     .saw(frame, "the first frame that was cut"),
             );
@@ -37,16 +46,54 @@ pub fn diagnose_captures(infos: &[CaptureInfo]) -> Vec<Finding> {
                 Draft::new(Code::CaptureDrops)
                     .title(format!(
                         "{} lost {} while capturing",
-                        info.path,
+                        name(&info.path),
                         count(usize::try_from(dropped).unwrap_or(usize::MAX), "packet")
                     ))
                     .saw(frame, "the end of this capture, which counts its losses"),
             );
         }
     }
+    let path = |id: CaptureId| {
+        infos.iter().find(|info| info.id == id).map_or_else(
+            || format!("capture {}", id.0),
+            |info| name(&info.path).to_owned(),
+        )
+    };
+    for &(id, number, frame) in &totals.duplicates {
+        if number > 0 {
+            out.push(
+                Draft::new(Code::CaptureDuplicates)
+                    .title(format!(
+                        "{} holds {} twice",
+                        path(id),
+                        count(usize::try_from(number).unwrap_or(usize::MAX), "frame")
+                    ))
+                    .saw(frame, "a connection with such frames"),
+            );
+        }
+    }
+    for &(id, nanos, frame) in &totals.clock_offsets {
+        if nanos != 0 {
+            let way = if nanos > 0 { "behind" } else { "ahead of" };
+            out.push(
+                Draft::new(Code::ClockOffset)
+                    .title(format!(
+                        "The clock of {} is {} {way} the first capture's",
+                        path(id),
+                        duration(nanos.saturating_abs())
+                    ))
+                    .saw(frame, "an exchange that fits only after this shift"),
+            );
+        }
+    }
     out.into_iter()
         .filter_map(|draft| draft.finish(&Values::default()))
         .collect()
+}
+
+/// The file's name without its folders: the report lists the whole path once.
+fn name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
 }
 
 /// What one handshake lacks.

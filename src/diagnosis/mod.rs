@@ -37,7 +37,7 @@ mod upstream;
 mod verdict;
 
 pub use across::Across;
-pub use capture::diagnose_captures;
+pub use capture::{CaptureTotals, diagnose_captures};
 pub use catalogue::{Entry, entry};
 pub use code::{Code, UnknownCode};
 pub use finding::{AnsweredBy, Diagnosis, Evidence, Finding, Limit, Severity, Verdict};
