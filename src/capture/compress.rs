@@ -8,7 +8,7 @@ use super::error::Problem;
 
 /// How far a stream may inflate, as a factor of the compressed bytes read. Captures shrink 2 to 20 times, a SYN scan or
 /// zero-filled payload up to 100 times; more is a bomb, made to keep the reader busy.
-const MAX_INFLATION: u64 = 250;
+pub(super) const MAX_INFLATION: u64 = 250;
 
 /// Decompressed bytes below which the factor is not looked at: a second's work, whatever the input.
 const FREE_INFLATION: u64 = 1 << 30;
@@ -57,15 +57,6 @@ impl Compression {
         self,
         source: impl Read + Send + 'static,
     ) -> Result<Box<dyn Read + Send>, Problem> {
-        self.inflate_within(source, MAX_INFLATION, FREE_INFLATION)
-    }
-
-    fn inflate_within(
-        self,
-        source: impl Read + Send + 'static,
-        max_ratio: u64,
-        free: u64,
-    ) -> Result<Box<dyn Read + Send>, Problem> {
         let compressed = Arc::new(AtomicU64::new(0));
         let counted = Counted {
             source,
@@ -76,8 +67,6 @@ impl Compression {
             inflated,
             compressed,
             produced: 0,
-            max_ratio,
-            free,
         }))
     }
 
@@ -167,18 +156,14 @@ impl<R: Read> Read for Counted<R> {
 
 /// The error that ends a stream which inflates too far.
 #[derive(Debug, thiserror::Error)]
-#[error("inflates more than {ratio} to 1")]
-pub(super) struct TooLarge {
-    pub(super) ratio: u64,
-}
+#[error("inflates more than {MAX_INFLATION} to 1")]
+pub(super) struct TooLarge;
 
 /// Ends a stream that inflates too far.
 struct Bounded {
     inflated: Box<dyn Read + Send>,
     compressed: Arc<AtomicU64>,
     produced: u64,
-    max_ratio: u64,
-    free: u64,
 }
 
 impl Read for Bounded {
@@ -186,11 +171,10 @@ impl Read for Bounded {
         let allowed = self
             .compressed
             .load(Ordering::Relaxed)
-            .saturating_mul(self.max_ratio)
-            .max(self.free);
+            .saturating_mul(MAX_INFLATION)
+            .max(FREE_INFLATION);
         if self.produced > allowed {
-            let ratio = self.max_ratio;
-            return Err(io::Error::other(TooLarge { ratio }));
+            return Err(io::Error::other(TooLarge));
         }
         let got = self.inflated.read(buffer)?;
         self.produced += got as u64;

@@ -20,7 +20,7 @@ mod pcap;
 mod pcapng;
 mod reader;
 #[cfg(test)]
-pub(crate) mod samples;
+mod samples;
 #[cfg(test)]
 mod tests;
 mod timestamp;

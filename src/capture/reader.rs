@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::net::IpAddr;
 use std::path::Path;
 
-use super::compress::{Compression, TooLarge};
+use super::compress::{Compression, MAX_INFLATION, TooLarge};
 use super::error::{CaptureError, Problem};
 use super::foreign;
 use super::parse::{Meta, Parsed};
@@ -337,10 +337,10 @@ impl Reader {
             .get_ref()
             .and_then(|inner| inner.downcast_ref::<TooLarge>());
         self.fail(match (self.compression, too_large) {
-            (Some(compression), Some(&TooLarge { ratio })) => Problem::Inflation {
+            (Some(compression), Some(TooLarge)) => Problem::Inflation {
                 compression: compression.name(),
                 offset,
-                ratio,
+                ratio: MAX_INFLATION,
                 frames,
             },
             (Some(compression), None) => Problem::Compressed {

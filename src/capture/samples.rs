@@ -1,7 +1,8 @@
-//! Capture files built by hand, for the tests of this stage and of those behind it.
+//! Capture files built by hand, for the tests of this stage.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::indexing_slicing,
     reason = "test code fails loudly"
 )]
 
@@ -9,10 +10,10 @@ use super::parse::Order;
 use super::{CaptureError, CaptureId, Frame, Reader};
 
 /// Writes numbers in a byte order.
-pub(crate) struct Bytes(pub(crate) Vec<u8>, pub(crate) Order);
+pub(super) struct Bytes(pub(super) Vec<u8>, pub(super) Order);
 
 impl Bytes {
-    pub(crate) fn u16(mut self, v: u16) -> Self {
+    pub(super) fn u16(mut self, v: u16) -> Self {
         self.0.extend(match self.1 {
             Order::Little => v.to_le_bytes(),
             Order::Big => v.to_be_bytes(),
@@ -20,7 +21,7 @@ impl Bytes {
         self
     }
 
-    pub(crate) fn u32(mut self, v: u32) -> Self {
+    pub(super) fn u32(mut self, v: u32) -> Self {
         self.0.extend(match self.1 {
             Order::Little => v.to_le_bytes(),
             Order::Big => v.to_be_bytes(),
@@ -28,7 +29,7 @@ impl Bytes {
         self
     }
 
-    pub(crate) fn u64(mut self, v: u64) -> Self {
+    pub(super) fn u64(mut self, v: u64) -> Self {
         self.0.extend(match self.1 {
             Order::Little => v.to_le_bytes(),
             Order::Big => v.to_be_bytes(),
@@ -36,19 +37,19 @@ impl Bytes {
         self
     }
 
-    pub(crate) fn raw(mut self, bytes: &[u8]) -> Self {
+    pub(super) fn raw(mut self, bytes: &[u8]) -> Self {
         self.0.extend_from_slice(bytes);
         self
     }
 
-    pub(crate) fn padded(self, bytes: &[u8]) -> Self {
+    pub(super) fn padded(self, bytes: &[u8]) -> Self {
         let pad = bytes.len().next_multiple_of(4) - bytes.len();
         self.raw(bytes).raw(&[0; 3][..pad])
     }
 }
 
 /// A pcap file header.
-pub(crate) fn pcap_header(order: Order, magic: u32, link: u32) -> Vec<u8> {
+pub(super) fn pcap_header(order: Order, magic: u32, link: u32) -> Vec<u8> {
     Bytes(Vec::new(), order)
         .u32(magic)
         .u16(2)
@@ -61,7 +62,7 @@ pub(crate) fn pcap_header(order: Order, magic: u32, link: u32) -> Vec<u8> {
 }
 
 /// A pcap record.
-pub(crate) fn record(order: Order, seconds: u32, fraction: u32, data: &[u8]) -> Vec<u8> {
+pub(super) fn record(order: Order, seconds: u32, fraction: u32, data: &[u8]) -> Vec<u8> {
     Bytes(Vec::new(), order)
         .u32(seconds)
         .u32(fraction)
@@ -72,7 +73,7 @@ pub(crate) fn record(order: Order, seconds: u32, fraction: u32, data: &[u8]) -> 
 }
 
 /// A little-endian microsecond pcap of Ethernet frames, one per millisecond.
-pub(crate) fn pcap_of(frames: &[&[u8]]) -> Vec<u8> {
+pub(super) fn pcap_of(frames: &[&[u8]]) -> Vec<u8> {
     let mut file = pcap_header(Order::Little, 0xa1b2_c3d4, 1);
     for (i, data) in frames.iter().enumerate() {
         file.extend(record(Order::Little, 1_700_000_000, i as u32 * 1000, data));
@@ -81,7 +82,7 @@ pub(crate) fn pcap_of(frames: &[&[u8]]) -> Vec<u8> {
 }
 
 /// A pcapng block.
-pub(crate) fn block(order: Order, kind: u32, body: &[u8]) -> Vec<u8> {
+pub(super) fn block(order: Order, kind: u32, body: &[u8]) -> Vec<u8> {
     let length = 12 + body.len().next_multiple_of(4) as u32;
     Bytes(Vec::new(), order)
         .u32(kind)
@@ -92,7 +93,7 @@ pub(crate) fn block(order: Order, kind: u32, body: &[u8]) -> Vec<u8> {
 }
 
 /// A pcapng option.
-pub(crate) fn option(order: Order, code: u16, value: &[u8]) -> Vec<u8> {
+pub(super) fn option(order: Order, code: u16, value: &[u8]) -> Vec<u8> {
     Bytes(Vec::new(), order)
         .u16(code)
         .u16(value.len() as u16)
@@ -101,7 +102,7 @@ pub(crate) fn option(order: Order, code: u16, value: &[u8]) -> Vec<u8> {
 }
 
 /// A section header block.
-pub(crate) fn section(order: Order, options: &[u8]) -> Vec<u8> {
+pub(super) fn section(order: Order, options: &[u8]) -> Vec<u8> {
     let body = Bytes(Vec::new(), order)
         .u32(0x1a2b_3c4d)
         .u16(1)
@@ -112,7 +113,7 @@ pub(crate) fn section(order: Order, options: &[u8]) -> Vec<u8> {
 }
 
 /// An interface description block.
-pub(crate) fn interface(order: Order, link: u16, snaplen: u32, options: &[u8]) -> Vec<u8> {
+pub(super) fn interface(order: Order, link: u16, snaplen: u32, options: &[u8]) -> Vec<u8> {
     let body = Bytes(Vec::new(), order)
         .u16(link)
         .u16(0)
@@ -122,7 +123,7 @@ pub(crate) fn interface(order: Order, link: u16, snaplen: u32, options: &[u8]) -
 }
 
 /// An enhanced packet block.
-pub(crate) fn enhanced(
+pub(super) fn enhanced(
     order: Order,
     interface: u32,
     ticks: u64,
@@ -143,13 +144,13 @@ pub(crate) fn enhanced(
 
 /// A frame that owns its bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Owned {
-    pub(crate) no: u64,
-    pub(crate) at: i64,
-    pub(crate) interface: u32,
-    pub(crate) link: u32,
-    pub(crate) wire_len: u32,
-    pub(crate) data: Vec<u8>,
+pub(super) struct Owned {
+    pub(super) no: u64,
+    pub(super) at: i64,
+    pub(super) interface: u32,
+    pub(super) link: u32,
+    pub(super) wire_len: u32,
+    pub(super) data: Vec<u8>,
 }
 
 impl From<Frame<'_>> for Owned {
@@ -166,13 +167,13 @@ impl From<Frame<'_>> for Owned {
 }
 
 /// A reader over bytes in memory.
-pub(crate) fn reader(bytes: &[u8]) -> Result<Reader, CaptureError> {
+pub(super) fn reader(bytes: &[u8]) -> Result<Reader, CaptureError> {
     let source = Box::new(std::io::Cursor::new(bytes.to_vec()));
     Reader::from_read(source, "test", CaptureId(0))
 }
 
 /// All frames of a reader, and the error it ended with.
-pub(crate) fn drain(reader: &mut Reader) -> (Vec<Owned>, Option<CaptureError>) {
+pub(super) fn drain(reader: &mut Reader) -> (Vec<Owned>, Option<CaptureError>) {
     let mut frames = Vec::new();
     loop {
         match reader.next_frame() {
@@ -188,7 +189,7 @@ pub(crate) fn drain(reader: &mut Reader) -> (Vec<Owned>, Option<CaptureError>) {
 }
 
 /// All frames of a sound file.
-pub(crate) fn frames_of(bytes: &[u8]) -> Vec<Owned> {
+pub(super) fn frames_of(bytes: &[u8]) -> Vec<Owned> {
     let mut reader = reader(bytes).expect("a capture");
     let (frames, error) = drain(&mut reader);
     assert!(error.is_none(), "{error:?}");

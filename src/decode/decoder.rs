@@ -55,7 +55,8 @@ impl Decoder {
         self.fragments.held()
     }
 
-    fn general<'a>(&'a mut self, frame: &Frame<'a>) -> Decoded<'a> {
+    /// The way that all frames can go.
+    pub(super) fn general<'a>(&'a mut self, frame: &Frame<'a>) -> Decoded<'a> {
         let cut = (frame.wire_len as usize).saturating_sub(frame.data.len());
         let cut = u32::try_from(cut).unwrap_or(u32::MAX);
         let mut walk = Walk::new(frame.id, frame.interface, frame.data, cut);

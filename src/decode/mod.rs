@@ -17,6 +17,8 @@ mod link;
 mod plain;
 mod segment;
 mod seq;
+#[cfg(test)]
+mod tests;
 mod tunnel;
 mod walk;
 mod wifi;
