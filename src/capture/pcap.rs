@@ -70,12 +70,18 @@ impl Pcap {
         self.file_header
     }
 
-    /// The record that `bytes` begin with.
+    /// The record that `bytes` begin with, if it is there as a whole and sound: the way of nearly all records.
     #[inline]
-    pub(super) fn next(&self, bytes: &[u8]) -> Parsed {
-        let Some(header) = bytes.first_chunk::<16>() else {
-            return Parsed::Need(self.record_header);
-        };
+    pub(super) fn frame(&self, bytes: &[u8]) -> Option<Meta> {
+        match self.order {
+            Order::Little => self.frame_of(bytes, u32::from_le_bytes),
+            Order::Big => self.frame_of(bytes, u32::from_be_bytes),
+        }
+    }
+
+    #[inline]
+    fn frame_of(&self, bytes: &[u8], number: impl Fn([u8; 4]) -> u32) -> Option<Meta> {
+        let header = bytes.first_chunk::<16>()?;
         let [
             s0,
             s1,
@@ -94,33 +100,42 @@ impl Pcap {
             w2,
             w3,
         ] = *header;
-        let captured = self.order.u32([c0, c1, c2, c3]);
-        if captured > MAX_FRAME {
-            return Parsed::Damaged(format!(
-                "a record claims {captured} captured bytes, more than the {MAX_FRAME} that any frame has"
-            ));
-        }
+        let captured = number([c0, c1, c2, c3]);
         let skip = self.record_header;
         let total = skip + captured as usize;
-        if bytes.len() < total {
-            return Parsed::Need(total);
+        if captured > MAX_FRAME || bytes.len() < total {
+            return None;
         }
-        let seconds = i64::from(self.order.u32([s0, s1, s2, s3]));
-        let fraction = i64::from(self.order.u32([f0, f1, f2, f3]));
-        let mut interface = 0;
-        if skip > 16
-            && let Some(index) = bytes.get(16..).and_then(|more| more.first_chunk())
-        {
-            interface = self.order.u32(*index);
-        }
-        Parsed::Frame(Meta {
+        let seconds = i64::from(number([s0, s1, s2, s3]));
+        let fraction = i64::from(number([f0, f1, f2, f3]));
+        let interface = if skip == 16 {
+            0
+        } else {
+            self.order.u32_at(bytes, 16).unwrap_or(0)
+        };
+        Some(Meta {
+            // At most 2^32 seconds and 2^32 microseconds: no overflow.
             at: Timestamp::from_nanos(seconds * 1_000_000_000 + fraction * self.unit),
             interface,
             link: self.link,
-            wire_len: self.order.u32([w0, w1, w2, w3]).max(captured),
+            wire_len: number([w0, w1, w2, w3]).max(captured),
             skip,
             captured: captured as usize,
             total,
         })
+    }
+
+    /// Why `frame` finds nothing, or what it finds.
+    pub(super) fn next(&self, bytes: &[u8]) -> Parsed {
+        if let Some(meta) = self.frame(bytes) {
+            return Parsed::Frame(meta);
+        }
+        match self.order.u32_at(bytes, 8) {
+            None => Parsed::Need(self.record_header),
+            Some(captured) if captured > MAX_FRAME => Parsed::Damaged(format!(
+                "a record claims {captured} captured bytes, more than the {MAX_FRAME} that any frame has"
+            )),
+            Some(captured) => Parsed::Need(self.record_header + captured as usize),
+        }
     }
 }

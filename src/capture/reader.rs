@@ -160,11 +160,12 @@ impl Reader {
     /// further calls give `None`.
     #[inline]
     pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, CaptureError> {
-        Ok(if self.advance()? {
-            Some(self.current())
-        } else {
-            None
-        })
+        if let Some(meta) = self.quick() {
+            let current = self.accept(&meta);
+            return Ok(Some(self.frame(&current)));
+        }
+        let found = self.thorough()?;
+        Ok(found.map(|current| self.frame(&current)))
     }
 
     /// What is known about the input so far.
@@ -192,51 +193,63 @@ impl Reader {
     /// Reads on to the next frame, which `current` then gives; false at the end.
     #[inline]
     pub(super) fn advance(&mut self) -> Result<bool, CaptureError> {
-        if self.done {
-            return Ok(false);
+        let found = match self.quick() {
+            Some(meta) => Some(self.accept(&meta)),
+            None => self.thorough()?,
+        };
+        if let Some(current) = found {
+            self.current = current;
         }
-        loop {
-            let bytes = self.window.available();
-            let parsed = match &mut self.format {
-                Format::Pcap(file) => file.next(bytes),
-                Format::PcapNg(file) => file.next(bytes, self.numbered + 1),
-            };
-            match parsed {
-                Parsed::Frame(meta) => {
-                    self.accept(&meta);
-                    return Ok(true);
-                }
-                other => {
-                    if !self.between(other)? {
-                        return Ok(false);
-                    }
-                }
-            }
-        }
+        Ok(found.is_some())
     }
 
     /// The frame that `advance` found.
     #[inline]
     pub(super) fn current(&self) -> Frame<'_> {
-        let Current {
-            id,
-            interface,
-            link,
-            wire_len,
-            at,
-            len,
-        } = self.current;
-        Frame {
-            id,
-            interface,
-            link,
-            wire_len,
-            data: self.window.taken(at, len),
-        }
+        self.frame(&self.current)
     }
 
     #[inline]
-    fn accept(&mut self, meta: &Meta) {
+    fn frame(&self, current: &Current) -> Frame<'_> {
+        Frame {
+            id: current.id,
+            interface: current.interface,
+            link: current.link,
+            wire_len: current.wire_len,
+            data: self.window.taken(current.at, current.len),
+        }
+    }
+
+    /// The next frame if it is in memory as a whole, and nothing special.
+    #[inline]
+    fn quick(&mut self) -> Option<Meta> {
+        let bytes = self.window.available();
+        match &mut self.format {
+            Format::Pcap(file) => file.frame(bytes),
+            Format::PcapNg(file) => file.frame(bytes),
+        }
+    }
+
+    /// The next frame, whatever is before it.
+    #[cold]
+    fn thorough(&mut self) -> Result<Option<Current>, CaptureError> {
+        while !self.done {
+            let bytes = self.window.available();
+            let parsed = match &mut self.format {
+                Format::Pcap(file) => file.next(bytes),
+                Format::PcapNg(file) => file.next(bytes, self.numbered + 1),
+            };
+            if let Parsed::Frame(meta) = parsed {
+                return Ok(Some(self.accept(&meta)));
+            }
+            self.between(parsed)?;
+        }
+        Ok(None)
+    }
+
+    /// Counts a frame and takes it out of the window.
+    #[inline]
+    fn accept(&mut self, meta: &Meta) -> Current {
         let place = self.window.take(meta.total);
         self.numbered += 1;
         let id = FrameRef {
@@ -244,19 +257,16 @@ impl Reader {
             capture: self.info.id,
             frame: FrameNo(self.numbered),
         };
-        self.current = Current {
-            id,
-            interface: meta.interface,
-            link: meta.link,
-            wire_len: meta.wire_len,
-            at: place + meta.skip,
-            len: meta.captured,
-        };
         let info = &mut self.info;
         info.frames += 1;
         info.bytes += meta.captured as u64;
-        info.first_at = Some(info.first_at.map_or(meta.at, |first| first.min(meta.at)));
-        info.last_at = Some(info.last_at.map_or(meta.at, |last| last.max(meta.at)));
+        if let (Some(first), Some(last)) = (&mut info.first_at, &mut info.last_at) {
+            *first = meta.at.min(*first);
+            *last = meta.at.max(*last);
+        } else {
+            info.first_at = Some(meta.at);
+            info.last_at = Some(meta.at);
+        }
         if meta.wire_len as usize > meta.captured {
             info.truncated_frames += 1;
             info.first_truncated.get_or_insert(id);
@@ -265,15 +275,22 @@ impl Reader {
             self.last_link = Some(meta.link);
             info.link_types.insert(meta.link);
         }
+        Current {
+            id,
+            interface: meta.interface,
+            link: meta.link,
+            wire_len: meta.wire_len,
+            at: place + meta.skip,
+            len: meta.captured,
+        }
     }
 
-    /// Deals with what is no frame; false at the end of the input.
-    #[cold]
-    fn between(&mut self, parsed: Parsed) -> Result<bool, CaptureError> {
+    /// Deals with what is no frame.
+    fn between(&mut self, parsed: Parsed) -> Result<(), CaptureError> {
         let frames = self.info.frames;
         let offset = self.window.offset();
         match parsed {
-            Parsed::Frame(_) => Ok(true),
+            Parsed::Frame(_) => Ok(()),
             Parsed::Skip(len) | Parsed::Numbered(len) => {
                 if matches!(parsed, Parsed::Numbered(_)) {
                     self.numbered += 1;
@@ -291,13 +308,13 @@ impl Reader {
                         frames,
                     }));
                 }
-                Ok(true)
+                Ok(())
             }
             Parsed::Need(need) => match self.window.fill(need) {
-                Ok(true) => Ok(true),
+                Ok(true) => Ok(()),
                 Ok(false) if self.window.available().is_empty() => {
                     self.finish();
-                    Ok(false)
+                    Ok(())
                 }
                 Ok(false) => {
                     let missing = need - self.window.available().len();

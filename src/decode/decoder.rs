@@ -93,7 +93,11 @@ fn walk_on(whole: &Whole) -> Outcome<'_> {
 }
 
 /// The segment in a frame of the usual kinds that is whole and plain.
-#[inline]
+#[expect(
+    clippy::inline_always,
+    reason = "per frame: saves copies through memory"
+)]
+#[inline(always)]
 fn plain_segment<'a>(frame: &Frame<'a>) -> Option<super::Segment<'a>> {
     let (ether_type, ip, interface) = match frame.link {
         LinkType::ETHERNET => {

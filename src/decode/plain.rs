@@ -21,7 +21,11 @@ pub(super) struct Tcp<'a> {
 }
 
 /// Reads a TCP header (RFC 9293 3.1); `None` if it is cut or its data offset is wrong.
-#[inline]
+#[expect(
+    clippy::inline_always,
+    reason = "per frame: saves copies through memory"
+)]
+#[inline(always)]
 pub(super) fn tcp(bytes: &[u8]) -> Option<Tcp<'_>> {
     let &[
         s0,
@@ -59,7 +63,11 @@ pub(super) fn tcp(bytes: &[u8]) -> Option<Tcp<'_>> {
 }
 
 /// The segment in an IPv4 packet that is whole and plain.
-#[inline]
+#[expect(
+    clippy::inline_always,
+    reason = "per frame: saves copies through memory"
+)]
+#[inline(always)]
 pub(super) fn over_ipv4(ip: &[u8], frame: FrameRef, interface: u32) -> Option<Segment<'_>> {
     let &[
         0x45,
@@ -109,7 +117,11 @@ pub(super) fn over_ipv4(ip: &[u8], frame: FrameRef, interface: u32) -> Option<Se
 }
 
 /// The segment in an IPv6 packet that is whole and plain.
-#[inline]
+#[expect(
+    clippy::inline_always,
+    reason = "per frame: saves copies through memory"
+)]
+#[inline(always)]
 pub(super) fn over_ipv6(ip: &[u8], frame: FrameRef, interface: u32) -> Option<Segment<'_>> {
     let (header, rest) = ip.split_first_chunk::<40>()?;
     let (&[0x60..=0x6f, _, _, _, l0, l1, TCP, hop_limit], addresses) =
