@@ -53,16 +53,14 @@ impl Compression {
     }
 
     /// The decompressed bytes of `source`.
+    ///
+    /// `compressed` says how many bytes of it were read so far.
     pub(super) fn inflate(
         self,
         source: impl Read + Send + 'static,
+        compressed: Arc<AtomicU64>,
     ) -> Result<Box<dyn Read + Send>, Problem> {
-        let compressed = Arc::new(AtomicU64::new(0));
-        let counted = Counted {
-            source,
-            count: Arc::clone(&compressed),
-        };
-        let inflated = self.decoder(BufReader::with_capacity(INPUT_BUFFER, counted))?;
+        let inflated = self.decoder(BufReader::with_capacity(INPUT_BUFFER, source))?;
         Ok(Box::new(Bounded {
             inflated,
             compressed,
@@ -137,20 +135,6 @@ impl<R: io::BufRead> Read for Lz4<R> {
             }
         }
         Ok(0)
-    }
-}
-
-/// Counts what is read through it.
-struct Counted<R> {
-    source: R,
-    count: Arc<AtomicU64>,
-}
-
-impl<R: Read> Read for Counted<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let got = self.source.read(buffer)?;
-        self.count.fetch_add(got as u64, Ordering::Relaxed);
-        Ok(got)
     }
 }
 

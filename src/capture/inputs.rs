@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use super::error::{CaptureError, Problem};
-use super::{CaptureId, CaptureInfo, Frame, Reader, Secrets, Timestamp};
+use super::{CaptureId, CaptureInfo, Frame, Progress, Reader, Secrets, Timestamp};
 
 /// Inputs in one run: as many as [`CaptureId`] tells apart.
 const MAX_INPUTS: usize = u16::MAX as usize + 1;
@@ -38,6 +38,8 @@ struct Input {
     reader: Option<Reader>,
     /// What is known without a reader.
     info: CaptureInfo,
+    /// Bytes in the file, while it is closed.
+    size: u64,
 }
 
 impl Inputs {
@@ -56,6 +58,7 @@ impl Inputs {
                 path: path.to_owned(),
                 reader: None,
                 info: CaptureInfo::unread(id, &name),
+                size: 0,
             };
             match Reader::open(path, id) {
                 Ok(reader) => input.reader = Some(reader),
@@ -78,6 +81,7 @@ impl Inputs {
             inputs.all.push(Input {
                 path: PathBuf::from(&reader.info().path),
                 info: CaptureInfo::unread(id, &reader.info().path),
+                size: 0,
                 reader: Some(reader),
             });
             if several {
@@ -109,7 +113,10 @@ impl Inputs {
             Ok(Some(at)) => {
                 self.heads.push(Reverse((at, id.0)));
                 if reopens && usize::from(id.0) >= MAX_WAITING {
-                    input.reader = None;
+                    let closed = input.reader.take();
+                    input.size = closed
+                        .and_then(|reader| reader.progress().size)
+                        .unwrap_or(0);
                 }
             }
             Ok(None) => {}
@@ -189,6 +196,28 @@ impl Inputs {
         self.all.iter().map(|input| match &input.reader {
             Some(reader) => reader.info(),
             None => &input.info,
+        })
+    }
+
+    /// How far all inputs together were read.
+    pub fn progress(&self) -> Progress {
+        let start = Progress {
+            read: 0,
+            size: Some(0),
+        };
+        self.all.iter().fold(start, |sum, input| {
+            let one = match &input.reader {
+                Some(reader) => reader.progress(),
+                // Closed until its time comes, or never opened.
+                None => Progress {
+                    read: 0,
+                    size: Some(input.size),
+                },
+            };
+            Progress {
+                read: sum.read + one.read,
+                size: sum.size.zip(one.size).map(|(sum, one)| sum + one),
+            }
         })
     }
 

@@ -33,6 +33,6 @@ pub use frame::{CaptureId, Frame, FrameNo, FrameRef, LinkType};
 pub use info::CaptureInfo;
 pub use inputs::Inputs;
 pub use pcapng::Secrets;
-pub use reader::Reader;
+pub use reader::{Progress, Reader};
 pub use timestamp::Timestamp;
 pub use writer::Writer;

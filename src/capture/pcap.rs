@@ -108,6 +108,10 @@ impl Pcap {
         }
         let seconds = i64::from(number([s0, s1, s2, s3]));
         let fraction = i64::from(number([f0, f1, f2, f3]));
+        // Zeros are what a disk holds that was never written: see `next`.
+        if captured == 0 && *header == [0; 16] {
+            return None;
+        }
         let interface = if skip == 16 {
             0
         } else {
@@ -135,6 +139,9 @@ impl Pcap {
             Some(captured) if captured > MAX_FRAME => Parsed::Damaged(format!(
                 "a record claims {captured} captured bytes, more than the {MAX_FRAME} that any frame has"
             )),
+            Some(0) if bytes.starts_with(&[0; 16]) => Parsed::Damaged(
+                "zeros where a record should begin; the file was not written to its end".into(),
+            ),
             Some(captured) => Parsed::Need(self.record_header + captured as usize),
         }
     }

@@ -5,6 +5,8 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::net::IpAddr;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::compress::{Compression, MAX_INFLATION, TooLarge};
 use super::error::{CaptureError, Problem};
@@ -12,7 +14,7 @@ use super::foreign;
 use super::parse::{Meta, Parsed};
 use super::pcap::{self, Pcap};
 use super::pcapng::{PcapNg, Secrets};
-use super::window::Window;
+use super::window::{Counted, Window};
 use super::{CaptureId, CaptureInfo, Frame, FrameNo, FrameRef, LinkType};
 
 /// Reads the frames of one file, pipe or other source of bytes: pcap or pcapng, plain or compressed.
@@ -28,6 +30,18 @@ pub struct Reader {
     current: Current,
     last_link: Option<LinkType>,
     done: bool,
+    /// Bytes of the source read so far, compressed ones of a compressed input.
+    read: Arc<AtomicU64>,
+    size: Option<u64>,
+}
+
+/// How far inputs were read, in bytes of the files as they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes read.
+    pub read: u64,
+    /// Bytes in all; `None` when that is not known, as for a pipe.
+    pub size: Option<u64>,
 }
 
 enum Format {
@@ -62,7 +76,10 @@ impl Reader {
                 Ok(file)
             })
             .map_err(|error| CaptureError::from_io(&name, error))?;
-        Self::from_read(Box::new(file), name, id)
+        let metadata = file.metadata().ok().filter(fs::Metadata::is_file);
+        let mut reader = Self::from_read(Box::new(file), name, id)?;
+        reader.size = metadata.map(|metadata| metadata.len());
+        Ok(reader)
     }
 
     /// Reads from any source of bytes; `name` is what errors and reports call it.
@@ -76,7 +93,11 @@ impl Reader {
     }
 
     fn start(source: Box<dyn Read + Send>, name: &str, id: CaptureId) -> Result<Self, Problem> {
-        let mut window = Window::new(source);
+        let read = Arc::new(AtomicU64::new(0));
+        let mut window = Window::new(Box::new(Counted {
+            source,
+            count: Arc::clone(&read),
+        }));
         let opened = |source| Problem::Open { source };
         window.fill(foreign::TELLING).map_err(opened)?;
         if window.available().is_empty() {
@@ -84,7 +105,7 @@ impl Reader {
         }
         let compression = Compression::of(window.available());
         if let Some(compression) = compression {
-            window = Window::new(compression.inflate(window.into_read())?);
+            window = Window::new(compression.inflate(window.into_read(), Arc::clone(&read))?);
             if let Err(source) = window.fill(foreign::TELLING) {
                 return Err(Problem::Compressed {
                     compression: compression.name(),
@@ -130,6 +151,8 @@ impl Reader {
             },
             last_link: None,
             done: false,
+            read,
+            size: None,
         })
     }
 
@@ -171,6 +194,14 @@ impl Reader {
     /// What is known about the input so far.
     pub fn info(&self) -> &CaptureInfo {
         &self.info
+    }
+
+    /// How far the input was read.
+    pub fn progress(&self) -> Progress {
+        Progress {
+            read: self.read.load(Ordering::Relaxed),
+            size: self.size,
+        }
     }
 
     /// Names of addresses that the capture brings along (pcapng name resolution blocks), so far.

@@ -9,6 +9,8 @@
 //! when it is full of bytes that were really there, so no claimed length allocates anything.
 
 use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What the buffer begins with: enough for the head of any file, so that probing many inputs stays cheap.
 const INITIAL: usize = 64 << 10;
@@ -139,5 +141,19 @@ impl Window {
         if self.end == size || (self.hungry && size < COMFORTABLE) {
             self.buffer.resize(size.saturating_mul(2), 0);
         }
+    }
+}
+
+/// Counts what is read through it.
+pub(super) struct Counted<R> {
+    pub(super) source: R,
+    pub(super) count: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let got = self.source.read(buffer)?;
+        self.count.fetch_add(got as u64, Ordering::Relaxed);
+        Ok(got)
     }
 }

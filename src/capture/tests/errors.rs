@@ -1,7 +1,7 @@
 //! Bad input: each a line that names the file and what to do.
 
 use std::fs;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use super::*;
@@ -218,4 +218,42 @@ fn a_live_pipe_gives_each_frame_when_it_is_complete() {
             assert_eq!(inputs.next_frame().unwrap().unwrap().data, data);
         }
     }
+}
+
+#[test]
+fn zeros_are_no_records() {
+    let mut file = pcap_of(&[b"one", b""]);
+    let at = file.len();
+    file.extend([0; 4096]);
+    let (frames, error) = drain(&mut reader(&file).unwrap());
+    assert_eq!(frames.len(), 2);
+    let text = error.unwrap().to_string();
+    let expected = format!("damaged at byte offset {at}: zeros where a record should begin");
+    assert!(text.contains(&expected), "{text}");
+}
+
+/// `tcpdump -w - | gzip`, flushed, into a pipe: each frame is there before the next one is written.
+#[test]
+fn a_compressed_pipe_is_read_as_it_comes() {
+    let (source, sink) = io::pipe().unwrap();
+    let (seen, wait) = std::sync::mpsc::channel();
+    let writer = std::thread::spawn(move || {
+        let file = pcap_of(&[b"one", b"two", b"six"]);
+        let mut out = flate2::write::GzEncoder::new(sink, flate2::Compression::fast());
+        let (head, rest) = file.split_at(24);
+        out.write_all(head).unwrap();
+        for record in rest.chunks(19) {
+            out.write_all(record).unwrap();
+            out.flush().unwrap();
+            wait.recv().unwrap();
+        }
+        out.finish().unwrap();
+    });
+    let mut reader = Reader::from_read(Box::new(source), "-", CaptureId(0)).unwrap();
+    for data in [b"one", b"two", b"six"] {
+        assert_eq!(reader.next_frame().unwrap().unwrap().data, data);
+        seen.send(()).unwrap();
+    }
+    assert!(reader.next_frame().unwrap().is_none());
+    writer.join().unwrap();
 }

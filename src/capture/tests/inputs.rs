@@ -132,7 +132,16 @@ fn rotated_sets_come_in_the_order_of_their_times() {
         })
         .collect();
     let mut inputs = Inputs::open(&paths);
+    let size = u64::from(count) * (24 + 3 * 18);
+    assert_eq!(inputs.progress().size, Some(size));
     let (frames, errors) = drain_all(&mut inputs);
+    assert_eq!(
+        inputs.progress(),
+        Progress {
+            read: size,
+            size: Some(size)
+        }
+    );
     assert!(errors.is_empty());
     assert_eq!(frames.len(), 300);
     assert!(frames.is_sorted_by_key(|&(_, _, second)| second));

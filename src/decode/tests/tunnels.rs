@@ -45,26 +45,14 @@ fn gre_with_its_options() {
 fn erspan_of_all_types() {
     let inner = ethernet(0x0800, &ipv4());
     in_ipv4(47, &[&[0, 0, 0x88, 0xbe][..], &inner].concat());
-    in_ipv4(
-        47,
-        &[&[0x10, 0, 0x88, 0xbe, 0, 0, 0, 1][..], &[0; 8], &inner].concat(),
-    );
-    in_ipv4(
-        47,
-        &[&[0x10, 0, 0x22, 0xeb, 0, 0, 0, 1][..], &[0; 12], &inner].concat(),
-    );
-    let mut header = [0; 12];
-    header[11] = 1;
-    in_ipv4(
-        47,
-        &[
-            &[0x10, 0, 0x22, 0xeb, 0, 0, 0, 1][..],
-            &header,
-            &[0; 8],
-            &inner,
-        ]
-        .concat(),
-    );
+    let second = [0x10, 9, 0, 42, 0, 0, 0, 0];
+    let gre = [0x10, 0, 0x88, 0xbe, 0, 0, 0, 1];
+    in_ipv4(47, &[&gre[..], &second, &inner].concat());
+    let mut third = [0x20, 9, 0, 42, 0, 0, 0, 1, 0, 0, 0, 0];
+    let gre = [0x10, 0, 0x22, 0xeb, 0, 0, 0, 1];
+    in_ipv4(47, &[&gre[..], &third, &inner].concat());
+    third[11] = 1;
+    in_ipv4(47, &[&gre[..], &third, &[0; 8], &inner].concat());
 }
 
 #[test]
