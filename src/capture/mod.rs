@@ -7,6 +7,7 @@
 //!
 //! Every frame before a damage is delivered, then one error that says where and what. Frame numbers are those of
 //! Wireshark. No length in a file makes us allocate: memory follows the bytes that are really there.
+mod clock;
 mod compress;
 mod error;
 mod filter;
@@ -15,6 +16,7 @@ mod frame;
 mod info;
 mod inputs;
 mod link;
+mod notes;
 mod parse;
 mod pcap;
 mod pcapng;
@@ -32,7 +34,7 @@ pub use filter::Filter;
 pub use frame::{CaptureId, Frame, FrameNo, FrameRef, LinkType};
 pub use info::CaptureInfo;
 pub use inputs::Inputs;
-pub use pcapng::Secrets;
+pub use notes::Secrets;
 pub use reader::{Progress, Reader};
 pub use timestamp::Timestamp;
 pub use writer::Writer;

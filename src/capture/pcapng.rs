@@ -8,12 +8,8 @@
 //! Packet blocks are read by hand, as there is one per frame; options and name records by pcap-parser. Interfaces are
 //! numbered from 0 in each section. Optional blocks that cannot be read are passed over; what frames hang on is damage.
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
-
-use pcap_parser::{NameRecordType, PcapError, parse_option_be, parse_option_le};
-use pcap_parser::{parse_nameresolutionblock_be, parse_nameresolutionblock_le};
-
+use super::clock::{Clock, Unit};
+use super::notes::{Notes, options};
 use super::parse::{MAX_FRAME, Meta, Order, Parsed};
 use super::{LinkType, Timestamp};
 
@@ -22,21 +18,6 @@ const MAX_BLOCK: u32 = MAX_FRAME + (1 << 20);
 
 /// Interfaces per section: `any` on a large container host has some thousands.
 const MAX_INTERFACES: usize = 1 << 16;
-
-/// Names kept: more than any resolver's hosts file.
-const MAX_NAMES: usize = 1 << 16;
-
-/// Length of a name kept: that of a host name (RFC 1035 2.3.4).
-const MAX_NAME: usize = 255;
-
-/// Comments kept: they are printed.
-const MAX_COMMENTS: usize = 16;
-
-/// Characters of a comment kept.
-const MAX_COMMENT: usize = 500;
-
-/// Bytes of secrets kept: some hundred thousand lines of a key log.
-const MAX_SECRETS: usize = 64 << 20;
 
 const SECTION_HEADER: u32 = 0x0a0d_0d0a;
 const INTERFACE_DESCRIPTION: u32 = 1;
@@ -53,20 +34,6 @@ const CUSTOM_NO_COPY: u32 = 0x4000_0bad;
 const BYTE_ORDER_MAGIC: u32 = 0x1a2b_3c4d;
 const OPT_COMMENT: u16 = 1;
 
-/// Secrets in a capture (Decryption Secrets Block), such as a TLS key log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Secrets {
-    /// What they are: [`Secrets::TLS_KEY_LOG`] or another type of the registry.
-    pub kind: u32,
-    /// As they are in the capture.
-    pub data: Vec<u8>,
-}
-
-impl Secrets {
-    /// Lines as `SSLKEYLOGFILE` has them (RFC 9850).
-    pub const TLS_KEY_LOG: u32 = 0x544c_534b;
-}
-
 /// An interface of the current section.
 #[derive(Debug)]
 struct Interface {
@@ -79,66 +46,6 @@ struct Interface {
     dropped: Option<u64>,
 }
 
-/// How an interface counts time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Clock {
-    unit: Unit,
-    /// `if_tsoffset` in nanoseconds.
-    offset: i64,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Unit {
-    /// A tick is so many nanoseconds.
-    Nanos(u64),
-    /// A nanosecond is so many ticks.
-    PerNano(u64),
-    /// A second is two to this power ticks.
-    Binary(u32),
-}
-
-impl Default for Clock {
-    /// Microseconds, unless the interface says otherwise.
-    fn default() -> Self {
-        Self {
-            unit: Unit::Nanos(1_000),
-            offset: 0,
-        }
-    }
-}
-
-impl Unit {
-    /// From `if_tsresol`: a negative power of ten, or with the high bit set, of two.
-    fn from_resolution(resolution: u8) -> Self {
-        let power = u32::from(resolution & 0x7f);
-        if resolution & 0x80 != 0 {
-            Self::Binary(power)
-        } else if power <= 9 {
-            Self::Nanos(10u64.pow(9 - power))
-        } else {
-            Self::PerNano(10u64.checked_pow(power - 9).unwrap_or(u64::MAX))
-        }
-    }
-}
-
-impl Clock {
-    #[inline]
-    fn time(self, high: u32, low: u32) -> Timestamp {
-        let ticks = u64::from(high) << 32 | u64::from(low);
-        let nanos = match self.unit {
-            Unit::Nanos(nanos) => ticks.saturating_mul(nanos),
-            Unit::PerNano(ticks_per_nano) => ticks / ticks_per_nano,
-            Unit::Binary(power) => {
-                // At most 2^64 * 10^9, which 128 bits hold.
-                let nanos = (u128::from(ticks) * 1_000_000_000) >> power;
-                u64::try_from(nanos).unwrap_or(u64::MAX)
-            }
-        };
-        let nanos = i64::try_from(nanos).unwrap_or(i64::MAX);
-        Timestamp::from_nanos(nanos.saturating_add(self.offset))
-    }
-}
-
 /// What was read of a pcapng file, all but its frames.
 #[derive(Debug)]
 pub(super) struct PcapNg {
@@ -148,12 +55,7 @@ pub(super) struct PcapNg {
     pub(super) dropped: Option<u64>,
     /// The time of the last frame, for those that have none.
     last_at: Timestamp,
-    pub(super) names: BTreeMap<IpAddr, String>,
-    pub(super) secrets: Vec<Secrets>,
-    secret_bytes: usize,
-    /// Comments not yet handed over.
-    pub(super) comments: Vec<String>,
-    comments_kept: usize,
+    pub(super) notes: Notes,
 }
 
 impl PcapNg {
@@ -168,11 +70,7 @@ impl PcapNg {
             interfaces: Vec::new(),
             dropped: None,
             last_at: Timestamp::default(),
-            names: BTreeMap::new(),
-            secrets: Vec::new(),
-            secret_bytes: 0,
-            comments: Vec::new(),
-            comments_kept: 0,
+            notes: Notes::default(),
         }
     }
 
@@ -250,9 +148,9 @@ impl PcapNg {
                     return Parsed::Damaged(what);
                 }
             }
-            NAME_RESOLUTION => self.name_resolution(block),
+            NAME_RESOLUTION => self.notes.name_resolution(self.order, block),
             INTERFACE_STATISTICS => self.interface_statistics(body),
-            _ => self.decryption_secrets(body),
+            _ => self.notes.decryption_secrets(self.order, body),
         }
         Parsed::Skip(length.into())
     }
@@ -271,7 +169,7 @@ impl PcapNg {
             .unwrap_or_default();
         for (code, value) in options(order, body, 24) {
             if code == OPT_COMMENT {
-                self.comment(None, value);
+                self.notes.comment(None, value);
             }
         }
         Parsed::Skip(length.into())
@@ -290,7 +188,7 @@ impl PcapNg {
         let mut clock = Clock::default();
         for (code, value) in options(order, body, 16) {
             match (code, value) {
-                (OPT_COMMENT, _) => self.comment(None, value),
+                (OPT_COMMENT, _) => self.notes.comment(None, value),
                 // if_tsresol
                 (9, [resolution, ..]) => clock.unit = Unit::from_resolution(*resolution),
                 // if_tsoffset, seconds
@@ -395,7 +293,7 @@ impl PcapNg {
         let order = self.order;
         for (code, value) in options(order, body, from) {
             match code {
-                OPT_COMMENT => self.comment(Some(frame), value),
+                OPT_COMMENT => self.notes.comment(Some(frame), value),
                 // epb_dropcount: lost between this packet and the one before it on the interface
                 4 => {
                     if let Some(lost) = value.first_chunk::<8>() {
@@ -508,84 +406,6 @@ impl PcapNg {
             self.dropped = Some(total.saturating_add(after));
         }
     }
-
-    fn name_resolution(&mut self, block: &[u8]) {
-        let parsed = match self.order {
-            Order::Little => parse_nameresolutionblock_le(block),
-            Order::Big => parse_nameresolutionblock_be(block),
-        };
-        let Ok((_, names)) = parsed else { return };
-        for record in &names.nr {
-            let (address, text) = match record.record_type {
-                NameRecordType::Ipv4 => match record.record_value.split_first_chunk::<4>() {
-                    Some((address, text)) => (IpAddr::from(*address), text),
-                    None => continue,
-                },
-                NameRecordType::Ipv6 => match record.record_value.split_first_chunk::<16>() {
-                    Some((address, text)) => (IpAddr::from(*address), text),
-                    None => continue,
-                },
-                _ => continue,
-            };
-            // Several names may follow, each ended by a zero byte: the first is the one to show.
-            let name = text.split(|&byte| byte == 0).next().unwrap_or_default();
-            let name = name.get(..name.len().min(MAX_NAME)).unwrap_or_default();
-            if !name.is_empty() && self.names.len() < MAX_NAMES {
-                self.names
-                    .entry(address)
-                    .or_insert_with(|| String::from_utf8_lossy(name).into_owned());
-            }
-        }
-    }
-
-    fn decryption_secrets(&mut self, body: &[u8]) {
-        let (Some(kind), Some(length)) = (self.order.u32_at(body, 8), self.order.u32_at(body, 12))
-        else {
-            return;
-        };
-        let data = body.get(16..).unwrap_or_default();
-        let data = data.get(..length as usize).unwrap_or(data);
-        if self.secret_bytes + data.len() <= MAX_SECRETS {
-            self.secret_bytes += data.len();
-            self.secrets.push(Secrets {
-                kind,
-                data: data.to_vec(),
-            });
-        }
-    }
-
-    fn comment(&mut self, frame: Option<u64>, value: &[u8]) {
-        if self.comments_kept == MAX_COMMENTS {
-            return;
-        }
-        let text = String::from_utf8_lossy(value);
-        let text = text.trim_end_matches('\0').trim();
-        if text.is_empty() {
-            return;
-        }
-        let text: String = text.chars().take(MAX_COMMENT).collect();
-        self.comments_kept += 1;
-        self.comments.push(match frame {
-            Some(frame) => format!("frame {frame}: {text}"),
-            None => text,
-        });
-    }
-}
-
-/// The options in `body` from byte `from`: code and value.
-fn options(order: Order, body: &[u8], from: usize) -> impl Iterator<Item = (u16, &[u8])> {
-    let mut rest = body.get(from..).unwrap_or_default();
-    std::iter::from_fn(move || {
-        let parsed = match order {
-            Order::Little => parse_option_le::<PcapError<&[u8]>>(rest),
-            Order::Big => parse_option_be::<PcapError<&[u8]>>(rest),
-        };
-        let (after, option) = parsed.ok()?;
-        // The parser's value includes the padding, and borrows from itself: take it from the body.
-        let value = rest.get(4..4 + usize::from(option.len))?;
-        rest = after;
-        (option.code.0 != 0).then_some((option.code.0, value))
-    })
 }
 
 #[cold]

@@ -11,9 +11,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::compress::{Compression, MAX_INFLATION, TooLarge};
 use super::error::{CaptureError, Problem};
 use super::foreign;
+use super::notes::Secrets;
 use super::parse::{Meta, Parsed};
 use super::pcap::{self, Pcap};
-use super::pcapng::{PcapNg, Secrets};
+use super::pcapng::PcapNg;
 use super::window::{Counted, Window};
 use super::{CaptureId, CaptureInfo, Frame, FrameNo, FrameRef, LinkType};
 
@@ -209,7 +210,7 @@ impl Reader {
         static NONE: BTreeMap<IpAddr, String> = BTreeMap::new();
         match &self.format {
             Format::Pcap(_) => &NONE,
-            Format::PcapNg(file) => &file.names,
+            Format::PcapNg(file) => &file.notes.names,
         }
     }
 
@@ -217,7 +218,7 @@ impl Reader {
     pub fn secrets(&self) -> &[Secrets] {
         match &self.format {
             Format::Pcap(_) => &[],
-            Format::PcapNg(file) => &file.secrets,
+            Format::PcapNg(file) => &file.notes.secrets,
         }
     }
 
@@ -374,7 +375,7 @@ impl Reader {
     fn take_notes(&mut self) {
         if let Format::PcapNg(file) = &mut self.format {
             self.info.dropped = file.dropped;
-            self.info.comments.append(&mut file.comments);
+            self.info.comments.append(&mut file.notes.fresh_comments);
         }
     }
 
