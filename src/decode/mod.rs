@@ -9,7 +9,8 @@
 //!
 //! The innermost TCP counts: of a tunnelled connection the tunnel is not seen. Checksums are not looked at, as
 //! offload leaves them unfinished in captures made on the host. What the snaplen cut from a payload is counted in
-//! [`Segment::missing`]; a header that is cut makes the frame [`OtherKind::Unreadable`].
+//! [`Segment::missing`]; a header that is cut makes the frame [`OtherKind::Unreadable`], but for TCP options, of which
+//! what there is is given.
 mod decoder;
 mod endpoint;
 mod fragments;

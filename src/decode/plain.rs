@@ -27,6 +27,30 @@ pub(super) struct Tcp<'a> {
 )]
 #[inline(always)]
 pub(super) fn tcp(bytes: &[u8]) -> Option<Tcp<'_>> {
+    let (tcp, header) = fixed_part(bytes)?;
+    Some(Tcp {
+        options: bytes.get(20..header)?,
+        payload: bytes.get(header..)?,
+        ..tcp
+    })
+}
+
+/// Reads a TCP header whose options the snaplen cut: `cut` bytes followed on the wire. Gives how many of them are payload.
+pub(super) fn cut_tcp(bytes: &[u8], cut: u32) -> Option<(Tcp<'_>, u32)> {
+    let (tcp, header) = fixed_part(bytes)?;
+    let lacking = header.checked_sub(bytes.len())?;
+    let missing = cut.checked_sub(lacking as u32)?;
+    let options = bytes.get(20..)?;
+    Some((Tcp { options, ..tcp }, missing))
+}
+
+/// The fields of fixed place, and the length that the header claims.
+#[expect(
+    clippy::inline_always,
+    reason = "per frame: saves copies through memory"
+)]
+#[inline(always)]
+fn fixed_part(bytes: &[u8]) -> Option<(Tcp<'_>, usize)> {
     let &[
         s0,
         s1,
@@ -49,17 +73,17 @@ pub(super) fn tcp(bytes: &[u8]) -> Option<Tcp<'_>> {
         _,
         _,
     ] = bytes.first_chunk()?;
-    let header = usize::from(offset >> 4) * 4;
-    Some(Tcp {
+    let tcp = Tcp {
         source: u16::from_be_bytes([s0, s1]),
         destination: u16::from_be_bytes([d0, d1]),
         seq: SeqNo(u32::from_be_bytes([q0, q1, q2, q3])),
         ack: SeqNo(u32::from_be_bytes([a0, a1, a2, a3])),
         flags: TcpFlags(flags),
         window: u16::from_be_bytes([w0, w1]),
-        options: bytes.get(20..header)?,
-        payload: bytes.get(header..)?,
-    })
+        options: &[],
+        payload: &[],
+    };
+    Some((tcp, usize::from(offset >> 4) * 4))
 }
 
 /// The segment in an IPv4 packet that is whole and plain.

@@ -276,7 +276,10 @@ impl<'a> Walk<'a> {
                 seq: super::SeqNo(u32::from_be_bytes([q0, q1, q2, q3])),
             })));
         }
-        let tcp = plain::tcp(self.rest).ok_or(OtherKind::Unreadable)?;
+        let (tcp, missing) = match plain::tcp(self.rest) {
+            Some(tcp) => (tcp, self.cut),
+            None => plain::cut_tcp(self.rest, self.cut).ok_or(OtherKind::Unreadable)?,
+        };
         Ok(Outcome::Done(Decoded::Tcp(Segment {
             frame: self.frame,
             source: self.source.with_port(tcp.source),
@@ -287,7 +290,7 @@ impl<'a> Walk<'a> {
             window: tcp.window,
             options: tcp.options,
             payload: tcp.payload,
-            missing: self.cut,
+            missing,
             ip_id: self.ip_id,
             hop_limit: self.hop_limit,
             interface: self.interface,

@@ -259,18 +259,21 @@ fn supported_link_types_are_those_that_are_decoded() {
 #[test]
 fn snaplen_cuts() {
     let whole = ethernet(0x0800, &ipv4());
-    let headers = 14 + 20 + 32;
+    let fixed = 14 + 20 + 20;
+    let headers = fixed + 12;
     for len in 0..whole.len() {
         let mut cut = frame(LinkType::ETHERNET, &whole[..len]);
         cut.wire_len = whole.len() as u32;
         match Decoder::new().decode(&cut) {
             Decoded::Tcp(segment) => {
-                assert!(len >= headers);
-                assert_eq!(segment.payload, &PAYLOAD[..len - headers]);
-                assert_eq!(segment.missing as usize, whole.len() - len);
+                assert!(len >= fixed);
+                assert_eq!(segment.options, &whole[fixed..len.min(headers)]);
+                assert_eq!(segment.payload, &PAYLOAD[..len.saturating_sub(headers)]);
+                let there = segment.payload.len() + segment.missing as usize;
+                assert_eq!(there, PAYLOAD.len(), "cut at {len}");
             }
             Decoded::Other(kind) => {
-                assert!(len < headers);
+                assert!(len < fixed);
                 assert_eq!(kind, OtherKind::Unreadable);
             }
             Decoded::Icmp(error) => panic!("{error:?}"),
