@@ -134,7 +134,7 @@ SCENARIOS = [
         "two-subprotocols",
         "The backend answers with two subprotocols.",
         switching("Sec-WebSocket-Protocol: chat.v1", "Sec-WebSocket-Protocol: chat.v2"),
-        "header-duplicated",
+        ("header-duplicated", "subprotocol-not-offered"),
         py_client(subprotocols=["chat.v1", "chat.v2"]),
         "multiple subprotocols",
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from model import INNER_FRONT, PROXY_FRONT, Event, Scenario, View, Witness, broken, expect, ok
+from model import INNER_FRONT, PROXY_FRONT, Event, Handshake, Scenario, View, Witness, broken, expect, ok
 from nginx import UPGRADE, location, site
 from programs import handshake, py_backend, py_client, raw_backend, raw_client, relay, switching
 
@@ -58,8 +58,8 @@ SCENARIOS = [
         name="idle-timeout-despite-slow-pings",
         family="session",
         row="T1",
-        title="The client pings, but less often (every 2.5 s) than the timeout allows (1.5 s).",
-        nginx=site(location("/ws", UPGRADE + "\nproxy_read_timeout 1500ms;")),
+        title="The client pings, but at last less often than the timeout (2 s) allows.",
+        nginx=site(location("/ws", UPGRADE + "\nproxy_read_timeout 2s;")),
         backends=(py_backend(),),
         clients=(
             py_client(
@@ -68,7 +68,7 @@ SCENARIOS = [
                 ("ping",),
                 ("sleep", 0.9),
                 ("ping",),
-                ("sleep", 2.5),
+                ("sleep", 3.0),
                 ("ping",),
                 ("wait_closed",),
             ),
@@ -96,14 +96,16 @@ SCENARIOS = [
         name="idle-timeout-in-front",
         family="session",
         row="T2",
-        title="A balancer in front of nginx ends sessions after 1.5 s of silence; nginx just follows.",
+        title="A balancer in front of nginx ends sessions after 2 s of silence; nginx just follows.",
         topology="chain",
         nginx=None,
         inner_nginx=site(location("/ws"), listen=f"{INNER_FRONT}:80"),
-        backends=(py_backend(), relay(f"{PROXY_FRONT}:80", f"{INNER_FRONT}:80", idle=1.5)),
+        backends=(py_backend(), relay(f"{PROXY_FRONT}:80", f"{INNER_FRONT}:80", idle=2)),
         clients=(py_client(*WAITS),),
         captures=("inner", "any"),
-        expect=expect(broken(("idle-timeout-in-front", "client-left"), ended_by="client", close_code=None, hops=2)),
+        expect=expect(
+            Handshake(("ok", "broken"), (None, "idle-timeout-in-front"), ended_by="client", close_code=None, hops=2)
+        ),
         views=(
             View(
                 "both hosts",
@@ -128,16 +130,14 @@ SCENARIOS = [
                     ("ws", 1, "hello"),
                     ("sleep", 1.2),
                     ("ws", 1, "are you there"),
-                    ("sleep", 2.0),
-                    ("fin",),
                     ("drain",),
                 )
             ),
         ),
         clients=(py_client(("send", "hello"), ("recv",), ("sleep", 4.0), ("abort",)),),
         events=CUT_CLIENT,
-        expect=expect(broken("connection-vanished", hops=2), allowed="backend-closed-without-close network-loss"),
-        witness=Witness(access=("101",), saw=({"status": 101},)),
+        expect=expect(broken("connection-vanished", hops=2), allowed="network-loss"),
+        witness=Witness(access=(), saw=({"status": 101},)),
         samples={"any": "connection-vanished.pcapng"},
     ),
     Scenario(

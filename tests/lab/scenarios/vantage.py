@@ -103,7 +103,7 @@ SCENARIOS = [
         backends=(py_backend(),),
         clients=(py_client(("send", "hello"), ("recv",), ("wait_closed",)),),
         captures=("front", "back"),
-        expect=expect(broken("idle-timeout", ended_by="proxy", hops=1)),
+        expect=expect(broken("idle-timeout", ended_by=("proxy", None), hops=1)),
         views=(View("both files", ("front", "back"), expect(broken("idle-timeout", ended_by="proxy", hops=2))),),
         witness=Witness(
             logged=(r"\[info\].*upstream timed out .* while proxying upgraded connection",), saw=({"close_code": 1006},)
@@ -126,7 +126,7 @@ SCENARIOS = [
             View("backend's clock ahead", ("client", "backend"), WITH_OFFSET, clock_ahead=37.5),
             View("backend's clock behind", ("client", "backend"), WITH_OFFSET, clock_ahead=-7200.25),
             View("outer ends", ("client", "backend"), FINE),
-            View("client only", ("client",), expect(ok(hops=1, close_code=1000), required="backend-hop-not-seen")),
+            View("client only", ("client",), expect(ok(hops=1, close_code=1000))),
             View("backend only", ("backend",), expect(ok(hops=1, close_code=1000))),
         ),
         witness=CLEAN,
@@ -215,7 +215,9 @@ SCENARIOS = [
         backends=(py_backend(),),
         clients=(py_client(),),
         capture_filter="dst port 80 or dst port 8080",
-        expect=expect_findings("upgrade-not-forwarded capture-one-sided", "connection-not-forwarded capture-one-sided"),
+        expect=expect_findings(
+            "upgrade-not-forwarded capture-one-sided", "connection-not-forwarded capture-one-sided capture-gap"
+        ),
         witness=Witness(access=("426",), saw=({"status": 426},)),
         samples={"any": "one-direction.pcapng"},
     ),
