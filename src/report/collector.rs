@@ -135,8 +135,7 @@ impl Collector {
             Verdict::Broken => self.summary.broken += 1,
             Verdict::Unclear => self.summary.unclear += 1,
         }
-        let cause = diagnosis.cause.map(crate::diagnosis::Code::as_str);
-        let tally = self.causes.entry((diagnosis.verdict, cause)).or_default();
+        let tally = self.causes.entry(group(diagnosis)).or_default();
         if tally.count == 0 {
             tally.first = number;
         }
@@ -292,6 +291,19 @@ impl Collector {
     }
 }
 
+/// What a handshake is counted with: its verdict and cause; one that is ok with what it was warned of.
+fn group(diagnosis: &Diagnosis) -> (Verdict, Option<&'static str>) {
+    let cause = diagnosis.cause.or_else(|| {
+        let warned = |finding: &&Finding| finding.severity > Severity::Info;
+        diagnosis
+            .findings
+            .iter()
+            .find(warned)
+            .map(|finding| finding.code)
+    });
+    (diagnosis.verdict, cause.map(crate::diagnosis::Code::as_str))
+}
+
 /// The order of verdicts in a summary: the worst first.
 fn rank(verdict: &str) -> u8 {
     match verdict {
@@ -331,11 +343,7 @@ impl Observer for Collector {
         }
         let (view, findings) =
             build::masked_handshake(handshake, diagnosis, start, &mut self.redactor);
-        let key = (
-            diagnosis.verdict,
-            diagnosis.cause.map(crate::diagnosis::Code::as_str),
-        );
-        if let Some(tally) = self.causes.get_mut(&key)
+        if let Some(tally) = self.causes.get_mut(&group(diagnosis))
             && tally.first == number
         {
             tally.headline.clone_from(&view.headline);

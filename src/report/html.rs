@@ -38,6 +38,7 @@ pub fn render(report: &Report, verbose: bool) -> String {
 
 fn page(report: &Report, hidden: u64) -> Markup {
     let title = words::title(report);
+    let lone = words::lone_findings(report);
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -56,7 +57,8 @@ fn page(report: &Report, hidden: u64) -> Markup {
                     @if report.summary.handshakes > 0 { (summary(report)) }
                 }
                 main {
-                    @if report.summary.handshakes == 0 { (nothing(report)) }
+                    (faults(report, &lone.over))
+                    @if report.summary.handshakes == 0 { (nothing(report, lone.over.is_empty())) }
                     @for handshake in &report.handshakes {
                         (self::handshake(report, handshake))
                     }
@@ -66,7 +68,8 @@ fn page(report: &Report, hidden: u64) -> Markup {
                             " that went wrong not shown in full."
                         }
                     }
-                    (others(report))
+                    (faults(report, &lone.beside))
+                    (besides(report, &lone.small))
                     (captures(report))
                 }
                 footer {
@@ -108,7 +111,7 @@ fn verdict(name: &str) -> Markup {
     html! { span class={ "verdict " (name) } { (words::verdict(name)) } }
 }
 
-fn nothing(report: &Report) -> Markup {
+fn nothing(report: &Report, advise: bool) -> Markup {
     let rows = advice::seen(report, TRAFFIC_MAX);
     html! {
         section {
@@ -123,10 +126,12 @@ fn nothing(report: &Report) -> Markup {
                     }
                 }
             }
-            h2 { "What to capture next time" }
-            @for advice in advice::next_capture(report) {
-                p { (advice.text) }
-                @if let Some(command) = advice.command { pre { code { (command) } } }
+            @if advise {
+                h2 { "What to capture next time" }
+                @for advice in advice::next_capture(report) {
+                    p { (advice.text) }
+                    @if let Some(command) = advice.command { pre { code { (command) } } }
+                }
             }
         }
     }
@@ -209,7 +214,9 @@ fn hops(report: &Report, handshake: &HandshakeView, frames: &Frames<'_>) -> Mark
         html! {
             @if let Some(connection) = connection {
                 span class=[(connection.ended.how == "rst").then_some("bad")] {
-                    (words::ended(connection, role, frames))
+                    @let (how, at) = words::ended(connection, role, frames);
+                    (how)
+                    @if let Some(at) = at { " " span.faint { (at) } }
                 }
             }
         }
@@ -443,23 +450,26 @@ fn ladder(report: &Report, handshake: &HandshakeView, frames: &Frames<'_>) -> Ma
     }
 }
 
-fn others(report: &Report) -> Markup {
-    let (faults, small) = words::lone_findings(report);
+fn faults(report: &Report, faults: &[(u64, &FindingView)]) -> Markup {
     html! {
         @for (times, finding) in faults {
             @if let Some(start) = finding.evidence.first() {
                 section {
                     h2 { span.verdict.failed { "FAULT" } " " (finding.title) }
-                    @if times > 1 { p.faint { "Seen " (words::thousands(times)) " times; the first:" } }
+                    @if *times > 1 { p.faint { "Seen " (words::thousands(*times)) " times; the first:" } }
                     (self::finding(finding, &Frames::from_evidence(report, start)))
                 }
             }
         }
-        @if let Some(start) = small.first().and_then(|(_, finding)| finding.evidence.first()) {
-            @let list: Vec<&FindingView> = small.iter().map(|(_, finding)| *finding).collect();
+    }
+}
+
+fn besides(report: &Report, small: &[&FindingView]) -> Markup {
+    html! {
+        @if let Some(start) = small.first().and_then(|finding| finding.evidence.first()) {
             section {
                 h2 { "Besides" }
-                (also(&list, &Frames::from_evidence(report, start)))
+                (also(small, &Frames::from_evidence(report, start)))
             }
         }
     }

@@ -59,10 +59,13 @@ impl Page<'_> {
         let report = self.report;
         line!(self, "# {}", text(&words::title(report)));
         line!(self);
-        if report.summary.handshakes == 0 {
-            self.nothing();
-        } else {
+        let lone = words::lone_findings(report);
+        if report.summary.handshakes > 0 {
             self.summary();
+        }
+        self.faults(&lone.over);
+        if report.summary.handshakes == 0 {
+            self.nothing(lone.over.is_empty());
         }
         for handshake in &report.handshakes {
             self.handshake(handshake);
@@ -75,7 +78,8 @@ impl Page<'_> {
             );
             line!(self);
         }
-        self.others();
+        self.faults(&lone.beside);
+        self.besides(&lone.small);
         self.captures();
         line!(
             self,
@@ -110,7 +114,7 @@ impl Page<'_> {
         }
     }
 
-    fn nothing(&mut self) {
+    fn nothing(&mut self, advise: bool) {
         line!(self, "No WebSocket opening handshake is in this capture.\n");
         let rows = advice::seen(self.report, TRAFFIC_MAX);
         if !rows.is_empty() {
@@ -128,6 +132,9 @@ impl Page<'_> {
                 );
             }
             line!(self);
+        }
+        if !advise {
+            return;
         }
         line!(self, "## What to capture next time\n");
         for advice in advice::next_capture(self.report) {
@@ -314,7 +321,13 @@ impl Page<'_> {
         );
         let ended = |role: &str, connection: Option<&ConnectionView>| {
             connection.map_or_else(String::new, |connection| {
-                text(&words::ended(connection, role, frames)).replace("&#35;", "frame ")
+                let (how, at) = words::ended(connection, role, frames);
+                at.map_or(how.clone(), |at| {
+                    format!(
+                        "{how} (frame {})",
+                        at.trim_start_matches('#').replacen(' ', ", ", 1)
+                    )
+                })
             })
         };
         row(
@@ -505,24 +518,29 @@ impl Page<'_> {
         line!(self, "### On the wire\n\n{}", block("mermaid", &diagram));
     }
 
-    /// Findings that are about no handshake.
-    fn others(&mut self) {
-        let report = self.report;
-        let (faults, small) = words::lone_findings(report);
+    /// Faults that are about no handshake, in full.
+    fn faults(&mut self, faults: &[(u64, &FindingView)]) {
         for (times, finding) in faults {
             let Some(start) = finding.evidence.first() else {
                 continue;
             };
             line!(self, "## {}\n", text(&finding.title));
-            if times > 1 {
-                line!(self, "Seen {} times; the first:\n", words::thousands(times));
+            if *times > 1 {
+                line!(
+                    self,
+                    "Seen {} times; the first:\n",
+                    words::thousands(*times)
+                );
             }
-            self.finding(finding, &Frames::from_evidence(report, start));
+            self.finding(finding, &Frames::from_evidence(self.report, start));
         }
-        let small: Vec<&FindingView> = small.into_iter().map(|(_, finding)| finding).collect();
+    }
+
+    /// What is worth a line and about no handshake shown.
+    fn besides(&mut self, small: &[&FindingView]) {
         if let Some(start) = small.first().and_then(|finding| finding.evidence.first()) {
             line!(self, "## Besides\n");
-            self.also(&small, &Frames::from_evidence(report, start));
+            self.also(small, &Frames::from_evidence(self.report, start));
         }
     }
 

@@ -47,14 +47,20 @@ pub(super) fn pick(report: &Report, most: Most) -> (Report, u64) {
         .iter()
         .map(|handshake| handshake.id.as_str())
         .collect();
+    // A warning about a handshake that came up is worth a line, although nothing else of it is.
+    let healthy: BTreeSet<&str> = report
+        .handshakes
+        .iter()
+        .filter(|handshake| handshake.verdict == "ok")
+        .map(|handshake| handshake.id.as_str())
+        .collect();
     let findings: Vec<_> = report
         .findings
         .iter()
         .filter(|finding| {
-            finding
-                .handshake
-                .as_deref()
-                .is_none_or(|id| ids.contains(id))
+            finding.handshake.as_deref().is_none_or(|id| {
+                ids.contains(id) || (finding.severity == "warning" && healthy.contains(id))
+            })
         })
         .cloned()
         .collect();

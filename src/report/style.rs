@@ -46,9 +46,13 @@ pub(super) struct Page {
 /// Prose in longer lines is hard to read.
 const PROSE_MAX: usize = 110;
 
-/// The columns that a text takes.
+/// The columns that a text takes, colours not counted.
 pub(super) fn columns(text: &str) -> usize {
-    get_string_width(text)
+    if text.contains('\x1b') {
+        get_string_width(&anstream::adapter::strip_str(text).to_string())
+    } else {
+        get_string_width(text)
+    }
 }
 
 impl Page {

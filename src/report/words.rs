@@ -1,12 +1,13 @@
 //! How numbers, times, parties and frames are worded, the same in every form of the report.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::view::{
     CaptureView, ConnectionView, EvidenceView, FindingView, HandshakeView, HopView, Report,
     RequestView, SessionView,
 };
 use crate::capture::{CaptureId, FrameNo, FrameRef, Timestamp};
+use crate::tcp::ConnectionId;
 
 /// `1 handshake`, `2 handshakes`.
 pub(super) fn count(number: u64, one: &str) -> String {
@@ -156,12 +157,17 @@ impl<'a> Frames<'a> {
 
     /// The file name of a capture.
     pub(super) fn file(&self, capture: u16) -> &'a str {
-        self.report
-            .captures
-            .iter()
-            .find(|view| view.id == capture)
-            .map_or("?", |view| file_name(&view.path))
+        file_of(self.report, capture)
     }
+}
+
+/// The file name of a capture.
+pub(super) fn file_of(report: &Report, capture: u16) -> &str {
+    report
+        .captures
+        .iter()
+        .find(|view| view.id == capture)
+        .map_or("?", |view| file_name(&view.path))
 }
 
 /// What a hop connects: `client → proxy`.
@@ -180,16 +186,22 @@ pub(super) fn party(role: &str, side: &str) -> &'static str {
     if side == "client" { client } else { server }
 }
 
-/// How a hop's connection ended: `FIN by backend #28 +4.9 ms`.
-pub(super) fn ended(connection: &ConnectionView, role: &str, frames: &Frames<'_>) -> String {
+/// How a hop's connection ended, and where: `FIN by backend`, `#28 +4.9 ms`.
+pub(super) fn ended(
+    connection: &ConnectionView,
+    role: &str,
+    frames: &Frames<'_>,
+) -> (String, Option<String>) {
     match (connection.ended.by, connection.ended.at_frame) {
-        (Some(side), Some(frame)) => format!(
-            "{} by {} {}",
-            connection.ended.how.to_ascii_uppercase(),
-            party(role, side),
-            frames.at(frame)
+        (Some(side), Some(frame)) => (
+            format!(
+                "{} by {}",
+                connection.ended.how.to_ascii_uppercase(),
+                party(role, side)
+            ),
+            Some(frames.at(frame)),
         ),
-        _ => "open when the capture ends".to_owned(),
+        _ => ("open when the capture ends".to_owned(), None),
     }
 }
 
@@ -275,7 +287,10 @@ pub(super) fn other_kind(kind: crate::decode::OtherKind) -> String {
 pub(super) fn title(report: &Report) -> String {
     let summary = report.summary;
     match (summary.handshakes, report.handshakes.as_slice()) {
-        (0, _) => "WebSocket handshakes: none found".to_owned(),
+        (0, _) => lone_findings(report).over.first().map_or_else(
+            || "WebSocket handshakes: none found".to_owned(),
+            |(_, finding)| finding.title.clone(),
+        ),
         (1, [only]) if only.verdict != "ok" => only.headline.clone(),
         (all, _) if all == summary.ok => format!("WebSocket handshakes: {all} of {all} came up"),
         (all, _) => {
@@ -297,24 +312,70 @@ pub(super) fn title(report: &Report) -> String {
     }
 }
 
-/// Findings that are about no handshake, the first of each kind with how many there are: faults, and the rest with
-/// warnings first.
-pub(super) fn lone_findings(report: &Report) -> (Lone<'_>, Lone<'_>) {
+/// Findings that belong to no handshake shown in full, the first of each kind with how many there are of it.
+pub(super) struct Lone<'a> {
+    /// Faults that explain more than one handshake, or the lack of any: to be read first.
+    pub(super) over: Vec<(u64, &'a FindingView)>,
+    /// Faults of something else.
+    pub(super) beside: Vec<(u64, &'a FindingView)>,
+    /// What is worth a line, warnings first.
+    pub(super) small: Vec<&'a FindingView>,
+}
+
+/// Sorts out the findings that belong to no handshake shown in full.
+pub(super) fn lone_findings(report: &Report) -> Lone<'_> {
+    let shown: BTreeSet<&str> = report
+        .handshakes
+        .iter()
+        .map(|handshake| handshake.id.as_str())
+        .collect();
     let mut groups: BTreeMap<&str, (u64, &FindingView)> = BTreeMap::new();
     for finding in &report.findings {
-        if finding.handshake.is_none() {
+        if finding
+            .handshake
+            .as_deref()
+            .is_none_or(|id| !shown.contains(id))
+        {
             groups.entry(finding.code).or_insert((0, finding)).0 += 1;
         }
     }
-    let (faults, mut small): (Lone<'_>, Lone<'_>) = groups
-        .into_values()
-        .partition(|(_, finding)| finding.severity == "error");
-    small.sort_by_key(|(_, finding)| finding.severity != "warning");
-    (faults, small)
+    let mut lone = Lone {
+        over: Vec::new(),
+        beside: Vec::new(),
+        small: Vec::new(),
+    };
+    for (times, finding) in groups.into_values() {
+        let touched = report
+            .handshakes
+            .iter()
+            .filter(|handshake| {
+                finding
+                    .connections
+                    .iter()
+                    .any(|&id| joins(handshake).any(|joined| joined == id))
+            })
+            .count();
+        // What is wrong with a connection of a handshake shown is told there already.
+        match (finding.severity, touched) {
+            ("error", 0) if shown.is_empty() => lone.over.push((times, finding)),
+            ("error", 0) => lone.beside.push((times, finding)),
+            ("error", 2..) => lone.over.push((times, finding)),
+            _ => lone.small.push(finding),
+        }
+    }
+    lone.small.sort_by_key(|finding| match finding.severity {
+        "error" => 0,
+        "warning" => 1,
+        _ => 2,
+    });
+    lone
 }
 
-/// Findings with the number of their kind.
-pub(super) type Lone<'a> = Vec<(u64, &'a FindingView)>;
+/// The connections of a handshake.
+fn joins(handshake: &HandshakeView) -> impl Iterator<Item = ConnectionId> {
+    let hops = handshake.hops.iter().map(|hop| hop.connection);
+    hops.chain(handshake.attempts.iter().map(|attempt| attempt.connection))
+}
 
 /// A text of at most so many characters.
 pub(super) fn shortened(text: &str, most: usize) -> String {

@@ -10,14 +10,15 @@ const TRAFFIC_MAX: usize = 8;
 /// Limits listed.
 const LIMITS_MAX: usize = 5;
 
-/// No handshake at all: what was seen instead, and what to capture next time.
-pub(super) fn nothing(page: &mut Page, report: &Report) {
+/// No handshake at all: what was seen instead, and with `advise` what to capture next time.
+pub(super) fn nothing(page: &mut Page, report: &Report, advise: bool) {
     let text = if report.captures.iter().all(|capture| capture.frames == 0) {
         "No frame could be read, so there is nothing to explain."
     } else {
         "No WebSocket opening handshake is in this capture."
     };
-    page.paragraph("NOTHING FOUND  ", Look::Odd, Look::Strong, text);
+    let lead = if advise { "NOTHING FOUND  " } else { "" };
+    page.paragraph(lead, Look::Odd, Look::Strong, text);
     let rows = super::super::advice::seen(report, TRAFFIC_MAX);
     if !rows.is_empty() {
         page.gap();
@@ -39,6 +40,9 @@ pub(super) fn nothing(page: &mut Page, report: &Report) {
             page.paragraph(&lead, Look::Plain, Look::Faint, &row[2]);
         }
     }
+    if !advise {
+        return;
+    }
     page.gap();
     page.paragraph("", Look::Plain, Look::Strong, "Capture next time");
     for advice in super::super::advice::next_capture(report) {
@@ -51,11 +55,17 @@ pub(super) fn nothing(page: &mut Page, report: &Report) {
 
 /// The inputs, one line each, and what could not be seen.
 pub(super) fn footer(page: &mut Page, report: &Report, verbose: bool) {
-    if report.summary.handshakes == 0 || report.summary.ok != report.summary.handshakes {
+    let healthy = report.summary.handshakes > 0 && report.summary.ok == report.summary.handshakes;
+    if !healthy {
         page.gap();
     }
     for capture in &report.captures {
         let lead = "Capture   ";
+        if let (None, Some(damage)) = (capture.format, &capture.damage) {
+            let text = format!("{} {damage}", words::file_name(&capture.path));
+            page.paragraph(lead, Look::Faint, Look::Odd, &text);
+            continue;
+        }
         page.paragraph(lead, Look::Faint, Look::Faint, &line(capture, report));
         for trouble in words::troubles(capture) {
             page.paragraph(

@@ -85,7 +85,7 @@ pub(super) fn draw(page: &mut Page, report: &Report, handshake: &HandshakeView, 
         .rows(part);
         table(page, &rows, label, width);
     }
-    if handshake.hops.iter().any(|hop| !hop.changes.is_empty()) {
+    if verbose && handshake.hops.iter().any(|hop| !hop.changes.is_empty()) {
         let legend = "✗ dropped · ≠ altered · + added: against the hop before";
         page.paragraph("  ", Look::Plain, Look::Faint, legend);
     }
@@ -348,7 +348,12 @@ impl Layout<'_> {
                     "open" => Look::Faint,
                     _ => Look::Plain,
                 };
-                self.cell(look, &words::ended(connection, role, self.frames), 2)
+                let (how, at) = words::ended(connection, role, self.frames);
+                let mut cell = self.cell(look, &how, 2);
+                if let Some(at) = at {
+                    append(&mut cell, &at, self.width);
+                }
+                cell
             }
             None => self.cell(Look::Faint, "not listed", 1),
         }

@@ -16,7 +16,7 @@ use tabled::settings::Style;
 
 use super::pick::{Most, pick};
 use super::style::{Look, Page, columns, fit, pad};
-use super::view::{FindingView, HandshakeView, Report, SessionView};
+use super::view::{EvidenceView, FindingView, HandshakeView, Report, SessionView};
 use super::words::{self, Frames, Tone};
 
 /// Narrower than this, a table of hops cannot be read any more; the terminal may wrap it then.
@@ -36,6 +36,9 @@ const CAUSES_MAX: usize = 12;
 
 /// Frames named as evidence of one finding.
 const EVIDENCE_MAX: usize = 5;
+
+/// Characters of a file name beside a frame number.
+const FILE_MAX: usize = 24;
 
 /// Further findings listed in one line each.
 const ALSO_MAX: usize = 6;
@@ -95,11 +98,16 @@ struct Table<'a> {
 impl Table<'_> {
     fn write(&mut self, hidden: u64) {
         let summary = self.report.summary;
-        match summary.handshakes {
-            0 => capture::nothing(&mut self.page, self.report),
-            _ if summary.ok == summary.handshakes => self.healthy(),
-            1 => {}
-            _ => self.overview(),
+        let lone = words::lone_findings(self.report);
+        if summary.handshakes > 0 && summary.ok == summary.handshakes {
+            self.healthy();
+        } else if summary.handshakes > 1 {
+            self.overview();
+        }
+        self.faults(&lone.over);
+        if summary.handshakes == 0 {
+            self.page.gap();
+            capture::nothing(&mut self.page, self.report, lone.over.is_empty());
         }
         for handshake in &self.report.handshakes {
             self.page.gap();
@@ -113,21 +121,24 @@ impl Table<'_> {
             );
             self.page.paragraph("", Look::Plain, Look::Faint, &text);
         }
-        self.others();
+        self.faults(&lone.beside);
+        if summary.ok != summary.handshakes || summary.handshakes == 0 {
+            self.page.gap();
+        }
+        self.also(&lone.small);
         capture::footer(&mut self.page, self.report, self.verbose);
     }
 
     /// Everything is well: say so, and stop.
     fn healthy(&mut self) {
         let number = self.report.summary.handshakes;
-        let text = if number == 1 {
-            "The handshake came up on every hop, and nothing went wrong that this capture shows."
-                .to_owned()
-        } else {
-            format!(
-                "All {} came up, and nothing went wrong that this capture shows.",
+        let headline = self.report.causes.first().map(|cause| &cause.headline);
+        let text = match headline.filter(|headline| number == 1 && !headline.is_empty()) {
+            Some(headline) => format!("{headline}, without a fault."),
+            None => format!(
+                "All {} came up, without a fault.",
                 words::count(number, "handshake")
-            )
+            ),
         };
         self.page.paragraph("OK  ", Look::Good, Look::Strong, &text);
     }
@@ -247,7 +258,6 @@ impl Table<'_> {
             .find(|finding| Some(finding.code) == handshake.cause)
             .copied();
         if let Some(primary) = primary {
-            self.page.gap();
             self.primary(primary, &frames, None);
         }
         let also: Vec<&FindingView> = findings
@@ -289,10 +299,14 @@ impl Table<'_> {
             severity_look(finding.severity),
             &head,
         );
-        for text in [&finding.detail, &finding.cause] {
-            if !text.is_empty() {
-                self.page.paragraph(INDENT, Look::Plain, Look::Plain, text);
-            }
+        let why = [&finding.detail, &finding.cause]
+            .into_iter()
+            .filter(|text| !text.is_empty())
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join(" ");
+        if !why.is_empty() {
+            self.page.paragraph(INDENT, Look::Plain, Look::Plain, &why);
         }
         if !finding.fix.is_empty() {
             self.page
@@ -314,37 +328,31 @@ impl Table<'_> {
         } else {
             EVIDENCE_MAX
         };
-        let mut lead = "Evidence  ";
-        for evidence in finding.evidence.iter().take(shown) {
-            let at = frames.relative(evidence.at, evidence.capture);
-            let file = if frames.several() {
-                format!("{} ", frames.file(evidence.capture))
+        let place = |evidence: &EvidenceView| {
+            let number = format!("#{}", evidence.frame);
+            if frames.several() {
+                let file = words::shortened(frames.file(evidence.capture), FILE_MAX);
+                format!("{file} {number}")
             } else {
-                String::new()
-            };
-            let place = format!("{file}#{}", evidence.frame);
-            let text = format!("{}  {}  {}", pad(&place, 5), pad(&at, 9), evidence.shows);
-            let room = self.page.width.saturating_sub(INDENT.len());
-            let below = columns(&place).max(5) + columns(&at).max(9) + 4;
-            let mut lines = super::style::wrap(&evidence.shows, room.saturating_sub(below).max(20));
-            let head = text
-                .get(..text.len() - evidence.shows.len())
-                .unwrap_or_default()
-                .to_owned();
-            let first = if lines.is_empty() {
-                String::new()
-            } else {
-                lines.remove(0)
-            };
-            let lead_painted = self.page.paint(Look::Strong, lead);
-            let mut out = format!(
-                "{lead_painted}{}{first}\n",
-                self.page.paint(Look::Faint, &head)
-            );
-            for line in lines {
-                out.push_str(&format!("{INDENT}{}{line}\n", " ".repeat(below)));
+                number
             }
-            self.page.raw(&out);
+        };
+        let time = |evidence: &EvidenceView| frames.relative(evidence.at, evidence.capture);
+        let listed = || finding.evidence.iter().take(shown);
+        let widest = |text: &dyn Fn(&EvidenceView) -> String| {
+            listed().map(|e| columns(&text(e))).max().unwrap_or(0)
+        };
+        let (places, times) = (widest(&place), widest(&time));
+        let mut lead = "Evidence  ";
+        for evidence in listed() {
+            let head = format!(
+                "{}{}  {}  ",
+                self.page.paint(Look::Strong, lead),
+                self.page.paint(Look::Faint, &pad(&place(evidence), places)),
+                self.page.paint(Look::Faint, &pad(&time(evidence), times)),
+            );
+            self.page
+                .paragraph(&head, Look::Plain, Look::Plain, &evidence.shows);
             lead = INDENT;
         }
         if finding.evidence.len() > shown {
@@ -360,12 +368,20 @@ impl Table<'_> {
             return;
         }
         let shown = if self.verbose { usize::MAX } else { ALSO_MAX };
+        let several = self.report.captures.len() > 1;
         let mut lead = "Also      ";
         for finding in findings.iter().take(shown) {
             let frame = finding
                 .evidence
                 .first()
-                .map_or_else(String::new, |evidence| format!("  #{}", evidence.frame));
+                .map_or_else(String::new, |evidence| {
+                    if several {
+                        let file = words::file_of(self.report, evidence.capture);
+                        format!(", {} #{}", words::shortened(file, FILE_MAX), evidence.frame)
+                    } else {
+                        format!(", #{}", evidence.frame)
+                    }
+                });
             let text = format!("{}: {}{frame}", finding.code, finding.title);
             let mark = match finding.severity {
                 "error" => "✗ ",
@@ -396,10 +412,8 @@ impl Table<'_> {
         }
     }
 
-    /// Findings that are about no handshake: the first of each kind, faults in full.
-    fn others(&mut self) {
-        let report = self.report;
-        let (faults, small) = words::lone_findings(report);
+    /// Faults that are about no handshake, in full.
+    fn faults(&mut self, faults: &[(u64, &FindingView)]) {
         for (times, finding) in faults {
             let Some(start) = finding.evidence.first() else {
                 continue;
@@ -407,13 +421,8 @@ impl Table<'_> {
             self.page.gap();
             self.page
                 .paragraph("FAULT  ", Look::Bad, Look::Strong, &finding.title);
-            let frames = Frames::from_evidence(report, start);
-            self.primary(finding, &frames, Some(times));
-        }
-        if !small.is_empty() {
-            self.page.gap();
-            let small: Vec<&FindingView> = small.into_iter().map(|(_, finding)| finding).collect();
-            self.also(&small);
+            let frames = Frames::from_evidence(self.report, start);
+            self.primary(finding, &frames, Some(*times));
         }
     }
 }
