@@ -102,7 +102,6 @@ pub struct Select {
     pub port: Vec<u16>,
 
     /// Only packets that match this filter, in the language of tcpdump
-    #[cfg(feature = "live")]
     #[arg(long, value_name = "BPF")]
     pub filter: Option<String>,
 

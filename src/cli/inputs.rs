@@ -2,7 +2,7 @@
 
 use super::plan::Plan;
 use super::progress::Progress;
-use crate::capture::{CaptureInfo, Inputs};
+use crate::capture::{CaptureInfo, Filter, Inputs};
 use crate::decode::OtherKind;
 use crate::engine::{Engine, Observer, Options};
 use crate::hop::Clocks;
@@ -24,6 +24,7 @@ pub(super) fn run_inputs(
     observer: &mut dyn Observer,
     progress: &mut Progress,
 ) -> anyhow::Result<Outcome> {
+    let mut filter = plan.filter.as_deref().map(Filter::compile).transpose()?;
     let mut inputs = Inputs::open(&plan.inputs);
     let mut engine = Engine::new(Options {
         ports: plan.ports.clone(),
@@ -41,6 +42,17 @@ pub(super) fn run_inputs(
         match inputs.next_frame() {
             Ok(Some(frame)) => {
                 progress.frame(frame.data.len());
+                if let Some(filter) = &mut filter {
+                    match filter.matches(&frame) {
+                        Ok(true) => {}
+                        Ok(false) => continue,
+                        // Told once for each link type.
+                        Err(error) => {
+                            problems.push(error.to_string());
+                            continue;
+                        }
+                    }
+                }
                 engine.frame(&frame, observer);
             }
             Ok(None) => break,

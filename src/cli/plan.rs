@@ -13,6 +13,10 @@ const WIDTH_PIPED: usize = 100;
 
 /// What `read` is to do.
 #[derive(Debug, Clone)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "switches that the user sets one by one"
+)]
 pub struct Plan {
     /// The inputs; `-` is standard input. Never empty.
     pub inputs: Vec<PathBuf>,
@@ -80,14 +84,10 @@ impl Plan {
             reports.push(ReportFile { path, format });
         }
         let terminal = io::stdout().is_terminal();
-        #[cfg(feature = "live")]
-        let filter = args.select.filter;
-        #[cfg(not(feature = "live"))]
-        let filter = None;
         Ok(Self {
             inputs,
             ports: args.select.port,
-            filter,
+            filter: args.select.filter,
             only_failed: args.select.only == Some(Only::Failed),
             format: args.show.format,
             reports,

@@ -124,7 +124,7 @@ fn keep(plan: &Plan) -> Keep {
             Format::Html => Some(html::PER_CAUSE),
         })
         // None wants all.
-        .fold(Some(0), |most, wants| Some(most?.max(wants?)));
+        .try_fold(0, |most: usize, wants| Some(most.max(wants?)));
     Keep {
         only_failed: plan.only_failed,
         per_cause,

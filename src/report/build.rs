@@ -155,26 +155,12 @@ const fn roles_from(from: RolesFrom) -> &'static str {
     }
 }
 
-/// The name of a link type in the registry of LINKTYPE values.
+/// The name of a link type, or its number where it has none.
 fn link_type(link: LinkType) -> String {
-    let name = match link.0 {
-        0 => "NULL",
-        1 => "ETHERNET",
-        9 => "PPP",
-        12 | 14 | 101 => "RAW",
-        50 => "PPP_HDLC",
-        51 => "PPP_ETHER",
-        104 => "C_HDLC",
-        105 => "IEEE802_11",
-        108 => "LOOP",
-        113 => "LINUX_SLL",
-        127 => "IEEE802_11_RADIOTAP",
-        228 => "IPV4",
-        229 => "IPV6",
-        276 => "LINUX_SLL2",
-        other => return format!("LINKTYPE_{other}"),
-    };
-    name.to_owned()
+    match link.name() {
+        "UNKNOWN" => format!("LINKTYPE_{}", link.0),
+        name => name.to_owned(),
+    }
 }
 
 /// An input.
@@ -271,7 +257,7 @@ fn tls(facts: &TlsFacts) -> TlsView {
     TlsView {
         version: facts.version.map(version),
         sni: facts.sni.as_deref().map(str::to_owned),
-        alpn_offered: facts.alpn_offered.iter().map(|p| p.to_string()).collect(),
+        alpn_offered: facts.alpn_offered.iter().map(ToString::to_string).collect(),
         alpn: facts.alpn.as_deref().map(str::to_owned),
         cipher: facts.cipher.map(cipher),
         alerts: facts
@@ -696,17 +682,16 @@ fn timeline(handshake: &Handshake) -> Vec<EventView> {
 }
 
 fn request_event(request: &RequestHead) -> String {
-    let mut what = format!(
-        "{} {} HTTP/{}",
+    let upgrade = owned(&request.fields, "upgrade").map_or_else(
+        || "no Upgrade".to_owned(),
+        |value| format!("Upgrade: {value}"),
+    );
+    format!(
+        "{} {} HTTP/{}, {upgrade}",
         request.method,
         request.target,
         request.version()
-    );
-    match owned(&request.fields, "upgrade") {
-        Some(upgrade) => what.push_str(&format!(", Upgrade: {upgrade}")),
-        None => what.push_str(", no Upgrade"),
-    }
-    what
+    )
 }
 
 fn session_events(facts: &SessionFacts, push: &mut impl FnMut(FrameRef, Direction, String)) {

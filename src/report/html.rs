@@ -3,9 +3,10 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::advice;
+use super::column::{Column, Field};
 use super::ladder::Ladder;
 use super::pick::{Most, pick};
-use super::view::{ConnectionView, FindingView, HandshakeView, HopView, Report};
+use super::view::{FindingView, HandshakeView, Report};
 use super::words::{self, Frames, Tone};
 
 /// Handshakes of each verdict and cause in full.
@@ -193,31 +194,12 @@ const fn tone_class(tone: Tone) -> Option<&'static str> {
 }
 
 fn hops(report: &Report, handshake: &HandshakeView, frames: &Frames<'_>) -> Markup {
-    let hops: Vec<(&HopView, Option<&ConnectionView>)> = handshake
-        .hops
-        .iter()
-        .map(|hop| (hop, report.connection(hop.connection)))
-        .collect();
-    let attempts: Vec<_> = handshake
-        .attempts
-        .iter()
-        .map(|attempt| (attempt, report.connection(attempt.connection)))
-        .collect();
-    let ends = |connection: Option<&ConnectionView>| {
+    let columns = Column::all(report, handshake);
+    let row = |label: &str, rule: bool, cell: &dyn Fn(&Column<'_>) -> Markup| {
         html! {
-            @if let Some(connection) = connection {
-                (connection.client) " →" br; (connection.server)
-            }
-        }
-    };
-    let ended = |role: &str, connection: Option<&ConnectionView>| {
-        html! {
-            @if let Some(connection) = connection {
-                span class=[(connection.ended.how == "rst").then_some("bad")] {
-                    @let (how, at) = words::ended(connection, role, frames);
-                    (how)
-                    @if let Some(at) = at { " " span.faint { (at) } }
-                }
+            tr.rule[rule] {
+                th { (label) }
+                @for column in &columns { td { (cell(column)) } }
             }
         }
     };
@@ -226,108 +208,100 @@ fn hops(report: &Report, handshake: &HandshakeView, frames: &Frames<'_>) -> Mark
             thead {
                 tr {
                     th {}
-                    @for (hop, connection) in &hops {
-                        @let (from, to) = words::ends(hop.role);
+                    @for column in &columns {
                         th {
-                            (from) " → " (to) " " span.faint { (hop.connection) }
-                            @if hop.retried { " " span.odd { "given up" } }
-                            div.address { (ends(*connection)) }
-                        }
-                    }
-                    @for (attempt, connection) in &attempts {
-                        th {
-                            "proxy → backend " span.faint { (attempt.connection) }
-                            div.address { (ends(*connection)) }
+                            (column.ends()) " " span.faint { (column.id) }
+                            @if column.given_up() { " " span.odd { "given up" } }
+                            @if let Some(connection) = column.connection {
+                                div.address { (connection.client) " →" br; (connection.server) }
+                            }
                         }
                     }
                 }
             }
             tbody {
-                tr {
-                    th { "request" }
-                    @for (hop, _) in &hops {
-                        td {
-                            @if let Some(request) = &hop.request {
-                                code { (request.method) " " (request.target) " HTTP/" (request.http_version) }
-                                " " span.faint { (frames.at(request.at_frame)) }
-                            } @else { span.faint { "not in the capture as a whole" } }
-                        }
-                    }
-                    @for _ in &attempts { td.bad { "✗ never sent" } }
-                }
+                (row("request", false, &|column| request_cell(column, frames)))
                 @for &(label, header) in words::HEADERS {
-                    @if hops.iter().any(|(hop, _)| shows(hop, header)) {
-                        tr {
-                            th { (label) }
-                            @for (hop, _) in &hops { td { (header_cell(hop, header)) } }
-                            @for _ in &attempts { td {} }
-                        }
+                    @if columns.iter().any(|column| !matches!(column.field(header), Field::Nothing)) {
+                        (row(label, false, &|column| field_cell(column, header)))
                     }
                 }
-                tr.rule {
-                    th { "answer" }
-                    @for (hop, _) in &hops {
-                        td {
-                            @match &hop.response {
-                                Some(response) => {
-                                    strong class=(if response.status == 101 { "good" } else { "bad" }) {
-                                        (response.status) " " (response.reason)
-                                    }
-                                    " " span.faint {
-                                        (frames.at(response.at_frame))
-                                        @if let Some(server) = &response.server { " " (server) }
-                                    }
-                                }
-                                None => span.bad { "✗ none seen" },
-                            }
-                            @for note in &hop.notes { div.odd { (note) } }
-                        }
-                    }
-                    @for (attempt, _) in &attempts { td.bad { "✗ " (attempt.outcome) } }
-                }
-                tr {
-                    th { "Accept" }
-                    @for (hop, _) in &hops {
-                        td class=[match hop.accept {
-                            "valid" => Some("good"),
-                            "mismatch" | "missing" => Some("bad"),
-                            _ => Some("faint"),
-                        }] { @if hop.response.is_some() { (words::accept(hop)) } }
-                    }
-                    @for _ in &attempts { td {} }
-                }
-                tr.rule {
-                    th { "ended" }
-                    @for (hop, connection) in &hops { td { (ended(hop.role, *connection)) } }
-                    @for (_, connection) in &attempts { td { (ended("proxy-backend", *connection)) } }
-                }
+                (row("answer", true, &|column| answer_cell(column, frames)))
+                (row("Accept", false, &accept_cell))
+                (row("ended", true, &|column| ended_cell(column, frames)))
             }
         }
     }
 }
 
-/// Whether a hop has anything to show for a field.
-fn shows(hop: &HopView, header: &str) -> bool {
-    hop.changes.iter().any(|change| change.header == header)
-        || hop.request.as_ref().is_some_and(|request| {
-            words::is_required(header) || words::header(request, header).is_some()
-        })
+fn request_cell(column: &Column<'_>, frames: &Frames<'_>) -> Markup {
+    html! {
+        @match column.hop.map(|hop| &hop.request) {
+            Some(Some(request)) => {
+                code { (request.method) " " (request.target) " HTTP/" (request.http_version) }
+                " " span.faint { (frames.at(request.at_frame)) }
+            }
+            Some(None) => span.faint { "not in the capture as a whole" },
+            None => span.bad { "✗ never sent" },
+        }
+    }
 }
 
-fn header_cell(hop: &HopView, header: &str) -> Markup {
-    let Some(request) = &hop.request else {
+fn field_cell(column: &Column<'_>, header: &str) -> Markup {
+    html! {
+        @match column.field(header) {
+            Field::Nothing => {},
+            Field::Same(value) => code { (value) },
+            Field::Dropped => span.bad { "✗ dropped" },
+            Field::Altered(value) => span.odd { "≠ " code { (value) } },
+            Field::Added(value) => span.odd { "+ " code { (value) } },
+            Field::Missing => span.bad { "✗ missing" },
+            Field::Invalid(value) => span.bad { "✗ " code { (value) } " (invalid)" },
+        }
+    }
+}
+
+fn answer_cell(column: &Column<'_>, frames: &Frames<'_>) -> Markup {
+    let Some(hop) = column.hop else {
+        return html! { span.bad { "✗ " (column.outcome) } };
+    };
+    html! {
+        @match &hop.response {
+            Some(response) => {
+                strong class=(if response.status == 101 { "good" } else { "bad" }) {
+                    (response.status) " " (response.reason)
+                }
+                " " span.faint {
+                    (frames.at(response.at_frame))
+                    @if let Some(server) = &response.server { " " (server) }
+                }
+            }
+            None => span.bad { "✗ none seen" },
+        }
+        @for note in &hop.notes { div.odd { (note) } }
+    }
+}
+
+fn accept_cell(column: &Column<'_>) -> Markup {
+    let Some(hop) = column.hop.filter(|hop| hop.response.is_some()) else {
         return html! {};
     };
-    let change = hop.changes.iter().find(|change| change.header == header);
-    let value = words::header(request, header);
+    let look = match hop.accept {
+        "valid" => "good",
+        "mismatch" | "missing" => "bad",
+        _ => "faint",
+    };
+    html! { span class=(look) { (words::accept(hop)) } }
+}
+
+fn ended_cell(column: &Column<'_>, frames: &Frames<'_>) -> Markup {
+    let reset = column
+        .connection
+        .is_some_and(|connection| connection.ended.how == "rst");
     html! {
-        @match (change.map(|change| change.kind), value) {
-            (Some("dropped"), _) => span.bad { "✗ dropped" },
-            (Some("altered"), Some(value)) => span.odd { "≠ " code { (value) } },
-            (Some("added"), Some(value)) => span.odd { "+ " code { (value) } },
-            (_, Some(value)) => code { (value) },
-            (_, None) if words::is_required(header) => span.bad { "✗ missing" },
-            (_, None) => {},
+        @if let Some((how, at)) = column.ended(frames) {
+            span.bad[reset] { (how) }
+            @if let Some(at) = at { " " span.faint { (at) } }
         }
     }
 }

@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::advice;
+use super::column::{Column, Field};
 use super::escape::{markdown as text, markdown_block as block, markdown_code as code};
 use super::ladder::Ladder;
 use super::pick::{Most, pick};
-use super::view::{ConnectionView, FindingView, HandshakeView, HopView, Report, SessionView};
+use super::view::{FindingView, HandshakeView, Report, SessionView};
 use super::words::{self, Frames};
 
 /// Handshakes of each verdict and cause in full.
@@ -191,156 +192,57 @@ impl Page<'_> {
 
     /// One row for each fact, one column for each hop.
     fn hops(&mut self, handshake: &HandshakeView, frames: &Frames<'_>) {
-        let report = self.report;
-        let hops: Vec<(&HopView, Option<&ConnectionView>)> = handshake
-            .hops
+        let columns = Column::all(self.report, handshake);
+        let head: Vec<String> = columns
             .iter()
-            .map(|hop| (hop, report.connection(hop.connection)))
+            .map(|column| {
+                let given_up = if column.given_up() { ", given up" } else { "" };
+                format!("{} ({}{given_up})", column.ends(), column.id)
+            })
             .collect();
-        let mut head = vec![String::new()];
-        head.extend(hops.iter().map(|(hop, _)| {
-            let (from, to) = words::ends(hop.role);
-            let retried = if hop.retried { ", given up" } else { "" };
-            format!("{from} → {to} ({}{retried})", hop.connection)
-        }));
-        head.extend(
-            handshake
-                .attempts
-                .iter()
-                .map(|attempt| format!("proxy → backend ({}, no request)", attempt.connection)),
-        );
-        let attempts = handshake.attempts.len();
-        line!(self, "| {} |", head.join(" | "));
-        line!(self, "|{}", " --- |".repeat(head.len()));
-        let mut row = |label: &str, cells: Vec<String>, tail: Vec<String>| {
-            if cells.iter().chain(&tail).any(|cell| !cell.is_empty()) {
-                let mut all = cells;
-                all.extend(tail);
-                line!(self, "| {label} | {} |", all.join(" | "));
+        line!(self, "| | {} |", head.join(" | "));
+        line!(self, "|{}", " --- |".repeat(head.len() + 1));
+        let mut row = |label: &str, cell: &dyn Fn(&Column<'_>) -> String| {
+            let cells: Vec<String> = columns.iter().map(cell).collect();
+            if cells.iter().any(|cell| !cell.is_empty()) {
+                line!(self, "| {label} | {} |", cells.join(" | "));
             }
         };
-        let blank = || vec![String::new(); attempts];
-        let ends = |connection: Option<&ConnectionView>| {
-            connection.map_or_else(String::new, |connection| {
+        row("addresses", &|column| {
+            column.connection.map_or_else(String::new, |connection| {
                 format!(
                     "{} → {}",
                     text(&connection.client),
                     text(&connection.server)
                 )
             })
-        };
-        row(
-            "addresses",
-            hops.iter()
-                .map(|(_, connection)| ends(*connection))
-                .collect(),
-            handshake
-                .attempts
-                .iter()
-                .map(|attempt| ends(report.connection(attempt.connection)))
-                .collect(),
-        );
-        row(
-            "request",
-            hops.iter()
-                .map(|(hop, _)| match &hop.request {
-                    Some(request) => format!(
-                        "{} (frame {}, {})",
-                        code(&format!(
-                            "{} {} HTTP/{}",
-                            request.method, request.target, request.http_version
-                        )),
-                        request.frame,
-                        frames.relative(request.at, request.at_frame.capture.0)
-                    ),
-                    None => "not in the capture as a whole".to_owned(),
-                })
-                .collect(),
-            vec!["never sent".to_owned(); attempts],
-        );
+        });
+        row("request", &|column| request_cell(column, frames));
         for &(label, header) in words::HEADERS {
-            row(
-                label,
-                hops.iter()
-                    .map(|(hop, _)| header_cell(hop, header))
-                    .collect(),
-                blank(),
-            );
+            row(label, &|column| field_cell(column, header));
         }
-        row(
-            "answer",
-            hops.iter()
-                .map(|(hop, _)| match &hop.response {
-                    Some(response) => format!(
-                        "**{} {}** (frame {}, {})",
-                        response.status,
-                        text(&response.reason),
-                        response.frame,
-                        frames.relative(response.at, response.at_frame.capture.0)
-                    ),
-                    None => "**none seen**".to_owned(),
-                })
-                .collect(),
-            handshake
-                .attempts
-                .iter()
-                .map(|attempt| format!("**{}**", text(&attempt.outcome)))
-                .collect(),
-        );
-        row(
-            "Server",
-            hops.iter()
-                .map(|(hop, _)| {
-                    hop.response
-                        .as_ref()
-                        .and_then(|response| response.server.as_deref())
-                        .map_or_else(String::new, code)
-                })
-                .collect(),
-            blank(),
-        );
-        row(
-            "Sec-WebSocket-Accept",
-            hops.iter()
-                .map(|(hop, _)| match hop.response {
-                    Some(_) => text(&words::accept(hop)),
-                    None => String::new(),
-                })
-                .collect(),
-            blank(),
-        );
-        row(
-            "note",
-            hops.iter()
-                .map(|(hop, _)| {
-                    let notes: Vec<String> = hop.notes.iter().map(|note| text(note)).collect();
-                    notes.join("; ")
-                })
-                .collect(),
-            blank(),
-        );
-        let ended = |role: &str, connection: Option<&ConnectionView>| {
-            connection.map_or_else(String::new, |connection| {
-                let (how, at) = words::ended(connection, role, frames);
-                at.map_or(how.clone(), |at| {
-                    format!(
-                        "{how} (frame {})",
-                        at.trim_start_matches('#').replacen(' ', ", ", 1)
-                    )
-                })
-            })
-        };
-        row(
-            "ended",
-            hops.iter()
-                .map(|(hop, connection)| ended(hop.role, *connection))
-                .collect(),
-            handshake
-                .attempts
-                .iter()
-                .map(|attempt| ended("proxy-backend", report.connection(attempt.connection)))
-                .collect(),
-        );
+        row("answer", &|column| answer_cell(column, frames));
+        let response = |column: &Column<'_>| column.hop.and_then(|hop| hop.response.clone());
+        row("Server", &|column| {
+            let server = response(column).and_then(|response| response.server);
+            server.as_deref().map_or_else(String::new, code)
+        });
+        row("Accept", &|column| match column.hop {
+            Some(hop) if hop.response.is_some() => text(&words::accept(hop)),
+            _ => String::new(),
+        });
+        row("note", &|column| {
+            let notes = column.hop.map(|hop| hop.notes.join("; "));
+            notes.as_deref().map_or_else(String::new, text)
+        });
+        row("ended", &|column| match column.ended(frames) {
+            Some((how, Some(at))) => {
+                let at = at.trim_start_matches('#').replacen(' ', ", ", 1);
+                format!("{how} (frame {at})")
+            }
+            Some((how, None)) => how,
+            None => String::new(),
+        });
         line!(self);
     }
 
@@ -592,20 +494,47 @@ impl Page<'_> {
     }
 }
 
-/// A cell of the hops table: the value as it arrived, and what happened to it on the way.
-fn header_cell(hop: &HopView, header: &str) -> String {
-    let Some(request) = &hop.request else {
-        return String::new();
-    };
-    let change = hop.changes.iter().find(|change| change.header == header);
-    let value = words::header(request, header);
-    match (change.map(|change| change.kind), value) {
-        (Some("dropped"), _) => "✗ **dropped**".to_owned(),
-        (Some("altered"), Some(value)) => format!("≠ {}", code(&value)),
-        (Some("added"), Some(value)) => format!("+ {}", code(&value)),
-        (_, Some(value)) => code(&value),
-        (_, None) if words::is_required(header) => "✗ **missing**".to_owned(),
-        (_, None) => String::new(),
+fn request_cell(column: &Column<'_>, frames: &Frames<'_>) -> String {
+    match column.hop.map(|hop| &hop.request) {
+        Some(Some(request)) => {
+            let line = format!(
+                "{} {} HTTP/{}",
+                request.method, request.target, request.http_version
+            );
+            let at = frames.relative(request.at, request.at_frame.capture.0);
+            format!("{} (frame {}, {at})", code(&line), request.frame)
+        }
+        Some(None) => "not in the capture as a whole".to_owned(),
+        None => "never sent".to_owned(),
+    }
+}
+
+/// The value as it arrived, and what happened to it on the way.
+fn field_cell(column: &Column<'_>, header: &str) -> String {
+    match column.field(header) {
+        Field::Nothing => String::new(),
+        Field::Same(value) => code(&value),
+        Field::Dropped => "✗ **dropped**".to_owned(),
+        Field::Altered(value) => format!("≠ {}", code(&value)),
+        Field::Added(value) => format!("+ {}", code(&value)),
+        Field::Missing => "✗ **missing**".to_owned(),
+        Field::Invalid(value) => format!("✗ {} **(invalid)**", code(&value)),
+    }
+}
+
+fn answer_cell(column: &Column<'_>, frames: &Frames<'_>) -> String {
+    match column.hop.map(|hop| &hop.response) {
+        Some(Some(response)) => {
+            let at = frames.relative(response.at, response.at_frame.capture.0);
+            format!(
+                "**{} {}** (frame {}, {at})",
+                response.status,
+                text(&response.reason),
+                response.frame
+            )
+        }
+        Some(None) => "**none seen**".to_owned(),
+        None => format!("**{}**", text(column.outcome)),
     }
 }
 

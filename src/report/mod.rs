@@ -13,6 +13,7 @@
 mod advice;
 mod build;
 mod collector;
+mod column;
 pub mod escape;
 pub mod explain;
 mod ladder;

@@ -246,7 +246,7 @@ impl Redactor {
                 return;
             }
             Kind::Field(name) if name.eq_ignore_ascii_case("sec-websocket-protocol") => {
-                *text = self.subprotocols(text);
+                *text = subprotocols(text);
             }
             Kind::Field(_) | Kind::Target => {
                 if let Some(new) = parameters(text, URL_STOPS, |value| Some(masked(value))) {
@@ -322,24 +322,6 @@ impl Redactor {
         self.replace_addresses(text);
     }
 
-    fn subprotocols(&self, text: &str) -> String {
-        let mut after_marker = false;
-        let items: Vec<String> = text
-            .split(',')
-            .map(str::trim)
-            .map(|item| {
-                let secret = after_marker || is_token_subprotocol(item);
-                after_marker = is_marker_subprotocol(item);
-                if secret && !is_masked(item) {
-                    masked(item)
-                } else {
-                    item.to_owned()
-                }
-            })
-            .collect();
-        items.join(", ")
-    }
-
     fn address(&mut self, ip: IpAddr) -> String {
         if ip.is_loopback() || ip.is_unspecified() {
             return ip.to_string();
@@ -388,13 +370,17 @@ impl Redactor {
                 let mut after = text.get(at + name.len()..).unwrap_or_default().chars();
                 let next = after.next();
                 // A full stop may end the sentence.
-                let joined = next.is_some_and(part_of_name)
-                    && !(next == Some('.') && !after.next().is_some_and(char::is_alphanumeric));
+                let joined = match next {
+                    Some('.') => after.next().is_some_and(char::is_alphanumeric),
+                    Some(c) => part_of_name(c),
+                    None => false,
+                };
                 if before.is_some_and(part_of_name) || joined {
                     continue;
                 }
                 out.push_str(text.get(done..at).unwrap_or_default());
-                out.push_str(&format!("host-{number}"));
+                out.push_str("host-");
+                out.push_str(&number.to_string());
                 done = at + name.len();
             }
             if done > 0 {
@@ -439,6 +425,25 @@ impl Redactor {
 fn is_host_pseudonym(name: &str) -> bool {
     name.strip_prefix("host-")
         .is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// Masks tokens that travel as subprotocols.
+fn subprotocols(text: &str) -> String {
+    let mut after_marker = false;
+    let items: Vec<String> = text
+        .split(',')
+        .map(str::trim)
+        .map(|item| {
+            let secret = after_marker || is_token_subprotocol(item);
+            after_marker = is_marker_subprotocol(item);
+            if secret && !is_masked(item) {
+                masked(item)
+            } else {
+                item.to_owned()
+            }
+        })
+        .collect();
+    items.join(", ")
 }
 
 /// A subprotocol that says that the next one is a token, as browsers must do it who cannot set headers.

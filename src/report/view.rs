@@ -44,6 +44,7 @@ fn text<T: Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S:
 }
 
 /// Writes a value as its `Display` text, or null.
+#[allow(clippy::ref_option, reason = "the signature that serde calls")]
 fn text_or_null<T: Display, S: Serializer>(
     value: &Option<T>,
     serializer: S,

@@ -25,7 +25,7 @@ pub(super) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);
@@ -62,7 +62,7 @@ pub(super) fn duration(nanos: i64) -> String {
     } else if size < 99_995.0 {
         format!("{:.2} s", ms / 1e3)
     } else {
-        let seconds = (size / 1e3).round() as u64;
+        let seconds = nanos.unsigned_abs().saturating_add(500_000_000) / 1_000_000_000;
         let sign = if ms < 0.0 { "-" } else { "" };
         match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
             (0, minutes, seconds) => format!("{sign}{minutes} min {seconds} s"),
@@ -441,10 +441,12 @@ pub(super) fn session(
 ) -> Vec<(&'static str, Tone, String)> {
     let mut up = frames.at(session.established);
     if let Some(protocol) = &session.subprotocol {
-        up.push_str(&format!(", subprotocol {protocol}"));
+        up.push_str(", subprotocol ");
+        up.push_str(protocol);
     }
     if !session.extensions.is_empty() {
-        up.push_str(&format!(", {}", session.extensions.join(", ")));
+        up.push_str(", ");
+        up.push_str(&session.extensions.join(", "));
     }
     let mut lines = vec![
         ("up", Tone::Plain, up),

@@ -1,6 +1,6 @@
 //! What there is to say about the captures: how far they can be trusted, and what to capture instead.
 
-use super::super::style::{Look, Page, pad};
+use super::super::style::{Look, Page, columns, pad};
 use super::super::view::{CaptureView, Report};
 use super::super::words;
 
@@ -23,21 +23,13 @@ pub(super) fn nothing(page: &mut Page, report: &Report, advise: bool) {
     if !rows.is_empty() {
         page.gap();
         page.paragraph("", Look::Plain, Look::Strong, "Seen instead");
-        let widths: Vec<usize> = (0..2)
-            .map(|column| {
-                rows.iter()
-                    .map(|row| super::columns(&row[column]))
-                    .max()
-                    .unwrap_or(0)
-            })
-            .collect();
-        for row in &rows {
-            let lead = format!(
-                "  {}  {}  ",
-                pad(&row[0], widths.first().copied().unwrap_or(0)),
-                pad(&row[1], widths.get(1).copied().unwrap_or(0)),
-            );
-            page.paragraph(&lead, Look::Plain, Look::Faint, &row[2]);
+        let widest = |of: fn(&[String; 3]) -> &String| {
+            rows.iter().map(|row| columns(of(row))).max().unwrap_or(0)
+        };
+        let (numbers, kinds) = (widest(|[number, ..]| number), widest(|[_, kind, _]| kind));
+        for [number, kind, meaning] in &rows {
+            let lead = format!("  {}  {}  ", pad(number, numbers), pad(kind, kinds));
+            page.paragraph(&lead, Look::Plain, Look::Faint, meaning);
         }
     }
     if !advise {
@@ -96,14 +88,16 @@ pub(super) fn footer(page: &mut Page, report: &Report, verbose: bool) {
 /// An input in one line.
 fn line(capture: &CaptureView, report: &Report) -> String {
     let mut parts = vec![words::file_name(&capture.path).to_owned()];
-    let mut kind = capture.format.unwrap_or("unknown format").to_owned();
-    if let Some(compression) = capture.compression {
-        kind.push_str(&format!(" in {compression}"));
-    }
-    if !capture.link_types.is_empty() {
-        kind.push_str(&format!(", {}", capture.link_types.join(" + ")));
-    }
-    parts.push(kind);
+    let format = capture.format.unwrap_or("unknown format");
+    let format = match capture.compression {
+        Some(compression) => format!("{format} in {compression}"),
+        None => format.to_owned(),
+    };
+    parts.push(if capture.link_types.is_empty() {
+        format
+    } else {
+        format!("{format}, {}", capture.link_types.join(" + "))
+    });
     parts.push(words::count(capture.frames, "frame"));
     if report.captures.len() == 1 {
         parts.push(words::count(report.summary.connections, "connection"));

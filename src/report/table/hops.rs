@@ -4,10 +4,10 @@ use tabled::builder::Builder;
 use tabled::settings::style::HorizontalLine;
 use tabled::settings::{Style, Theme};
 
+use super::super::column::{Column, Field};
 use super::super::style::{Look, Page, columns, fit, pad};
-use super::super::view::{ChangeView, ConnectionView, HandshakeView, HopView, Report};
+use super::super::view::{ChangeView, HandshakeView, Report};
 use super::super::words::{self, Frames};
-use crate::tcp::ConnectionId;
 
 /// The narrowest useful column: an IPv4 address with its port, and some air.
 const COLUMN_MIN: usize = 23;
@@ -17,15 +17,6 @@ const COLUMN_MAX: usize = 56;
 
 /// Headers besides the known ones whose changes are shown.
 const OTHER_CHANGES_MAX: usize = 4;
-
-/// A column: a hop, or a connection that was tried and carried no request.
-enum Column<'a> {
-    Hop(&'a HopView),
-    Attempt {
-        connection: ConnectionId,
-        outcome: &'a str,
-    },
-}
 
 /// A cell: lines of pieces, each in its look.
 type Cell = Vec<Vec<(Look, String)>>;
@@ -59,11 +50,7 @@ struct Row {
 /// Draws the hops, in as many tables as the width asks for.
 pub(super) fn draw(page: &mut Page, report: &Report, handshake: &HandshakeView, verbose: bool) {
     let frames = Frames::of(report, handshake);
-    let mut all: Vec<Column<'_>> = handshake.hops.iter().map(Column::Hop).collect();
-    all.extend(handshake.attempts.iter().map(|attempt| Column::Attempt {
-        connection: attempt.connection,
-        outcome: &attempt.outcome,
-    }));
+    let all = Column::all(report, handshake);
     let label = 11;
     let room = page.width.saturating_sub(label + 4);
     let fitting = (room / (COLUMN_MIN + 3)).max(1);
@@ -76,7 +63,6 @@ pub(super) fn draw(page: &mut Page, report: &Report, handshake: &HandshakeView, 
         }
         let width = (room / part.len().max(1)).saturating_sub(3).min(COLUMN_MAX);
         let rows = Layout {
-            report,
             frames: &frames,
             width,
             verbose,
@@ -92,7 +78,6 @@ pub(super) fn draw(page: &mut Page, report: &Report, handshake: &HandshakeView, 
 }
 
 struct Layout<'a> {
-    report: &'a Report,
     frames: &'a Frames<'a>,
     width: usize,
     verbose: bool,
@@ -135,10 +120,8 @@ impl Layout<'_> {
         }
         push("other", false, each(&|column| self.others(column)));
         push("answer", true, each(&|column| self.answer(column)));
-        let switched = |column: &Column<'_>| match column {
-            Column::Hop(hop) => hop.accept != "not-applicable",
-            Column::Attempt { .. } => false,
-        };
+        let switched =
+            |column: &Column<'_>| column.hop.is_some_and(|hop| hop.accept != "not-applicable");
         if part.iter().any(switched) {
             push("Accept", false, each(&|column| self.accept(column)));
         }
@@ -147,25 +130,15 @@ impl Layout<'_> {
         rows
     }
 
-    fn connection(&self, column: &Column<'_>) -> Option<&ConnectionView> {
-        self.report.connection(match column {
-            Column::Hop(hop) => hop.connection,
-            Column::Attempt { connection, .. } => *connection,
-        })
-    }
-
     fn heading(&self, column: &Column<'_>) -> Cell {
-        let (role, id, retried) = match column {
-            Column::Hop(hop) => (hop.role, hop.connection, hop.retried),
-            Column::Attempt { connection, .. } => ("proxy-backend", *connection, false),
+        let given_up = if column.given_up() {
+            " · given up"
+        } else {
+            ""
         };
-        let (from, to) = words::ends(role);
-        let mut title = format!("{from} → {to}  {id}");
-        if retried {
-            title.push_str("  given up");
-        }
+        let title = format!("{} {}{given_up}", column.ends(), column.id);
         let mut cell = self.cell(Look::Strong, &title, 1);
-        let Some(connection) = self.connection(column) else {
+        let Some(connection) = column.connection else {
             return cell;
         };
         let line = format!("{} → {}", connection.client, connection.server);
@@ -187,57 +160,43 @@ impl Layout<'_> {
     }
 
     fn request(&self, column: &Column<'_>) -> Cell {
-        match column {
-            Column::Hop(HopView {
-                request: Some(request),
-                changes,
-                ..
-            }) => {
-                let line = format!(
-                    "{} {} HTTP/{}",
-                    request.method, request.target, request.http_version
-                );
-                let altered = changes
-                    .iter()
-                    .any(|change| matches!(change.header, "HTTP version" | "method" | "target"));
-                let mut cell = if altered {
-                    self.cell(Look::Odd, &format!("≠ {line}"), 3)
-                } else {
-                    self.cell(Look::Plain, &line, 3)
-                };
-                append(&mut cell, &self.frames.at(request.at_frame), self.width);
-                cell
-            }
-            Column::Hop(_) => self.cell(Look::Faint, "not in the capture as a whole", 2),
-            Column::Attempt { .. } => self.cell(Look::Bad, "✗ never sent", 1),
-        }
+        let Some(hop) = column.hop else {
+            return self.cell(Look::Bad, "✗ never sent", 1);
+        };
+        let Some(request) = &hop.request else {
+            return self.cell(Look::Faint, "not in the capture as a whole", 2);
+        };
+        let line = format!(
+            "{} {} HTTP/{}",
+            request.method, request.target, request.http_version
+        );
+        let altered = hop
+            .changes
+            .iter()
+            .any(|change| matches!(change.header, "HTTP version" | "method" | "target"));
+        let mut cell = if altered {
+            self.cell(Look::Odd, &format!("≠ {line}"), 3)
+        } else {
+            self.cell(Look::Plain, &line, 3)
+        };
+        append(&mut cell, &self.frames.at(request.at_frame), self.width);
+        cell
     }
 
     fn header(&self, column: &Column<'_>, name: &str) -> Cell {
-        let Column::Hop(hop) = column else {
-            return Vec::new();
-        };
-        let change = hop.changes.iter().find(|change| change.header == name);
-        let Some(request) = &hop.request else {
-            return Vec::new();
-        };
-        let value = words::header(request, name);
-        match (change.map(|change| change.kind), value) {
-            (Some("dropped"), _) => self.cell(Look::Bad, "✗ dropped", 1),
-            (Some("altered"), Some(value)) => self.cell(Look::Odd, &format!("≠ {value}"), 2),
-            (Some("added"), Some(value)) => self.cell(Look::Odd, &format!("+ {value}"), 2),
-            (_, Some(value)) if name == "Sec-WebSocket-Key" && request.key_valid == Some(false) => {
-                self.cell(Look::Bad, &format!("✗ {value} (invalid)"), 2)
-            }
-            (_, Some(value)) => self.cell(Look::Plain, &value, 2),
-            // What a handshake cannot do without (RFC 6455 4.2.1).
-            (_, None) if words::is_required(name) => self.cell(Look::Bad, "✗ missing", 1),
-            (_, None) => Vec::new(),
+        match column.field(name) {
+            Field::Nothing => Vec::new(),
+            Field::Same(value) => self.cell(Look::Plain, &value, 2),
+            Field::Dropped => self.cell(Look::Bad, "✗ dropped", 1),
+            Field::Altered(value) => self.cell(Look::Odd, &format!("≠ {value}"), 2),
+            Field::Added(value) => self.cell(Look::Odd, &format!("+ {value}"), 2),
+            Field::Missing => self.cell(Look::Bad, "✗ missing", 1),
+            Field::Invalid(value) => self.cell(Look::Bad, &format!("✗ {value} (invalid)"), 2),
         }
     }
 
     fn others(&self, column: &Column<'_>) -> Cell {
-        let Column::Hop(hop) = column else {
+        let Some(hop) = column.hop else {
             return Vec::new();
         };
         let others: Vec<&ChangeView> = hop
@@ -274,11 +233,8 @@ impl Layout<'_> {
     }
 
     fn answer(&self, column: &Column<'_>) -> Cell {
-        let hop = match column {
-            Column::Hop(hop) => hop,
-            Column::Attempt { outcome, .. } => {
-                return self.cell(Look::Bad, &format!("✗ {outcome}"), 2);
-            }
+        let Some(hop) = column.hop else {
+            return self.cell(Look::Bad, &format!("✗ {}", column.outcome), 2);
         };
         let Some(response) = &hop.response else {
             return self.cell(Look::Bad, "✗ none seen", 1);
@@ -312,7 +268,7 @@ impl Layout<'_> {
     }
 
     fn accept(&self, column: &Column<'_>) -> Cell {
-        let Column::Hop(hop) = column else {
+        let Some(hop) = column.hop else {
             return Vec::new();
         };
         if hop.response.is_none() {
@@ -327,7 +283,7 @@ impl Layout<'_> {
     }
 
     fn notes(&self, column: &Column<'_>) -> Cell {
-        let Column::Hop(hop) = column else {
+        let Some(hop) = column.hop else {
             return Vec::new();
         };
         hop.notes
@@ -337,33 +293,26 @@ impl Layout<'_> {
     }
 
     fn ended(&self, column: &Column<'_>) -> Cell {
-        let role = match column {
-            Column::Hop(hop) => hop.role,
-            Column::Attempt { .. } => "proxy-backend",
+        let Some((how, at)) = column.ended(self.frames) else {
+            return self.cell(Look::Faint, "not listed", 1);
         };
-        match self.connection(column) {
-            Some(connection) => {
-                let look = match connection.ended.how {
-                    "rst" => Look::Bad,
-                    "open" => Look::Faint,
-                    _ => Look::Plain,
-                };
-                let (how, at) = words::ended(connection, role, self.frames);
-                let mut cell = self.cell(look, &how, 2);
-                if let Some(at) = at {
-                    append(&mut cell, &at, self.width);
-                }
-                cell
-            }
-            None => self.cell(Look::Faint, "not listed", 1),
+        let look = match column.connection.map(|connection| connection.ended.how) {
+            Some("rst") => Look::Bad,
+            Some("fin") => Look::Plain,
+            _ => Look::Faint,
+        };
+        let mut cell = self.cell(look, &how, 2);
+        if let Some(at) = at {
+            append(&mut cell, &at, self.width);
         }
+        cell
     }
 }
 
 /// Whether a field is worth a row: version 13 everywhere and offers that nobody touched say nothing about a failure.
 fn tells(part: &[Column<'_>], header: &str) -> bool {
     part.iter().any(|column| {
-        let Column::Hop(hop) = column else {
+        let Some(hop) = column.hop else {
             return false;
         };
         hop.request.as_ref().is_some_and(|request| match header {
@@ -379,10 +328,9 @@ fn tells(part: &[Column<'_>], header: &str) -> bool {
 
 /// Whether a field changed on the way.
 fn changed(part: &[Column<'_>], header: &str) -> bool {
-    part.iter().any(|column| match column {
-        Column::Hop(hop) => hop.changes.iter().any(|change| change.header == header),
-        Column::Attempt { .. } => false,
-    })
+    part.iter()
+        .filter_map(|column| column.hop)
+        .any(|hop| hop.changes.iter().any(|change| change.header == header))
 }
 
 /// Draws the rows with rounded borders; every cell is filled up to its width, so that colours cannot shift anything.

@@ -391,17 +391,8 @@ impl Table<'_> {
             let painted = self.page.paint(Look::Strong, lead);
             let mark = self.page.paint(severity_look(finding.severity), mark);
             let room = self.page.width.saturating_sub(INDENT.len() + 2);
-            let mut out = String::new();
-            for (number, line) in fit(&text, room, if self.verbose { 4 } else { 2 })
-                .iter()
-                .enumerate()
-            {
-                if number == 0 {
-                    out.push_str(&format!("{painted}{mark}{line}\n"));
-                } else {
-                    out.push_str(&format!("{INDENT}  {line}\n"));
-                }
-            }
+            let lines = fit(&text, room, if self.verbose { 4 } else { 2 });
+            let out = format!("{painted}{mark}{}", lines.join(&format!("\n{INDENT}  ")));
             self.page.raw(&out);
             lead = INDENT;
         }
