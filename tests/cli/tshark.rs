@@ -1,18 +1,83 @@
 //! Differential: tshark sees the same connections, requests, statuses, keys and accepts in every sample.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
+use std::thread;
 
 use serde_json::Value;
 
 use crate::samples::Expected;
 use crate::support::{have, read_json};
 
-/// Runs tshark over a file and gives the chosen fields of each frame that the filter takes.
-fn tshark(file: &Path, filter: &str, fields: &[&str]) -> Vec<Vec<String>> {
+/// What is asked of tshark, in this order.
+const FIELDS: [&str; 8] = [
+    "frame.number",
+    "tcp.stream",
+    "http.request.uri",
+    "http.sec_websocket_key",
+    "http.sec_websocket_version",
+    "http.upgrade",
+    "http.response.code",
+    "http.sec_websocket_accept",
+];
+
+/// One frame as tshark dissects it.
+struct Row {
+    frame: u64,
+    stream: String,
+    target: String,
+    key: String,
+    version: String,
+    upgrade: String,
+    status: String,
+    accept: String,
+}
+
+impl Row {
+    /// A request that this program calls an attempt: it names WebSocket in any way.
+    fn is_attempt(&self) -> bool {
+        let names_websocket = self.upgrade.to_ascii_lowercase().contains("websocket");
+        !self.target.is_empty()
+            && (names_websocket || !self.key.is_empty() || !self.version.is_empty())
+    }
+}
+
+/// A sample with both views of it.
+struct Pair {
+    files: Vec<PathBuf>,
+    theirs: Vec<Vec<Row>>,
+    ours: Value,
+}
+
+/// Every sample, read by both programs once; tshark takes most of a second per file.
+fn pairs() -> &'static [Pair] {
+    static PAIRS: OnceLock<Vec<Pair>> = OnceLock::new();
+    PAIRS.get_or_init(|| {
+        if !have("tshark") {
+            return Vec::new();
+        }
+        let samples: Vec<_> = Expected::all().iter().map(Expected::files).collect();
+        let halves = samples.split_at(samples.len() / 2);
+        let read = |files: &Vec<PathBuf>| Pair {
+            files: files.clone(),
+            theirs: files.iter().map(|file| tshark(file)).collect(),
+            // Masked values would differ.
+            ours: read_json(files, &["--redact", "none"]).0,
+        };
+        thread::scope(|scope| {
+            let other = scope.spawn(|| halves.1.iter().map(read).collect::<Vec<_>>());
+            let mut all: Vec<_> = halves.0.iter().map(read).collect();
+            all.extend(other.join().unwrap());
+            all
+        })
+    })
+}
+
+fn tshark(file: &Path) -> Vec<Row> {
     let mut command = Command::new("tshark");
-    // Default tshark miscounts when segments come out of order.
+    // Default tshark miscounts when segments come out of order, and hides the later frames of a segmented head.
     command.args([
         "-n",
         "-o",
@@ -23,8 +88,8 @@ fn tshark(file: &Path, filter: &str, fields: &[&str]) -> Vec<Vec<String>> {
     command
         .arg("-r")
         .arg(file)
-        .args(["-Y", filter, "-T", "fields", "-E", "separator=\t"]);
-    for field in fields {
+        .args(["-T", "fields", "-E", "separator=\t"]);
+    for field in FIELDS {
         command.args(["-e", field]);
     }
     let output = command.output().unwrap();
@@ -33,14 +98,27 @@ fn tshark(file: &Path, filter: &str, fields: &[&str]) -> Vec<Vec<String>> {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let text = String::from_utf8_lossy(&output.stdout);
     text.lines()
-        .map(|line| line.split('\t').map(str::to_owned).collect())
+        .map(|line| {
+            let mut cells = line.split('\t').map(str::to_owned);
+            let mut next = || cells.next().unwrap_or_default();
+            Row {
+                frame: next().parse().unwrap(),
+                stream: next(),
+                target: next(),
+                key: next(),
+                version: next(),
+                upgrade: next(),
+                status: next(),
+                accept: next(),
+            }
+        })
         .collect()
 }
 
 /// How often each value occurs.
-fn count<T: Ord>(values: impl IntoIterator<Item = T>) -> BTreeMap<T, usize> {
+fn count(values: impl IntoIterator<Item = String>) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for value in values {
         *counts.entry(value).or_default() += 1;
@@ -48,7 +126,7 @@ fn count<T: Ord>(values: impl IntoIterator<Item = T>) -> BTreeMap<T, usize> {
     counts
 }
 
-/// Header values of all hops' requests or responses in a report, by a field of the contract.
+/// A field of the contract over the requests or responses of all hops of a report.
 fn in_hops(report: &Value, side: &str, field: &str) -> Vec<String> {
     let handshakes = report["handshakes"].as_array().unwrap();
     handshakes
@@ -64,118 +142,117 @@ fn in_hops(report: &Value, side: &str, field: &str) -> Vec<String> {
         .collect()
 }
 
+/// Samples that the two programs count differently, and why that is right.
+fn counts_differ(files: &[PathBuf]) -> bool {
+    let named = |name: &str| files.iter().any(|file| file.file_name().unwrap() == name);
+    // The auth subrequest carries the key, but it is no hop of the handshake.
+    named("healthy-auth-request.pcapng")
+        // Heads that were cut off: tshark shows the fields that are left, this program makes no request of them.
+        || named("truncated.pcapng")
+        // Two vantage points of the same hop are one hop here.
+        || named("duplicates.pcapng")
+}
+
 #[test]
-fn agrees_on_connections() {
-    if !have("tshark") {
-        return;
-    }
-    for expected in Expected::all() {
-        let (mut theirs, mut frames) = (0, 0);
-        for file in expected.files() {
-            let streams = tshark(&file, "tcp", &["tcp.stream"]);
-            theirs += count(streams.into_iter().flatten()).len();
-            frames += tshark(&file, "frame", &["frame.number"]).len();
-        }
-        let (report, _) = read_json(&expected.files(), &[]);
-        assert_eq!(
-            report["summary"]["connections"],
-            theirs,
-            "{:?}",
-            expected.files()
-        );
-        let ours: u64 = report["captures"]
-            .as_array()
-            .unwrap()
+fn agrees_on_frames_and_connections() {
+    for Pair {
+        files,
+        theirs,
+        ours,
+    } in pairs()
+    {
+        let frames: usize = theirs.iter().map(Vec::len).sum();
+        let captures = ours["captures"].as_array().unwrap();
+        let counted: u64 = captures
             .iter()
             .map(|one| one["frames"].as_u64().unwrap())
             .sum();
-        assert_eq!(ours, frames as u64, "{:?}", expected.files());
+        assert_eq!(counted, frames as u64, "{files:?}");
+        if files.len() > 1 {
+            continue; // tshark numbers streams per file; the same connection in two files is one here.
+        }
+        let streams = theirs.iter().flatten().filter(|row| !row.stream.is_empty());
+        let streams = count(streams.map(|row| row.stream.clone())).len();
+        assert_eq!(ours["summary"]["connections"], streams, "{files:?}");
     }
 }
 
 #[test]
 fn agrees_on_requests_and_answers() {
-    if !have("tshark") {
-        return;
-    }
-    for expected in Expected::all() {
-        let (report, _) = read_json(&expected.files(), &[]);
-        let mut theirs: [Vec<String>; 4] = std::array::from_fn(|_| Vec::new());
-        for file in expected.files() {
-            let attempt = "http.sec_websocket_key || http.sec_websocket_version || http.upgrade contains \"websocket\"";
-            for row in tshark(
-                &file,
-                &format!("http.request && ({attempt})"),
-                &["http.request.uri", "http.sec_websocket_key"],
-            ) {
-                theirs[0].push(row[0].clone());
-                theirs[1].extend(row.get(1).filter(|key| !key.is_empty()).cloned());
-            }
-            for row in tshark(
-                &file,
-                "http.sec_websocket_accept",
-                &["http.sec_websocket_accept"],
-            ) {
-                theirs[2].push(row[0].clone());
-            }
-            for row in tshark(&file, "http.response.code == 101", &["http.response.code"]) {
-                theirs[3].push(row[0].clone());
-            }
-        }
-        let statuses = in_hops(&report, "response", "status")
+    for Pair {
+        files,
+        theirs,
+        ours,
+    } in pairs().iter().filter(|pair| !counts_differ(&pair.files))
+    {
+        let rows: Vec<_> = theirs.iter().flatten().collect();
+        let attempts: Vec<_> = rows.iter().filter(|row| row.is_attempt()).collect();
+        let filled = |value: &&String| !value.is_empty();
+        let theirs = [
+            count(attempts.iter().map(|row| row.target.clone())),
+            count(attempts.iter().map(|row| &row.key).filter(filled).cloned()),
+            count(rows.iter().map(|row| &row.accept).filter(filled).cloned()),
+            count(
+                rows.iter()
+                    .map(|row| &row.status)
+                    .filter(|status| *status == "101")
+                    .cloned(),
+            ),
+        ];
+        let statuses = in_hops(ours, "response", "status")
             .into_iter()
-            .filter(|status| status == "101")
-            .collect();
+            .filter(|status| status == "101");
         let ours = [
-            in_hops(&report, "request", "target"),
-            in_hops(&report, "request", "key"),
-            in_hops(&report, "response", "accept"),
-            statuses,
+            count(in_hops(ours, "request", "target")),
+            count(in_hops(ours, "request", "key")),
+            count(in_hops(ours, "response", "accept")),
+            count(statuses),
         ];
         for ((what, theirs), ours) in ["targets", "keys", "accepts", "101s"]
             .iter()
             .zip(theirs)
             .zip(ours)
         {
-            assert_eq!(
-                count(ours),
-                count(theirs),
-                "{what} in {:?}",
-                expected.files()
-            );
+            assert_eq!(ours, theirs, "{what} in {files:?}");
         }
     }
 }
 
 #[test]
-fn agrees_on_evidence() {
-    if !have("tshark") {
-        return;
-    }
-    for expected in Expected::all() {
-        let files = expected.files();
-        let (report, _) = read_json(&files, &[]);
-        for handshake in report["handshakes"].as_array().unwrap() {
-            for hop in handshake["hops"].as_array().unwrap() {
-                let id = &hop["connection"];
-                let connections = report["connections"].as_array().unwrap();
-                let connection = connections.iter().find(|one| one["id"] == *id).unwrap();
-                let capture = usize::try_from(connection["captures"][0].as_u64().unwrap()).unwrap();
-                let frame = &hop["response"]["frame"];
-                if frame.is_null() {
-                    continue;
-                }
-                let rows = tshark(
-                    &files[capture],
-                    &format!("frame.number == {frame}"),
-                    &["http.response.code"],
-                );
-                assert_eq!(
-                    rows.concat().concat(),
-                    hop["response"]["status"].to_string(),
-                    "{files:?} frame {frame}"
-                );
-            }
+fn the_frames_named_are_those_of_wireshark() {
+    for Pair {
+        files,
+        theirs,
+        ours,
+    } in pairs()
+    {
+        for hop in ours["handshakes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .flat_map(|one| one["hops"].as_array().unwrap())
+        {
+            let connections = ours["connections"].as_array().unwrap();
+            let connection = connections
+                .iter()
+                .find(|one| one["id"] == hop["connection"])
+                .unwrap();
+            let capture = usize::try_from(connection["captures"][0].as_u64().unwrap()).unwrap();
+            let Some(frame) = hop["response"]["frame"].as_u64() else {
+                continue;
+            };
+            // tshark shows a head that came in several segments at its last one, on the same connection.
+            let rows = &theirs[capture];
+            let stream = &rows.iter().find(|row| row.frame == frame).unwrap().stream;
+            let shown = rows
+                .iter()
+                .find(|row| row.frame >= frame && row.stream == *stream && !row.status.is_empty());
+            let status = hop["response"]["status"].to_string();
+            assert_eq!(
+                shown.map(|row| &row.status),
+                Some(&status),
+                "{files:?} frame {frame}"
+            );
         }
     }
 }
