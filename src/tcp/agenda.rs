@@ -39,15 +39,16 @@ impl Agenda {
         }
     }
 
-    /// Whether the clock moves on to the time of a frame: not back, and far ahead only when a second frame says so.
+    /// Whether the clock moves on to the time of a frame ahead: far ahead only when a second frame in a row says so.
     pub(super) fn believes(&mut self, at: i64, clock: i64) -> bool {
-        if at <= clock {
-            self.jumped = false;
-            return false;
-        }
         let far = clock != i64::MIN && at.saturating_sub(clock) > CLOCK_JUMP;
         self.jumped = far && !self.jumped;
         !self.jumped
+    }
+
+    /// A frame that is not ahead of the clock: the one before it was wrong if it was.
+    pub(super) fn no_jump(&mut self) {
+        self.jumped = false;
     }
 
     /// Whether it is time to look at the queues.
@@ -101,14 +102,16 @@ impl Agenda {
         }
     }
 
-    /// The next flow whose holes are to be looked at.
-    pub(super) fn next_waiting(&mut self, clock: i64) -> Option<(u32, ConnectionId)> {
-        let &Reverse((due, slot, id)) = self.waiting.peek()?;
-        if due > clock {
-            return None;
+    /// The flows whose holes are to be looked at now. All at once: what is planned meanwhile is for the next time.
+    pub(super) fn take_waiting(&mut self, clock: i64) -> Vec<(u32, ConnectionId)> {
+        let mut taken = Vec::new();
+        while let Some(&Reverse((due, slot, id))) = self.waiting.peek()
+            && due <= clock
+        {
+            self.waiting.pop();
+            taken.push((slot, id));
         }
-        self.waiting.pop();
-        Some((slot, id))
+        taken
     }
 
     /// Notes whether a flow holds bytes back, and that it was active.

@@ -132,7 +132,7 @@ impl<S> Flow<S> {
                 };
                 if hole.cause == GapCause::Evicted {
                     env.stats.bytes_given_up += hole.end - half.next;
-                    let (last, id) = (self.connection.last, self.connection.id);
+                    let (last, id) = (self.last, self.id());
                     env.stats.hit(LimitKind::StreamBytes, last, id);
                 }
                 self.give_up(handler, direction, hole);
@@ -151,7 +151,7 @@ impl<S> Flow<S> {
     ) {
         for direction in self.ways_by_ending() {
             self.drain(handler, direction);
-            while self.reading == Reading::Bytes
+            while self.wants(direction)
                 && let Some(hole) = self.half(direction).forced(cause)
             {
                 if hole.cause == GapCause::Evicted {
@@ -162,13 +162,21 @@ impl<S> Flow<S> {
             if self.reading == Reading::Nothing
                 && let Some(hole) = self.half(direction).forced(cause)
             {
-                // No byte of it was ever seen: a fact, but nothing to read.
-                let facts = self.connection.stream_mut(direction);
-                facts.missing_bytes += hole.end;
+                // Acknowledged, but not a byte of it was captured: a fact, and nothing to read.
+                self.connection.stream_mut(direction).missing_bytes += hole.end;
             }
             self.tell_endings(handler, direction);
         }
         self.charge(env);
+    }
+
+    /// Whether there is somebody to hear of a hole: a reader, or bytes behind it that will make one.
+    fn wants(&self, direction: Direction) -> bool {
+        match self.reading {
+            Reading::Bytes => true,
+            Reading::Nothing => self.half(direction).first_piece().is_some(),
+            Reading::Counters => false,
+        }
     }
 
     /// Both directions, the one that ended first in front.
@@ -192,11 +200,7 @@ impl<S> Flow<S> {
         let len = hole.end.saturating_sub(half.next);
         let behind = half.first_piece().map(|(_, frame)| frame);
         let facts = self.connection.stream(direction);
-        let frame = hole
-            .frame
-            .or(behind)
-            .or(facts.fin)
-            .unwrap_or(self.connection.last);
+        let frame = hole.frame.or(behind).or(facts.fin).unwrap_or(self.last);
         self.gap(handler, direction, len, hole.cause, frame);
         self.drain(handler, direction);
     }

@@ -216,6 +216,7 @@ impl Embryo {
         let acks_syn = segment.ack == self.seq.plus(1);
         let first_again = by_opener && segment.seq == self.seq && !flags.rst();
         let answer_again = !by_opener && segment.seq == self.answer_seq;
+        let copy = self.is_copy(segment);
         let (next, count) = match (self.stage, flags.syn(), flags.ack(), flags.rst()) {
             (Stage::Rst, ..) | (_, true, _, true) => return Step::Grown,
             (Stage::SynAck, true, true, _) if first_again => (None, Some(&mut self.again)),
@@ -236,10 +237,7 @@ impl Embryo {
         };
         let last = Later::new(self.first, segment.frame);
         if let Some(count) = count {
-            let since = self.last.frame(self.first).at;
-            let apart = segment.frame.at.nanos_since(since).saturating_abs();
-            let same_id = segment.ip_id == self.ip_id || segment.ip_id == 0;
-            if capture & self.captures == 0 || (apart <= COPY_SPAN && same_id) {
+            if copy {
                 let Some(duplicates) = self.duplicates.checked_add(1) else {
                     return Step::Grown;
                 };
@@ -271,6 +269,15 @@ impl Embryo {
         } else {
             Step::Taken
         }
+    }
+
+    /// Whether a repeated segment is one frame captured twice: the other captures' view of what the first one shows
+    /// too, or too soon for a repetition.
+    fn is_copy(&self, segment: &Segment<'_>) -> bool {
+        let since = self.last.frame(self.first).at;
+        let apart = segment.frame.at.nanos_since(since).saturating_abs();
+        let same_id = segment.ip_id == self.ip_id || segment.ip_id == 0;
+        segment.frame.capture != self.first.frame().capture || (apart <= COPY_SPAN && same_id)
     }
 
     /// Takes an ICMP error about a segment that `sender` sent.

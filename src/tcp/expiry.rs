@@ -10,7 +10,10 @@ use super::{Connection, ConnectionId, GapCause, Handler};
 impl<H: Handler> Table<H> {
     /// Moves the clock to a frame's time and does what is due.
     pub(super) fn tick(&mut self, handler: &mut H, at: i64) {
-        if self.agenda.believes(at, self.env.clock) {
+        self.env.stamp = at.max(self.env.clock);
+        if at <= self.env.clock {
+            self.agenda.no_jump();
+        } else if self.agenda.believes(at, self.env.clock) {
             self.env.clock = at;
             if self.agenda.is_due(at) {
                 self.expire(handler);
@@ -22,7 +25,7 @@ impl<H: Handler> Table<H> {
     pub(super) fn expire(&mut self, handler: &mut H) {
         let clock = self.env.clock;
         self.agenda.ticked(clock);
-        while let Some((slot, id)) = self.agenda.next_waiting(clock) {
+        for (slot, id) in self.agenda.take_waiting(clock) {
             let flow = self.flows.get_mut(slot as usize).and_then(Option::as_mut);
             if let Some(flow) = flow.filter(|flow| flow.id() == id) {
                 flow.waiting = None;

@@ -7,9 +7,7 @@
 use super::duplicates::Recent;
 use super::half::Half;
 use super::key::{End, Key};
-use super::limits::{
-    CLOSING_KEPT, HALF_CLOSED_KEPT, IDLE_KEPT, LINGER, Limits, MAX_WINDOW, SYN_KEPT, Stats,
-};
+use super::limits::{CLOSING_KEPT, HALF_CLOSED_KEPT, IDLE_KEPT, LINGER, Limits, SYN_KEPT, Stats};
 use super::tombs::Span;
 use super::{Connection, Direction, Handler, Opening};
 use crate::capture::{CaptureId, FrameRef};
@@ -20,6 +18,8 @@ use crate::decode::{Segment, TcpFlags};
 pub(super) struct Env {
     /// Packet time in nanoseconds, never going back.
     pub(super) clock: i64,
+    /// The clock as the frame at hand has it: ahead of `clock` while that does not believe the frame.
+    pub(super) stamp: i64,
     /// Out-of-order bytes held by all connections, with their overhead.
     pub(super) buffered: usize,
     pub(super) limits: Limits,
@@ -345,7 +345,7 @@ impl<S> Flow<S> {
     }
 
     fn seen(&mut self, env: &Env, segment: &Segment<'_>) {
-        self.stamp = env.clock;
+        self.stamp = env.stamp;
         if segment.frame.at >= self.last.at {
             self.last = segment.frame;
         }
@@ -368,15 +368,7 @@ impl<S> Flow<S> {
             let start = half.position(segment.seq);
             return half.marks.known && half.holds(start, start.saturating_add_unsigned(len));
         }
-        let peer = self.half(direction.reverse());
-        let acked = peer.position(segment.ack);
-        let acks_fin = !peer.marks.fin_acked
-            && peer
-                .fin
-                .at()
-                .is_some_and(|fin| acked == fin.cast_signed() + 1);
-        let acks = acked > peer.acked.cast_signed() && acked <= peer.top.cast_signed() + MAX_WINDOW;
-        !peer.marks.known || !(acks || acks_fin)
+        !self.half(direction.reverse()).is_news(segment.ack)
     }
 }
 

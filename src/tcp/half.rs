@@ -127,19 +127,29 @@ impl Half {
 
     /// Takes the peer's acknowledgment.
     pub(super) fn acknowledge(&mut self, ack: SeqNo) {
-        if !self.marks.known {
-            return;
+        if let Some((acked, fin)) = self.acknowledged_by(ack) {
+            self.acked = self.acked.max(acked);
+            self.marks.fin_acked |= fin;
         }
-        let mut position = self.position(ack);
-        if let Some(fin) = self.fin.at().map(u64::cast_signed)
-            && position > fin
-        {
-            self.marks.fin_acked |= position == fin + 1;
-            position = fin;
+    }
+
+    /// Whether an acknowledgment says more than those before it.
+    pub(super) fn is_news(&self, ack: SeqNo) -> bool {
+        self.acknowledged_by(ack)
+            .is_some_and(|(acked, fin)| acked > self.acked || (fin && !self.marks.fin_acked))
+    }
+
+    /// The position that a number acknowledges, and whether the FIN behind it too; `None` for an implausible one.
+    fn acknowledged_by(&self, ack: SeqNo) -> Option<(u64, bool)> {
+        let position = self.position(ack);
+        if !self.marks.known || position > self.top.cast_signed() + MAX_WINDOW {
+            return None;
         }
-        if position > self.acked.cast_signed() && position <= self.top.cast_signed() + MAX_WINDOW {
-            self.acked = position.cast_unsigned();
-        }
+        let position = u64::try_from(position).ok()?;
+        Some(match self.fin.at() {
+            Some(fin) if position > fin => (fin, position == fin + 1),
+            _ => (position, false),
+        })
     }
 
     /// Whether a segment with these positions brings nothing that was not seen before.

@@ -55,6 +55,10 @@ pub enum Interest {
 ///
 /// A connection gets its state at its first payload byte, so that scans and half-open connections cost nothing.
 /// Calls for one connection come in the order of its frames.
+///
+/// The facts that nearly every segment changes (`last`, `captures`, and per stream `frames`, `payload_bytes`,
+/// `last_data`, `unacknowledged`) are brought up to date for `opened`, `gap`, `ended` and `closed`; in `bytes` they
+/// may be those of an earlier call, for that is called for every segment.
 pub trait Handler {
     /// What is kept per connection.
     type State;

@@ -42,7 +42,8 @@ mod tests {
     /// One run from 10 to 20 and every way in which a range can lie to it.
     #[test]
     fn every_overlap_shape() {
-        let table: [(&str, Range<u64>, &[[u64; 2]]); 13] = [
+        type Row = (&'static str, Range<u64>, &'static [[u64; 2]]);
+        let table: [Row; 13] = [
             ("before", 0..5, &[[0, 5]]),
             ("meets", 0..10, &[[0, 10]]),
             ("overlaps its start", 5..15, &[[5, 10]]),

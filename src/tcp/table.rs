@@ -92,6 +92,7 @@ impl<H: Handler> Table<H> {
             agenda: Agenda::new(),
             env: Env {
                 clock: i64::MIN,
+                stamp: i64::MIN,
                 buffered: 0,
                 limits,
                 stats: Stats::default(),
@@ -245,7 +246,7 @@ impl<H: Handler> Table<H> {
     fn begin(&mut self, handler: &mut H, key: Key, hash: u32, sender: End, segment: &Segment<'_>) {
         let id = ConnectionId(self.next_id);
         self.next_id = self.next_id.wrapping_add(1);
-        if let Some(embryo) = Embryo::new(sender, id, segment, self.env.clock) {
+        if let Some(embryo) = Embryo::new(sender, id, segment, self.env.stamp) {
             if self.nursery.len() >= self.env.limits.embryos {
                 self.evict_embryo(handler);
             }
@@ -322,7 +323,7 @@ impl<H: Handler> Table<H> {
             return;
         };
         let id = embryo.id;
-        match embryo.segment(sender, segment, self.env.clock) {
+        match embryo.segment(sender, segment, self.env.stamp) {
             Step::Taken => {}
             Step::Ended => self.leave(Place::Embryo(slot), id),
             Step::Other => {
@@ -344,7 +345,7 @@ impl<H: Handler> Table<H> {
         };
         let mut flow = Flow::new(key, hash, embryo.client(&key), embryo.connection(&key));
         flow.resume();
-        flow.stamp = self.env.clock;
+        flow.stamp = self.env.stamp;
         let to = self.put_flow(handler, flow);
         let old = Place::Embryo(slot).pack();
         let entry = self.index.find_mut(spread(hash), |e| e.place == old);

@@ -6,11 +6,18 @@
     reason = "a test may panic"
 )]
 
+mod ending;
+mod facts;
+mod model;
 mod opening;
 mod stream;
+mod table;
+
+use std::collections::{HashMap, HashSet};
 
 use super::{
-    Chunk, Connection, Direction, EndingHow, Gap, Handler, Interest, Limits, StreamEnd, Table,
+    Chunk, Connection, ConnectionId, Direction, EndingHow, Gap, Handler, Interest, Limits,
+    StreamEnd, Table,
 };
 use crate::capture::{CaptureId, FrameNo, FrameRef, Timestamp};
 use crate::decode::{Endpoint, Segment, SeqNo, TcpFlags};
@@ -33,7 +40,21 @@ pub(super) struct Log {
     pub(super) closed: Vec<Connection>,
     pub(super) bytes: [Vec<u8>; 2],
     /// After this many bytes there is no more interest.
-    pub(super) enough: Option<usize>,
+    pub(super) enough: Option<u64>,
+    /// What is expected next, per connection and direction.
+    next: HashMap<(ConnectionId, usize), u64>,
+    gone: HashSet<ConnectionId>,
+}
+
+impl Log {
+    /// Every position comes once and in order, and only while the connection is open.
+    fn check(&mut self, id: ConnectionId, direction: Direction, position: u64, len: u64) {
+        assert!(len > 0, "nothing is handed over");
+        assert!(!self.gone.contains(&id), "closed already");
+        let next = self.next.entry((id, place(direction))).or_default();
+        assert_eq!(*next, position, "out of order");
+        *next += len;
+    }
 }
 
 const fn place(direction: Direction) -> usize {
@@ -58,7 +79,9 @@ impl Handler for Log {
         0
     }
 
-    fn bytes(&mut self, _: &Connection, state: &mut u64, chunk: Chunk<'_>) -> Interest {
+    fn bytes(&mut self, connection: &Connection, state: &mut u64, chunk: Chunk<'_>) -> Interest {
+        let len = chunk.data.len() as u64;
+        self.check(connection.id, chunk.direction, chunk.position, len);
         *state += chunk.data.len() as u64;
         let stream = &mut self.bytes[place(chunk.direction)];
         stream.extend_from_slice(chunk.data);
@@ -69,15 +92,15 @@ impl Handler for Log {
             String::from_utf8_lossy(chunk.data),
             chunk.frame.frame
         ));
-        if self.enough.is_some_and(|enough| *state >= enough as u64) {
+        if self.enough.is_some_and(|enough| *state >= enough) {
             Interest::Counters
         } else {
             Interest::Bytes
         }
     }
 
-    fn gap(&mut self, _: &Connection, _: &mut u64, gap: Gap) -> Interest {
-        assert!(gap.len > 0, "{gap:?}");
+    fn gap(&mut self, connection: &Connection, _: &mut u64, gap: Gap) -> Interest {
+        self.check(connection.id, gap.direction, gap.position, gap.len);
         self.calls.push(format!(
             "{}{}:gap {} {:?} f{}",
             arrow(gap.direction),
@@ -99,6 +122,7 @@ impl Handler for Log {
     }
 
     fn closed(&mut self, connection: Connection, state: Option<u64>) {
+        assert!(self.gone.insert(connection.id), "closed twice");
         let with = if state.is_some() { "" } else { " unread" };
         self.calls.push(format!("{} closed{with}", connection.id));
         self.closed.push(connection);
@@ -147,7 +171,7 @@ pub(super) fn seg(way: Direction, flags: u8, seq: u32, ack: u32) -> Seg<'static>
     }
 }
 
-pub(super) fn data<'a>(way: Direction, at: u32, ack: u32, data: &'a [u8]) -> Seg<'a> {
+pub(super) fn data(way: Direction, at: u32, ack: u32, data: &[u8]) -> Seg<'_> {
     Seg {
         data,
         ..seg(way, ACK, at, ack)
