@@ -191,6 +191,8 @@ fn holes(hop: &Hop) -> Vec<Draft> {
         let code = match partial.why {
             PartialWhy::Gap(GapCause::Truncated) => Code::CaptureTruncated,
             PartialWhy::CaptureEnded => continue,
+            // Of a direction that was not captured, all is a hole: said once, below.
+            _ if hop.one_way() => continue,
             _ => Code::CaptureGap,
         };
         out.push(
@@ -204,7 +206,7 @@ fn holes(hop: &Hop) -> Vec<Draft> {
                 .saw(partial.last, "where it breaks off"),
         );
     }
-    if out.is_empty() && exchange.gap_in_answer && exchange.response.is_none() {
+    if out.is_empty() && exchange.gap_in_answer && exchange.response.is_none() && !hop.one_way() {
         out.push(
             Draft::new(Code::CaptureGap)
                 .on(&hop.record)

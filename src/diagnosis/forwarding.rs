@@ -8,7 +8,7 @@ mod rewriting;
 
 use super::Code;
 use super::draft::Draft;
-use super::story::{Link, Story};
+use super::story::{HopView, Link, Story};
 use super::text::{field, list, short, shows_request, shows_response};
 use crate::hop::{Confidence, Hop, PairedBy};
 use crate::http::RequestHead;
@@ -28,6 +28,8 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
     }
     before_first_hop(story, out);
     for link in story.links().filter(|link| !link.child.retried) {
+        lone::made_ordinary(story, link, out);
+        lone::made_an_attempt(story, link, out);
         if let Some((before, after)) = link.requests() {
             upgrade_fields(story, link, before, after, out);
             websocket_fields(story, link, before, after, out);
@@ -40,12 +42,8 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
 
 /// `, which answered 426` or nothing: the second half of a headline.
 fn which_answered(hop: &Hop) -> String {
-    hop.exchange()
-        .response
-        .as_ref()
-        .map_or(String::new(), |head| {
-            format!(", which answered {}", head.status)
-        })
+    hop.status()
+        .map_or(String::new(), |status| format!(", which answered {status}"))
 }
 
 fn asks_websocket(head: &RequestHead) -> bool {
@@ -74,7 +72,9 @@ fn about(code: Code, link: Link<'_>, before: &RequestHead, after: &RequestHead) 
 /// A lost field is as certain as the pairing, and a pairing by a key that both requests carry leaves no doubt here.
 fn link_confidence(link: Link<'_>) -> Confidence {
     match link.child.paired_by {
-        Some((PairedBy::Key | PairedBy::Bytes, _)) => Confidence::Certain,
+        Some((PairedBy::Key | PairedBy::Bytes, Confidence::Likely | Confidence::Certain)) => {
+            Confidence::Certain
+        }
         _ => link.confidence(),
     }
 }

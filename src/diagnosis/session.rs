@@ -70,6 +70,36 @@ pub(super) fn fitting_timeout(silence_nanos: i64) -> Option<i64> {
     (seconds >= 1 && early <= EARLY_NANOS).then_some(seconds)
 }
 
+/// The timeout that a silence shows.
+struct Limit {
+    /// The shortest that it can be.
+    at_least_nanos: i64,
+    /// As text.
+    text: String,
+}
+
+impl Limit {
+    /// A whole number of seconds, as people configure it.
+    fn seconds(seconds: i64) -> Self {
+        Self {
+            at_least_nanos: seconds.saturating_mul(1_000_000_000),
+            text: format!("{seconds} s"),
+        }
+    }
+
+    /// Anything from the silence on to as much as a timer may be early.
+    fn about(silence_nanos: i64) -> Self {
+        Self {
+            at_least_nanos: silence_nanos,
+            text: format!(
+                "{} to {}",
+                duration(silence_nanos),
+                duration(silence_nanos.saturating_add(EARLY_NANOS))
+            ),
+        }
+    }
+}
+
 /// The end of a session, as its rules read it.
 struct End<'a> {
     story: &'a Story<'a>,
@@ -242,6 +272,11 @@ impl<'a> End<'a> {
 
     fn without_close(&self, ending: HopEnding, faulty: bool, out: &mut Vec<Draft>) {
         let party = self.party(ending);
+        // What a network or a vanished peer began, the other side's close only completes.
+        if let Some(draft) = self.lost_before(ending) {
+            out.push(draft);
+            return;
+        }
         if party != Some(Party::Proxy) && ending.how == EndingHow::Fin && self.lost_sync() {
             out.push(self.close_may_be_hidden());
             return;
@@ -275,7 +310,7 @@ impl<'a> End<'a> {
 
     /// The side that ended it hides who stands behind.
     fn by_somebody(&self, ending: HopEnding, out: &mut Vec<Draft>) {
-        if let Some(draft) = self.not_reading().or_else(|| self.lost(true)) {
+        if let Some(draft) = self.not_reading() {
             out.push(draft);
             return;
         }
@@ -286,7 +321,7 @@ impl<'a> End<'a> {
         if let Some(timeout) = fits
             && ending.how == EndingHow::Fin
         {
-            self.idle(ending, timeout, out);
+            self.idle(ending, &Limit::seconds(timeout), Confidence::Likely, out);
             return;
         }
         if ending.by == Side::Client {
@@ -366,7 +401,7 @@ impl<'a> End<'a> {
     }
 
     fn never_ended(&self) -> Option<Draft> {
-        self.lost(false)
+        self.lost()
     }
 }
 

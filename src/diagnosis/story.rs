@@ -6,7 +6,7 @@ use crate::capture::{FrameRef, Timestamp};
 use crate::hop::{
     BackendSight, Confidence, ConnectAttempt, Exchange, Handshake, Hop, Record, Role,
 };
-use crate::http::{PartialWhy, RequestHead, ResponseHead};
+use crate::http::{Fields, PartialWhy, RequestHead, ResponseHead};
 use crate::tcp::{Ending, GapCause, Side};
 
 /// How the opening handshake came out, judged on the outermost hop.
@@ -18,6 +18,8 @@ pub(super) enum Outcome<'a> {
     BadAnswer(&'a ResponseHead),
     /// Another final answer.
     Refused(&'a ResponseHead),
+    /// The client sent an ordinary request, which a proxy made into an attempt, and got this status.
+    Ordinary(u16),
     /// The connection ended, or the proxy's own failure is complete, without an answer.
     Unanswered,
     /// The capture does not tell.
@@ -73,6 +75,9 @@ impl<'a> Story<'a> {
     }
 
     fn judge_without_answer(&self, exchange: &Exchange) -> Outcome<'a> {
+        if let Some((_, status)) = exchange.ordinary.as_ref().and_then(|ask| ask.response) {
+            return Outcome::Ordinary(status);
+        }
         // What the capture lacks of the client hop, the backend hop may have.
         if let Some(answer) = &self.inner.exchange().response
             && answer.status != 101
@@ -143,7 +148,7 @@ impl<'a> Story<'a> {
 
     /// The status that the client got.
     pub(super) fn status(&self) -> Option<u16> {
-        self.answer().map(|head| head.status)
+        self.outer.status()
     }
 
     /// The body excerpt of the answer that the client got.
@@ -169,7 +174,7 @@ impl<'a> Story<'a> {
     pub(super) fn backend_only(&self) -> bool {
         self.handshake.hops.len() == 1
             && (self.outer.role == Role::ProxyBackend
-                || (self.outer.role == Role::Unknown
+                || (matches!(self.outer.role, Role::Unknown | Role::Direct)
                     && self.outer.has_proxy_marks()
                     && !self.outer.answered_by_nginx(None)))
     }
@@ -243,7 +248,14 @@ impl<'a> Story<'a> {
             .request
             .as_ref()
             .or(self.inner.exchange().request.as_ref())
-            .map_or_else(|| "?".to_owned(), |head| short(path(&head.target)))
+            .map(|head| &head.target)
+            .or(self
+                .outer
+                .exchange()
+                .ordinary
+                .as_ref()
+                .map(|ask| &ask.target))
+            .map_or_else(|| "?".to_owned(), |target| short(path(target)))
     }
 
     /// What to fill into snippets. Only harmless characters get in: a snippet is made to be copied.
@@ -315,11 +327,14 @@ impl<'a> Link<'a> {
 
 /// What rules ask of a hop.
 pub(super) trait HopView {
+    /// The status of its final answer.
+    fn status(&self) -> Option<u16>;
     /// Whether an answer seen here is nginx's own or passed through it. `behind` is the hop behind it.
     fn answered_by_nginx(&self, behind: Option<&Hop>) -> bool;
     /// Whether the answer's body is one of nginx's own pages.
     fn has_nginx_page(&self) -> bool;
-    /// Whether the request looks as nginx writes requests to backends by its older defaults.
+    /// Whether the request looks as nginx writes requests to backends: by its older defaults, or with the usual
+    /// configuration, which puts the fields of proxy_set_header before Host and the client's own behind it.
     fn has_nginx_signature(&self) -> bool;
     /// Whether the request has passed a proxy: forwarding fields, or the way nginx writes requests.
     fn has_proxy_marks(&self) -> bool;
@@ -330,6 +345,22 @@ pub(super) trait HopView {
 }
 
 impl HopView for Hop {
+    fn status(&self) -> Option<u16> {
+        let exchange = self.exchange();
+        let ordinary = || {
+            exchange
+                .ordinary
+                .as_ref()?
+                .response
+                .map(|(_, status)| status)
+        };
+        exchange
+            .response
+            .as_ref()
+            .map(|head| head.status)
+            .or_else(ordinary)
+    }
+
     fn answered_by_nginx(&self, behind: Option<&Hop>) -> bool {
         let exchange = self.exchange();
         let Some(server) = exchange
@@ -356,12 +387,10 @@ impl HopView for Hop {
 
     fn has_nginx_signature(&self) -> bool {
         self.exchange().request.as_ref().is_some_and(|head| {
-            head.minor_version == 0
-                && head
-                    .fields
-                    .combined("connection")
-                    .is_some_and(|value| value == "close")
-                && head.fields.count("sec-websocket-key") > 0
+            let connection = head.fields.combined("connection").unwrap_or_default();
+            let defaults = head.minor_version == 0 && connection == "close";
+            head.fields.count("sec-websocket-key") > 0
+                && (defaults || (connection == "upgrade" && is_set_before_host(&head.fields)))
         })
     }
 
@@ -400,6 +429,19 @@ impl HopView for Hop {
         let connection = &self.record.connection;
         connection.to_server.frames == 0 || connection.to_client.frames == 0
     }
+}
+
+/// Connection before Host, and the client's key behind it.
+fn is_set_before_host(fields: &Fields) -> bool {
+    let place = |wanted: &str| {
+        fields
+            .iter()
+            .position(|(name, _)| name.eq_ignore_ascii_case(wanted))
+    };
+    matches!(
+        (place("connection"), place("host"), place("sec-websocket-key")),
+        (Some(connection), Some(host), Some(key)) if connection < host && host < key
+    )
 }
 
 /// Whether a Server field names nginx or a server built on it.

@@ -36,12 +36,7 @@ pub(super) fn answerer(story: &Story<'_>) -> Option<Answerer> {
         let carrier = story
             .inner_hops()
             .filter(|hop| !hop.retried)
-            .filter(|hop| {
-                hop.exchange()
-                    .response
-                    .as_ref()
-                    .is_some_and(|head| head.status == status)
-            })
+            .filter(|hop| hop.status() == Some(status))
             .last();
         if let Some(hop) = carrier {
             let server = hop.record.connection.server;
@@ -54,7 +49,7 @@ pub(super) fn answerer(story: &Story<'_>) -> Option<Answerer> {
         }
         let unseen = story.inner_hops().any(|hop| {
             !hop.retried
-                && hop.exchange().response.is_none()
+                && hop.status().is_none()
                 && (hop.exchange().gap_in_answer || hop.one_way())
         });
         return Some(if unseen {
@@ -76,12 +71,25 @@ pub(super) fn answerer(story: &Story<'_>) -> Option<Answerer> {
     Some(match story.outer.role {
         Role::Direct => backend(outer.server.to_string(), Confidence::Likely),
         _ if story.outer.has_nginx_page() => proxy(story.front(), Confidence::Likely),
+        _ if answered_too_fast(story) => proxy(story.front(), Confidence::Guess),
         _ => Answerer {
             by: AnsweredBy::Unknown,
             name: story.front(),
             confidence: Confidence::Guess,
         },
     })
+}
+
+/// nginx answered sooner than it could have asked a backend over TCP: connect, request, answer.
+fn answered_too_fast(story: &Story<'_>) -> bool {
+    const TOO_FAST_NANOS: i64 = 250_000;
+    let exchange = story.outer.exchange();
+    let (Some(request), Some(answer)) = (&exchange.request, &exchange.response) else {
+        return false;
+    };
+    answer.status != 101
+        && story.outer.answered_by_nginx(None)
+        && answer.span.first.at.nanos_since(request.span.last.at) < TOO_FAST_NANOS
 }
 
 /// How the handshake ended.
@@ -96,7 +104,8 @@ pub(super) fn verdict(story: &Story<'_>, drafts: &[Draft]) -> Verdict {
             if bad { Verdict::Broken } else { Verdict::Ok }
         }
         Outcome::BadAnswer(_) | Outcome::Refused(_) | Outcome::Unanswered => Verdict::Failed,
-        Outcome::Unknown => Verdict::Unclear,
+        Outcome::Ordinary(status) if status >= 400 => Verdict::Failed,
+        Outcome::Ordinary(_) | Outcome::Unknown => Verdict::Unclear,
     }
 }
 

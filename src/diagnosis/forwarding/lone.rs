@@ -1,10 +1,10 @@
 //! What one request tells without another to compare it with.
 
 use super::{asks_websocket, generation, names_upgrade, which_answered};
-use crate::diagnosis::Code;
 use crate::diagnosis::draft::Draft;
-use crate::diagnosis::story::{HopView, Story};
-use crate::diagnosis::text::{duration, short, short_target, shows_request, shows_response};
+use crate::diagnosis::story::{HopView, Link, Story};
+use crate::diagnosis::text::{duration, field, short, short_target, shows_request, shows_response};
+use crate::diagnosis::{Code, Severity};
 use crate::hop::{Confidence, Record, Role};
 use crate::tcp::Side;
 use crate::websocket::SessionFacts;
@@ -163,6 +163,124 @@ pub(super) fn before_first_hop(story: &Story<'_>, out: &mut Vec<Draft>) {
     }
 }
 
+/// The proxy took away all that made the request an attempt, the key included.
+pub(super) fn made_ordinary(story: &Story<'_>, link: Link<'_>, out: &mut Vec<Draft>) {
+    let (Some(before), Some(after)) = (
+        &link.parent.exchange().request,
+        &link.child.exchange().ordinary,
+    ) else {
+        return;
+    };
+    let proxy = story.proxy_of(link.child);
+    let backend = link.child.record.connection.server;
+    let answered = which_answered(link.child);
+    let shows = format!(
+        "{} {} HTTP/1.{}, {}, {}, no Sec-WebSocket field",
+        short(&after.method),
+        short_target(&after.target),
+        after.minor_version,
+        field(after.connection.as_deref(), "Connection"),
+        field(after.upgrade.as_deref(), "Upgrade"),
+    );
+    let draft = |code: Code| {
+        Draft::new(code)
+            .sure(link.confidence())
+            .on(&link.parent.record)
+            .on(&link.child.record)
+            .saw(before.span.first, shows_request(before))
+            .saw(after.request, shows.clone())
+            .may_saw(
+                after.response.map(|(frame, _)| frame),
+                after
+                    .response
+                    .map_or(String::new(), |(_, status)| format!("status {status}")),
+            )
+    };
+    let lost_connection = names_upgrade(before)
+        && !after
+            .connection
+            .as_deref()
+            .is_some_and(|value| has_option(value, "upgrade"));
+    let lost = match (asks_websocket(before), lost_connection) {
+        (true, true) => "Upgrade, Connection and the key",
+        _ => "Upgrade and the key",
+    };
+    let headline = format!("{proxy} did not forward {lost} to {backend}{answered}");
+    if asks_websocket(before) {
+        out.push(
+            draft(Code::UpgradeNotForwarded)
+                .title(format!("{proxy} did not forward Upgrade to {backend}"))
+                .headline(headline.clone())
+                .detail(
+                    "The request went out without Upgrade and without any Sec-WebSocket field.",
+                ),
+        );
+    }
+    if lost_connection {
+        out.push(
+            draft(Code::ConnectionNotForwarded)
+                .title(format!(
+                    "{proxy} did not forward `Connection: upgrade` to {backend}"
+                ))
+                .headline(headline),
+        );
+    }
+}
+
+fn has_option(list: &str, option: &str) -> bool {
+    list.split(',')
+        .any(|item| item.trim().eq_ignore_ascii_case(option))
+}
+
+/// The client sent an ordinary request, and the proxy wrote Upgrade into it.
+pub(super) fn made_an_attempt(story: &Story<'_>, link: Link<'_>, out: &mut Vec<Draft>) {
+    let (Some(before), Some(after)) = (
+        &link.parent.exchange().ordinary,
+        &link.child.exchange().request,
+    ) else {
+        return;
+    };
+    if !asks_websocket(after) || before.upgrade.is_some() {
+        return;
+    }
+    let proxy = story.proxy_of(link.child);
+    let backend = link.child.record.connection.server;
+    let harmless = story.status().is_some_and(|status| status < 400);
+    out.push(
+        Draft::new(Code::UpgradeAdded)
+            .bad(if harmless {
+                Severity::Warning
+            } else {
+                Severity::Error
+            })
+            .sure(link.confidence())
+            .on(&link.parent.record)
+            .on(&link.child.record)
+            .title(format!(
+                "{proxy} added `Upgrade: websocket` to a request that had none"
+            ))
+            .headline(format!(
+                "{proxy} added Upgrade to an ordinary request to {backend}{}",
+                which_answered(link.child)
+            ))
+            .saw(
+                before.request,
+                format!(
+                    "{} {}, no Upgrade",
+                    short(&before.method),
+                    short_target(&before.target)
+                ),
+            )
+            .saw(after.span.first, shows_request(after))
+            .may_saw(
+                before.response.map(|(frame, _)| frame),
+                before
+                    .response
+                    .map_or(String::new(), |(_, status)| format!("status {status}")),
+            ),
+    );
+}
+
 /// A backend that answered 101 to HTTP/1.0 and closed at once.
 pub(super) fn http10_session_closed(story: &Story<'_>, out: &mut Vec<Draft>) {
     let hop = story.inner;
@@ -206,11 +324,10 @@ pub(super) fn http10_session_closed(story: &Story<'_>, out: &mut Vec<Draft>) {
 /// Ordinary requests with `Connection: upgrade` and no Upgrade that the backend refused: of connections in no handshake.
 pub(in crate::diagnosis) fn forced_upgrade(record: &Record) -> Option<Draft> {
     let mut refused = record.ordinary.iter().filter(|exchange| {
-        let names_upgrade = exchange.connection.as_deref().is_some_and(|value| {
-            value
-                .split(',')
-                .any(|option| option.trim().eq_ignore_ascii_case("upgrade"))
-        });
+        let names_upgrade = exchange
+            .connection
+            .as_deref()
+            .is_some_and(|value| has_option(value, "upgrade"));
         names_upgrade
             && exchange.upgrade.is_none()
             && matches!(exchange.response, Some((_, 400 | 426 | 501)))

@@ -1,6 +1,6 @@
 //! Ends by the backend or the client.
 
-use super::{End, USUAL_TIMEOUTS, fitting_timeout};
+use super::{End, Limit, USUAL_TIMEOUTS, fitting_timeout};
 use crate::diagnosis::Code;
 use crate::diagnosis::draft::Draft;
 use crate::diagnosis::story::HopView;
@@ -64,7 +64,7 @@ impl End<'_> {
             return None;
         }
         let nginx = format!("nginx {}", inner.record.connection.server.ip());
-        let draft = self.idle_draft(&nginx, timeout, silence);
+        let draft = self.idle_draft(&nginx, &Limit::seconds(timeout), silence);
         Some(
             self.with_endings(draft)
                 .sure(Confidence::Likely)
@@ -91,9 +91,6 @@ impl End<'_> {
             return draft;
         }
         if let Some(draft) = self.idle_in_front() {
-            return draft;
-        }
-        if let Some(draft) = self.lost(false) {
             return draft;
         }
         if let Some(draft) = self.cut_by(Side::Client, &format!("{client} ended it")) {

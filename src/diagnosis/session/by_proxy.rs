@@ -1,6 +1,6 @@
 //! Ends by the proxy: a timeout, a reader that does not read, a network that does not deliver.
 
-use super::{EARLY_NANOS, End, IN_VAIN_NANOS, USUAL_TIMEOUTS, fitting_timeout, in_vain};
+use super::{EARLY_NANOS, End, IN_VAIN_NANOS, Limit, USUAL_TIMEOUTS, fitting_timeout, in_vain};
 use crate::diagnosis::Code;
 use crate::diagnosis::draft::Draft;
 use crate::diagnosis::text::{capital, count, duration};
@@ -12,36 +12,75 @@ const TOGETHER_NANOS: i64 = 50_000_000;
 
 impl<'a> End<'a> {
     pub(super) fn by_proxy(&self, ending: HopEnding, out: &mut Vec<Draft>) {
-        if let Some(draft) = self.not_reading().or_else(|| self.lost(true)) {
+        if let Some(draft) = self.not_reading() {
             out.push(draft);
             return;
         }
-        let silence = self.session.idle_before_end_nanos;
-        if let Some(timeout) = silence.and_then(fitting_timeout)
-            && !self.session.outstanding
+        let proxy = self.proxy(ending);
+        let silence = self.session.idle_before_end_nanos.unwrap_or_default();
+        // A process that ends lets the kernel close its connections, the client's first; nginx itself closes the
+        // backend's first.
+        let process_ended = proxy.starts_with("nginx") && self.client_hop_first() == Some(true);
+        if !self.session.outstanding
+            && !process_ended
             && self.ended_together()
+            && let Some((limit, sure)) = self.limit(silence)
         {
-            self.idle(ending, timeout, out);
+            self.idle(ending, &limit, sure, out);
             return;
         }
-        let proxy = self.proxy(ending);
         if let Some(draft) = self.cut(&format!("{proxy} ended it")) {
             out.push(draft);
             return;
         }
-        let after = silence.map_or_else(String::new, |nanos| {
-            format!(", {} after the last frame", duration(nanos))
-        });
-        let draft = self
+        let title = format!(
+            "{} closed the tunnel, {} after the last frame",
+            capital(&proxy),
+            duration(silence)
+        );
+        let mut draft = self
             .draft(Code::ProxyClosed)
             .sure(Confidence::Likely)
-            .title(format!("{} closed the tunnel{after}", capital(&proxy)))
+            .title(title)
             .headline(format!(
-                "{} closed the tunnel{}{after}, without a Close frame",
+                "{} closed the tunnel{}, without a Close frame, {} after the last frame",
                 capital(&proxy),
-                self.lasted()
+                self.lasted(),
+                duration(silence)
             ));
+        if process_ended {
+            draft = draft.detail(
+                "It closed the client's side first, as the end of a process does: stopped, killed or crashed.",
+            );
+        }
         out.push(self.with_endings(draft));
+    }
+
+    /// The timeout that a silence of this length shows, and how sure that is. Any longer silence may be one that is no
+    /// whole number of seconds; a short one is no silence.
+    fn limit(&self, silence: i64) -> Option<(Limit, Confidence)> {
+        const LONG_NANOS: i64 = 1_000_000_000;
+        const HARDLY_CHANCE: i64 = 5;
+        let Some(timeout) = fitting_timeout(silence) else {
+            return (silence >= LONG_NANOS && self.client_hop_first() == Some(false))
+                .then(|| (Limit::about(silence), Confidence::Guess));
+        };
+        let usual = USUAL_TIMEOUTS.contains(&timeout) && timeout >= HARDLY_CHANCE;
+        let sure = if usual && !self.one_hop() {
+            Confidence::Certain
+        } else {
+            Confidence::Likely
+        };
+        Some((Limit::seconds(timeout), sure))
+    }
+
+    /// Whether the client hop ended before the hop behind it; `None` where two clocks or one hop cannot tell.
+    fn client_hop_first(&self) -> Option<bool> {
+        let [first, second, ..] = self.session.endings.as_slice() else {
+            return None;
+        };
+        (first.frame.capture == second.frame.capture && first.hop != second.hop)
+            .then_some(first.hop < second.hop)
     }
 
     /// Both hops ended within a moment, as a proxy that gives up does. One hop alone cannot contradict.
@@ -57,36 +96,37 @@ impl<'a> End<'a> {
         }
     }
 
-    pub(super) fn idle(&self, ending: HopEnding, timeout: i64, out: &mut Vec<Draft>) {
+    pub(super) fn idle(
+        &self,
+        ending: HopEnding,
+        limit: &Limit,
+        sure: Confidence,
+        out: &mut Vec<Draft>,
+    ) {
         let silence = self.session.idle_before_end_nanos.unwrap_or_default();
         let proxy = if self.one_hop() && ending.by == Side::Client {
             self.story.proxy_of(self.story.outer)
         } else {
             self.proxy(ending)
         };
-        let sure = if self.one_hop() || !USUAL_TIMEOUTS.contains(&timeout) {
-            Confidence::Likely
-        } else {
-            Confidence::Certain
-        };
-        let draft = self.idle_draft(&proxy, timeout, silence).sure(sure);
+        let draft = self.idle_draft(&proxy, limit, silence).sure(sure);
         out.push(self.with_endings(draft));
         if self.silent() {
             out.push(self.silent_after_101(&proxy, silence));
         }
     }
 
-    /// The texts of an idle timeout of `timeout` seconds.
-    pub(super) fn idle_draft(&self, proxy: &str, timeout: i64, silence: i64) -> Draft {
-        const SECOND: i64 = 1_000_000_000;
+    /// The texts of an idle timeout.
+    pub(super) fn idle_draft(&self, proxy: &str, limit: &Limit, silence: i64) -> Draft {
         let proxy = capital(proxy);
         let silent = duration(silence);
-        let enough = timeout
-            .saturating_mul(SECOND)
+        let text = &limit.text;
+        let enough = limit
+            .at_least_nanos
             .saturating_sub(EARLY_NANOS)
-            .max(SECOND / 10);
+            .max(EARLY_NANOS);
         let mut detail = format!(
-            "Nothing was said or outstanding on any hop for {silent}: proxy_read_timeout is {timeout} s. {} A ping at least every {} would have kept it open.",
+            "Nothing was said or outstanding on any hop for {silent}: proxy_read_timeout is {text}. {} A ping at least every {} would have kept it open.",
             self.pings(),
             duration(enough),
         );
@@ -97,15 +137,15 @@ impl<'a> End<'a> {
         }
         self.draft(Code::IdleTimeout)
             .title(format!(
-                "{proxy} closed the tunnel after {silent} of silence (proxy_read_timeout {timeout}s)"
+                "{proxy} closed the tunnel after {silent} of silence (proxy_read_timeout {text})"
             ))
             .headline(format!(
-                "{proxy} closed the tunnel after {silent} of silence: its proxy_read_timeout is {timeout} s"
+                "{proxy} closed the tunnel after {silent} of silence: its proxy_read_timeout is {text}"
             ))
             .detail(detail)
             .fix(format!(
                 "Send a ping at least every {} from either side, and raise proxy_read_timeout as well. 0 does not disable it: it fails every request at once.",
-                duration(timeout.saturating_mul(SECOND / 2))
+                duration(limit.at_least_nanos / 2)
             ))
     }
 
@@ -197,18 +237,32 @@ impl<'a> End<'a> {
         Some(self.with_endings(draft))
     }
 
-    /// Data that was sent again and again. `closed`: the tunnel was closed in good order while it was outstanding.
-    pub(super) fn lost(&self, closed: bool) -> Option<Draft> {
-        let (hop, direction, facts, last) = self.hops().find_map(|hop| {
-            let connection = &hop.record.connection;
+    /// Data that was sent again and again since before the end.
+    pub(super) fn lost_before(&self, ending: HopEnding) -> Option<Draft> {
+        let (hop, direction) = self.in_vain()?;
+        let since = hop.record.connection.stream(direction).last_data?;
+        let before = self
+            .story
+            .time(ending.frame)
+            .nanos_since(self.story.time(since));
+        (before >= IN_VAIN_NANOS).then(|| self.lost()).flatten()
+    }
+
+    /// The hop and direction in which data was sent again and again, and never acknowledged.
+    fn in_vain(&self) -> Option<(&'a Hop, Direction)> {
+        self.hops().find_map(|hop| {
             [Direction::ToServer, Direction::ToClient]
                 .into_iter()
-                .find_map(|direction| {
-                    let facts = connection.stream(direction);
-                    let last = in_vain(facts)?;
-                    Some((hop, direction, facts, last))
-                })
-        })?;
+                .find(|&direction| in_vain(hop.record.connection.stream(direction)).is_some())
+                .map(|direction| (hop, direction))
+        })
+    }
+
+    /// Data that was never acknowledged: by a peer that is still there, or by one that is gone.
+    pub(super) fn lost(&self) -> Option<Draft> {
+        let (hop, direction) = self.in_vain()?;
+        let facts = hop.record.connection.stream(direction);
+        let last = in_vain(facts)?;
         let connection = &hop.record.connection;
         let from = connection.endpoint(direction.sender());
         let to = connection.endpoint(direction.reverse().sender());
@@ -220,7 +274,7 @@ impl<'a> End<'a> {
                 .flatten()
                 .any(|frame| frame.at > since.at);
         let waited = duration(last.at.nanos_since(since.at));
-        let code = if closed || alive {
+        let code = if alive {
             Code::NetworkLoss
         } else {
             Code::ConnectionVanished
@@ -238,7 +292,7 @@ impl<'a> End<'a> {
             .sure(Confidence::Likely)
             .on(&hop.record)
             .title(text.clone())
-            .headline(format!("{text}{}", if closed { ", until the tunnel was closed" } else { "" }))
+            .headline(format!("{text}{}", if self.ended().is_some() { ", until the tunnel was closed" } else { "" }))
             .detail(format!(
                 "{} bytes were never acknowledged; they were sent again for {waited} ({} retransmissions).",
                 facts.unacknowledged, facts.retransmitted

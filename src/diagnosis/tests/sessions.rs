@@ -112,6 +112,8 @@ fn with_data_outstanding_it_is_the_network() {
         stream.retransmitted = 6;
         stream.last_data = Some(at(10.0));
         stream.last_retransmission = Some(at(50_000.0));
+        // The client's end still answers: it resets what comes too late.
+        c.record.connection.to_server.rst = Some(at(60_001.0));
     });
     let mut handshake = with_session(
         through(client, backend.fin(Side::Client, 59_999.9)),
@@ -125,6 +127,62 @@ fn with_data_outstanding_it_is_the_network() {
         Code::NetworkLoss,
         &["error network-loss"],
     );
+}
+
+#[test]
+fn a_peer_that_vanished_before_others_gave_up() {
+    for (by, end_backend) in [(Party::Proxy, Side::Client), (Party::Backend, Side::Server)] {
+        let (client, backend) = hops(talk(2, 1.7, 10.0));
+        let client = client.edit(|c| {
+            let stream = &mut c.record.connection.to_client;
+            stream.unacknowledged = 20;
+            stream.retransmitted = 4;
+            stream.last_data = Some(at(10.0));
+            stream.last_retransmission = Some(at(1600.0));
+        });
+        let mut handshake = with_session(
+            through(
+                client.fin(Side::Server, 2010.0),
+                backend.fin(end_backend, 2009.9),
+            ),
+            Some(by),
+        );
+        handshake.session.as_mut().unwrap().outstanding = true;
+        check(
+            "vanished first",
+            &handshake,
+            Verdict::Broken,
+            Code::ConnectionVanished,
+            &["error connection-vanished"],
+        );
+    }
+}
+
+#[test]
+fn a_timeout_that_is_no_whole_number_of_seconds() {
+    let (client, backend) = hops(talk(2, 1.7, 10.0));
+    let build = |client_end, backend_end| {
+        with_session(
+            through(
+                client.clone().fin(Side::Server, client_end),
+                backend.clone().fin(Side::Client, backend_end),
+            ),
+            Some(Party::Proxy),
+        )
+    };
+    let diagnosis = diagnose(&build(1450.2, 1450.0));
+    assert_eq!(diagnosis.cause, Some(Code::IdleTimeout));
+    assert_eq!(diagnosis.findings[0].confidence, Confidence::Guess);
+    assert!(
+        diagnosis.findings[0].title.contains("1.44 s to 1.79 s"),
+        "{}",
+        diagnosis.findings[0].title
+    );
+    // The client's side first: the process ended, whatever the silence was.
+    for ms in [1450.0, 2000.0] {
+        let diagnosis = diagnose(&build(ms, ms + 0.2));
+        assert_eq!(diagnosis.cause, Some(Code::ProxyClosed), "{ms}");
+    }
 }
 
 #[test]

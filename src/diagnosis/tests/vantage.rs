@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::diagnosis::testkit::*;
-use crate::hop::{PartialHead, Role};
+use crate::hop::{OrdinaryExchange, PartialHead, Role};
 use crate::http::PartialWhy;
 use crate::tcp::{GapCause, Side};
 
@@ -184,4 +184,99 @@ fn ambiguity_is_said() {
     let diagnosis = diagnose(&handshake);
     assert_eq!(found(&diagnosis), ["info pairing-ambiguous"]);
     assert_eq!(diagnosis.verdict, Verdict::Ok);
+}
+
+#[test]
+fn nginx_is_known_by_how_it_writes_requests() {
+    // Behind TLS only the backend hop is clear, and nothing else marks it as one.
+    let handshake = with_session(
+        alone(
+            back()
+                .ask(FORWARDED, 1.2)
+                .answer(SWITCH, 1.6)
+                .session(talk(2, 1.6, 10.0))
+                .fin(Side::Client, 1980.0),
+            Role::Direct,
+        ),
+        None,
+    );
+    let diagnosis = diagnose(&handshake);
+    assert_eq!(diagnosis.cause, Some(Code::IdleTimeout));
+    assert!(
+        diagnosis.headline.starts_with("nginx 10.20.0.1 closed"),
+        "{}",
+        diagnosis.headline
+    );
+}
+
+#[test]
+fn a_proxy_that_took_everything_away() {
+    let mut backend = back();
+    backend.exchange.ordinary = Some(ordinary(None, None, 200));
+    let handshake = through(
+        front()
+            .ask(ASK, 0.5)
+            .answer("HTTP/1.1 200 OK\nServer: nginx/1.22.1", 1.9),
+        backend,
+    );
+    let diagnosis = check(
+        "all gone",
+        &handshake,
+        Verdict::Failed,
+        Code::UpgradeNotForwarded,
+        &["error connection-not-forwarded", "error upgrade-not-forwarded"],
+    );
+    assert_eq!(diagnosis.answered_by, Some(AnsweredBy::Backend));
+    assert_eq!(
+        diagnosis.headline,
+        "nginx 192.168.50.1 did not forward Upgrade, Connection and the key to 10.20.0.11:8080, which answered 200"
+    );
+}
+
+#[test]
+fn a_proxy_that_made_an_upgrade_of_it() {
+    for (status, verdict, severity) in [
+        (400, Verdict::Failed, "error"),
+        (200, Verdict::Unclear, "warning"),
+    ] {
+        let mut client = front();
+        client.exchange.ordinary = Some(ordinary(Some("keep-alive"), None, status));
+        let asked = "GET /ws HTTP/1.1\nHost: bk\nUpgrade: websocket\nConnection: upgrade";
+        let handshake = through(
+            client,
+            back().ask(asked, 1.0).answer(&format!("HTTP/1.1 {status} X"), 1.5),
+        );
+        check(
+            "added",
+            &handshake,
+            verdict,
+            Code::UpgradeAdded,
+            &[&format!("{severity} upgrade-added")],
+        );
+    }
+}
+
+fn ordinary(connection: Option<&str>, upgrade: Option<&str>, status: u16) -> OrdinaryExchange {
+    OrdinaryExchange {
+        index: 0,
+        request: at(1.0),
+        method: "GET".into(),
+        target: "/ws".into(),
+        minor_version: 1,
+        connection: connection.map(Into::into),
+        upgrade: upgrade.map(Into::into),
+        response: Some((at(1.8), status)),
+    }
+}
+
+#[test]
+fn an_answer_too_fast_for_any_backend() {
+    let answer = "HTTP/1.1 200 OK\nServer: nginx/1.22.1";
+    for (ms, by) in [(0.65, AnsweredBy::Proxy), (1.5, AnsweredBy::Unknown)] {
+        let diagnosis = diagnose(&alone(
+            front().ask(ASK, 0.5).answer(answer, ms),
+            Role::ClientProxy,
+        ));
+        assert_eq!(diagnosis.answered_by, Some(by), "{ms}");
+    }
 }
