@@ -8,6 +8,10 @@
     reason = "tests: a failure should be loud, and captured output is shown by the runner"
 )]
 
+#[path = "cli/arguments.rs"]
+mod arguments;
+#[path = "cli/help.rs"]
+mod help;
 #[path = "cli/lab.rs"]
 mod lab;
 #[path = "cli/samples.rs"]
