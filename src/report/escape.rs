@@ -146,6 +146,50 @@ pub fn markdown_code(text: &str) -> String {
     format!("{fence}{pad}{}{pad}{fence}", text.replace('|', "\\|"))
 }
 
+/// A sentence for Markdown in which what stands between backticks is code, as our own texts mark it.
+///
+/// ```
+/// use hop101::report::escape::markdown_prose;
+///
+/// assert_eq!(markdown_prose("set `a_b` <now>"), "set `a_b` &lt;now&gt;");
+/// assert_eq!(markdown_prose("one ` only"), "one \\` only");
+/// ```
+pub fn markdown_prose(text: &str) -> String {
+    prose(text)
+        .map(|(part, is_code)| {
+            if is_code {
+                markdown_code(part)
+            } else {
+                markdown(part)
+            }
+        })
+        .collect()
+}
+
+/// The parts of a sentence, each with whether it stood between backticks; an odd backtick is a character like others.
+pub(super) fn prose(text: &str) -> impl Iterator<Item = (&str, bool)> {
+    let mut rest = Some(text);
+    let mut queued = None;
+    std::iter::from_fn(move || {
+        if let Some(code) = queued.take() {
+            return Some((code, true));
+        }
+        let text = rest.take()?;
+        let parts = text
+            .split_once('`')
+            .and_then(|(plain, from)| Some((plain, from.split_once('`')?)))
+            .filter(|(_, (code, _))| !code.is_empty());
+        match parts {
+            Some((plain, (code, after))) => {
+                queued = Some(code);
+                rest = Some(after);
+                Some((plain, false))
+            }
+            None => Some((text, false)),
+        }
+    })
+}
+
 /// A fenced block of Markdown around the text, which cannot end it early.
 pub fn markdown_block(language: &str, text: &str) -> String {
     let text = visible_block(text);

@@ -4,6 +4,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::advice;
 use super::column::{Column, Field};
+use super::escape;
 use super::ladder::Ladder;
 use super::pick::{Most, pick};
 use super::view::{FindingView, HandshakeView, Report};
@@ -40,6 +41,11 @@ pub fn render(report: &Report, verbose: bool) -> String {
 fn page(report: &Report, hidden: u64) -> Markup {
     let title = words::title(report);
     let lone = words::lone_findings(report);
+    // The only handshake has its sentence in the title.
+    let only = match report.handshakes.as_slice() {
+        [only] if report.summary.handshakes == 1 => Some(only),
+        _ => None,
+    };
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -54,8 +60,11 @@ fn page(report: &Report, hidden: u64) -> Markup {
             }
             body {
                 header {
-                    h1 { (title) }
-                    @if report.summary.handshakes > 0 { (summary(report)) }
+                    @match only {
+                        Some(handshake) => h1 { (verdict(handshake.verdict)) " " (prose(&title)) },
+                        None => h1 { (prose(&title)) },
+                    }
+                    @if only.is_none() && !report.causes.is_empty() { (summary(report)) }
                 }
                 main {
                     (faults(report, &lone.over))
@@ -82,6 +91,15 @@ fn page(report: &Report, hidden: u64) -> Markup {
     }
 }
 
+/// A sentence in which what stands between backticks is code.
+fn prose(text: &str) -> Markup {
+    html! {
+        @for (part, is_code) in escape::prose(text) {
+            @if is_code { code { (part) } } @else { (part) }
+        }
+    }
+}
+
 fn summary(report: &Report) -> Markup {
     html! {
         table {
@@ -97,7 +115,7 @@ fn summary(report: &Report) -> Markup {
                                 a href={ "#" (cause.first) } { (cause.first) }
                             } @else { (cause.first) }
                         }
-                        td { (cause.headline) }
+                        td { (prose(&cause.headline)) }
                     }
                 }
             }
@@ -130,7 +148,7 @@ fn nothing(report: &Report, advise: bool) -> Markup {
             @if advise {
                 h2 { "What to capture next time" }
                 @for advice in advice::next_capture(report) {
-                    p { (advice.text) }
+                    p { (prose(&advice.text)) }
                     @if let Some(command) = advice.command { pre { code { (command) } } }
                 }
             }
@@ -152,7 +170,9 @@ fn handshake(report: &Report, handshake: &HandshakeView) -> Markup {
         .collect();
     html! {
         section.handshake id=(handshake.id) {
-            h2 { (verdict(handshake.verdict)) " " (handshake.headline) }
+            @if report.summary.handshakes > 1 {
+                h2 { (verdict(handshake.verdict)) " " (prose(&handshake.headline)) }
+            }
             p.faint {
                 (handshake.id) " · "
                 @if let Some(target) = &handshake.target { code { (target) } " " }
@@ -314,13 +334,13 @@ fn finding(finding: &FindingView, frames: &Frames<'_>) -> Markup {
                 @if finding.confidence != "certain" { " " span.faint { "(" (finding.confidence) ")" } }
             }
             @for part in [&finding.detail, &finding.cause] {
-                @if !part.is_empty() { p { (part) } }
+                @if !part.is_empty() { p { (prose(part)) } }
             }
-            @if !finding.fix.is_empty() { h3 { "Fix" } p { (finding.fix) } }
+            @if !finding.fix.is_empty() { h3 { "Fix" } p { (prose(&finding.fix)) } }
             @if !finding.nginx_snippet.is_empty() { pre { code { (finding.nginx_snippet) } } }
             @if !finding.nginx_log.is_empty() {
                 h3 { "What nginx logs" }
-                p { (finding.nginx_log) }
+                p { (prose(&finding.nginx_log)) }
             }
             h3 { "Evidence" }
             table {
@@ -334,7 +354,7 @@ fn finding(finding: &FindingView, frames: &Frames<'_>) -> Markup {
                                 (words::time(evidence.at)) " "
                                 span.faint { (frames.relative(evidence.at, evidence.capture)) }
                             }
-                            td { (evidence.shows) }
+                            td { (prose(&evidence.shows)) }
                         }
                     }
                 }
@@ -353,7 +373,7 @@ fn also(findings: &[&FindingView], frames: &Frames<'_>) -> Markup {
                         tr {
                             td { span class={ "severity " (finding.severity) } { (finding.severity) } }
                             td { code { (finding.code) } }
-                            td { (finding.title) }
+                            td { (prose(&finding.title)) }
                             td.faint {
                                 @for (place, evidence) in finding.evidence.iter().enumerate() {
                                     @if place > 0 { ", " }
@@ -429,7 +449,7 @@ fn faults(report: &Report, faults: &[(u64, &FindingView)]) -> Markup {
         @for (times, finding) in faults {
             @if let Some(start) = finding.evidence.first() {
                 section {
-                    h2 { span.verdict.failed { "FAULT" } " " (finding.title) }
+                    h2 { span.verdict.failed { "FAULT" } " " (prose(&finding.title)) }
                     @if *times > 1 { p.faint { "Seen " (words::thousands(*times)) " times; the first:" } }
                     (self::finding(finding, &Frames::from_evidence(report, start)))
                 }

@@ -8,7 +8,9 @@ use std::fmt::Write as _;
 
 use super::advice;
 use super::column::{Column, Field};
-use super::escape::{markdown as text, markdown_block as block, markdown_code as code};
+use super::escape::{
+    markdown as text, markdown_block as block, markdown_code as code, markdown_prose as prose,
+};
 use super::ladder::Ladder;
 use super::pick::{Most, pick};
 use super::view::{FindingView, HandshakeView, Report, SessionView};
@@ -58,10 +60,10 @@ macro_rules! line {
 impl Page<'_> {
     fn write(&mut self, hidden: u64) {
         let report = self.report;
-        line!(self, "# {}", text(&words::title(report)));
+        line!(self, "# {}", prose(&words::title(report)));
         line!(self);
         let lone = words::lone_findings(report);
-        if report.summary.handshakes > 0 {
+        if report.summary.handshakes > 1 || report.handshakes.is_empty() {
             self.summary();
         }
         self.faults(&lone.over);
@@ -92,6 +94,9 @@ impl Page<'_> {
 
     fn summary(&mut self) {
         let causes = &self.report.causes;
+        if causes.is_empty() {
+            return;
+        }
         line!(self, "| count | verdict | cause | first | which says |");
         line!(self, "| ---: | --- | --- | --- | --- |");
         for cause in causes.iter().take(CAUSES_MAX) {
@@ -102,7 +107,7 @@ impl Page<'_> {
                 cause.verdict,
                 cause.cause.map_or_else(|| "–".to_owned(), code),
                 cause.first,
-                text(&cause.headline)
+                prose(&cause.headline)
             );
         }
         line!(self);
@@ -139,7 +144,7 @@ impl Page<'_> {
         }
         line!(self, "## What to capture next time\n");
         for advice in advice::next_capture(self.report) {
-            line!(self, "{}\n", text(&advice.text));
+            line!(self, "{}\n", prose(&advice.text));
             if let Some(command) = advice.command {
                 line!(self, "{}", block("sh", command));
             }
@@ -148,13 +153,18 @@ impl Page<'_> {
 
     fn handshake(&mut self, handshake: &HandshakeView) {
         let frames = Frames::of(self.report, handshake);
-        line!(
-            self,
-            "## {} {}: {}\n",
-            handshake.id,
-            handshake.verdict,
-            text(&handshake.headline)
-        );
+        // The only one has its sentence in the title.
+        if self.report.summary.handshakes == 1 {
+            line!(self, "**{}**\n", words::verdict(handshake.verdict));
+        } else {
+            line!(
+                self,
+                "## {} {}: {}\n",
+                handshake.id,
+                handshake.verdict,
+                prose(&handshake.headline)
+            );
+        }
         let mut facts = vec![format!("Started {}", words::time(handshake.started_at))];
         if let Some(target) = &handshake.target {
             facts.push(format!("target {}", code(target)));
@@ -295,18 +305,18 @@ impl Page<'_> {
             self,
             "**{}**{sure}: {}\n",
             code(finding.code),
-            text(&finding.title)
+            prose(&finding.title)
         );
         for part in [&finding.detail, &finding.cause] {
             if !part.is_empty() {
-                line!(self, "{}\n", text(part));
+                line!(self, "{}\n", prose(part));
             }
         }
         if !finding.fix.is_empty() || !finding.nginx_snippet.is_empty() {
             line!(self, "### Fix\n");
         }
         if !finding.fix.is_empty() {
-            line!(self, "{}\n", text(&finding.fix));
+            line!(self, "{}\n", prose(&finding.fix));
         }
         if !finding.nginx_snippet.is_empty() {
             line!(self, "{}", block("nginx", &finding.nginx_snippet));
@@ -339,20 +349,26 @@ impl Page<'_> {
                 evidence.frame,
                 words::time(evidence.at),
                 frames.relative(evidence.at, evidence.capture),
-                text(&evidence.shows)
+                prose(&evidence.shows)
             );
         }
         line!(self, "\nTo check it in Wireshark, filter for:\n");
-        for (capture, numbers) in files {
+        for (capture, mut numbers) in files {
+            numbers.sort_unstable();
+            numbers.dedup();
             let numbers: Vec<String> = numbers.iter().map(u64::to_string).collect();
             let filter = format!("frame.number in {{{}}}", numbers.join(", "));
             if frames.several() {
-                line!(self, "- {}: {}", text(frames.file(capture)), code(&filter));
+                line!(
+                    self,
+                    "In {}:\n\n{}",
+                    text(frames.file(capture)),
+                    block("text", &filter)
+                );
             } else {
                 line!(self, "{}", block("text", &filter));
             }
         }
-        line!(self);
     }
 
     fn also(&mut self, findings: &[&FindingView], frames: &Frames<'_>) {
@@ -380,7 +396,7 @@ impl Page<'_> {
                 "| {} | {} | {} | {} |",
                 finding.severity,
                 code(finding.code),
-                text(&finding.title),
+                prose(&finding.title),
                 places.join(", ")
             );
         }
@@ -426,7 +442,7 @@ impl Page<'_> {
             let Some(start) = finding.evidence.first() else {
                 continue;
             };
-            line!(self, "## {}\n", text(&finding.title));
+            line!(self, "## {}\n", prose(&finding.title));
             if *times > 1 {
                 line!(
                     self,
@@ -487,7 +503,7 @@ impl Page<'_> {
                 let place = limit
                     .connection
                     .map_or_else(String::new, |id| format!(" on {id}"));
-                line!(self, "- {}{place}: {}", limit.kind, text(&limit.detail));
+                line!(self, "- {}{place}: {}", limit.kind, prose(&limit.detail));
             }
             line!(self);
         }

@@ -304,7 +304,7 @@ pub(super) fn title(report: &Report) -> String {
             .map(|(number, what)| format!("{} {what}", thousands(number)))
             .collect();
             format!(
-                "WebSocket handshakes: {} of {}",
+                "WebSocket handshakes: {}, of {}",
                 parts.join(", "),
                 thousands(all)
             )
