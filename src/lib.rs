@@ -18,6 +18,8 @@ pub mod diagnosis;
 pub mod engine;
 pub mod hop;
 pub mod http;
+#[cfg(all(feature = "live", target_os = "linux"))]
+pub mod privileges;
 pub mod report;
 pub mod tcp;
 pub mod tls;

@@ -3,6 +3,7 @@
 //! ```text
 //!   path, -  -> sniff -> [inflate] -> window -> pcap | pcapng -> Frame, borrowed from the window
 //!   several paths -> one Reader each -> merged by time -> Frame
+//!   interfaces -> libpcap -> Frame, borrowed from the kernel's ring
 //! ```
 //!
 //! Every frame before a damage is delivered, then one error that says where and what. Frame numbers are those of
@@ -16,11 +17,15 @@ mod frame;
 mod info;
 mod inputs;
 mod link;
+#[cfg(feature = "live")]
+pub mod live;
 mod notes;
 mod parse;
 mod pcap;
 mod pcapng;
 mod reader;
+#[cfg(feature = "live")]
+mod ring;
 #[cfg(test)]
 mod samples;
 #[cfg(test)]
@@ -36,5 +41,7 @@ pub use info::CaptureInfo;
 pub use inputs::Inputs;
 pub use notes::Secrets;
 pub use reader::{Progress, Reader};
+#[cfg(feature = "live")]
+pub use ring::Ring;
 pub use timestamp::Timestamp;
 pub use writer::Writer;

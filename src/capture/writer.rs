@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::io::{self, Write};
 
-use super::{CaptureId, Frame, LinkType};
+use super::{CaptureId, Frame, LinkType, Timestamp};
 
 /// Longest comment written: an option's length has 16 bits.
 const MAX_COMMENT: usize = u16::MAX as usize;
@@ -39,7 +39,7 @@ impl<W: Write> Writer<W> {
 
     /// Adds a frame, with a comment that Wireshark shows above it.
     pub fn write(&mut self, frame: &Frame<'_>, comment: Option<&str>) -> io::Result<()> {
-        let interface = self.interface(frame)?;
+        let interface = self.known((frame.id.capture, frame.interface, frame.link), None)?;
         // A time before 1970 cannot be written.
         let ticks = u64::try_from(frame.id.at.nanos()).unwrap_or(0);
         let captured = u32::try_from(frame.data.len())
@@ -59,22 +59,60 @@ impl<W: Write> Writer<W> {
         self.end()
     }
 
+    /// Describes an interface with its name; one without a name is described when its first frame comes.
+    pub fn describe(
+        &mut self,
+        capture: CaptureId,
+        interface: u32,
+        link: LinkType,
+        name: &str,
+    ) -> io::Result<()> {
+        self.known((capture, interface, link), Some(name)).map(drop)
+    }
+
+    /// Says what an interface lost from the beginning until `at`: itself, and in the kernel for want of room.
+    pub fn losses(
+        &mut self,
+        (capture, interface, link): (CaptureId, u32, LinkType),
+        at: Timestamp,
+        lost_by_interface: u64,
+        lost_by_kernel: u64,
+    ) -> io::Result<()> {
+        let interface = self.known((capture, interface, link), None)?;
+        let ticks = u64::try_from(at.nanos()).unwrap_or(0);
+        self.begin(5);
+        self.u32(interface);
+        self.u32((ticks >> 32) as u32);
+        self.u32(ticks as u32);
+        self.option(5, &lost_by_interface.to_le_bytes()); // isb_ifdrop
+        self.option(7, &lost_by_kernel.to_le_bytes()); // isb_osdrop
+        self.end_of_options();
+        self.end()
+    }
+
+    /// Writes out what is still buffered.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+
     /// Hands over what is still buffered, and the sink.
     pub fn finish(mut self) -> io::Result<W> {
         self.out.flush()?;
         Ok(self.out)
     }
 
-    /// The number of a frame's interface, which is described first if it is new.
-    fn interface(&mut self, frame: &Frame<'_>) -> io::Result<u32> {
-        let key = (frame.id.capture, frame.interface, frame.link);
+    /// The number of an interface, which is described first if it is new.
+    fn known(&mut self, key: (CaptureId, u32, LinkType), name: Option<&str>) -> io::Result<u32> {
         if let Some(&known) = self.interfaces.get(&key) {
             return Ok(known);
         }
         let new = self.interfaces.len() as u32;
         self.begin(1);
-        self.u32(frame.link.0 & 0xffff);
+        self.u32(key.2.0 & 0xffff);
         self.u32(0); // snaplen: no limit
+        if let Some(name) = name {
+            self.option(2, name.as_bytes()); // if_name
+        }
         self.option(9, &[9]); // if_tsresol: nanoseconds
         self.end_of_options();
         self.end()?;
