@@ -44,6 +44,19 @@ pub enum Command {
 
 Exit code: 0 nothing found, 1 something at or above --fail-on found, 2 the run failed or an input is damaged.")]
     Read(Read),
+    /// Capture and explain as it happens: each failure within a second, the full report at the end
+    #[cfg(all(feature = "live", target_os = "linux"))]
+    #[command(after_help = "Examples:
+  sudo hop101 live -i any                            verdicts while the user retries; Ctrl-C for the report
+  sudo hop101 live -i any --only failed --evidence /var/log/hop101
+  sudo hop101 live -i eth0 -i lo --port 80,8080 -w case.pcapng --report ticket.html
+  sudo hop101 live -i any --duration 5m --format jsonl
+
+Needs root or CAP_NET_RAW (sudo setcap cap_net_raw+ep $(which hop101)); gives all privileges up before it looks
+into the first packet. Ctrl-C or SIGTERM ends with the report, a second one at once; SIGUSR1 prints a snapshot.
+
+Exit code: 0 nothing found, 1 something at or above --fail-on found, 2 the capture failed.")]
+    Live(super::live::args::Live),
     /// Say what a finding means: how it looks on the wire, why it happens, what nginx logs, what to change
     #[command(after_help = "Examples:
   hop101 explain                         all findings, a line each

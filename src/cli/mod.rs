@@ -4,6 +4,8 @@
 pub mod args;
 mod explain;
 mod inputs;
+#[cfg(all(feature = "live", target_os = "linux"))]
+pub mod live;
 mod output;
 pub mod plan;
 mod progress;
@@ -35,6 +37,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let done = match args.command {
         Command::Read(read) => plan::Plan::new(read).and_then(|plan| read::run(&plan)),
+        #[cfg(all(feature = "live", target_os = "linux"))]
+        Command::Live(live) if live.list_interfaces => live::list(),
+        #[cfg(all(feature = "live", target_os = "linux"))]
+        Command::Live(live) => live::plan::LivePlan::new(live).and_then(|plan| live::run(&plan)),
         Command::Explain(explain) => explain::run(&explain).map(|()| 0),
         Command::Completions { shell } => {
             let mut command = Args::command();

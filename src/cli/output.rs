@@ -31,6 +31,33 @@ pub(super) fn to_stdout(plan: &Plan, report: &Report) -> anyhow::Result<()> {
     }
 }
 
+/// The report in the form of standard output, as bytes.
+#[cfg(all(feature = "live", target_os = "linux"))]
+pub(super) fn to_bytes(plan: &Plan, report: &Report, out: &mut Vec<u8>) -> anyhow::Result<()> {
+    let options = table::Options {
+        width: plan.width,
+        color: plan.color,
+        verbose: plan.verbose,
+    };
+    Ok(write(plan.format, report, &options, plan.terminal, out)?)
+}
+
+/// The report in the form of a file, as bytes.
+#[cfg(all(feature = "live", target_os = "linux"))]
+pub(super) fn to_file_bytes(
+    format: Format,
+    plan: &Plan,
+    report: &Report,
+    out: &mut Vec<u8>,
+) -> anyhow::Result<()> {
+    let options = table::Options {
+        width: WIDTH_FILE,
+        color: false,
+        verbose: plan.verbose,
+    };
+    Ok(write(format, report, &options, true, out)?)
+}
+
 /// Writes the report to a file.
 pub(super) fn to_file(
     path: &Path,

@@ -44,6 +44,8 @@ pub struct Plan {
     pub verbose: bool,
     /// Whether progress is shown.
     pub progress: bool,
+    /// No messages that are no errors.
+    pub quiet: bool,
     /// Threads.
     pub threads: u16,
     /// Bytes for connections and reassembly; `None` for the usual limits.
@@ -101,6 +103,7 @@ impl Plan {
             width: width(),
             terminal,
             verbose: args.show.verbose,
+            quiet: args.show.quiet,
             progress: !args.show.quiet && io::stderr().is_terminal(),
             threads: args.resources.threads,
             memory: args.resources.memory,

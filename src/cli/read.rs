@@ -97,7 +97,7 @@ fn finish_lines(lines: JsonLines<Sink>, report: &Report) -> anyhow::Result<()> {
     }
 }
 
-fn exit_code(fail_on: FailOn, summary: Summary, failed: bool) -> u8 {
+pub(super) fn exit_code(fail_on: FailOn, summary: Summary, failed: bool) -> u8 {
     let found = match fail_on {
         FailOn::Error => summary.errors,
         FailOn::Warning => summary.errors + summary.warnings,
@@ -111,7 +111,7 @@ fn exit_code(fail_on: FailOn, summary: Summary, failed: bool) -> u8 {
 }
 
 /// What the forms asked for need of the handshakes.
-fn keep(plan: &Plan) -> Keep {
+pub(super) fn keep(plan: &Plan) -> Keep {
     let per_cause = std::iter::once(plan.format)
         .chain(plan.reports.iter().map(|report| report.format))
         .map(|format| match format {

@@ -152,12 +152,7 @@ impl Book {
             connection: id,
             exchange: u32::MAX,
         };
-        let open: Vec<Slot> = self
-            .open
-            .range(all.clone())
-            .map(|(slot, _)| *slot)
-            .collect();
-        for slot in open {
+        for slot in self.open_slots(id) {
             self.forget_open(slot);
         }
         let emitted: Vec<Slot> = self.emitted.range(all).copied().collect();
@@ -429,19 +424,24 @@ impl Book {
         out.extend(handshakes);
     }
 
-    /// Connects that hang are still in the table: looked for where nothing else explains the outcome.
     fn add_hanging(&mut self, nodes: &[Node], connections: &dyn OpenConnections) {
+        for record in self.hanging(nodes, connections) {
+            self.silent.keep(record.into(), &self.known);
+        }
+    }
+
+    /// Connects that hang are still in the table: looked for where nothing else explains the outcome.
+    fn hanging(&self, nodes: &[Node], connections: &dyn OpenConnections) -> Vec<Record> {
+        let mut found = Vec::new();
         if let [node] = nodes
             && let Some(begin) = node.begin
             && node.status != Some(101)
         {
             let until = node.over().map_or(self.now, |over| over.at);
-            for record in connections.without_payload(begin.at, until) {
-                if attempts::is_candidate(&record) {
-                    self.silent.keep(record.into(), &self.known);
-                }
-            }
+            found = connections.without_payload(begin.at, until);
+            found.retain(attempts::is_candidate);
         }
+        found
     }
 
     /// What is not yet emitted, as it looks now. Nothing is consumed.
@@ -475,6 +475,59 @@ impl Book {
             settled: false,
         };
         pair_nodes(nodes, &mut context)
+    }
+
+    /// The handshakes that these open connections take part in, as they look now. Nothing is consumed; the cost follows
+    /// the number of connections named, not that of all that are open.
+    pub fn preview_of(
+        &mut self,
+        touched: &BTreeSet<ConnectionId>,
+        connections: &dyn OpenConnections,
+    ) -> Vec<Handshake> {
+        let mut seen = BTreeSet::new();
+        let mut out = Vec::new();
+        // What is not settled teaches nothing: a copy, made once for all.
+        let mut known = None;
+        for &id in touched {
+            for slot in self.open_slots(id) {
+                if seen.contains(&slot) {
+                    continue;
+                }
+                self.look_at(slot, connections);
+                let family = self.family(slot, connections);
+                seen.extend(family.iter().copied());
+                let nodes: Vec<Node> = family
+                    .iter()
+                    .filter_map(|slot| match self.held.get(slot) {
+                        Some(held) => Some(held.node.clone()),
+                        None => node_of(*slot, connections),
+                    })
+                    .collect();
+                let hanging = self.hanging(&nodes, connections);
+                let more = (!hanging.is_empty()).then(|| {
+                    let mut silent = self.silent.all().clone();
+                    silent.extend(hanging.into_iter().map(|one| (attempts::place(&one), one.into())));
+                    silent
+                });
+                let mut context = Context {
+                    known: known.get_or_insert_with(|| self.known.clone()),
+                    silent: more.as_ref().unwrap_or(self.silent.all()),
+                    settled: false,
+                };
+                out.extend(pair_nodes(nodes, &mut context));
+            }
+        }
+        out
+    }
+
+    /// The exchanges of an open connection that wait.
+    fn open_slots(&self, id: ConnectionId) -> Vec<Slot> {
+        let of = |exchange| Slot {
+            connection: id,
+            exchange,
+        };
+        let open = self.open.range(of(0)..=of(u32::MAX));
+        open.map(|(slot, _)| *slot).collect()
     }
 
     /// The capture is over: everything left, by start.

@@ -58,6 +58,7 @@ impl Traffic {
     }
 }
 
+#[derive(Clone)]
 struct Kept {
     view: HandshakeView,
     findings: Vec<FindingView>,
@@ -65,7 +66,7 @@ struct Kept {
     number: usize,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Tally {
     count: u64,
     kept: usize,
@@ -79,6 +80,7 @@ struct Tally {
 ///
 /// Memory follows what is kept; of each handshake that is not, 24 bytes remain, so that ids stay the same whatever
 /// is listed.
+#[derive(Clone)]
 pub struct Collector {
     keep: Keep,
     redactor: Redactor,
@@ -118,6 +120,27 @@ impl Collector {
             traffic: Traffic::default(),
             offsets: BTreeMap::new(),
             duplicates: BTreeMap::new(),
+        }
+    }
+
+    /// A report of this handshake alone. Nothing of it is kept but the pseudonyms of what is masked.
+    pub fn one(&mut self, handshake: &Handshake, diagnosis: &Diagnosis) -> Report {
+        let start = build::start(handshake);
+        let (mut view, mut findings) =
+            build::masked_handshake(handshake, diagnosis, start, &mut self.redactor);
+        view.id = "h1".to_owned();
+        for finding in &mut findings {
+            finding.handshake = Some(view.id.clone());
+        }
+        let mut connections = BTreeMap::new();
+        for record in build::records(handshake) {
+            connections.insert(build::id(record), self.connection_view(record));
+        }
+        Report {
+            handshakes: vec![view],
+            connections: connections.into_values().collect(),
+            findings,
+            ..Report::default()
         }
     }
 

@@ -9,6 +9,7 @@ use super::view::{
     CaptureView, FindingView, HandshakeView, LimitView, Report, SCHEMA, Summary, Tool,
 };
 use super::{build, visit};
+use crate::capture::Timestamp;
 use crate::diagnosis::{Diagnosis, Finding, Limit, Verdict};
 use crate::engine::Observer;
 use crate::hop::{Handshake, Record};
@@ -30,9 +31,49 @@ pub fn pretty(report: &Report, out: &mut dyn Write) -> io::Result<()> {
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Line<'a> {
     Handshake(&'a HandshakeView),
+    #[serde(rename = "handshake")]
+    HandshakeNow(Unsettled<'a>),
+    CaptureStatus(&'a CaptureStatus),
     Finding(&'a FindingView),
     Limit(&'a LimitView),
     Summary(SummaryLine<'a>),
+}
+
+/// A handshake of a live capture, as it looks now.
+#[derive(Serialize)]
+struct Unsettled<'a> {
+    /// False: another line with the same id may follow.
+    settled: bool,
+    #[serde(flatten)]
+    view: &'a HandshakeView,
+}
+
+/// How a live capture goes.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CaptureStatus {
+    /// When.
+    #[serde(serialize_with = "rfc3339")]
+    pub at: Timestamp,
+    /// Frames so far.
+    pub frames: u64,
+    /// Captured bytes of these.
+    pub bytes: u64,
+    /// Frames that the kernel dropped for want of room.
+    pub dropped_by_kernel: u64,
+    /// Frames that the interfaces dropped.
+    pub dropped_by_interface: u64,
+    /// Connections seen so far.
+    pub connections: u64,
+    /// Counts so far, as the lines before have them.
+    pub ok: u64,
+    /// Handshakes that never came up, or broke.
+    pub failed: u64,
+    /// Those of which the capture does not tell.
+    pub unclear: u64,
+}
+
+fn rfc3339<S: serde::Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(at)
 }
 
 #[derive(Serialize)]
@@ -66,6 +107,43 @@ impl<W: Write> JsonLines<W> {
             settled: 0,
             error: None,
         }
+    }
+
+    /// A handshake of a live capture, under a number that the caller gives: once when its outcome is known, and again
+    /// when it is settled and there is more to say.
+    pub fn handshake_now(&mut self, number: u64, handshake: &Handshake, diagnosis: &Diagnosis) {
+        if self.only_failed && diagnosis.verdict == Verdict::Ok {
+            return;
+        }
+        let start = build::start(handshake);
+        let (mut view, mut findings) =
+            build::masked_handshake(handshake, diagnosis, start, &mut self.redactor);
+        view.id = format!("h{number}");
+        self.line(&Line::HandshakeNow(Unsettled {
+            settled: handshake.settled,
+            view: &view,
+        }));
+        for finding in &mut findings {
+            finding.handshake = Some(view.id.clone());
+            self.line(&Line::Finding(finding));
+        }
+    }
+
+    /// How a live capture goes.
+    pub fn status(&mut self, status: &CaptureStatus) {
+        self.line(&Line::CaptureStatus(status));
+    }
+
+    /// Hands over what is buffered.
+    pub fn flush(&mut self) {
+        if self.error.is_none() {
+            self.error = self.out.flush().err();
+        }
+    }
+
+    /// The first error, for those who want to stop early.
+    pub const fn error(&self) -> Option<&io::Error> {
+        self.error.as_ref()
     }
 
     fn line(&mut self, line: &Line<'_>) {

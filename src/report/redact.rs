@@ -152,7 +152,7 @@ fn percent_decoded(text: &str) -> String {
 }
 
 /// Masks texts; remembers the pseudonyms that it gave out, so that they are the same in the whole run.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Redactor {
     level: Redact,
     addresses: BTreeMap<IpAddr, usize>,

@@ -67,6 +67,9 @@ pub(super) const TOMBS: usize = 1 << 16;
 /// The share of the connections that leaves when there are too many: the search for the idlest is paid once for many.
 pub(super) const EVICTED_SHARE: usize = 16;
 
+/// Openings looked at when somebody asks which connects hang: a flood must not make each question expensive.
+pub(super) const OPENINGS_MAX: usize = 4096;
+
 /// How much a [`Table`](super::Table) may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {

@@ -102,6 +102,12 @@ impl Nursery {
             .map(|(embryo, slot)| (embryo.id, slot))
     }
 
+    /// Those that began last (or were looked at last), the newest first.
+    pub(super) fn newest(&self, most: usize) -> impl Iterator<Item = &Embryo> {
+        let newest = self.order.iter().rev().take(most);
+        newest.filter_map(|&(slot, id)| self.get(slot).filter(|embryo| embryo.id == id))
+    }
+
     /// The oldest one of which nothing came for `kept` nanoseconds, if any.
     pub(super) fn expired(&mut self, kept: i64, clock: i64) -> Option<u32> {
         // Those that were refreshed go to the back, each once.

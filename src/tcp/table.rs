@@ -17,7 +17,7 @@ use super::agenda::Agenda;
 use super::embryo::{Embryo, Step, blank, by_port};
 use super::flow::{Env, Flow};
 use super::key::{End, Key};
-use super::limits::{LimitKind, Limits, Stats};
+use super::limits::{LimitKind, Limits, OPENINGS_MAX, Stats};
 use super::nursery::Nursery;
 use super::tombs::{Tombs, spread};
 use super::{Connection, ConnectionId, GapCause, Handler, Opening, RolesFrom};
@@ -199,6 +199,23 @@ impl<H: Handler> Table<H> {
     /// A connection that is under way and of which payload was seen: its facts up to now, and its state.
     pub fn get(&self, id: ConnectionId) -> Option<(Connection, &H::State)> {
         self.flow(*self.ids.get(&id.0)?)?.snapshot()
+    }
+
+    /// Connections of which only the opening was seen so far, begun within these times (both included), by number.
+    /// Of very many only the newest are looked at.
+    pub fn openings(&self, from: Timestamp, to: Timestamp) -> Vec<Connection> {
+        let embryos = self.nursery.newest(OPENINGS_MAX);
+        let within = |connection: &Connection| {
+            let begin = connection.syn.unwrap_or(connection.first).at;
+            from <= begin && begin <= to
+        };
+        let connections = embryos.filter_map(|embryo| {
+            let key = self.nursery.key(embryo)?;
+            Some(embryo.connection(&key))
+        });
+        let mut found: Vec<Connection> = connections.filter(within).collect();
+        found.sort_unstable_by_key(|connection| connection.id);
+        found
     }
 
     /// What was counted so far.

@@ -89,6 +89,20 @@ pub fn render(report: &Report, options: &Options) -> String {
     table.page.finish()
 }
 
+/// The handshakes of a report without anything around them, as a live view shows one when it happens.
+pub fn blocks(report: &Report, options: &Options) -> String {
+    let width = options.width.clamp(WIDTH_MIN, WIDTH_MAX);
+    let mut table = Table {
+        page: Page::new(width, options.color),
+        report,
+        verbose: options.verbose,
+    };
+    for handshake in &report.handshakes {
+        table.handshake(handshake);
+    }
+    table.page.finish()
+}
+
 struct Table<'a> {
     page: Page,
     report: &'a Report,
