@@ -1,5 +1,8 @@
 //! Between the connection table and the stages above it: one `Talk` per connection, one `Record` when it closes.
 
+use std::collections::BTreeSet;
+
+use crate::capture::Timestamp;
 use crate::hop::{Book, Clocks, OpenConnections, Protocol, Record};
 use crate::tcp::{Chunk, Connection, ConnectionId, Gap, Handler, Interest, StreamEnd, Table};
 
@@ -12,6 +15,10 @@ pub(super) struct Conversations {
     /// Records of connections that left the table, until the engine has filed them.
     pub(super) closed: Vec<Record>,
     pub(super) scratch: Scratch,
+    /// Open connections with an attempt at a handshake on which something was decided since last asked.
+    pub(super) decided: BTreeSet<ConnectionId>,
+    /// Other connections on which one side ended since last asked, and that are still in the table.
+    pub(super) ended: BTreeSet<ConnectionId>,
 }
 
 impl Conversations {
@@ -20,10 +27,15 @@ impl Conversations {
             book: Book::new(clocks),
             closed: Vec::new(),
             scratch: Scratch::default(),
+            decided: BTreeSet::new(),
+            ended: BTreeSet::new(),
         }
     }
 
-    fn announce(&mut self, connection: &Connection) {
+    fn announce(&mut self, connection: &Connection, talk: &Talk) {
+        if std::mem::take(&mut self.scratch.decided) && talk.has_attempt() {
+            self.decided.insert(connection.id);
+        }
         for seen in self.scratch.attempts.drain(..) {
             self.book.attempt(
                 connection.id,
@@ -44,32 +56,39 @@ impl Handler for Conversations {
 
     fn bytes(&mut self, connection: &Connection, talk: &mut Talk, chunk: Chunk<'_>) -> Interest {
         let interest = talk.bytes(connection, chunk, &mut self.scratch);
-        self.announce(connection);
+        self.announce(connection, talk);
         interest
     }
 
     fn gap(&mut self, connection: &Connection, talk: &mut Talk, gap: Gap) -> Interest {
         let interest = talk.gap(&gap, &mut self.scratch);
-        self.announce(connection);
+        self.announce(connection, talk);
         interest
     }
 
     fn ended(&mut self, connection: &Connection, talk: &mut Talk, end: StreamEnd) {
         talk.ended(end, &mut self.scratch);
         self.scratch.decided = true;
-        self.announce(connection);
+        self.announce(connection, talk);
+        if !talk.has_attempt() {
+            self.ended.insert(connection.id);
+        }
     }
 
     fn closed(&mut self, connection: Connection, talk: Option<Talk>) {
+        let id = connection.id;
         let record = match talk {
             Some(mut talk) => {
                 talk.cut_off(&connection, &mut self.scratch);
-                self.announce(&connection);
+                self.announce(&connection, &talk);
                 talk.into_record(connection)
             }
             None => empty_record(connection, Protocol::None),
         };
         self.closed.push(record);
+        // Reported for good from here on.
+        self.decided.remove(&id);
+        self.ended.remove(&id);
     }
 }
 
@@ -80,5 +99,10 @@ impl OpenConnections for Open<'_> {
     fn snapshot(&self, id: ConnectionId) -> Option<Record> {
         let (connection, talk) = self.0.get(id)?;
         Some(talk.record(connection.clone()))
+    }
+
+    fn without_payload(&self, from: Timestamp, to: Timestamp) -> Vec<Record> {
+        let openings = self.0.openings(from, to).into_iter();
+        openings.map(|connection| empty_record(connection, Protocol::None)).collect()
     }
 }

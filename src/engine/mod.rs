@@ -18,8 +18,8 @@ use std::time::Duration;
 
 use crate::capture::{CaptureInfo, Frame, Timestamp};
 use crate::decode::{Decoded, Decoder};
-use crate::diagnosis::{self, Across, Diagnosis};
-use crate::hop::{Clocks, Handshake, Protocol};
+use crate::diagnosis::{self, Across, Diagnosis, Finding};
+use crate::hop::{Clocks, Handshake, OpenConnections, Protocol, Record};
 use crate::tcp::{self, Table};
 
 use conversations::{Conversations, Open};
@@ -56,6 +56,15 @@ pub struct Engine {
     settled: Vec<Handshake>,
 }
 
+/// What was decided on connections that are still open.
+#[derive(Debug, Default)]
+pub struct Decided {
+    /// Handshakes, not settled.
+    pub handshakes: Vec<(Handshake, Diagnosis)>,
+    /// Connections without a handshake that one side ended, where there is something to say about them.
+    pub connections: Vec<(Record, Vec<Finding>)>,
+}
+
 impl Engine {
     /// An engine that has seen nothing yet.
     pub fn new(options: Options) -> Self {
@@ -76,6 +85,11 @@ impl Engine {
     /// Takes one frame; frames of one capture come in their order.
     pub fn frame(&mut self, frame: &Frame<'_>, observer: &mut dyn Observer) {
         let at = frame.id.at;
+        // What is due by then happens before the frame is looked into, as it does live, where time passes without frames.
+        self.now = self.now.max(at);
+        if at >= self.settle_at {
+            self.settle(observer);
+        }
         match self.decoder.decode(frame) {
             Decoded::Tcp(segment) => {
                 let ports = [segment.source.port(), segment.destination.port()];
@@ -88,10 +102,6 @@ impl Engine {
         }
         if !self.conversations.closed.is_empty() {
             self.file_closed(observer);
-        }
-        self.now = self.now.max(at);
-        if at >= self.settle_at {
-            self.settle(observer);
         }
     }
 
@@ -107,18 +117,32 @@ impl Engine {
     pub fn preview(&self) -> Vec<(Handshake, Diagnosis)> {
         let open = Open(&self.table);
         let handshakes = self.conversations.book.preview(&open);
-        handshakes
-            .into_iter()
-            .map(|handshake| {
-                let diagnosis = diagnosis::diagnose(&handshake);
-                (handshake, diagnosis)
-            })
-            .collect()
+        handshakes.into_iter().map(diagnosed).collect()
     }
 
-    /// Whether anything was decided since the last call: a preview may show something new.
-    pub fn take_decided(&mut self) -> bool {
-        std::mem::take(&mut self.conversations.scratch.decided)
+    /// What was decided since the last call on connections that are still open, as it looks now: a live view shows
+    /// it before it is settled. The cost follows what was decided, not what is open.
+    pub fn decided(&mut self) -> Decided {
+        let open = Open(&self.table);
+        let touched = std::mem::take(&mut self.conversations.decided);
+        let handshakes = self.conversations.book.preview_of(&touched, &open);
+        let ended = std::mem::take(&mut self.conversations.ended);
+        let records = ended.into_iter().filter_map(|id| open.snapshot(id));
+        Decided {
+            handshakes: handshakes.into_iter().map(diagnosed).collect(),
+            connections: records
+                .map(|record| {
+                    let findings = diagnosis::diagnose_connection(&record);
+                    (record, findings)
+                })
+                .filter(|(_, findings)| !findings.is_empty())
+                .collect(),
+        }
+    }
+
+    /// Connections under way.
+    pub fn connections(&self) -> usize {
+        self.table.len()
     }
 
     /// Frames that are no TCP.
@@ -185,4 +209,9 @@ impl Engine {
             observer.handshake(&handshake, &diagnosis);
         }
     }
+}
+
+fn diagnosed(handshake: Handshake) -> (Handshake, Diagnosis) {
+    let diagnosis = diagnosis::diagnose(&handshake);
+    (handshake, diagnosis)
 }

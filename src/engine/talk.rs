@@ -101,6 +101,11 @@ impl Talk {
         Self::Undecided(Box::default())
     }
 
+    /// Whether an attempt at a handshake was seen on it.
+    pub(super) fn has_attempt(&self) -> bool {
+        matches!(self, Self::Followed(followed) if !followed.exchanges.is_empty())
+    }
+
     pub(super) fn bytes(
         &mut self,
         connection: &Connection,

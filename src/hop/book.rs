@@ -512,6 +512,7 @@ impl Book {
                 let mut context = Context {
                     known: known.get_or_insert_with(|| self.known.clone()),
                     silent: more.as_ref().unwrap_or(self.silent.all()),
+                    ordinary: self.ordinary.all(),
                     settled: false,
                 };
                 out.extend(pair_nodes(nodes, &mut context));
