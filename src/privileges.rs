@@ -70,16 +70,14 @@ impl Identity {
         Self::choose_from(
             named,
             geteuid().is_root(),
-            sudo("SUDO_UID"),
-            sudo("SUDO_GID"),
+            [sudo("SUDO_UID"), sudo("SUDO_GID")],
         )
     }
 
     fn choose_from(
         named: Option<&str>,
         root: bool,
-        sudo_uid: Option<String>,
-        sudo_gid: Option<String>,
+        sudo: [Option<String>; 2],
     ) -> Result<Option<Self>, PrivilegeError> {
         if let Some(name) = named {
             let none = || PrivilegeError::NoSuchUser {
@@ -101,8 +99,9 @@ impl Identity {
                 asked: true,
             }));
         }
+        let [user, group] = sudo;
         let number = |text: Option<String>| text?.parse::<u32>().ok();
-        let (Some(uid), Some(gid), true) = (number(sudo_uid), number(sudo_gid), root) else {
+        let (Some(uid), Some(gid), true) = (number(user), number(group), root) else {
             return Ok(None);
         };
         if uid == 0 {
@@ -263,11 +262,11 @@ fn landlock(writable: &[PathBuf]) -> Result<RulesetStatus, landlock::RulesetErro
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test may")]
+    #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests may")]
     use super::*;
 
     fn by_sudo(uid: &str, gid: &str) -> Option<Identity> {
-        Identity::choose_from(None, true, Some(uid.to_owned()), Some(gid.to_owned())).unwrap()
+        Identity::choose_from(None, true, [Some(uid.to_owned()), Some(gid.to_owned())]).unwrap()
     }
 
     #[test]
@@ -279,14 +278,17 @@ mod tests {
         );
         assert_eq!(by_sudo("0", "0"), None, "root called sudo");
         assert_eq!(by_sudo("-1", "x"), None);
-        let not_root =
-            Identity::choose_from(None, false, Some("4242".to_owned()), Some("77".to_owned()));
+        let not_root = Identity::choose_from(
+            None,
+            false,
+            [Some("4242".to_owned()), Some("77".to_owned())],
+        );
         assert_eq!(not_root.unwrap(), None);
     }
 
     #[test]
     fn refuses_a_user_that_cannot_be() {
-        let unknown = Identity::choose_from(Some("no such user"), true, None, None);
+        let unknown = Identity::choose_from(Some("no such user"), true, [None, None]);
         assert_eq!(
             unknown.unwrap_err().to_string(),
             "-Z no such user: no such user"
@@ -296,7 +298,7 @@ mod tests {
         } else {
             "root"
         };
-        let not_root = Identity::choose_from(Some(other), false, None, None);
+        let not_root = Identity::choose_from(Some(other), false, [None, None]);
         assert!(matches!(not_root, Err(PrivilegeError::NotRoot { .. })));
     }
 

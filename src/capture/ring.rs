@@ -150,7 +150,7 @@ impl Chunk {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test may")]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests may")]
     use super::*;
     use crate::capture::{CaptureId, FrameNo, Timestamp};
 

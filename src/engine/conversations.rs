@@ -103,6 +103,8 @@ impl OpenConnections for Open<'_> {
 
     fn without_payload(&self, from: Timestamp, to: Timestamp) -> Vec<Record> {
         let openings = self.0.openings(from, to).into_iter();
-        openings.map(|connection| empty_record(connection, Protocol::None)).collect()
+        openings
+            .map(|connection| empty_record(connection, Protocol::None))
+            .collect()
     }
 }

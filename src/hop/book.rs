@@ -506,7 +506,11 @@ impl Book {
                 let hanging = self.hanging(&nodes, connections);
                 let more = (!hanging.is_empty()).then(|| {
                     let mut silent = self.silent.all().clone();
-                    silent.extend(hanging.into_iter().map(|one| (attempts::place(&one), one.into())));
+                    silent.extend(
+                        hanging
+                            .into_iter()
+                            .map(|one| (attempts::place(&one), one.into())),
+                    );
                     silent
                 });
                 let mut context = Context {

@@ -52,7 +52,7 @@ struct Unsettled<'a> {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CaptureStatus {
     /// When.
-    #[serde(serialize_with = "rfc3339")]
+    #[serde(serialize_with = "super::view::text")]
     pub at: Timestamp,
     /// Frames so far.
     pub frames: u64,
@@ -70,10 +70,6 @@ pub struct CaptureStatus {
     pub failed: u64,
     /// Those of which the capture does not tell.
     pub unclear: u64,
-}
-
-fn rfc3339<S: serde::Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(at)
 }
 
 #[derive(Serialize)]

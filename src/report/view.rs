@@ -39,7 +39,7 @@ use crate::tcp::ConnectionId;
 pub const SCHEMA: &str = "hop101.report/1";
 
 /// Writes a value as its `Display` text.
-fn text<T: Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn text<T: Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(value)
 }
 

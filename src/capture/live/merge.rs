@@ -81,13 +81,12 @@ impl Merge {
             let Some(Held { wire_len, len, .. }) = queue.frames.pop_front() else {
                 return;
             };
-            let data = match queue.bytes.as_slices().0.get(..len) {
-                Some(whole) => whole,
-                None => {
-                    queue.joined.clear();
-                    queue.joined.extend(queue.bytes.iter().take(len));
-                    &queue.joined
-                }
+            let data = if let Some(whole) = queue.bytes.as_slices().0.get(..len) {
+                whole
+            } else {
+                queue.joined.clear();
+                queue.joined.extend(queue.bytes.iter().take(len));
+                &queue.joined
             };
             each(device, &Raw { at, wire_len, data });
             queue.bytes.drain(..len);

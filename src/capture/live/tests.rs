@@ -1,5 +1,10 @@
 //! Live capture on loopback, where the tests may open it.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests may")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "tests may"
+)]
 
 use std::net::UdpSocket;
 use std::time::{Duration, Instant, SystemTime};
@@ -14,8 +19,8 @@ fn now() -> Timestamp {
 }
 
 /// Loopback, or `None` with a printed line where packet sockets are not allowed.
-fn open(options: Options, limit: Option<u64>) -> Option<Live> {
-    match Live::open(&options, limit) {
+fn open(options: &Options, limit: Option<u64>) -> Option<Live> {
+    match Live::open(options, limit) {
         Err(LiveError::Permission { .. }) => {
             println!("skipped: no permission to capture");
             None
@@ -60,7 +65,7 @@ fn gather(live: &mut Live, wanted: usize) -> Vec<(u64, u32, Vec<u8>)> {
 #[test]
 fn frames_come_numbered_with_their_times() {
     let (socket, port) = socket();
-    let Some(mut live) = open(on(&["lo", "lo"], port), None) else {
+    let Some(mut live) = open(&on(&["lo", "lo"], port), None) else {
         return;
     };
     let before = now();
@@ -93,7 +98,7 @@ fn frames_come_numbered_with_their_times() {
 #[test]
 fn the_limit_is_kept_to_the_frame() {
     let (socket, port) = socket();
-    let Some(mut live) = open(on(&["lo"], port), Some(3)) else {
+    let Some(mut live) = open(&on(&["lo"], port), Some(3)) else {
         return;
     };
     for number in 0..9_u8 {
@@ -114,7 +119,7 @@ fn the_limit_is_kept_to_the_frame() {
 fn several_interfaces_are_one_capture_in_the_order_of_time() {
     let (socket, port) = socket();
     // The same packets are seen on both; cooked capture begins with 20 other bytes.
-    let Some(mut live) = open(on(&["lo", "any"], port), None) else {
+    let Some(mut live) = open(&on(&["lo", "any"], port), None) else {
         return;
     };
     for number in 0..50_u8 {

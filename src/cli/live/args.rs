@@ -12,7 +12,12 @@ use super::plan::duration;
 #[derive(Debug, Group)]
 pub struct Live {
     /// Interface to capture on, by name or number of -D; 'any' sees all. Several are one story
-    #[arg(short, long, value_name = "IFACE", required_unless_present = "list_interfaces")]
+    #[arg(
+        short,
+        long,
+        value_name = "IFACE",
+        required_unless_present = "list_interfaces"
+    )]
     pub interface: Vec<String>,
 
     /// List the interfaces of this machine
@@ -72,7 +77,9 @@ pub struct Capture {
 
 /// What to keep.
 #[derive(Debug, Group)]
-#[command(next_help_heading = "What to keep (packets hold secrets: nothing is masked in these files)")]
+#[command(
+    next_help_heading = "What to keep (packets hold secrets: nothing is masked in these files)"
+)]
 pub struct Keep {
     /// Also write all packets to this file, as pcapng
     #[arg(short, long, value_name = "FILE")]

@@ -79,7 +79,9 @@ impl Evidence {
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {}
-            Err(error) => return Err(error).with_context(|| format!("--evidence {}", folder.display())),
+            Err(error) => {
+                return Err(error).with_context(|| format!("--evidence {}", folder.display()));
+            }
         }
         Ok(Self {
             ring: Ring::new(options.memory),
@@ -96,15 +98,23 @@ impl Evidence {
 
     /// Whether files can be made in the directory, with the privileges that are left.
     pub(super) fn check(&self) -> anyhow::Result<()> {
-        let probe = self.options.folder.join(format!(".hop101-{}", std::process::id()));
-        let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&probe);
-        made.and_then(|_| std::fs::remove_file(&probe)).with_context(|| {
-            format!(
-                "--evidence {}: no files can be made there (as user {}; -Z names another one)",
-                self.options.folder.display(),
-                nix::unistd::geteuid()
-            )
-        })
+        let probe = self
+            .options
+            .folder
+            .join(format!(".hop101-{}", std::process::id()));
+        let made = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&probe);
+        made.and_then(|_| std::fs::remove_file(&probe))
+            .with_context(|| {
+                format!(
+                    "--evidence {}: no files can be made there (as user {}; -Z names another one)",
+                    self.options.folder.display(),
+                    nix::unistd::geteuid()
+                )
+            })
     }
 
     /// Remembers a frame.
@@ -130,10 +140,16 @@ impl Evidence {
             return;
         }
         self.second.1 += 1;
-        let Some(first) = records(handshake).map(|record| record.connection.first).min() else {
+        let Some(first) = records(handshake)
+            .map(|record| record.connection.first)
+            .min()
+        else {
             return;
         };
-        let evidence = diagnosis.findings.iter().flat_map(|finding| &finding.evidence);
+        let evidence = diagnosis
+            .findings
+            .iter()
+            .flat_map(|finding| &finding.evidence);
         self.pending.push_back(Pending {
             due: now + AFTERWARDS,
             name: name(handshake, diagnosis),
@@ -167,8 +183,13 @@ impl Evidence {
     fn write_one(&self, pending: &Pending) -> io::Result<(PathBuf, u64)> {
         let (path, file) = new_file(&self.options.folder, &pending.name)?;
         let mut writer = Writer::new(BufWriter::new(&file), super::APPLICATION)?;
-        let lost = self.ring.oldest().is_some_and(|oldest| oldest.frame > pending.from.frame);
-        let mut note = lost.then_some("hop101: packets before this one were no longer in memory (--evidence-memory)");
+        let lost = self
+            .ring
+            .oldest()
+            .is_some_and(|oldest| oldest.frame > pending.from.frame);
+        let mut note = lost.then_some(
+            "hop101: packets before this one were no longer in memory (--evidence-memory)",
+        );
         for frame in self.ring.tagged(pending.from, &pending.tags) {
             let shows = pending.shows.get(&frame.id.frame).map(String::as_str);
             writer.write(&frame, note.take().or(shows))?;
@@ -180,7 +201,11 @@ impl Evidence {
 
     /// Removes the oldest files of this run that are too many.
     fn make_room(&mut self) {
-        let Options { max_files, max_bytes, .. } = self.options;
+        let Options {
+            max_files,
+            max_bytes,
+            ..
+        } = self.options;
         while (self.written.len() > max_files.max(1) || self.total > max_bytes)
             && self.written.len() > 1
             && let Some((path, bytes)) = self.written.pop_front()
@@ -219,14 +244,23 @@ fn tag(a: Endpoint, b: Endpoint) -> u64 {
 /// `20261120T231704.120Z-192.168.50.23-40380-backend-refused`.
 fn name(handshake: &Handshake, diagnosis: &Diagnosis) -> String {
     let time = handshake.started_at().to_string();
-    let time: String = time.chars().take(23).filter(|&c| c != '-' && c != ':').collect();
+    let time: String = time
+        .chars()
+        .take(23)
+        .filter(|&c| c != '-' && c != ':')
+        .collect();
     let client = handshake.first().map(|hop| hop.record.connection.client);
     let client = client.map_or_else(String::new, |client| {
         let address = SocketAddr::new(client.ip(), client.port());
-        let text = address.to_string().replace(['[', ']'], "").replace(':', "-");
+        let text = address
+            .to_string()
+            .replace(['[', ']'], "")
+            .replace(':', "-");
         format!("-{text}")
     });
-    let cause = diagnosis.cause.map_or("unknown", crate::diagnosis::Code::as_str);
+    let cause = diagnosis
+        .cause
+        .map_or("unknown", crate::diagnosis::Code::as_str);
     format!("{time}Z{client}-{cause}")
 }
 
@@ -238,9 +272,16 @@ fn new_file(folder: &Path, name: &str) -> io::Result<(PathBuf, std::fs::File)> {
             1 => folder.join(format!("{name}.pcapng")),
             n => folder.join(format!("{name}-{n}.pcapng")),
         };
-        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
+        match OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)
+        {
             Ok(file) => return Ok((path, file)),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < 100 => number += 1,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < 100 => {
+                number += 1;
+            }
             Err(error) => return Err(error),
         }
     }

@@ -43,23 +43,26 @@ pub(super) fn handshake(report: &Report, at: Timestamp, what: What, color: bool)
         _ => ("unclear", YELLOW),
     };
     let mut line = head(at, word, style, color);
-    let _ = write!(line, "  {}  {}", client(report, handshake), target(handshake));
-    match (what, &handshake.session) {
-        (What::Ended, Some(session)) => {
-            if let Some(ms) = session.lasted_ms {
-                let _ = write!(line, "  after {:.1} s", ms / 1e3);
-            }
-            let by = session.ended_by.unwrap_or("somebody");
-            let how = session.ended_how.unwrap_or("fin").to_uppercase();
-            let _ = write!(line, "  {how} by {by}");
+    let _ = write!(
+        line,
+        "  {}  {}",
+        client(report, handshake),
+        target(handshake)
+    );
+    if let (What::Ended, Some(session)) = (what, &handshake.session) {
+        if let Some(ms) = session.lasted_ms {
+            let _ = write!(line, "  after {:.1} s", ms / 1e3);
         }
-        _ => {
-            let hops: Vec<String> = handshake.hops.iter().map(|one| hop(report, one)).collect();
-            let _ = write!(line, "  {}", hops.join(" > "));
-            for attempt in &handshake.attempts {
-                let server = report.connection(attempt.connection).map_or("?", |c| c.server.as_str());
-                let _ = write!(line, " > {} {}", visible(server), visible(&attempt.outcome));
-            }
+        let by = session.ended_by.unwrap_or("somebody");
+        let how = session.ended_how.unwrap_or("fin").to_uppercase();
+        let _ = write!(line, "  {how} by {by}");
+    } else {
+        let hops: Vec<String> = handshake.hops.iter().map(|one| hop(report, one)).collect();
+        let _ = write!(line, "  {}", hops.join(" > "));
+        for attempt in &handshake.attempts {
+            let connection = report.connection(attempt.connection);
+            let server = connection.map_or("?", |connection| connection.server.as_str());
+            let _ = write!(line, " > {} {}", visible(server), visible(&attempt.outcome));
         }
     }
     if what == What::Corrected {
@@ -80,7 +83,9 @@ pub(super) fn connection(record: &Record, finding: &Finding, color: bool) -> Str
         Severity::Info => ("note", FAINT),
     };
     let connection = &record.connection;
-    let at = connection.ended.map_or(connection.last.at, |end| end.frame.at);
+    let at = connection
+        .ended
+        .map_or(connection.last.at, |end| end.frame.at);
     format!(
         "{}  {}  {}  {}  {}\n",
         head(at, word, style, color),
@@ -108,7 +113,10 @@ fn paint(text: &str, style: Style, color: bool) -> String {
 fn client(report: &Report, handshake: &HandshakeView) -> String {
     let hop = handshake.hops.first();
     let connection = hop.and_then(|hop| report.connection(hop.connection));
-    connection.map_or_else(|| "?".to_owned(), |connection| visible(&connection.client).into_owned())
+    connection.map_or_else(
+        || "?".to_owned(),
+        |connection| visible(&connection.client).into_owned(),
+    )
 }
 
 fn target(handshake: &HandshakeView) -> String {

@@ -82,7 +82,11 @@ pub(super) fn run(plan: &LivePlan) -> anyhow::Result<u8> {
     let identity = Identity::choose(plan.user.as_deref())?;
     let mut live = Live::open(&plan.capture, plan.count)?;
     let mut run = Run::prepare(plan, &mut live, identity.as_ref())?;
-    let writable: Vec<_> = plan.evidence.iter().map(|evidence| evidence.folder.clone()).collect();
+    let writable: Vec<_> = plan
+        .evidence
+        .iter()
+        .map(|evidence| evidence.folder.clone())
+        .collect();
     let steps = privileges::give_up(identity.as_ref(), &writable)?;
     if let Some(evidence) = &run.watch.evidence {
         evidence.check()?;
@@ -154,7 +158,9 @@ impl PacketClock {
 
 /// The time of day.
 fn time_of_day() -> Timestamp {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
     Timestamp::from_nanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
 }
 
@@ -171,7 +177,11 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     /// Opens all files.
-    fn prepare(plan: &'a LivePlan, live: &mut Live, identity: Option<&Identity>) -> anyhow::Result<Self> {
+    fn prepare(
+        plan: &'a LivePlan,
+        live: &mut Live,
+        identity: Option<&Identity>,
+    ) -> anyhow::Result<Self> {
         let read = &plan.read;
         let lines_to = match read.format {
             Format::Table => LinesTo::Stdout,
@@ -200,7 +210,11 @@ impl<'a> Run<'a> {
         let mut watch = Watch::new(collector, Screen::new(lines_to, read.progress), style);
         if read.format == Format::Jsonl {
             let out = BufWriter::new(io::stdout());
-            watch.lines.push(Lines::Stdout(JsonLines::new(out, read.only_failed, read.redact)));
+            watch.lines.push(Lines::Stdout(JsonLines::new(
+                out,
+                read.only_failed,
+                read.redact,
+            )));
         }
         let packets = match &plan.write {
             Some(path) => Some(Packets::create(path, &live.sources(), identity)?),
@@ -210,7 +224,8 @@ impl<'a> Run<'a> {
         for report in &read.reports {
             let file = ReportFile::open(report, identity)?;
             if file.format == Format::Jsonl {
-                let lines = JsonLines::new(BufWriter::new(file.lines()?), read.only_failed, read.redact);
+                let lines =
+                    JsonLines::new(BufWriter::new(file.lines()?), read.only_failed, read.redact);
                 watch.lines.push(Lines::File(file.path, lines));
             } else {
                 reports.push(file);
@@ -246,7 +261,10 @@ impl<'a> Run<'a> {
             .iter()
             .map(|source| format!("{} ({})", source.name, source.link.name()))
             .collect();
-        let text = format!("listening on {}; Ctrl-C ends with the full report", names.join(", "));
+        let text = format!(
+            "listening on {}; Ctrl-C ends with the full report",
+            names.join(", ")
+        );
         self.watch.screen.message(&text);
     }
 
@@ -283,8 +301,16 @@ impl<'a> Run<'a> {
             if signals.take_snapshot() {
                 self.snapshot(live);
             }
-            let late = self.plan.duration.is_some_and(|most| now.duration_since(begun) >= most);
-            if late || signals.stop() || live.is_over() || self.watch.flush() || self.panics > PANICS_MAX {
+            let late = self
+                .plan
+                .duration
+                .is_some_and(|most| now.duration_since(begun) >= most);
+            if late
+                || signals.stop()
+                || live.is_over()
+                || self.watch.flush()
+                || self.panics > PANICS_MAX
+            {
                 break;
             }
         }
@@ -445,7 +471,8 @@ impl<'a> Run<'a> {
         }
         // Packets are no longer taken: the interfaces are free.
         drop(live);
-        self.engine.finish(std::slice::from_ref(&info), &mut self.watch);
+        self.engine
+            .finish(std::slice::from_ref(&info), &mut self.watch);
         if let Some(evidence) = &mut self.watch.evidence {
             evidence.write(Instant::now(), true);
             let skipped = evidence.skipped();
@@ -453,7 +480,9 @@ impl<'a> Run<'a> {
                 self.problem(&problem);
             }
             if skipped > 0 {
-                let text = format!("{skipped} handshakes went wrong in too quick a succession to keep evidence of each");
+                let text = format!(
+                    "{skipped} handshakes went wrong in too quick a succession to keep evidence of each"
+                );
                 self.watch.screen.message(&text);
             }
         }
@@ -471,7 +500,10 @@ impl<'a> Run<'a> {
         let report = collector.finish(std::slice::from_ref(&info), others);
         self.watch.screen.clear();
         if !self.watch.screen.is_closed() {
-            if self.plan.read.format == Format::Table && self.watch.screen.wants_lines() && report.summary.handshakes > 0 {
+            if self.plan.read.format == Format::Table
+                && self.watch.screen.wants_lines()
+                && report.summary.handshakes > 0
+            {
                 self.watch.screen.stdout("\n");
             }
             output::to_stdout(&self.plan.read, &report)?;
@@ -485,7 +517,11 @@ impl<'a> Run<'a> {
         if let Some(error) = self.watch.screen.take_error() {
             self.problem(&format!("standard output: {error}"));
         }
-        Ok(exit_code(self.plan.read.fail_on, report.summary, self.problems > 0))
+        Ok(exit_code(
+            self.plan.read.fail_on,
+            report.summary,
+            self.problems > 0,
+        ))
     }
 }
 

@@ -48,7 +48,11 @@ pub(super) struct Packets {
 
 impl Packets {
     /// Begins the file.
-    pub(super) fn create(path: &Path, sources: &[Source], identity: Option<&Identity>) -> anyhow::Result<Self> {
+    pub(super) fn create(
+        path: &Path,
+        sources: &[Source],
+        identity: Option<&Identity>,
+    ) -> anyhow::Result<Self> {
         let file = open(path, MODE_PACKETS, identity)?;
         let begin = || -> io::Result<_> {
             // A device or a pipe has no length.
@@ -102,7 +106,10 @@ impl Packets {
     /// What went wrong, once.
     pub(super) fn take_error(&mut self) -> Option<String> {
         let error = self.error.take()?;
-        Some(format!("{}: {error}; no more packets are written", self.path.display()))
+        Some(format!(
+            "{}: {error}; no more packets are written",
+            self.path.display()
+        ))
     }
 }
 
@@ -138,9 +145,13 @@ impl Report {
 
     /// The empty file, for lines as they come.
     pub(super) fn lines(&self) -> anyhow::Result<File> {
-        let file = self.file.try_clone().with_context(|| self.path.display().to_string())?;
+        let file = self
+            .file
+            .try_clone()
+            .with_context(|| self.path.display().to_string())?;
         if file.metadata().is_ok_and(|metadata| metadata.is_file()) {
-            file.set_len(0).with_context(|| self.path.display().to_string())?;
+            file.set_len(0)
+                .with_context(|| self.path.display().to_string())?;
         }
         Ok(file)
     }

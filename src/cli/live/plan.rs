@@ -42,10 +42,19 @@ impl LivePlan {
             resources,
             ..
         } = args;
-        if keep.write.as_deref().is_some_and(super::super::plan::is_stdin) {
-            bail!("-w -: packets cannot go to standard output, which has the verdicts; name a file");
+        if keep
+            .write
+            .as_deref()
+            .is_some_and(super::super::plan::is_stdin)
+        {
+            bail!(
+                "-w -: packets cannot go to standard output, which has the verdicts; name a file"
+            );
         }
-        let input = keep.write.clone().unwrap_or_else(|| PathBuf::from(interface.join(",")));
+        let input = keep
+            .write
+            .clone()
+            .unwrap_or_else(|| PathBuf::from(interface.join(",")));
         let read = Plan::new(Read {
             files: vec![input],
             select,
@@ -80,7 +89,9 @@ impl LivePlan {
 /// Reads a time: seconds, or a number with s, m, h or d.
 pub(super) fn duration(text: &str) -> anyhow::Result<Duration> {
     let text = text.trim();
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let number: u64 = number
         .parse()
@@ -103,11 +114,14 @@ mod tests {
     #[test]
     fn times_have_units() {
         assert_eq!(duration("90").unwrap(), Duration::from_secs(90));
-        assert_eq!(duration("5m").unwrap(), Duration::from_secs(300));
-        assert_eq!(duration("2 h").unwrap(), Duration::from_secs(7200));
+        assert_eq!(duration("5m").unwrap(), Duration::from_mins(5));
+        assert_eq!(duration("2 h").unwrap(), Duration::from_hours(2));
         assert!(duration("").is_err());
         assert!(duration("-1").is_err());
         assert!(duration("1w").is_err());
-        assert_eq!(duration("99999999999999999d").unwrap(), Duration::from_secs(u64::MAX));
+        assert_eq!(
+            duration("99999999999999999d").unwrap(),
+            Duration::from_secs(u64::MAX)
+        );
     }
 }

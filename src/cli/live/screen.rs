@@ -86,7 +86,8 @@ impl Screen {
         }
         self.redraw_at = now + REDRAW;
         self.drawn = true;
-        let width = terminal_size::terminal_size_of(io::stderr()).map_or(80, |(width, _)| usize::from(width.0));
+        let width = terminal_size::terminal_size_of(io::stderr())
+            .map_or(80, |(width, _)| usize::from(width.0));
         let text: String = text().chars().take(width.saturating_sub(1)).collect();
         let _ = write!(io::stderr(), "\r{text}\x1b[K");
     }

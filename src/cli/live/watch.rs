@@ -1,6 +1,6 @@
 //! Tells everybody what happened, once: when its outcome is known, and again when there is more to say.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{self, BufWriter};
 use std::path::PathBuf;
@@ -81,7 +81,8 @@ pub(super) struct Watch {
     shown: HashMap<Place, u64>,
     states: BTreeMap<u64, Shown>,
     next: u64,
-    told: BTreeSet<ConnectionId>,
+    /// Connections without a handshake that were told of and are still in the table, with what was said.
+    told: BTreeMap<ConnectionId, Vec<Code>>,
 }
 
 /// An exchange.
@@ -109,7 +110,7 @@ impl Watch {
             shown: HashMap::new(),
             states: BTreeMap::new(),
             next: 1,
-            told: BTreeSet::new(),
+            told: BTreeMap::new(),
         }
     }
 
@@ -121,7 +122,8 @@ impl Watch {
             }
         }
         for (record, findings) in &decided.connections {
-            if self.told.len() < SHOWN_MAX && self.told.insert(record.connection.id) {
+            let id = record.connection.id;
+            if self.told.len() < SHOWN_MAX && self.told.insert(id, codes(findings)).is_none() {
                 self.tell(record, findings);
             }
         }
@@ -131,7 +133,9 @@ impl Watch {
     fn show(&mut self, handshake: &Handshake, diagnosis: &Diagnosis, at: FrameRef) {
         let places: Vec<Place> = places(handshake).collect();
         let ended = ending(handshake);
-        let known = places.iter().find_map(|place| self.shown.get(place).copied());
+        let known = places
+            .iter()
+            .find_map(|place| self.shown.get(place).copied());
         let (number, what) = match known {
             None => {
                 let number = self.next;
@@ -140,7 +144,9 @@ impl Watch {
                 (number, What::Outcome)
             }
             Some(number) => {
-                let Some(before) = self.states.get(&number) else { return };
+                let Some(before) = self.states.get(&number) else {
+                    return;
+                };
                 let same = before.verdict == diagnosis.verdict && before.cause == diagnosis.cause;
                 let what = match (before.ended, ended) {
                     (false, Some(_)) => What::Ended,
@@ -152,7 +158,8 @@ impl Watch {
                 (number, what)
             }
         };
-        let evidence = self.states.get(&number).is_some_and(|state| state.evidence) || self.keep(handshake, diagnosis);
+        let evidence = self.states.get(&number).is_some_and(|state| state.evidence)
+            || self.keep(handshake, diagnosis);
         let state = Shown {
             verdict: diagnosis.verdict,
             cause: diagnosis.cause,
@@ -176,7 +183,9 @@ impl Watch {
 
     /// Remembers the exchanges of a handshake that was shown.
     fn follow(&mut self, number: u64, places: Vec<Place>) {
-        let Some(state) = self.states.get_mut(&number) else { return };
+        let Some(state) = self.states.get_mut(&number) else {
+            return;
+        };
         for place in places {
             if self.shown.insert(place, number) != Some(number) {
                 state.places.push(place);
@@ -193,7 +202,9 @@ impl Watch {
     }
 
     fn print(&mut self, handshake: &Handshake, diagnosis: &Diagnosis, at: Timestamp, what: What) {
-        if !self.screen.wants_lines() || (self.style.only_failed && diagnosis.verdict == Verdict::Ok) {
+        if !self.screen.wants_lines()
+            || (self.style.only_failed && diagnosis.verdict == Verdict::Ok)
+        {
             return;
         }
         let report = self.one.one(handshake, diagnosis);
@@ -207,11 +218,18 @@ impl Watch {
 
     /// Shows findings about a connection without a handshake.
     fn tell(&mut self, record: &Record, findings: &[Finding]) {
+        for lines in &mut self.lines {
+            lines.with(&mut |lines| lines.connection(record, findings));
+        }
         if !self.screen.wants_lines() || self.style.redact == Redact::Strict {
             return;
         }
-        for finding in findings.iter().filter(|finding| finding.severity >= Severity::Warning) {
-            self.screen.print(&line::connection(record, finding, self.style.color));
+        for finding in findings
+            .iter()
+            .filter(|finding| finding.severity >= Severity::Warning)
+        {
+            self.screen
+                .print(&line::connection(record, finding, self.style.color));
         }
     }
 
@@ -235,7 +253,9 @@ impl Watch {
         for lines in &mut self.lines {
             if let Lines::Stdout(lines) = lines {
                 lines.flush();
-                closed |= lines.error().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
+                closed |= lines
+                    .error()
+                    .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
             }
         }
         closed
@@ -262,10 +282,8 @@ impl Observer for Watch {
 
     fn connection(&mut self, record: &Record, findings: &[Finding]) {
         self.collector.connection(record, findings);
-        for lines in &mut self.lines {
-            lines.with(&mut |lines| lines.connection(record, findings));
-        }
-        if !self.told.remove(&record.connection.id) {
+        let told = self.told.remove(&record.connection.id);
+        if told.is_none_or(|told| told != codes(findings)) {
             self.tell(record, findings);
         }
     }
@@ -283,6 +301,10 @@ impl Observer for Watch {
             lines.with(&mut |lines| lines.limit(limit));
         }
     }
+}
+
+fn codes(findings: &[Finding]) -> Vec<Code> {
+    findings.iter().map(|finding| finding.code).collect()
 }
 
 fn places(handshake: &Handshake) -> impl Iterator<Item = Place> {
