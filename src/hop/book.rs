@@ -82,6 +82,9 @@ struct Open {
     seen: Option<(Timestamp, Node)>,
 }
 
+/// When an exchange no longer waited for its answer.
+type Over = Option<Timestamp>;
+
 /// The exchanges that are not yet part of an emitted handshake.
 #[derive(Debug)]
 pub struct Book {
@@ -91,8 +94,9 @@ pub struct Book {
     open: BTreeMap<Slot, Open>,
     /// Emitted from a snapshot while their connection was open.
     emitted: BTreeSet<Slot>,
-    by_link: BTreeSet<(Link, Timestamp, Slot)>,
-    by_time: BTreeSet<(Timestamp, Slot)>,
+    /// By link and start, with the time of the answer (or of the end without one) where it is known.
+    by_link: BTreeMap<(Link, Timestamp, Slot), Over>,
+    by_time: BTreeMap<(Timestamp, Slot), Over>,
     due: BTreeSet<(Timestamp, Slot)>,
     silent: SilentPool,
     ordinary: OrdinaryPool,
@@ -108,8 +112,8 @@ impl Book {
             held: HashMap::new(),
             open: BTreeMap::new(),
             emitted: BTreeSet::new(),
-            by_link: BTreeSet::new(),
-            by_time: BTreeSet::new(),
+            by_link: BTreeMap::new(),
+            by_time: BTreeMap::new(),
             due: BTreeSet::new(),
             silent: SilentPool::default(),
             ordinary: OrdinaryPool::default(),
@@ -134,8 +138,9 @@ impl Book {
             return;
         }
         let link = key.map(key_link);
-        self.by_time.insert((at, slot));
-        self.by_link.extend(link.map(|link| (link, at, slot)));
+        self.by_time.insert((at, slot), None);
+        self.by_link
+            .extend(link.map(|link| ((link, at, slot), None)));
         let seen = None;
         self.open.insert(slot, Open { at, link, seen });
     }
@@ -192,9 +197,11 @@ impl Book {
     fn hold(&mut self, node: Node) {
         let slot = node.slot;
         let start = node.start().at;
-        self.by_time.insert((start, slot));
-        let links = node.links.iter().map(|&(_, link)| (link, start, slot));
-        self.by_link.extend(links);
+        let over = node.over().map(|over| over.at);
+        self.by_time.insert((start, slot), over);
+        let links = node.links.iter();
+        self.by_link
+            .extend(links.map(|&(_, link)| ((link, start, slot), over)));
         let closed = self.now;
         self.due.insert((closed.plus(LINGER), slot));
         self.held.insert(slot, Held { node, closed });
@@ -222,16 +229,9 @@ impl Book {
     /// Whether something began while one of the last attempts before it waited for its answer.
     fn is_near(&self, began: FrameRef, attempts: usize) -> bool {
         let before = self.by_time.range(..=(began.at, Slot::LAST)).rev();
-        before.take(attempts).any(|(_, slot)| {
-            let node = match self.held.get(slot) {
-                Some(held) => Some(&held.node),
-                None => self
-                    .open
-                    .get(slot)
-                    .and_then(|open| Some(&open.seen.as_ref()?.1)),
-            };
-            node.is_none_or(|node| node.over().is_none_or(|over| over > began))
-        })
+        before
+            .take(attempts)
+            .any(|(_, over)| over.is_none_or(|over| over > began.at))
     }
 
     /// Emits what is complete at this moment of packet time, by start.
@@ -266,7 +266,7 @@ impl Book {
         if let Some(emitted) = out.get_mut(from..) {
             emitted.sort_by_cached_key(order);
         }
-        let oldest = self.by_time.first().map(|(at, _)| *at);
+        let oldest = self.by_time.first_key_value().map(|((at, _), _)| *at);
         if self.clocks == Clocks::Same {
             self.silent.forget_before(oldest);
             self.ordinary
@@ -329,31 +329,34 @@ impl Book {
         let end = node
             .over()
             .map_or(Timestamp::from_nanos(i64::MAX), |over| over.at);
-        let after = |slots: &mut dyn Iterator<Item = (Timestamp, Slot)>| -> Vec<Slot> {
-            slots
-                .take_while(|(at, _)| *at <= end)
-                .take(NEIGHBOURS_MAX)
-                .map(|(_, slot)| slot)
-                .collect()
-        };
+        // Of those that began before, only what still waited counts. A lone answer has no such beginning.
+        let waited = |over: &Over| node.begin.is_none() || over.is_none_or(|over| over >= start);
         let mut near = Vec::new();
         for &(_, link) in &node.links {
             let (from, here, to) = (
                 (link, Timestamp::from_nanos(i64::MIN), Slot::FIRST),
                 (link, start, slot),
-                (link, Timestamp::from_nanos(i64::MAX), Slot::LAST),
+                (link, end, Slot::LAST),
             );
             let before = self.by_link.range(from..here).rev();
-            near.extend(before.take(NEIGHBOURS_MAX).map(|(_, _, slot)| *slot));
-            let mut later = self
-                .by_link
-                .range(here..=to)
-                .map(|&(_, at, slot)| (at, slot));
-            near.extend(after(&mut later));
+            let before = before.take(NEIGHBOURS_MAX);
+            let later = self.by_link.range(here..=to).take(NEIGHBOURS_MAX);
+            near.extend(
+                before
+                    .filter(|(_, over)| waited(over))
+                    .chain(later)
+                    .map(|(&(_, _, slot), _)| slot),
+            );
         }
         let before = self.by_time.range(..(start, slot)).rev();
-        near.extend(before.take(NEIGHBOURS_MAX).map(|(_, slot)| *slot));
-        near.extend(after(&mut self.by_time.range((start, slot)..).copied()));
+        let before = before.take(NEIGHBOURS_MAX);
+        let later = self.by_time.range((start, slot)..=(end, Slot::LAST));
+        near.extend(
+            before
+                .filter(|(_, over)| waited(over))
+                .chain(later.take(NEIGHBOURS_MAX))
+                .map(|(&(_, slot), _)| slot),
+        );
         near
     }
 
@@ -366,6 +369,15 @@ impl Book {
         let fresh = |(at, node): &(Timestamp, Node)| *at == now || node.answer.is_some();
         if open.seen.as_ref().is_none_or(|seen| !fresh(seen)) {
             open.seen = node_of(slot, connections).map(|node| (now, node));
+            let over = open.seen.as_ref().and_then(|(_, node)| node.over());
+            let over = over.map(|over| over.at);
+            if let Some(place) = self.by_time.get_mut(&(open.at, slot)) {
+                *place = over;
+            }
+            let link = open.link.map(|link| (link, open.at, slot));
+            if let Some(place) = link.and_then(|link| self.by_link.get_mut(&link)) {
+                *place = over;
+            }
         }
     }
 
