@@ -120,10 +120,25 @@ impl Reader {
     }
 
     /// Takes the bytes of one segment.
+    #[inline]
     pub(super) fn bytes(&mut self, data: &[u8], frame: FrameRef, ledger: &mut Ledger) {
-        if data.is_empty() {
+        // Large frames span many segments, and most of them are nothing but payload to skip.
+        if let State::Payload { header, left } = &mut self.state
+            && *left > data.len() as u64
+            && !header.is_control()
+            && !self.content.is_looking()
+            && self.carried.first.is_some()
+        {
+            *left -= data.len() as u64;
+            self.carried.last = Some(frame);
             return;
         }
+        if !data.is_empty() {
+            self.segment(data, frame, ledger);
+        }
+    }
+
+    fn segment(&mut self, data: &[u8], frame: FrameRef, ledger: &mut Ledger) {
         let was_searching = self.state == State::Search;
         if was_searching {
             self.begin_trial();
