@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 
 use super::ConnectionId;
 use super::flow::Flow;
-use super::limits::{CLOCK_JUMP, LINGER, SCAN, TICK};
+use super::limits::{CLOCK_JUMP, LINGER, LINGERING, SCAN, TICK};
 use super::table::Place;
 
 /// Timers and queues.
@@ -76,10 +76,20 @@ impl Agenda {
         due
     }
 
-    /// A connection is over.
-    pub(super) fn leave(&mut self, clock: i64, place: Place, id: ConnectionId) {
+    /// A connection is over. Returns one that has to go for it at once, if too many linger.
+    pub(super) fn leave(
+        &mut self,
+        clock: i64,
+        place: Place,
+        id: ConnectionId,
+    ) -> Option<(Place, ConnectionId)> {
         let due = clock.saturating_add(LINGER);
         self.leaving.push_back((due, place, id));
+        if self.leaving.len() <= LINGERING {
+            return None;
+        }
+        let (_, place, id) = self.leaving.pop_front()?;
+        Some((place, id))
     }
 
     /// The next connection that is to be let go.
@@ -95,9 +105,9 @@ impl Agenda {
     /// Plans the next look at the holes of a flow.
     pub(super) fn wait<S>(&mut self, slot: u32, flow: &mut Flow<S>) {
         if let Some(due) = flow.due()
-            && flow.waiting.is_none_or(|planned| due < planned)
+            && flow.cold.waiting.is_none_or(|planned| due < planned)
         {
-            flow.waiting = Some(due);
+            flow.cold.waiting = Some(due);
             self.waiting.push(Reverse((due, slot, flow.id())));
         }
     }
@@ -116,9 +126,9 @@ impl Agenda {
 
     /// Notes whether a flow holds bytes back, and that it was active.
     pub(super) fn hold<S>(&mut self, slot: u32, flow: &mut Flow<S>, segments: u64) {
-        self.release(slot, flow.holding.take());
-        if flow.charged > 0 {
-            flow.holding = Some(segments);
+        self.release(slot, flow.cold.holding.take());
+        if flow.cold.charged > 0 {
+            flow.cold.holding = Some(segments);
             self.holding.insert((segments, slot));
         }
     }

@@ -11,7 +11,7 @@ impl<S> Flow<S> {
     /// Before the first payload byte the roles may still turn out to be the other way round.
     pub(super) fn decide_roles(&mut self, sender: End, segment: &Segment<'_>) {
         if matches!(
-            self.connection.roles_from,
+            self.cold.connection.roles_from,
             RolesFrom::Syn | RolesFrom::SynAck
         ) {
             return;
@@ -29,11 +29,11 @@ impl<S> Flow<S> {
                 None => return,
             }
         };
-        self.connection.roles_from = from;
+        self.cold.connection.roles_from = from;
         if client != self.client {
             self.client = client;
             std::mem::swap(&mut self.to_server, &mut self.to_client);
-            let connection = &mut self.connection;
+            let connection = &mut self.cold.connection;
             std::mem::swap(&mut connection.client, &mut connection.server);
             std::mem::swap(&mut connection.to_server, &mut connection.to_client);
             if let Some(ending) = &mut connection.ended {
@@ -48,7 +48,7 @@ impl<S> Flow<S> {
         let direction = self.direction(sender);
         let half = self.half(direction);
         let peer = self.half(direction.reverse());
-        let isn = self.connection.stream(direction).isn;
+        let isn = self.cold.connection.stream(direction).isn;
         let finished = self.is_finished();
         let (syn, ack) = (segment.flags.syn(), segment.flags.ack());
         match isn {
@@ -68,7 +68,7 @@ impl<S> Flow<S> {
 
     // RFC 9293 3.5
     pub(super) fn synchronize(&mut self, direction: Direction, segment: &Segment<'_>) {
-        let connection = &mut self.connection;
+        let connection = &mut self.cold.connection;
         let facts = connection.stream_mut(direction);
         let again = facts.isn == Some(segment.seq);
         if again {
@@ -81,7 +81,7 @@ impl<S> Flow<S> {
         } else if direction == Direction::ToServer {
             connection.syn.get_or_insert(segment.frame);
             connection.syns += 1;
-            self.last_syn = Some(segment.frame);
+            self.cold.last_syn = Some(segment.frame);
         }
         let half = self.half_mut(direction);
         // The answer to a SYN may come with another number as long as nothing was sent on top of it.
@@ -91,7 +91,7 @@ impl<S> Flow<S> {
     }
 
     pub(super) fn acknowledge(&mut self, direction: Direction, segment: &Segment<'_>) {
-        let after_syn = self.connection.syn.is_some();
+        let after_syn = self.cold.connection.syn.is_some();
         let peer = self.half_mut(direction.reverse());
         if !peer.marks.known
             && after_syn
@@ -107,7 +107,7 @@ impl<S> Flow<S> {
     pub(super) fn window(&mut self, direction: Direction, segment: &Segment<'_>) {
         let full = segment.window == 0 && !segment.flags.syn();
         let was = std::mem::replace(&mut self.half_mut(direction).marks.full, full);
-        let facts = self.connection.stream_mut(direction);
+        let facts = self.cold.connection.stream_mut(direction);
         if !full {
             facts.zero_window_since = None;
         } else if !was {
@@ -137,7 +137,7 @@ impl<S> Flow<S> {
     /// Counts a probe. One that asks for an opening of a closed window is no keep-alive.
     pub(super) fn probed(&mut self, direction: Direction) {
         if !self.peer_is_full(direction) {
-            self.connection.stream_mut(direction).keep_alives += 1;
+            self.cold.connection.stream_mut(direction).keep_alives += 1;
         }
     }
 
@@ -149,7 +149,7 @@ impl<S> Flow<S> {
         if half.rst.at().is_none() {
             half.rst.set(half.top);
         }
-        let connection = &mut self.connection;
+        let connection = &mut self.cold.connection;
         let by = direction.sender();
         connection
             .stream_mut(direction)
@@ -201,7 +201,7 @@ impl<S> Flow<S> {
         {
             self.count(direction, fin, 0, 0);
         }
-        let facts = self.connection.stream_mut(direction);
+        let facts = self.cold.connection.stream_mut(direction);
         if facts.fin.is_some() {
             if len == 0 {
                 facts.retransmitted += 1;
@@ -210,7 +210,7 @@ impl<S> Flow<S> {
             return;
         }
         facts.fin = Some(segment.frame);
-        self.connection.ended.get_or_insert(Ending {
+        self.cold.connection.ended.get_or_insert(Ending {
             how: EndingHow::Fin,
             by: direction.sender(),
             frame: segment.frame,
@@ -222,7 +222,7 @@ impl<S> Flow<S> {
         let flags = segment.flags;
         let plain = !flags.syn() && !flags.rst();
         let data = self.to_server.top > 0 || self.to_client.top > 0;
-        let connection = &mut self.connection;
+        let connection = &mut self.cold.connection;
         let by_client = direction == Direction::ToServer;
         let mut complete = false;
         connection.opening = match (connection.syn, connection.syn_ack) {
@@ -243,7 +243,7 @@ impl<S> Flow<S> {
             && !self.settled
             && by_client
             && plain
-            && let Some(syn) = self.last_syn
+            && let Some(syn) = self.cold.last_syn
             && syn.capture == segment.frame.capture
         {
             connection.rtt_nanos = Some(segment.frame.at.nanos_since(syn.at));
@@ -262,7 +262,7 @@ impl<S> Flow<S> {
             return;
         }
         self.captures |= capture_bit(error.frame.capture);
-        let connection = &mut self.connection;
+        let connection = &mut self.cold.connection;
         // Of several the first one counts, but a path MTU hint or an expired hop limit is no verdict.
         let soft = |why| matches!(why, Unreachable::TooBig | Unreachable::TimeExceeded);
         if connection

@@ -42,7 +42,7 @@ impl<S> Flow<S> {
         let position = half.next;
         half.set_gap(position..position + len);
         half.advance(len);
-        let facts = self.connection.stream_mut(direction);
+        let facts = self.cold.connection.stream_mut(direction);
         facts.missing_bytes += len;
         if cause == GapCause::Truncated {
             facts.truncated_bytes += len;
@@ -69,15 +69,15 @@ impl<S> Flow<S> {
         if self.reading == Reading::Counters {
             return;
         }
-        if self.state.is_none() {
+        if self.cold.state.is_none() {
             self.update();
-            self.state = Some(handler.opened(&self.connection));
+            self.cold.state = Some(handler.opened(&self.cold.connection));
             self.reading = Reading::Bytes;
         }
-        let Some(state) = &mut self.state else {
+        let Some(state) = &mut self.cold.state else {
             return;
         };
-        if call(handler, &self.connection, state) == Interest::Counters {
+        if call(handler, &self.cold.connection, state) == Interest::Counters {
             self.ignore();
         }
     }
@@ -99,7 +99,7 @@ impl<S> Flow<S> {
                 }
             }
             half.stop_waiting();
-            let facts = self.connection.stream_mut(direction);
+            let facts = self.cold.connection.stream_mut(direction);
             facts.missing_bytes += missing + cut;
             facts.truncated_bytes += cut;
         }
@@ -163,7 +163,7 @@ impl<S> Flow<S> {
                 && let Some(hole) = self.half(direction).forced(cause)
             {
                 // Acknowledged, but not a byte of it was captured: a fact, and nothing to read.
-                self.connection.stream_mut(direction).missing_bytes += hole.end;
+                self.cold.connection.stream_mut(direction).missing_bytes += hole.end;
             }
             self.tell_endings(handler, direction);
         }
@@ -181,7 +181,7 @@ impl<S> Flow<S> {
 
     /// Both directions, the one that ended first in front.
     fn ways_by_ending(&self) -> [Direction; 2] {
-        match self.connection.ended {
+        match self.cold.connection.ended {
             Some(ending) => {
                 let first = ending.by.sends();
                 [first, first.reverse()]
@@ -199,7 +199,7 @@ impl<S> Flow<S> {
         let half = self.half(direction);
         let len = hole.end.saturating_sub(half.next);
         let behind = half.first_piece().map(|(_, frame)| frame);
-        let facts = self.connection.stream(direction);
+        let facts = self.cold.connection.stream(direction);
         let frame = hole.frame.or(behind).or(facts.fin).unwrap_or(self.last);
         self.gap(handler, direction, len, hole.cause, frame);
         self.drain(handler, direction);
@@ -239,19 +239,19 @@ impl<S> Flow<S> {
             return;
         }
         self.update();
-        let facts = self.connection.stream(direction);
+        let facts = self.cold.connection.stream(direction);
         let ends = [
             (fin, EndingHow::Fin, facts.fin),
             (rst, EndingHow::Rst, facts.rst),
         ];
         for (now, how, frame) in ends {
-            if let (true, Some(frame), Some(state)) = (now, frame, self.state.as_mut()) {
+            if let (true, Some(frame), Some(state)) = (now, frame, self.cold.state.as_mut()) {
                 let end = StreamEnd {
                     direction,
                     how,
                     frame,
                 };
-                handler.ended(&self.connection, state, end);
+                handler.ended(&self.cold.connection, state, end);
             }
         }
     }
@@ -259,7 +259,7 @@ impl<S> Flow<S> {
     /// Keeps the table's sum of held bytes right.
     fn charge(&mut self, env: &mut Env) {
         let cost = self.to_server.cost() + self.to_client.cost();
-        env.buffered = (env.buffered + cost).saturating_sub(self.charged);
-        self.charged = cost;
+        env.buffered = (env.buffered + cost).saturating_sub(self.cold.charged);
+        self.cold.charged = cost;
     }
 }

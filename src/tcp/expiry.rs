@@ -28,21 +28,13 @@ impl<H: Handler> Table<H> {
         for (slot, id) in self.agenda.take_waiting(clock) {
             let flow = self.flows.get_mut(slot as usize).and_then(Option::as_mut);
             if let Some(flow) = flow.filter(|flow| flow.id() == id) {
-                flow.waiting = None;
+                flow.cold.waiting = None;
                 flow.review(handler, &mut self.env, None);
                 self.attend(handler, slot);
             }
         }
         while let Some((place, id)) = self.agenda.next_leaving(clock) {
-            match place {
-                Place::Embryo(slot) if self.nursery.is(slot, id) => {
-                    self.close_embryo(handler, slot, false);
-                }
-                Place::Flow(slot) if self.flow(slot).is_some_and(|flow| flow.id() == id) => {
-                    self.close_flow(handler, slot);
-                }
-                _ => {}
-            }
+            self.let_go(handler, place, id);
         }
         while let Some(slot) = self.nursery.expired(SYN_KEPT, clock) {
             self.close_embryo(handler, slot, false);
@@ -52,6 +44,19 @@ impl<H: Handler> Table<H> {
             .scan_is_due(clock, self.segments, self.flows.len())
         {
             self.scan(handler);
+        }
+    }
+
+    /// Closes a connection that is over, if it is still there.
+    pub(super) fn let_go(&mut self, handler: &mut H, place: Place, id: ConnectionId) {
+        match place {
+            Place::Embryo(slot) if self.nursery.is(slot, id) => {
+                self.close_embryo(handler, slot, false);
+            }
+            Place::Flow(slot) if self.flow(slot).is_some_and(|flow| flow.id() == id) => {
+                self.close_flow(handler, slot);
+            }
+            _ => {}
         }
     }
 
@@ -124,7 +129,7 @@ impl<H: Handler> Table<H> {
     }
 
     /// Takes a flow out of the table.
-    fn take_flow(&mut self, slot: u32) -> Option<Box<Flow<H::State>>> {
+    fn take_flow(&mut self, slot: u32) -> Option<Flow<H::State>> {
         let flow = self.flows.get_mut(slot as usize)?.take()?;
         self.forget(slot, &flow);
         self.bury(flow.key, flow.hash, flow.client, flow.spans());
@@ -140,19 +145,15 @@ impl<H: Handler> Table<H> {
     }
 
     /// Tells the handler all that is left of a flow, and that it is over.
-    #[expect(
-        clippy::boxed_local,
-        reason = "a record of this size is not moved for nothing"
-    )]
     pub(super) fn hand_over_flow(
         &mut self,
         handler: &mut H,
-        mut flow: Box<Flow<H::State>>,
+        mut flow: Flow<H::State>,
         cause: GapCause,
         evicted: bool,
     ) {
         flow.flush(handler, &mut self.env, cause);
-        flow.connection.evicted = evicted;
+        flow.cold.connection.evicted = evicted;
         let (connection, state) = flow.into_parts();
         self.hand_over(handler, connection, state);
     }

@@ -4,7 +4,7 @@
 //! touches the front of the record only. All others go the long way through [`control`](super::control) and
 //! [`payload`](super::payload); what is due then is handed over by [`delivery`](super::delivery).
 
-use super::duplicates::Recent;
+use super::duplicates::{Others, Recent};
 use super::half::Half;
 use super::key::{End, Key};
 use super::limits::{CLOSING_KEPT, HALF_CLOSED_KEPT, IDLE_KEPT, LINGER, Limits, SYN_KEPT, Stats};
@@ -37,7 +37,8 @@ pub(super) enum Reading {
     Counters,
 }
 
-/// One connection.
+/// One connection: what nearly every segment touches. The records lie side by side, so that few cache lines and pages
+/// are in use; the rest is in [`Cold`].
 #[derive(Debug)]
 #[repr(C)]
 pub(super) struct Flow<S> {
@@ -57,6 +58,12 @@ pub(super) struct Flow<S> {
     pub(super) to_server: Half,
     pub(super) to_client: Half,
     pub(super) recent: Recent,
+    pub(super) cold: Box<Cold<S>>,
+}
+
+/// What few segments touch.
+#[derive(Debug)]
+pub(super) struct Cold<S> {
     /// What of `Env::buffered` is ours.
     pub(super) charged: usize,
     /// The count of segments when it last held bytes back, by which the table finds it.
@@ -65,7 +72,8 @@ pub(super) struct Flow<S> {
     pub(super) waiting: Option<i64>,
     /// The SYN that may have been answered: for the round trip.
     pub(super) last_syn: Option<FrameRef>,
-    /// Its facts; those that the fields above count are brought up to date by `update`.
+    pub(super) others: Others,
+    /// Its facts; those that the fields of [`Flow`] count are brought up to date by `update`.
     pub(super) connection: Connection,
     pub(super) state: Option<S>,
 }
@@ -89,19 +97,22 @@ impl<S> Flow<S> {
             to_server: Half::default(),
             to_client: Half::default(),
             recent: Recent::new(),
-            charged: 0,
-            holding: None,
-            waiting: None,
-            last_syn: None,
-            connection,
-            state: None,
+            cold: Box::new(Cold {
+                charged: 0,
+                holding: None,
+                waiting: None,
+                last_syn: None,
+                others: Others::default(),
+                connection,
+                state: None,
+            }),
         }
     }
 
     /// Takes up a connection of which the opening was seen: its facts are in `connection` already.
     pub(super) fn resume(&mut self) {
         for direction in WAYS {
-            let facts = *self.connection.stream(direction);
+            let facts = *self.cold.connection.stream(direction);
             let half = self.half_mut(direction);
             half.frames = facts.frames;
             if let Some(isn) = facts.isn {
@@ -113,8 +124,8 @@ impl<S> Flow<S> {
             }
             half.take_stock();
         }
-        self.refused = self.connection.opening == Opening::Refused;
-        self.last_syn = self.connection.syn;
+        self.refused = self.cold.connection.opening == Opening::Refused;
+        self.cold.last_syn = self.cold.connection.syn;
     }
 
     pub(super) fn half(&self, direction: Direction) -> &Half {
@@ -141,13 +152,13 @@ impl<S> Flow<S> {
 
     /// Its number.
     pub(super) fn id(&self) -> super::ConnectionId {
-        self.connection.id
+        self.cold.connection.id
     }
 
     /// Its facts up to now, and its state.
     pub(super) fn snapshot(&self) -> Option<(Connection, &S)> {
-        let state = self.state.as_ref()?;
-        let mut connection = self.connection.clone();
+        let state = self.cold.state.as_ref()?;
+        let mut connection = self.cold.connection.clone();
         let (up, down) = (&self.to_server, &self.to_client);
         connection.last = self.last;
         connection.captures = self.captures;
@@ -159,21 +170,16 @@ impl<S> Flow<S> {
     /// All that is left of it.
     pub(super) fn into_parts(mut self) -> (Connection, Option<S>) {
         self.update();
-        (self.connection, self.state)
+        let cold = *self.cold;
+        (cold.connection, cold.state)
     }
 
     /// Brings the facts up to date.
     pub(super) fn update(&mut self) {
-        let Self {
-            last,
-            captures,
-            to_server: up,
-            to_client: down,
-            connection,
-            ..
-        } = self;
-        connection.last = *last;
-        connection.captures = *captures;
+        let (up, down) = (&self.to_server, &self.to_client);
+        let connection = &mut self.cold.connection;
+        connection.last = self.last;
+        connection.captures = self.captures;
         up.count_into(&mut connection.to_server, down.frames == 0);
         down.count_into(&mut connection.to_client, up.frames == 0);
     }
@@ -185,7 +191,7 @@ impl<S> Flow<S> {
             let ahead = half.top.saturating_sub(half.next) as u32;
             let fin = u32::from(half.fin.at().is_some());
             let end = half.next_seq.plus(ahead.wrapping_add(fin));
-            let isn = self.connection.stream(direction).isn;
+            let isn = self.cold.connection.stream(direction).isn;
             Span::new(isn, half.marks.known.then_some(end), half.top)
         };
         (span(Direction::ToServer), span(Direction::ToClient))
@@ -214,7 +220,9 @@ impl<S> Flow<S> {
             CLOSING_KEPT
         } else if fins != [false, false] {
             HALF_CLOSED_KEPT
-        } else if self.reading == Reading::Nothing && self.connection.opening != Opening::Complete {
+        } else if self.reading == Reading::Nothing
+            && self.cold.connection.opening != Opening::Complete
+        {
             SYN_KEPT
         } else {
             IDLE_KEPT
@@ -251,9 +259,12 @@ impl<S> Flow<S> {
         let len = segment.payload.len() as u64 + u64::from(segment.missing);
         self.captures |= capture_bit(segment.frame.capture);
         if !self.brings_nothing(direction, segment, len) {
-            self.recent.note(direction, segment);
-        } else if self.recent.is_copy(direction, segment) {
-            self.connection.duplicates += 1;
+            self.recent.note(&mut self.cold.others, direction, segment);
+        } else if self
+            .recent
+            .is_copy(&mut self.cold.others, direction, segment)
+        {
+            self.cold.connection.duplicates += 1;
             return false;
         }
         self.seen(env, segment);
@@ -280,12 +291,14 @@ impl<S> Flow<S> {
         if !self.settled || flags.syn() {
             self.settle(direction, segment);
         }
-        if self.to_server.is_pending() || self.to_client.is_pending() || self.charged > 0 {
+        if self.to_server.is_pending() || self.to_client.is_pending() || self.cold.charged > 0 {
             self.review(handler, env, Some(segment.frame));
         }
         self.to_server.take_stock();
         self.to_client.take_stock();
-        self.to_server.marks.troubled || self.to_client.marks.troubled || self.holding.is_some()
+        self.to_server.marks.troubled
+            || self.to_client.marks.troubled
+            || self.cold.holding.is_some()
     }
 
     /// Takes the next bytes of a stream, or the next acknowledgment, when there is nothing else about them. Returns
@@ -333,7 +346,7 @@ impl<S> Flow<S> {
             half.payload += len;
             half.last_data = Some(segment.frame);
         }
-        self.recent.note(direction, segment);
+        self.recent.note(&mut self.cold.others, direction, segment);
         self.captures |= capture_bit(segment.frame.capture);
         self.seen(env, segment);
         if self.reading == Reading::Counters {
@@ -354,7 +367,7 @@ impl<S> Flow<S> {
     /// Whether all that a segment says was said before.
     fn brings_nothing(&self, direction: Direction, segment: &Segment<'_>, len: u64) -> bool {
         let half = self.half(direction);
-        let facts = self.connection.stream(direction);
+        let facts = self.cold.connection.stream(direction);
         if segment.flags.rst() {
             return facts.rst.is_some();
         }

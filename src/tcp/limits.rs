@@ -13,6 +13,10 @@ pub(super) const SYN_KEPT: i64 = 130 * SECOND;
 /// a round trip and the first retransmission timer (RFC 6298: 1 s), short enough for memory to follow the live ones.
 pub(super) const LINGER: i64 = SECOND;
 
+/// No more than this many connections stay for that: many thousands that end within a second are a scan or a load test,
+/// and memory has to follow the live ones.
+pub(super) const LINGERING: usize = 4096;
+
 /// Both sides sent FIN and the last one was not acknowledged: twice the 30 s for which Linux repeats it (LAST_ACK).
 pub(super) const CLOSING_KEPT: i64 = 60 * SECOND;
 
@@ -85,7 +89,7 @@ pub struct Limits {
 
 impl Default for Limits {
     /// 4 MiB per stream holds a window of 100 Mbit/s at 300 ms; 64 MiB in total sixteen of these. 2^17 connections
-    /// take about 250 MB with what is kept per connection, 2^21 openings about 250 MB.
+    /// take about 180 MB and what their readers keep, 2^21 openings about 200 MB.
     fn default() -> Self {
         Self {
             stream_bytes: 4 << 20,

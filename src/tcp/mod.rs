@@ -12,6 +12,12 @@
 //! - In-order bytes are borrowed from the segment; only bytes behind a hole are copied.
 //! - Time is packet time. The order of calls depends on the segments only.
 //! - Memory is bounded by [`Limits`]; what is given up is told by [`Stats`] and in the connections' facts.
+//!
+//! Memory: an opening (SYN, its answer) takes 80 bytes (IPv6: 116), a connection 432 bytes that segments touch and 920
+//! that few do, with the handler's state on top; each has 8 to 16 bytes in the index. Payload is held only behind a hole.
+//!
+//! What is not seen: bytes are compared with those held, not with those delivered already, so a conflicting repetition
+//! counts as a conflict only while the first version waits behind a hole.
 mod agenda;
 mod connection;
 mod control;

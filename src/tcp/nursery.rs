@@ -21,6 +21,9 @@ pub(super) struct Nursery {
 /// The number of an embryo that is none: of a free place.
 const NOBODY: ConnectionId = ConnectionId(u32::MAX);
 
+/// Entries of the order that are not worth tidying up.
+const SPARE: usize = 4096;
+
 impl Nursery {
     /// How many there are.
     pub(super) fn len(&self) -> usize {
@@ -43,7 +46,17 @@ impl Nursery {
             None => self.embryos.push(embryo),
         }
         self.order.push_back((slot, embryo.id));
+        self.compact();
         slot
+    }
+
+    /// Forgets the order of those that left, once they are the most: memory follows the living.
+    fn compact(&mut self) {
+        if self.order.len() > 2 * self.len() + SPARE {
+            let embryos = &self.embryos;
+            self.order
+                .retain(|&(slot, id)| embryos.get(slot as usize).is_some_and(|e| e.id == id));
+        }
     }
 
     /// Removes an embryo, if it is still there.
@@ -106,6 +119,12 @@ impl Nursery {
     pub(super) fn newest(&self, most: usize) -> impl Iterator<Item = &Embryo> {
         let newest = self.order.iter().rev().take(most);
         newest.filter_map(|&(slot, id)| self.get(slot).filter(|embryo| embryo.id == id))
+    }
+
+    /// Places kept in the order, those of embryos that left included.
+    #[cfg(test)]
+    pub(super) fn ordered(&self) -> usize {
+        self.order.len()
     }
 
     /// The oldest one of which nothing came for `kept` nanoseconds, if any.

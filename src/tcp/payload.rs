@@ -33,7 +33,7 @@ impl<S> Flow<S> {
         }
         half.top = half.top.max(end.cast_unsigned());
         half.last_data = Some(segment.frame);
-        let facts = self.connection.stream_mut(direction);
+        let facts = self.cold.connection.stream_mut(direction);
         facts.first_data.get_or_insert(segment.frame);
         facts.out_of_order += u64::from(start < top && end <= top);
 
@@ -63,7 +63,7 @@ impl<S> Flow<S> {
         }
         let added = half.hold(from, data, missing, segment.frame);
         half.payload += added.fresh;
-        self.connection.stream_mut(direction).conflicts += u64::from(added.conflict);
+        self.cold.connection.stream_mut(direction).conflicts += u64::from(added.conflict);
     }
 
     /// Counts a segment of which every byte was seen before, or came too late.
@@ -82,7 +82,7 @@ impl<S> Flow<S> {
             half.fill(start.cast_unsigned(), end.cast_unsigned());
             let len = segment.payload.len() as u64;
             half.payload += len;
-            let facts = self.connection.stream_mut(direction);
+            let facts = self.cold.connection.stream_mut(direction);
             facts.missing_bytes = facts.missing_bytes.saturating_sub(len);
         } else if end > next {
             let skip = usize::try_from(next - start).unwrap_or(0);
@@ -90,7 +90,7 @@ impl<S> Flow<S> {
             let from = start.max(next).cast_unsigned();
             conflict = half.hold(from, data, 0, segment.frame).conflict;
         }
-        let facts = self.connection.stream_mut(direction);
+        let facts = self.cold.connection.stream_mut(direction);
         facts.conflicts += u64::from(conflict);
         if late {
             facts.out_of_order += 1;
@@ -110,7 +110,7 @@ impl<S> Flow<S> {
         half.advance(hole + len + missing);
         half.payload += len;
         if hole + missing > 0 {
-            let facts = self.connection.stream_mut(direction);
+            let facts = self.cold.connection.stream_mut(direction);
             facts.missing_bytes += hole + missing;
             facts.truncated_bytes += missing;
         }

@@ -30,7 +30,7 @@ pub struct Table<H: Handler> {
     hasher: foldhash::fast::RandomState,
     index: HashTable<Entry>,
     pub(super) nursery: Nursery,
-    pub(super) flows: Vec<Option<Box<Flow<H::State>>>>,
+    pub(super) flows: Vec<Option<Flow<H::State>>>,
     pub(super) free: Vec<u32>,
     /// Flows by the number of their connection.
     ids: HashMap<u32, u32, foldhash::fast::RandomState>,
@@ -145,7 +145,7 @@ impl<H: Handler> Table<H> {
                 let id = embryo.id;
                 match embryo.icmp(sender, error) {
                     Step::Grown => self.grow(handler, slot, hash),
-                    Step::Ended => return self.leave(Place::Embryo(slot), id),
+                    Step::Ended => return self.leave(handler, Place::Embryo(slot), id),
                     Step::Taken | Step::Other => return,
                 }
             }
@@ -252,14 +252,15 @@ impl<H: Handler> Table<H> {
     }
 
     pub(super) fn flow(&self, slot: u32) -> Option<&Flow<H::State>> {
-        self.flows.get(slot as usize)?.as_deref()
+        self.flows.get(slot as usize)?.as_ref()
     }
 
     pub(super) fn flow_mut(&mut self, slot: u32) -> Option<&mut Flow<H::State>> {
-        self.flows.get_mut(slot as usize)?.as_deref_mut()
+        self.flows.get_mut(slot as usize)?.as_mut()
     }
 
     /// The first segment of a connection.
+    #[inline(never)]
     fn begin(&mut self, handler: &mut H, key: Key, hash: u32, sender: End, segment: &Segment<'_>) {
         let id = ConnectionId(self.next_id);
         self.next_id = self.next_id.wrapping_add(1);
@@ -270,7 +271,7 @@ impl<H: Handler> Table<H> {
             let slot = self.nursery.insert(&key, embryo);
             self.index_insert(hash, Place::Embryo(slot));
             if embryo.is_ended() {
-                self.leave(Place::Embryo(slot), id);
+                self.leave(handler, Place::Embryo(slot), id);
             }
             return;
         }
@@ -312,7 +313,7 @@ impl<H: Handler> Table<H> {
         self.agenda.wait(slot, flow);
         self.agenda.hold(slot, flow, self.segments);
         if flow.is_finished() && !std::mem::replace(&mut flow.leaving, true) {
-            self.leave(Place::Flow(slot), id);
+            self.leave(handler, Place::Flow(slot), id);
         }
         while self.env.buffered > self.env.limits.total_bytes {
             let Some(slot) = self.agenda.idlest_holder() else {
@@ -321,7 +322,7 @@ impl<H: Handler> Table<H> {
             let Some(flow) = self.flows.get_mut(slot as usize).and_then(Option::as_mut) else {
                 continue;
             };
-            flow.holding = None;
+            flow.cold.holding = None;
             let frame = self.now.unwrap_or(flow.last);
             self.env.stats.hit(LimitKind::TotalBytes, frame, flow.id());
             flow.flush(handler, &mut self.env, GapCause::Evicted);
@@ -342,7 +343,7 @@ impl<H: Handler> Table<H> {
         let id = embryo.id;
         match embryo.segment(sender, segment, self.env.stamp) {
             Step::Taken => {}
-            Step::Ended => self.leave(Place::Embryo(slot), id),
+            Step::Ended => self.leave(handler, Place::Embryo(slot), id),
             Step::Other => {
                 self.close_embryo(handler, slot, false);
                 let (key, sender) = Key::new(segment.source, segment.destination);
@@ -356,6 +357,7 @@ impl<H: Handler> Table<H> {
     }
 
     /// Makes a flow of an embryo. Returns its slot.
+    #[inline(never)]
     fn grow(&mut self, handler: &mut H, slot: u32, hash: u32) -> u32 {
         let Some((key, embryo)) = self.nursery.remove(slot) else {
             return u32::MAX;
@@ -377,7 +379,7 @@ impl<H: Handler> Table<H> {
             self.evict_flows(handler);
         }
         let id = flow.id();
-        let flow = Some(Box::new(flow));
+        let flow = Some(flow);
         let slot = self.free.pop().unwrap_or(self.flows.len() as u32);
         match self.flows.get_mut(slot as usize) {
             Some(place) => *place = flow,
@@ -404,8 +406,10 @@ impl<H: Handler> Table<H> {
         }
     }
 
-    fn leave(&mut self, place: Place, id: ConnectionId) {
-        self.agenda.leave(self.env.clock, place, id);
+    fn leave(&mut self, handler: &mut H, place: Place, id: ConnectionId) {
+        if let Some((place, id)) = self.agenda.leave(self.env.clock, place, id) {
+            self.let_go(handler, place, id);
+        }
     }
 
     /// Forgets the number and the place of a flow.
@@ -413,6 +417,6 @@ impl<H: Handler> Table<H> {
         self.free.push(slot);
         self.ids.remove(&flow.id().0);
         self.index_remove(flow.hash, Place::Flow(slot));
-        self.agenda.release(slot, flow.holding);
+        self.agenda.release(slot, flow.cold.holding);
     }
 }
