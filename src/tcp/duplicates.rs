@@ -12,7 +12,7 @@ use super::Direction;
 use crate::decode::{Segment, SeqNo};
 
 /// How many segments of a connection are remembered: copies follow each other closely.
-const REMEMBERED: usize = 8;
+const REMEMBERED: usize = 6;
 
 /// Retransmission timers and tail loss probes wait longer (RFC 8985 7.2: two round trips, in ticks of a millisecond);
 /// copies on a bridge follow within microseconds.
@@ -27,7 +27,7 @@ const ROUTED_SPAN: i64 = 50_000_000;
 /// Vantage points followed per connection; more are not told apart from the first.
 const VANTAGES: usize = 8;
 
-/// What was seen lately of one connection. 108 bytes.
+/// What was seen lately of one connection. 84 bytes.
 #[derive(Debug)]
 pub(super) struct Recent {
     prints: [Print; REMEMBERED],

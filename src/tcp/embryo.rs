@@ -6,10 +6,11 @@
 
 use super::flow::capture_bit;
 use super::key::{End, Key};
+use super::spot::Spot;
 use super::{
     Connection, ConnectionId, Direction, Ending, EndingHow, Opening, RolesFrom, StreamFacts,
 };
-use crate::capture::{CaptureId, FrameNo, FrameRef, Timestamp};
+use crate::capture::FrameRef;
 use crate::decode::{Endpoint, IcmpError, Segment, SeqNo, Unreachable};
 
 /// Copies of a SYN come within this; the shortest first retransmission timer in use is 200 ms.
@@ -53,14 +54,6 @@ pub(super) enum SmallKey {
     Wide(u32),
 }
 
-/// A frame reference in 16 bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Spot {
-    at: i64,
-    /// The capture above, 48 bits of frame number below.
-    place: u64,
-}
-
 /// A later frame of the same capture in ten bytes: nanoseconds in 48 bits (78 hours) and frames in 32, low words first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Later([u16; 5]);
@@ -97,30 +90,11 @@ pub(super) enum Step {
     Grown,
 }
 
-impl Spot {
-    fn new(frame: FrameRef) -> Self {
-        let place = u64::from(frame.capture.0) << 48 | (frame.frame.0 & ((1 << 48) - 1));
-        Self {
-            at: frame.at.nanos(),
-            place,
-        }
-    }
-
-    fn frame(self) -> FrameRef {
-        FrameRef {
-            at: Timestamp::from_nanos(self.at),
-            capture: CaptureId((self.place >> 48) as u16),
-            frame: FrameNo(self.place & ((1 << 48) - 1)),
-        }
-    }
-}
-
 impl Later {
     /// A frame after `first`, if it can be told in so few bytes.
     fn new(first: Spot, frame: FrameRef) -> Option<Self> {
         let spot = Spot::new(frame);
-        let nanos = u64::try_from(spot.at.checked_sub(first.at)?).ok()?;
-        let frames = spot.place.checked_sub(first.place)?;
+        let (nanos, frames) = spot.since(first)?;
         if nanos >> 48 != 0 || frames >> 32 != 0 || spot.frame() != frame {
             return None;
         }
@@ -137,11 +111,7 @@ impl Later {
     fn frame(self, first: Spot) -> FrameRef {
         let [nanos @ .., low, high] = self.0.map(u64::from);
         let nanos = nanos.iter().rev().fold(0, |sum, word| sum << 16 | word);
-        Spot {
-            at: first.at.saturating_add_unsigned(nanos),
-            place: first.place + (low | high << 16),
-        }
-        .frame()
+        first.later(nanos, low | high << 16).frame()
     }
 }
 

@@ -8,6 +8,7 @@ use super::duplicates::{Others, Recent};
 use super::half::Half;
 use super::key::{End, Key};
 use super::limits::{CLOSING_KEPT, HALF_CLOSED_KEPT, IDLE_KEPT, LINGER, Limits, SYN_KEPT, Stats};
+use super::spot::Spot;
 use super::tombs::Span;
 use super::{Connection, Direction, Handler, Opening};
 use crate::capture::{CaptureId, FrameRef};
@@ -54,7 +55,7 @@ pub(super) struct Flow<S> {
     pub(super) refused: bool,
     /// The table waits for its end.
     pub(super) leaving: bool,
-    pub(super) last: FrameRef,
+    pub(super) last: Spot,
     pub(super) to_server: Half,
     pub(super) to_client: Half,
     pub(super) recent: Recent,
@@ -93,7 +94,7 @@ impl<S> Flow<S> {
             settled: false,
             refused: false,
             leaving: false,
-            last: connection.last,
+            last: Spot::new(connection.last),
             to_server: Half::default(),
             to_client: Half::default(),
             recent: Recent::new(),
@@ -160,7 +161,7 @@ impl<S> Flow<S> {
         let state = self.cold.state.as_ref()?;
         let mut connection = self.cold.connection.clone();
         let (up, down) = (&self.to_server, &self.to_client);
-        connection.last = self.last;
+        connection.last = self.last.frame();
         connection.captures = self.captures;
         up.count_into(&mut connection.to_server, down.frames == 0);
         down.count_into(&mut connection.to_client, up.frames == 0);
@@ -178,7 +179,7 @@ impl<S> Flow<S> {
     pub(super) fn update(&mut self) {
         let (up, down) = (&self.to_server, &self.to_client);
         let connection = &mut self.cold.connection;
-        connection.last = self.last;
+        connection.last = self.last.frame();
         connection.captures = self.captures;
         up.count_into(&mut connection.to_server, down.frames == 0);
         down.count_into(&mut connection.to_client, up.frames == 0);
@@ -334,7 +335,7 @@ impl<S> Flow<S> {
         let acked = peer.position(segment.ack);
         let acks = acked > peer.acked.cast_signed();
         let len = segment.payload.len() as u64;
-        let first = len > 0 && (self.reading == Reading::Nothing || half.payload == 0);
+        let first = len > 0 && (self.reading == Reading::Nothing || !half.marks.data);
         if acked > peer.top.cast_signed() || (len == 0 && !acks) || first {
             return false;
         }
@@ -343,8 +344,7 @@ impl<S> Flow<S> {
         }
         half.frames += 1;
         if len > 0 {
-            half.payload += len;
-            half.last_data = Some(segment.frame);
+            half.last_data = Spot::new(segment.frame);
         }
         self.recent.note(&mut self.cold.others, direction, segment);
         self.captures |= capture_bit(segment.frame.capture);
@@ -359,8 +359,8 @@ impl<S> Flow<S> {
 
     fn seen(&mut self, env: &Env, segment: &Segment<'_>) {
         self.stamp = env.stamp;
-        if segment.frame.at >= self.last.at {
-            self.last = segment.frame;
+        if segment.frame.at.nanos() >= self.last.at() {
+            self.last = Spot::new(segment.frame);
         }
     }
 

@@ -6,7 +6,8 @@ use std::ops::Range;
 use super::limits::{
     HOLE_GRACE, HOLE_GRACE_SEGMENTS, MAX_WINDOW, ONE_SIDED_BYTES, ONE_SIDED_GRACE,
 };
-use super::pieces::{Added, Piece, Pieces};
+use super::pieces::{Piece, Pieces};
+use super::spot::Spot;
 use super::{GapCause, StreamFacts};
 use crate::capture::FrameRef;
 use crate::decode::SeqNo;
@@ -26,10 +27,9 @@ pub(super) struct Half {
     /// The sequence number of position `next`.
     pub(super) next_seq: SeqNo,
     pub(super) marks: Marks,
-    /// Segments, payload bytes and the last frame with new payload: facts of the connection that change all the time.
+    /// Segments, and the last one with new payload (if any had): facts of the connection that change all the time.
     pub(super) frames: u64,
-    pub(super) payload: u64,
-    pub(super) last_data: Option<FrameRef>,
+    pub(super) last_data: Spot,
     /// Where the FIN sits.
     pub(super) fin: Mark,
     /// Where the RST sits: behind all bytes that were seen before it.
@@ -49,6 +49,8 @@ pub(super) struct Marks {
     pub(super) known: bool,
     /// There is a FIN, an RST or a hole: a segment needs a closer look.
     pub(super) troubled: bool,
+    /// There was payload.
+    pub(super) data: bool,
     /// The sender's receive window is closed.
     pub(super) full: bool,
     /// The FIN was acknowledged.
@@ -178,8 +180,9 @@ impl Half {
     /// what it acknowledged.
     pub(super) fn count_into(&self, facts: &mut StreamFacts, one_sided: bool) {
         facts.frames = self.frames;
-        facts.payload_bytes = self.payload;
-        facts.last_data = self.last_data;
+        let held = self.held.as_ref().map_or(0, |held| held.pieces.bytes());
+        facts.payload_bytes = (self.next + held).saturating_sub(facts.missing_bytes);
+        facts.last_data = self.marks.data.then(|| self.last_data.frame());
         facts.unacknowledged = if one_sided {
             0
         } else {
@@ -203,14 +206,14 @@ impl Half {
         self.held.as_ref()?.pieces.first()
     }
 
-    /// Holds a segment until its turn.
+    /// Holds a segment until its turn. Returns whether it conflicts with what is held.
     pub(super) fn hold(
         &mut self,
         start: u64,
         payload: &[u8],
         missing: u64,
         frame: FrameRef,
-    ) -> Added {
+    ) -> bool {
         let held = self.held.get_or_insert_default();
         held.pieces.insert(start, payload, missing, frame)
     }

@@ -2,6 +2,7 @@
 
 use super::flow::{Flow, Reading};
 use super::limits::MAX_WINDOW;
+use super::spot::Spot;
 use super::{Direction, GapCause, Handler};
 use crate::decode::Segment;
 
@@ -32,7 +33,8 @@ impl<S> Flow<S> {
             return;
         }
         half.top = half.top.max(end.cast_unsigned());
-        half.last_data = Some(segment.frame);
+        half.marks.data = true;
+        half.last_data = Spot::new(segment.frame);
         let facts = self.cold.connection.stream_mut(direction);
         facts.first_data.get_or_insert(segment.frame);
         facts.out_of_order += u64::from(start < top && end <= top);
@@ -51,7 +53,6 @@ impl<S> Flow<S> {
             .first_piece()
             .is_none_or(|(first, _)| first >= end.cast_unsigned());
         if from == half.next && clear {
-            half.payload += data.len() as u64;
             if !data.is_empty() {
                 self.deliver(handler, direction, data, segment.frame);
             }
@@ -61,9 +62,8 @@ impl<S> Flow<S> {
             }
             return;
         }
-        let added = half.hold(from, data, missing, segment.frame);
-        half.payload += added.fresh;
-        self.cold.connection.stream_mut(direction).conflicts += u64::from(added.conflict);
+        let conflict = half.hold(from, data, missing, segment.frame);
+        self.cold.connection.stream_mut(direction).conflicts += u64::from(conflict);
     }
 
     /// Counts a segment of which every byte was seen before, or came too late.
@@ -81,14 +81,13 @@ impl<S> Flow<S> {
             // No byte was promised to anybody: the hole is filled after all.
             half.fill(start.cast_unsigned(), end.cast_unsigned());
             let len = segment.payload.len() as u64;
-            half.payload += len;
             let facts = self.cold.connection.stream_mut(direction);
             facts.missing_bytes = facts.missing_bytes.saturating_sub(len);
         } else if end > next {
             let skip = usize::try_from(next - start).unwrap_or(0);
             let data = segment.payload.get(skip..).unwrap_or_default();
             let from = start.max(next).cast_unsigned();
-            conflict = half.hold(from, data, 0, segment.frame).conflict;
+            conflict = half.hold(from, data, 0, segment.frame);
         }
         let facts = self.cold.connection.stream_mut(direction);
         facts.conflicts += u64::from(conflict);
@@ -108,7 +107,6 @@ impl<S> Flow<S> {
             half.set_gap(half.next..from);
         }
         half.advance(hole + len + missing);
-        half.payload += len;
         if hole + missing > 0 {
             let facts = self.cold.connection.stream_mut(direction);
             facts.missing_bytes += hole + missing;

@@ -30,15 +30,6 @@ pub(super) struct Piece {
     pub(super) frame: FrameRef,
 }
 
-/// What an insertion did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Added {
-    /// Payload bytes that were new.
-    pub(super) fresh: u64,
-    /// A position came again with another byte.
-    pub(super) conflict: bool,
-}
-
 impl Pieces {
     /// Whether nothing is held.
     pub(super) fn is_empty(&self) -> bool {
@@ -62,26 +53,31 @@ impl Pieces {
         runs::missing(self.runs_at(range.start), range).is_empty()
     }
 
-    /// Takes a segment whose first byte is at `start` and which was `missing` bytes longer on the wire.
+    /// Payload bytes held.
+    pub(super) fn bytes(&self) -> u64 {
+        (self.cost - self.pieces.len() * PIECE_COST) as u64
+    }
+
+    /// Takes a segment whose first byte is at `start` and which was `missing` bytes longer on the wire. Returns whether
+    /// a position came again with another byte.
     pub(super) fn insert(
         &mut self,
         start: u64,
         payload: &[u8],
         missing: u64,
         frame: FrameRef,
-    ) -> Added {
-        let mut added = Added::default();
+    ) -> bool {
+        let mut conflict = false;
         let read = start..start + payload.len() as u64;
         if !payload.is_empty() {
             self.uncut(&read);
-            added.conflict = self.conflicts(&read, payload);
+            conflict = self.conflicts(&read, payload);
             for hole in runs::missing(self.runs_at(read.start), read.clone()) {
                 let from = (hole.start - start) as usize;
                 let to = (hole.end - start) as usize;
                 let Some(bytes) = payload.get(from..to) else {
                     continue;
                 };
-                added.fresh += hole.end - hole.start;
                 self.put(hole, Some(bytes.into()), frame);
             }
         }
@@ -91,7 +87,7 @@ impl Pieces {
                 self.put(hole, None, frame);
             }
         }
-        added
+        conflict
     }
 
     /// Takes out the first piece if it starts at or before `next`.

@@ -323,7 +323,7 @@ impl<H: Handler> Table<H> {
                 continue;
             };
             flow.cold.holding = None;
-            let frame = self.now.unwrap_or(flow.last);
+            let frame = self.now.unwrap_or(flow.last.frame());
             self.env.stats.hit(LimitKind::TotalBytes, frame, flow.id());
             flow.flush(handler, &mut self.env, GapCause::Evicted);
         }
