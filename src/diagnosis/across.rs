@@ -1,4 +1,5 @@
-//! What only many handshakes and connections together can tell: a restart, a crash, an overload, a lost session.
+//! What only many handshakes and connections together can tell: a restart, a crash, an overload, a lost session; and
+//! which failed connections belong to no handshake.
 //!
 //! Everything is bounded: beyond the limits the oldest observations are forgotten, so a long live capture stays small.
 //!
@@ -7,15 +8,17 @@
 //! order they were opened, the client's first. After a crash the master starts a new worker and clients come back;
 //! after a stop nobody accepts them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::draft::{Draft, Values};
+use super::session::fitting_timeout;
 use super::text::count;
-use super::{Code, Diagnosis, Finding};
+use super::{Code, Diagnosis, Finding, Severity};
 use crate::capture::{FrameRef, Timestamp};
 use crate::decode::Endpoint;
-use crate::hop::{Confidence, Handshake, Hop, Party, Record};
+use crate::hop::{BackendSight, Confidence, Handshake, Hop, Party, Record};
 use crate::tcp::{ConnectionId, EndingHow, Opening, Side};
 
 /// Tunnels and closed connections remembered: the burst of one reload on a busy proxy fits.
@@ -31,7 +34,16 @@ const MANY_TUNNELS: usize = 3;
 const MANY_CLOSED: usize = 5;
 
 /// Endings within this time of the one before belong to one event: a worker closes its tunnels one after the other.
-const TOGETHER_NANOS: i64 = 250_000_000;
+const TOGETHER_NANOS: i64 = 100_000_000;
+
+/// A connection that its server gives up sooner than this was not looked at.
+const AT_ONCE_NANOS: i64 = 500_000_000;
+
+/// After this much packet time a failed connection that no handshake claims is on its own.
+const UNCLAIMED_AFTER: Duration = Duration::from_secs(2);
+
+/// After this much packet time no handshake of an event is still unsettled.
+const COMPLETE_AFTER: Duration = Duration::from_secs(30);
 
 /// Most frames given as evidence of one event.
 const EVIDENCE: usize = 8;
@@ -44,11 +56,20 @@ struct Tunnel {
     ended: FrameRef,
     how: EndingHow,
     connections: Vec<ConnectionId>,
-    /// Its own silence explains it.
-    idle: bool,
+    /// The timeout that its own silence fits, seconds.
+    timeout: Option<i64>,
     /// The client hop ended before the backend hop; `None` when only one was seen.
     client_first: Option<bool>,
     cut: bool,
+}
+
+/// A client hop of a tunnel that its server ended without a Close frame.
+#[derive(Debug, Clone, Copy)]
+struct Ended {
+    front: Endpoint,
+    ended: FrameRef,
+    /// The timeout that its silence fits, seconds.
+    timeout: Option<i64>,
 }
 
 /// A connection that its server closed without a byte.
@@ -93,6 +114,11 @@ struct FailedUpgrade {
 #[derive(Debug, Clone, Default)]
 pub struct Across {
     tunnels: VecDeque<Tunnel>,
+    ended: VecDeque<Ended>,
+    /// Proxies that were seen to try a backend.
+    tried: BTreeSet<Endpoint>,
+    /// Findings about connections that a handshake may still claim, by connection, with its last frame.
+    unclaimed: BTreeMap<ConnectionId, (FrameRef, Vec<Finding>)>,
     closed: VecDeque<Closed>,
     listeners: BTreeMap<Endpoint, Listener>,
     sids: BTreeMap<String, Vec<Sid>>,
@@ -112,9 +138,31 @@ impl Across {
         Self::default()
     }
 
-    /// Takes note of a finished handshake.
-    pub fn handshake(&mut self, handshake: &Handshake, diagnosis: &Diagnosis) {
-        if let Some(tunnel) = tunnel(handshake, diagnosis) {
+    /// Diagnoses a finished handshake in the light of all others, and takes note of it. Its connections must have been
+    /// given to `connection` before.
+    pub fn diagnose(&mut self, handshake: &Handshake) -> Diagnosis {
+        let mut diagnosis = super::diagnose(handshake);
+        if let Some(seen) = self.backend_was_in_sight(handshake, &diagnosis) {
+            diagnosis = super::diagnose(&seen);
+        }
+        self.note(handshake);
+        if let Some(revised) = self.ended_with_others(handshake, &diagnosis) {
+            diagnosis = revised;
+        }
+        diagnosis
+    }
+
+    fn note(&mut self, handshake: &Handshake) {
+        for id in ids(handshake) {
+            self.unclaimed.remove(&id);
+        }
+        if !handshake.attempts.is_empty()
+            && self.tried.len() < ENDPOINTS
+            && let Some(outer) = handshake.first()
+        {
+            self.tried.insert(outer.record.connection.server);
+        }
+        if let Some(tunnel) = tunnel(handshake) {
             push(&mut self.tunnels, tunnel);
         }
         if let Some(upgrade) = failed_upgrade(handshake) {
@@ -122,10 +170,106 @@ impl Across {
         }
     }
 
+    /// A 502 for which no backend was tried, by a proxy whose tries are in this capture: it had nobody left to ask.
+    fn backend_was_in_sight(
+        &self,
+        handshake: &Handshake,
+        diagnosis: &Diagnosis,
+    ) -> Option<Handshake> {
+        let front = handshake.first()?.record.connection.server;
+        let hidden = handshake.backend == BackendSight::NotVisible
+            && diagnosis.cause == Some(Code::BadGateway);
+        (hidden && self.tried.contains(&front)).then(|| Handshake {
+            backend: BackendSight::NotContacted,
+            ..handshake.clone()
+        })
+    }
+
+    /// A tunnel that the proxy ended at the same instant as others, which have no silence in common.
+    fn ended_with_others(&self, handshake: &Handshake, diagnosis: &Diagnosis) -> Option<Diagnosis> {
+        let ours = diagnosis.cause.filter(|code| {
+            matches!(
+                code,
+                Code::ProxyClosed | Code::IdleTimeout | Code::SilentAfter101
+            )
+        })?;
+        let outer = handshake.first()?;
+        let front = outer.record.connection.server;
+        let end = outer
+            .record
+            .connection
+            .ended
+            .filter(|end| end.by == Side::Server)?;
+        let mut others: Vec<&Ended> = self
+            .ended
+            .iter()
+            .filter(|other| other.front == front)
+            .collect();
+        others.sort_by_key(|other| other.ended);
+        let group = bursts(&others, |other| other.ended.at)
+            .into_iter()
+            .find(|group| group.iter().any(|other| other.ended == end.frame))?;
+        if !is_one_event(group, |other| other.timeout) {
+            return None;
+        }
+        let tunnel = tunnel(handshake)?;
+        let (code, sure) = code_of(&[&tunnel], Listener::default());
+        let proxy = tunnel.proxy;
+        let title = format!(
+            "The proxy {proxy} closed this tunnel together with {} at one instant",
+            count(group.len() - 1, "other")
+        );
+        let mut draft = Draft::new(code)
+            // The event as a whole is one error, said once; each tunnel is one of its victims.
+            .bad(Severity::Warning)
+            .sure(sure)
+            .title(title.clone());
+        for id in ids(handshake) {
+            draft = draft.about(id);
+        }
+        for other in group.iter().take(EVIDENCE) {
+            draft = draft.saw(other.ended, format!("{} ends a tunnel", other.front));
+        }
+        let mut findings: Vec<Finding> = draft
+            .saw(end.frame, "it ends this one")
+            .finish(&Values::default())
+            .into_iter()
+            .collect();
+        // What was concluded from this tunnel alone gives way.
+        let alone = [
+            ours,
+            Code::ProxyClosed,
+            Code::IdleTimeout,
+            Code::SilentAfter101,
+        ];
+        findings.extend(
+            diagnosis
+                .findings
+                .iter()
+                .filter(|finding| !alone.contains(&finding.code))
+                .cloned(),
+        );
+        Some(Diagnosis {
+            cause: Some(code),
+            headline: title,
+            findings,
+            ..diagnosis.clone()
+        })
+    }
+
     /// Takes note of a finished connection, whether it is part of a handshake or not.
     pub fn connection(&mut self, record: &Record) {
         let connection = &record.connection;
         self.listen(record);
+        self.ended.extend(ended(record));
+        while self.ended.len() > REMEMBERED {
+            self.ended.pop_front();
+        }
+        let findings = super::diagnose_connection(record);
+        if !findings.is_empty() && self.unclaimed.len() < REMEMBERED {
+            self.unclaimed
+                .insert(connection.id, (connection.last, findings));
+        }
         if let Some(end) = connection.ended
             && end.by == Side::Server
             && connection.opening == Opening::Complete
@@ -177,16 +321,54 @@ impl Across {
         }
     }
 
-    /// What all of it shows together, and forgets it: to be called at the end of the captures, or of a live interval.
+    /// Whether `due` may have something to say.
+    pub fn has_due(&self, now: Timestamp) -> bool {
+        let (failed, complete) = (now.minus(UNCLAIMED_AFTER), now.minus(COMPLETE_AFTER));
+        self.unclaimed.values().any(|(last, _)| last.at <= failed)
+            || self.tunnels.front().is_some_and(|t| t.ended.at <= complete)
+            || self.closed.front().is_some_and(|c| c.ended.at <= complete)
+    }
+
+    /// What is certain by now, and forgets it. `claimed`: connections of handshakes that are not settled yet.
+    pub fn due(&mut self, now: Timestamp, claimed: &BTreeSet<ConnectionId>) -> Vec<Finding> {
+        let failed = now.minus(UNCLAIMED_AFTER);
+        let mut findings = Vec::new();
+        self.unclaimed.retain(|id, (last, found)| {
+            let keep = last.at > failed || claimed.contains(id);
+            if !keep {
+                findings.append(found);
+            }
+            keep
+        });
+        let complete = now.minus(COMPLETE_AFTER);
+        if self.tunnels.back().is_none_or(|t| t.ended.at <= complete)
+            && self.closed.back().is_none_or(|c| c.ended.at <= complete)
+        {
+            findings.extend(finished(self.events()));
+            self.tunnels.clear();
+            self.closed.clear();
+        }
+        self.ended.retain(|ended| ended.ended.at > complete);
+        findings
+    }
+
+    /// What all of it shows together, and forgets it: to be called at the end of the captures.
     pub fn finish(&mut self) -> Vec<Finding> {
+        let mut findings: Vec<Finding> = std::mem::take(&mut self.unclaimed)
+            .into_values()
+            .flat_map(|(_, findings)| findings)
+            .collect();
+        let mut drafts = self.events();
+        drafts.extend(self.affinity());
+        findings.extend(finished(drafts));
+        *self = Self::default();
+        findings
+    }
+
+    fn events(&self) -> Vec<Draft> {
         let mut drafts = self.mass_endings();
         drafts.extend(self.overloads());
-        drafts.extend(self.affinity());
-        *self = Self::default();
         drafts
-            .into_iter()
-            .filter_map(|draft| draft.finish(&Values::default()))
-            .collect()
     }
 
     fn mass_endings(&self) -> Vec<Draft> {
@@ -198,8 +380,7 @@ impl Across {
         for (proxy, mut tunnels) in by_proxy {
             tunnels.sort_by_key(|tunnel| tunnel.ended);
             for group in bursts(&tunnels, |tunnel| tunnel.ended.at) {
-                let idle = group.iter().filter(|tunnel| tunnel.idle).count();
-                if group.len() >= MANY_TUNNELS && idle < group.len() {
+                if is_one_event(group, |tunnel| tunnel.timeout) {
                     out.push(self.mass_ending(proxy, group));
                 }
             }
@@ -208,44 +389,13 @@ impl Across {
     }
 
     fn mass_ending(&self, proxy: IpAddr, group: &[&Tunnel]) -> Draft {
-        let client_first = group
-            .iter()
-            .filter(|tunnel| tunnel.client_first == Some(true))
-            .count();
-        let backend_first = group
-            .iter()
-            .filter(|tunnel| tunnel.client_first == Some(false))
-            .count();
-        let hard = group
-            .iter()
-            .any(|tunnel| tunnel.how == EndingHow::Rst || tunnel.cut);
-        let last = group.iter().map(|tunnel| tunnel.ended).max();
         let listener = group
             .first()
             .and_then(|tunnel| self.listeners.get(&tunnel.front))
             .copied()
             .unwrap_or_default();
-        let accepted_after = listener.last_accepted > last;
-        let refused_after = listener.last_refused > last;
-        let process_ended = client_first > backend_first;
-        let (code, sure) = if process_ended && accepted_after && !refused_after {
-            (Code::ProxyCrashed, Confidence::Likely)
-        } else if process_ended && hard && !refused_after {
-            (Code::ProxyCrashed, Confidence::Guess)
-        } else if process_ended && !refused_after {
-            (Code::ProxyRestarted, Confidence::Guess)
-        } else {
-            (Code::ProxyRestarted, Confidence::Likely)
-        };
-        let why = if refused_after {
-            "Afterwards its port refuses connections: it was stopped."
-        } else if process_ended && accepted_after {
-            "It closed the clients' side first, as the end of a process does, and accepted new connections afterwards."
-        } else if process_ended {
-            "It closed the clients' side first, as the end of a process does: stopped, killed or crashed."
-        } else {
-            "It closed them in good order, the backend's side first, and not after a silence that they have in common: a reload."
-        };
+        let (code, sure) = code_of(group, listener);
+        let why = why(group, listener);
         let what = if code == Code::ProxyCrashed {
             "dropped"
         } else {
@@ -288,7 +438,7 @@ impl Across {
                 continue;
             }
             // An overload closes at once; what waited was closed for another reason.
-            closed.retain(|one| one.ended.at.nanos_since(one.opened.at) <= 2 * TOGETHER_NANOS);
+            closed.retain(|one| one.ended.at.nanos_since(one.opened.at) <= AT_ONCE_NANOS);
             closed.sort_by_key(|one| one.ended);
             for group in bursts(&closed, |one| one.ended.at) {
                 if group.len() < MANY_CLOSED {
@@ -353,6 +503,103 @@ impl Across {
     }
 }
 
+/// How often the client hop ended before the hop behind it, and how often after it.
+fn order(group: &[&Tunnel]) -> (usize, usize) {
+    let count = |client_first: bool| {
+        group
+            .iter()
+            .filter(|tunnel| tunnel.client_first == Some(client_first))
+            .count()
+    };
+    (count(true), count(false))
+}
+
+/// What happened to the listener after the last of these tunnels: it accepted, it refused.
+fn after(group: &[&Tunnel], listener: Listener) -> (bool, bool) {
+    let last = group.iter().map(|tunnel| tunnel.ended).max();
+    (listener.last_accepted > last, listener.last_refused > last)
+}
+
+/// Restart or crash.
+fn code_of(group: &[&Tunnel], listener: Listener) -> (Code, Confidence) {
+    let (client_first, backend_first) = order(group);
+    let (accepted, refused) = after(group, listener);
+    let hard = group
+        .iter()
+        .any(|tunnel| tunnel.how == EndingHow::Rst || tunnel.cut);
+    if client_first <= backend_first || refused {
+        (Code::ProxyRestarted, Confidence::Likely)
+    } else if accepted {
+        (Code::ProxyCrashed, Confidence::Likely)
+    } else if hard {
+        (Code::ProxyCrashed, Confidence::Guess)
+    } else {
+        (Code::ProxyRestarted, Confidence::Guess)
+    }
+}
+
+fn why(group: &[&Tunnel], listener: Listener) -> &'static str {
+    let (client_first, backend_first) = order(group);
+    let (accepted, refused) = after(group, listener);
+    if refused {
+        "Afterwards its port refuses connections: it was stopped."
+    } else if client_first <= backend_first {
+        "It closed them in good order, the backend's side first, and not after a silence that they have in common: a reload."
+    } else if accepted {
+        "It closed the clients' side first, as the end of a process does, and accepted new connections afterwards."
+    } else {
+        "It closed the clients' side first, as the end of a process does: stopped, killed or crashed."
+    }
+}
+
+/// Whether tunnels that ended together have nothing in common but the proxy. A busy proxy ends idle tunnels all the
+/// time; these all fit one timeout.
+fn is_one_event<T>(group: &[&T], timeout: impl Fn(&T) -> Option<i64>) -> bool {
+    let mut fits: BTreeMap<i64, usize> = BTreeMap::new();
+    for one in group {
+        if let Some(timeout) = timeout(one) {
+            *fits.entry(timeout).or_default() += 1;
+        }
+    }
+    let common = fits.values().max().copied().unwrap_or(0);
+    group.len() >= MANY_TUNNELS && (group.len() - common) * 2 >= group.len()
+}
+
+fn finished(drafts: Vec<Draft>) -> impl Iterator<Item = Finding> {
+    drafts
+        .into_iter()
+        .filter_map(|draft| draft.finish(&Values::default()))
+}
+
+/// All connections of a handshake.
+fn ids(handshake: &Handshake) -> impl Iterator<Item = ConnectionId> + '_ {
+    let hops = handshake.hops.iter().chain(&handshake.subrequests);
+    hops.flat_map(|hop| hop.copies.iter().chain([&hop.record]))
+        .chain(handshake.attempts.iter().map(|attempt| &attempt.record))
+        .map(|record| record.connection.id)
+}
+
+/// The client hops (or lone hops) on a connection whose server ended a session without a Close frame.
+fn ended(record: &Record) -> Option<Ended> {
+    let connection = &record.connection;
+    let end = connection.ended.filter(|end| end.by == Side::Server)?;
+    let facts = record
+        .exchanges
+        .iter()
+        .find_map(|exchange| exchange.session.as_ref())
+        .filter(|facts| facts.closes.is_empty())?;
+    let last = [facts.to_server.last, facts.to_client.last]
+        .into_iter()
+        .flatten()
+        .max()
+        .unwrap_or(facts.established);
+    Some(Ended {
+        front: connection.server,
+        ended: end.frame,
+        timeout: fitting_timeout(end.frame.at.nanos_since(last.at)),
+    })
+}
+
 /// Runs of items of which each is near the one before. The items are sorted by time.
 fn bursts<T>(items: &[T], at: impl Fn(&T) -> Timestamp) -> Vec<&[T]> {
     items
@@ -368,7 +615,7 @@ fn span<T>(items: &[T], at: impl Fn(&T) -> Timestamp) -> i64 {
 }
 
 /// The tunnel, if the proxy ended it without a Close frame.
-fn tunnel(handshake: &Handshake, diagnosis: &Diagnosis) -> Option<Tunnel> {
+fn tunnel(handshake: &Handshake) -> Option<Tunnel> {
     let session = handshake.session.as_ref()?;
     let ended = session.ended.or_else(|| session.endings.first().copied())?;
     let closed = handshake
@@ -413,10 +660,7 @@ fn tunnel(handshake: &Handshake, diagnosis: &Diagnosis) -> Option<Tunnel> {
             .iter()
             .map(|hop| hop.record.connection.id)
             .collect(),
-        idle: matches!(
-            diagnosis.cause,
-            Some(Code::IdleTimeout | Code::SilentAfter101)
-        ),
+        timeout: session.idle_before_end_nanos.and_then(fitting_timeout),
         client_first,
         cut: handshake
             .hops

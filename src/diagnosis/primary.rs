@@ -139,6 +139,8 @@ pub(super) const ORDER: &[Code] = &[
 /// Ways in which a session ends badly; of severity warning or above they make it broken.
 pub(super) const BAD_ENDINGS: &[Code] = &[
     Code::ClosedWithError,
+    Code::ProxyCrashed,
+    Code::ProxyRestarted,
     Code::ClosedRightAfter101,
     Code::ClientReset,
     Code::HalfClosed,

@@ -192,17 +192,27 @@ fn tunnel(n: u32, last: f64, end: f64, client_first: bool) -> Handshake {
     )
 }
 
-fn together(handshakes: &[Handshake], records: &[Record]) -> Vec<Code> {
+/// Records first, as the engine does; then the handshakes, then what all show together.
+fn together(handshakes: &[Handshake], records: &[Record]) -> (Vec<Diagnosis>, Vec<Code>) {
     let mut across = Across::new();
     for handshake in handshakes {
-        across.handshake(handshake, &diagnose(handshake));
+        for hop in &handshake.hops {
+            across.connection(&hop.record);
+        }
+        for attempt in &handshake.attempts {
+            across.connection(&attempt.record);
+        }
     }
     for record in records {
         across.connection(record);
     }
+    let diagnoses = handshakes
+        .iter()
+        .map(|handshake| across.diagnose(handshake))
+        .collect();
     let found = codes(&across.finish());
     assert_eq!(codes(&across.finish()), [], "forgotten once told");
-    found
+    (diagnoses, found)
 }
 
 #[test]
@@ -212,11 +222,18 @@ fn tunnels_that_end_together() {
             .map(|n| tunnel(n, 1000.0, 1500.0 + f64::from(n), client_first))
             .collect()
     };
-    assert_eq!(
-        together(&burst(false), &[]),
-        [Code::ProxyRestarted],
-        "reload"
-    );
+    let (diagnoses, found) = together(&burst(false), &[]);
+    assert_eq!(found, [Code::ProxyRestarted], "reload");
+    for diagnosis in &diagnoses {
+        assert_eq!(diagnosis.verdict, Verdict::Broken);
+        assert_eq!(diagnosis.cause, Some(Code::ProxyRestarted));
+        assert_eq!(diagnosis.findings[0].code, Code::ProxyRestarted);
+        assert!(
+            diagnosis.headline.contains("with 3 others"),
+            "{}",
+            diagnosis.headline
+        );
+    }
     let later = |opening| {
         let mut record = conn(90, CLIENT, FRONT, 3000.0).record;
         record.connection.opening = opening;
@@ -226,24 +243,30 @@ fn tunnels_that_end_together() {
         record
     };
     assert_eq!(
-        together(&burst(true), &[later(crate::tcp::Opening::Complete)]),
+        together(&burst(true), &[later(crate::tcp::Opening::Complete)]).1,
         [Code::ProxyCrashed],
         "clients come back to a new worker"
     );
     assert_eq!(
-        together(&burst(true), &[later(crate::tcp::Opening::Refused)]),
+        together(&burst(true), &[later(crate::tcp::Opening::Refused)]).1,
         [Code::ProxyRestarted],
         "stopped"
     );
     // Two are a coincidence, and equal silences are timeouts.
-    assert_eq!(together(&burst(false)[..2], &[]), []);
+    assert_eq!(together(&burst(false)[..2], &[]).1, []);
     let idle: Vec<Handshake> = (0..4).map(|n| tunnel(n, 10.0, 60_005.0, false)).collect();
-    assert_eq!(together(&idle, &[]), []);
+    let (diagnoses, found) = together(&idle, &[]);
+    assert_eq!(found, []);
+    assert!(
+        diagnoses
+            .iter()
+            .all(|one| one.cause == Some(Code::IdleTimeout))
+    );
     // Ended at different times.
     let apart: Vec<Handshake> = (0..4)
         .map(|n| tunnel(n, 1000.0, 1500.0 + 1000.0 * f64::from(n), false))
         .collect();
-    assert_eq!(together(&apart, &[]), []);
+    assert_eq!(together(&apart, &[]).1, []);
 }
 
 #[test]
@@ -257,11 +280,11 @@ fn clients_turned_away_at_once() {
         record
     };
     let many: Vec<Record> = (0..8).map(|n| turned_away(n, n == 0)).collect();
-    assert_eq!(together(&[], &many), [Code::ProxyOverloaded]);
-    assert_eq!(together(&[], &many[..3]), [], "a few");
+    assert_eq!(together(&[], &many).1, [Code::ProxyOverloaded]);
+    assert_eq!(together(&[], &many[..3]).1, [], "a few");
     let strangers: Vec<Record> = (0..8).map(|n| turned_away(n, false)).collect();
     assert_eq!(
-        together(&[], &strangers),
+        together(&[], &strangers).1,
         [],
         "nothing says that this is HTTP"
     );
@@ -285,11 +308,11 @@ fn one_session_at_two_backends() {
         record
     };
     assert_eq!(
-        together(&[upgrade.clone()], &[poll(BACKEND)]),
+        together(&[upgrade.clone()], &[poll(BACKEND)]).1,
         [Code::SessionAffinityLost]
     );
     assert_eq!(
-        together(&[upgrade], &[poll(BACKEND2)]),
+        together(&[upgrade], &[poll(BACKEND2)]).1,
         [],
         "the same backend"
     );
@@ -337,4 +360,64 @@ fn captures_are_judged_as_a_whole() {
             Code::ClockOffset
         ]
     );
+}
+
+#[test]
+fn connections_of_a_handshake_have_no_findings_of_their_own() {
+    let mut attempt = conn(5, BACK, BACKEND, 1.0);
+    attempt.record = Record {
+        connection: attempt.record.connection,
+        ..tls(|facts| {
+            facts.not_tls = Some((Side::Server, at(1.5), b"HTTP/1.1 400 Bad".as_slice().into()));
+        })
+    };
+    let stranger = tls(|facts| facts.alerts = vec![alert(Side::Client, 48)]);
+    let handshake = tried(
+        front()
+            .ask(ASK, 0.5)
+            .answer("HTTP/1.1 502 Bad Gateway\nServer: nginx/1.22.1", 2.0),
+        vec![attempt],
+    );
+    let (diagnoses, found) = together(&[handshake], std::slice::from_ref(&stranger));
+    assert_eq!(diagnoses[0].cause, Some(Code::TlsToPlainBackend));
+    assert_eq!(found, [Code::CertificateRejected]);
+
+    let mut across = Across::new();
+    across.connection(&stranger);
+    let soon = at(1000.0).at;
+    assert!(!across.has_due(soon));
+    let later = at(3000.0).at;
+    assert!(across.has_due(later));
+    let claimed = [stranger.connection.id].into();
+    assert_eq!(codes(&across.due(later, &claimed)), []);
+    assert_eq!(
+        codes(&across.due(later, &std::collections::BTreeSet::new())),
+        [Code::CertificateRejected]
+    );
+    assert_eq!(codes(&across.finish()), []);
+}
+
+#[test]
+fn nobody_left_to_ask() {
+    let bad_gateway = "HTTP/1.1 502 Bad Gateway\nServer: nginx/1.22.1";
+    let refused = tried(
+        front().ask(ASK, 0.5).answer(bad_gateway, 2.0).body(PAGE),
+        vec![conn(5, BACK, BACKEND, 1.0).edit(|c| {
+            c.record.exchange_count = 0;
+            c.record.connection.opening = crate::tcp::Opening::Refused;
+        })],
+    );
+    let second = alone(
+        conn(6, CLIENT, FRONT, 100.0)
+            .ask(ASK, 100.5)
+            .answer(bad_gateway, 100.8)
+            .body(PAGE),
+        crate::hop::Role::ClientProxy,
+    );
+    let (diagnoses, _) = together(&[refused, second.clone()], &[]);
+    assert_eq!(diagnoses[0].cause, Some(Code::BackendRefused));
+    assert_eq!(diagnoses[1].cause, Some(Code::NoLiveBackend));
+    // Without the first one nothing shows that tries would be in the capture.
+    let (diagnoses, _) = together(&[second], &[]);
+    assert_eq!(diagnoses[0].cause, Some(Code::BadGateway));
 }

@@ -224,7 +224,10 @@ fn a_proxy_that_took_everything_away() {
         &handshake,
         Verdict::Failed,
         Code::UpgradeNotForwarded,
-        &["error connection-not-forwarded", "error upgrade-not-forwarded"],
+        &[
+            "error connection-not-forwarded",
+            "error upgrade-not-forwarded",
+        ],
     );
     assert_eq!(diagnosis.answered_by, Some(AnsweredBy::Backend));
     assert_eq!(
@@ -244,7 +247,9 @@ fn a_proxy_that_made_an_upgrade_of_it() {
         let asked = "GET /ws HTTP/1.1\nHost: bk\nUpgrade: websocket\nConnection: upgrade";
         let handshake = through(
             client,
-            back().ask(asked, 1.0).answer(&format!("HTTP/1.1 {status} X"), 1.5),
+            back()
+                .ask(asked, 1.0)
+                .answer(&format!("HTTP/1.1 {status} X"), 1.5),
         );
         check(
             "added",
