@@ -14,13 +14,14 @@ mod other;
 mod talk;
 mod totals;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::capture::{CaptureInfo, Frame, Timestamp};
 use crate::decode::{Decoded, Decoder};
 use crate::diagnosis::{self, Across, Diagnosis, Finding};
-use crate::hop::{Clocks, Handshake, OpenConnections, Protocol, Record};
-use crate::tcp::{self, Table};
+use crate::hop::{Clocks, Handshake, OpenConnections, Record};
+use crate::tcp::{self, ConnectionId, Table};
 
 use conversations::{Conversations, Open};
 pub use observer::Observer;
@@ -175,15 +176,9 @@ impl Engine {
 
     fn file_closed(&mut self, observer: &mut dyn Observer) {
         for record in self.conversations.closed.drain(..) {
-            let findings =
-                if record.protocol == Protocol::None && record.connection.unreachable.is_none() {
-                    Vec::new()
-                } else {
-                    diagnosis::diagnose_connection(&record)
-                };
             self.across.connection(&record);
             self.totals.connection(&record);
-            observer.connection(&record, &findings);
+            observer.connection(&record, &[]);
             if let Some(limit) = limits::of_record(&record) {
                 observer.limit(&limit);
             }
@@ -199,12 +194,31 @@ impl Engine {
             .settle(self.now, &Open(&self.table), &mut settled);
         self.report(&mut settled, observer);
         self.settled = settled;
+        if self.across.has_due(self.now) {
+            let claimed = self.claimed();
+            for finding in self.across.due(self.now, &claimed) {
+                observer.finding(&finding);
+            }
+        }
+    }
+
+    /// Connections of handshakes that are not settled: what failed on them is part of their story.
+    fn claimed(&self) -> BTreeSet<ConnectionId> {
+        let unsettled = self.conversations.book.preview(&Open(&self.table));
+        unsettled
+            .iter()
+            .flat_map(|handshake| {
+                let hops = handshake.hops.iter().chain(&handshake.subrequests);
+                let attempts = handshake.attempts.iter().map(|attempt| &attempt.record);
+                hops.map(|hop| &hop.record).chain(attempts)
+            })
+            .map(|record| record.connection.id)
+            .collect()
     }
 
     fn report(&mut self, settled: &mut Vec<Handshake>, observer: &mut dyn Observer) {
         for handshake in settled.drain(..) {
-            let diagnosis = diagnosis::diagnose(&handshake);
-            self.across.handshake(&handshake, &diagnosis);
+            let diagnosis = self.across.diagnose(&handshake);
             self.totals.handshake(&handshake);
             observer.handshake(&handshake, &diagnosis);
         }
