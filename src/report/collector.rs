@@ -17,6 +17,9 @@ use crate::tcp::ConnectionId;
 /// Connections listed that belong to no handshake: a page of context; a busy capture has millions.
 pub const OTHER_CONNECTIONS_MAX: usize = 1000;
 
+/// The kind of limit that says how much of a list was left out.
+pub(super) const UNLISTED: &str = "unlisted";
+
 /// Findings listed that belong to no handshake: scans can give one per connection.
 const OTHER_FINDINGS_MAX: usize = 10_000;
 
@@ -248,7 +251,6 @@ impl Collector {
         self.connections.append(&mut self.others);
         push_unlisted(
             &mut self.limits,
-            "unlisted",
             [
                 (
                     self.limits_unlisted,
@@ -337,11 +339,11 @@ fn rank(verdict: &str) -> u8 {
     }
 }
 
-fn push_unlisted(limits: &mut Vec<LimitView>, kind: &'static str, counts: [(u64, &str); 3]) {
+fn push_unlisted(limits: &mut Vec<LimitView>, counts: [(u64, &str); 3]) {
     for (count, what) in counts {
         if count > 0 {
             limits.push(LimitView {
-                kind,
+                kind: UNLISTED,
                 connection: None,
                 detail: format!("{count} {what}"),
                 evidence: Vec::new(),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::collector::UNLISTED;
 use super::view::{HandshakeView, Report};
 use super::{escape, visit};
 use crate::tcp::ConnectionId;
@@ -97,7 +98,13 @@ pub(super) fn pick(report: &Report, most: Most) -> (Report, u64) {
             .cloned()
             .collect(),
         findings,
-        limits: report.limits.clone(),
+        // Where connections are not listed, the limit on that list says nothing.
+        limits: report
+            .limits
+            .iter()
+            .filter(|limit| limit.kind != UNLISTED)
+            .cloned()
+            .collect(),
         causes: report.causes.clone(),
         traffic: report.traffic.clone(),
         ..Report::default()
