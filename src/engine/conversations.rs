@@ -6,7 +6,8 @@ use crate::capture::Timestamp;
 use crate::hop::{Book, Clocks, OpenConnections, Protocol, Record};
 use crate::tcp::{Chunk, Connection, ConnectionId, Gap, Handler, Interest, StreamEnd, Table};
 
-use super::talk::{Scratch, Talk, empty_record};
+use super::followed::Scratch;
+use super::talk::{Talk, empty_record};
 
 /// Follows what all connections say.
 #[derive(Debug)]

@@ -8,11 +8,13 @@
 //! handed out and forgotten, so memory follows the number of live connections and unsettled handshakes.
 
 mod conversations;
+mod followed;
 mod limits;
 mod observer;
 mod other;
 mod talk;
 mod totals;
+mod undecided;
 
 use std::collections::BTreeSet;
 use std::time::Duration;

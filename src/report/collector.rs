@@ -131,7 +131,7 @@ impl Collector {
         let start = build::start(handshake);
         let (mut view, mut findings) =
             build::masked_handshake(handshake, diagnosis, start, &mut self.redactor);
-        view.id = "h1".to_owned();
+        "h1".clone_into(&mut view.id);
         for finding in &mut findings {
             finding.handshake = Some(view.id.clone());
         }

@@ -308,7 +308,7 @@ fn one_session_at_two_backends() {
         record
     };
     assert_eq!(
-        together(&[upgrade.clone()], &[poll(BACKEND)]).1,
+        together(std::slice::from_ref(&upgrade), &[poll(BACKEND)]).1,
         [Code::SessionAffinityLost]
     );
     assert_eq!(

@@ -1,0 +1,165 @@
+//! Judges a connection by its first bytes: HTTP, TLS, a session under way, or none of our business.
+
+use std::borrow::Cow;
+use std::mem::take;
+
+use crate::hop::{Protocol, ProxyHeader};
+use crate::http::{self, Probe};
+use crate::tcp::{Chunk, Connection, Direction, Gap, Opening};
+use crate::websocket::{Depth, Session};
+
+/// Segments of a connection whose start was not captured that are probed for the start of something we know, before
+/// it is given up: a response body of a few hundred kilobytes may be under way when the capture begins.
+const MIDSTREAM_PROBES: u16 = 256;
+
+/// Bytes held until the first bytes of a connection can be judged: a PROXY protocol v2 header with all its TLVs seldom
+/// exceeds this, and nothing else needs more than a few.
+const PREFIX_MAX: usize = 1024;
+
+/// Waiting for bytes that say what this is.
+#[derive(Debug, Default)]
+pub(super) struct Undecided {
+    /// Bytes of the client that were too few to judge.
+    prefix: Vec<u8>,
+    pub(super) proxy_header: Option<ProxyHeader>,
+    /// Segments of a connection from mid-stream that began nothing we know.
+    probes: u16,
+    /// Reads these segments as WebSocket frames, to see whether that makes sense.
+    session: Option<Box<Session>>,
+}
+
+/// What the first bytes say: read `held` first (bytes kept from before), then the chunk from `skip` on.
+pub(super) enum Decision {
+    Wait,
+    Ignore(Protocol),
+    Http {
+        held: Vec<u8>,
+        skip: usize,
+    },
+    Tls {
+        held: Vec<u8>,
+        skip: usize,
+    },
+    /// A session that was up when the capture began; it has read the chunk already.
+    WebSocket(Box<Session>),
+}
+
+impl Undecided {
+    pub(super) fn judge(&mut self, connection: &Connection, chunk: &Chunk<'_>) -> Decision {
+        let from_client = chunk.direction == Direction::ToServer;
+        let held = if from_client {
+            take(&mut self.prefix)
+        } else {
+            Vec::new()
+        };
+        let joined = concat([&held, chunk.data]);
+        let protocol = match http::probe(&joined) {
+            Probe::ProxyHeader(_) if from_client && self.proxy_header.is_none() => {
+                return self.proxy_header(held.len(), &joined, chunk);
+            }
+            Probe::NeedMore if from_client => return self.wait(joined.into_owned()),
+            probe => protocol(probe),
+        };
+        if protocol == Protocol::Other && connection.opening == Opening::Midstream {
+            return self.search(&Chunk {
+                data: &joined,
+                ..*chunk
+            });
+        }
+        drop(joined);
+        match protocol {
+            // A server's answer that comes byte by byte: the HTTP reader waits better than we could.
+            Protocol::Http | Protocol::None => Decision::Http { held, skip: 0 },
+            Protocol::Tls => Decision::Tls { held, skip: 0 },
+            other => Decision::Ignore(other),
+        }
+    }
+
+    /// Bytes from the middle of something: WebSocket frames, perhaps, or what stands before the next HTTP head.
+    fn search(&mut self, chunk: &Chunk<'_>) -> Decision {
+        let session = self
+            .session
+            .get_or_insert_with(|| Box::new(Session::midstream(chunk.frame, Depth::BOUNDED)));
+        session.bytes(chunk);
+        if session.is_convincing() {
+            return self
+                .session
+                .take()
+                .map_or(Decision::Wait, Decision::WebSocket);
+        }
+        self.probes += 1;
+        if self.probes < MIDSTREAM_PROBES {
+            Decision::Wait
+        } else {
+            Decision::Ignore(Protocol::Other)
+        }
+    }
+
+    pub(super) fn gap(&mut self, gap: &Gap) {
+        self.prefix.clear();
+        if let Some(session) = &mut self.session {
+            session.gap(gap);
+        }
+    }
+
+    fn wait(&mut self, prefix: Vec<u8>) -> Decision {
+        if prefix.len() > PREFIX_MAX {
+            return Decision::Ignore(Protocol::Other);
+        }
+        self.prefix = prefix;
+        Decision::Wait
+    }
+
+    /// A PROXY protocol header stands before the first request: what follows it decides.
+    fn proxy_header(&mut self, held: usize, joined: &[u8], chunk: &Chunk<'_>) -> Decision {
+        match http::proxy_header(joined) {
+            http::ProxyHeader::NeedMore => self.wait(joined.to_vec()),
+            http::ProxyHeader::No => Decision::Ignore(Protocol::Other),
+            http::ProxyHeader::Complete {
+                len,
+                version,
+                source,
+            } => {
+                let source = source.map(|source| source.to_string().into_boxed_str());
+                self.proxy_header = Some(ProxyHeader {
+                    frame: chunk.frame,
+                    version,
+                    source,
+                });
+                let skip = len.saturating_sub(held);
+                let rest = joined.get(len..).unwrap_or_default();
+                match protocol(http::probe(rest)) {
+                    Protocol::None => self.wait(rest.to_vec()),
+                    Protocol::Http => Decision::Http {
+                        held: Vec::new(),
+                        skip,
+                    },
+                    Protocol::Tls => Decision::Tls {
+                        held: Vec::new(),
+                        skip,
+                    },
+                    other => Decision::Ignore(other),
+                }
+            }
+        }
+    }
+}
+
+/// The protocol that a probe names.
+const fn protocol(probe: Probe) -> Protocol {
+    match probe {
+        Probe::Request | Probe::Response => Protocol::Http,
+        Probe::Http2Preface => Protocol::Http2,
+        Probe::Tls => Protocol::Tls,
+        Probe::NeedMore => Protocol::None,
+        Probe::ProxyHeader(_) | Probe::No => Protocol::Other,
+    }
+}
+
+/// Joins two slices without copying when one is empty.
+fn concat(parts: [&[u8]; 2]) -> Cow<'_, [u8]> {
+    match parts {
+        [[], whole] | [whole, []] => Cow::Borrowed(whole),
+        both => Cow::Owned(both.concat()),
+    }
+}
