@@ -82,6 +82,15 @@ struct Closed {
     asked: bool,
 }
 
+/// A connection with findings of its own, as long as no handshake is settled that has it.
+#[derive(Debug, Clone)]
+struct Failed {
+    last: FrameRef,
+    findings: Vec<Finding>,
+    /// A handshake that is not settled has it: it is not looked at again before that is.
+    claimed: bool,
+}
+
 /// What is known of a listening endpoint.
 #[derive(Debug, Clone, Copy, Default)]
 struct Listener {
@@ -117,8 +126,8 @@ pub struct Across {
     ended: VecDeque<Ended>,
     /// Proxies that were seen to try a backend.
     tried: BTreeSet<Endpoint>,
-    /// Findings about connections that a handshake may still claim, by connection, with its last frame.
-    unclaimed: BTreeMap<ConnectionId, (FrameRef, Vec<Finding>)>,
+    /// Findings about connections that a handshake may still claim.
+    unclaimed: BTreeMap<ConnectionId, Failed>,
     closed: VecDeque<Closed>,
     listeners: BTreeMap<Endpoint, Listener>,
     sids: BTreeMap<String, Vec<Sid>>,
@@ -267,8 +276,12 @@ impl Across {
         }
         let findings = super::diagnose_connection(record);
         if !findings.is_empty() && self.unclaimed.len() < REMEMBERED {
-            self.unclaimed
-                .insert(connection.id, (connection.last, findings));
+            let failed = Failed {
+                last: connection.last,
+                findings,
+                claimed: false,
+            };
+            self.unclaimed.insert(connection.id, failed);
         }
         if let Some(end) = connection.ended
             && end.by == Side::Server
@@ -324,7 +337,9 @@ impl Across {
     /// Whether `due` may have something to say.
     pub fn has_due(&self, now: Timestamp) -> bool {
         let (failed, complete) = (now.minus(UNCLAIMED_AFTER), now.minus(COMPLETE_AFTER));
-        self.unclaimed.values().any(|(last, _)| last.at <= failed)
+        self.unclaimed
+            .values()
+            .any(|one| !one.claimed && one.last.at <= failed)
             || self.tunnels.front().is_some_and(|t| t.ended.at <= complete)
             || self.closed.front().is_some_and(|c| c.ended.at <= complete)
     }
@@ -333,10 +348,11 @@ impl Across {
     pub fn due(&mut self, now: Timestamp, claimed: &BTreeSet<ConnectionId>) -> Vec<Finding> {
         let failed = now.minus(UNCLAIMED_AFTER);
         let mut findings = Vec::new();
-        self.unclaimed.retain(|id, (last, found)| {
-            let keep = last.at > failed || claimed.contains(id);
+        self.unclaimed.retain(|id, one| {
+            one.claimed |= claimed.contains(id);
+            let keep = one.claimed || one.last.at > failed;
             if !keep {
-                findings.append(found);
+                findings.append(&mut one.findings);
             }
             keep
         });
@@ -356,7 +372,7 @@ impl Across {
     pub fn finish(&mut self) -> Vec<Finding> {
         let mut findings: Vec<Finding> = std::mem::take(&mut self.unclaimed)
             .into_values()
-            .flat_map(|(_, findings)| findings)
+            .flat_map(|failed| failed.findings)
             .collect();
         let mut drafts = self.events();
         drafts.extend(self.affinity());
