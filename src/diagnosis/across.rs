@@ -67,7 +67,7 @@ struct Tunnel {
 #[derive(Debug, Clone, Copy)]
 struct Ended {
     front: Endpoint,
-    ended: FrameRef,
+    frame: FrameRef,
     /// The timeout that its silence fits, seconds.
     timeout: Option<i64>,
 }
@@ -214,10 +214,10 @@ impl Across {
             .iter()
             .filter(|other| other.front == front)
             .collect();
-        others.sort_by_key(|other| other.ended);
-        let group = bursts(&others, |other| other.ended.at)
+        others.sort_by_key(|other| other.frame);
+        let group = bursts(&others, |other| other.frame.at)
             .into_iter()
-            .find(|group| group.iter().any(|other| other.ended == end.frame))?;
+            .find(|group| group.iter().any(|other| other.frame == end.frame))?;
         if !is_one_event(group, |other| other.timeout) {
             return None;
         }
@@ -237,7 +237,7 @@ impl Across {
             draft = draft.about(id);
         }
         for other in group.iter().take(EVIDENCE) {
-            draft = draft.saw(other.ended, format!("{} ends a tunnel", other.front));
+            draft = draft.saw(other.frame, format!("{} ends a tunnel", other.front));
         }
         let mut findings: Vec<Finding> = draft
             .saw(end.frame, "it ends this one")
@@ -364,7 +364,7 @@ impl Across {
             self.tunnels.clear();
             self.closed.clear();
         }
-        self.ended.retain(|ended| ended.ended.at > complete);
+        self.ended.retain(|ended| ended.frame.at > complete);
         findings
     }
 
@@ -611,7 +611,7 @@ fn ended(record: &Record) -> Option<Ended> {
         .unwrap_or(facts.established);
     Some(Ended {
         front: connection.server,
-        ended: end.frame,
+        frame: end.frame,
         timeout: fitting_timeout(end.frame.at.nanos_since(last.at)),
     })
 }
