@@ -20,7 +20,7 @@ use super::link::{nested, strong_key, weak};
 use super::node::{Link, Node, Slot, key_link};
 use super::ordinary::OrdinaryPool;
 use super::pairing::{Context, nodes_of, order, pair_nodes};
-use super::record::{Record, SharedRecord};
+use super::record::{OrdinaryExchange, Record, SharedRecord};
 use super::silent::SilentPool;
 use crate::capture::{FrameRef, Timestamp};
 use crate::tcp::ConnectionId;
@@ -178,7 +178,7 @@ impl Book {
         let record = SharedRecord::from(record);
         for exchange in &record.ordinary {
             self.ordinary.learn(&record, exchange, &mut self.known);
-            if self.is_near(exchange.request, ORDINARY_NEAR) {
+            if self.is_near(exchange.request, ORDINARY_NEAR) || self.surrounds_attempt(exchange) {
                 self.ordinary.keep(&record, exchange);
             }
         }
@@ -232,6 +232,15 @@ impl Book {
         before
             .take(attempts)
             .any(|(_, over)| over.is_none_or(|over| over > began.at))
+    }
+
+    /// Whether an attempt began while an ordinary exchange waited for its answer: a proxy may have made one of it.
+    fn surrounds_attempt(&self, exchange: &OrdinaryExchange) -> bool {
+        let from = (exchange.request.at, Slot::FIRST);
+        let answered = exchange.response.map(|(frame, _)| frame.at);
+        let mut later = self.by_time.range(from..);
+        let next = later.next().map(|((began, _), _)| *began);
+        next.is_some_and(|began| answered.is_none_or(|answered| began <= answered))
     }
 
     /// Emits what is complete at this moment of packet time, by start.

@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use super::handshake::PairedBy;
 use super::known::Known;
 use super::node::{LinkKind, Named, Node, View};
+use crate::capture::FrameRef;
 
 /// What speaks for a pair, the weightiest first; compared as a whole. Time decides only between equal ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,6 +22,8 @@ pub(super) struct Score {
     pub(super) same: u8,
     /// 2: answered alike, 1: not contradictory.
     answer: u8,
+    /// The inner connection was opened for the outer request, and its answer passed on at once.
+    pub(super) relayed: bool,
 }
 
 impl Score {
@@ -186,7 +189,31 @@ fn score(by: PairedBy, outer: &Node, inner: &Node, known: &Known) -> Score {
         path: path(outer, inner),
         same: same(outer, inner),
         answer: answer(outer, inner),
+        relayed: is_relayed(outer, inner),
     }
+}
+
+/// A proxy passes a request on, and an answer back, within this time: connecting to a backend included.
+pub(super) const RELAY_NANOS: i64 = 50_000_000;
+
+/// Whether the inner connection was opened after the outer request came, carried this one at once, and its answer
+/// was the outer one's a moment later: a witness where no address and no key tells.
+pub(super) fn is_relayed(outer: &Node, inner: &Node) -> bool {
+    let asked = |node: &Node| {
+        let whole = node.exchange()?.request.as_ref();
+        whole.map(|head| head.span.last).or(node.begin)
+    };
+    let soon = |from: Option<FrameRef>, to: Option<FrameRef>| {
+        from.zip(to)
+            .is_some_and(|(from, to)| from < to && to.at.nanos_since(from.at) <= RELAY_NANOS)
+    };
+    let syn = inner.record.connection.syn;
+    outer.capture() == inner.capture()
+        && outer.status.is_some()
+        && outer.status == inner.status
+        && soon(asked(outer), syn)
+        && soon(syn, inner.begin)
+        && soon(inner.answer, outer.answer)
 }
 
 /// The score of a pair that shares a key of identity; `None` when it cannot be. `repeated`: several attempts at one
@@ -245,6 +272,8 @@ pub(super) fn weak(outer: &Node, inner: &Node, known: &Known) -> Option<Score> {
     let by = if named == 2 || named == 1 && (related > 0 || host >= 2) && !is_local(outer) {
         PairedBy::ForwardedFor
     } else if related > 0 && (host >= 2 || same >= 2) || host >= 2 && same >= 2 {
+        PairedBy::PathAndTime
+    } else if !rekeyed && relayed_path(outer, inner) && is_relayed(outer, inner) {
         PairedBy::PathAndTime
     } else {
         return None;

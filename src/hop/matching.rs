@@ -320,7 +320,7 @@ fn confidence_of(score: Score, rival: bool, others: bool) -> Confidence {
         PairedBy::Bytes => Confidence::Certain,
         PairedBy::Key | PairedBy::Accept | PairedBy::RequestId if !others => Confidence::Certain,
         PairedBy::ForwardedFor if score.named == 2 => Confidence::Certain,
-        PairedBy::PathAndTime if score.host < 2 || others => Confidence::Guess,
+        PairedBy::PathAndTime if score.host < 2 && !score.relayed || others => Confidence::Guess,
         _ => Confidence::Likely,
     }
 }

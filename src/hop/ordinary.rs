@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use super::handshake::{Confidence, PairedBy};
 use super::known::Known;
-use super::link::{has_proxy_address, nested, relayed_path};
+use super::link::{RELAY_NANOS, has_proxy_address, is_relayed, nested, relayed_path};
 use super::matching::Parent;
 use super::node::{Node, Slot, number};
 use super::record::{Exchange, OrdinaryExchange, Record, SharedRecord};
@@ -21,9 +21,6 @@ const RECENT_MAX: usize = 1024;
 
 /// Exchanges with one and the same target looked at per new one.
 const SAME_TARGET_MAX: usize = 8;
-
-/// A proxy passes a request on, and an answer back, within this time: connecting to a backend included.
-const RELAY_NANOS: i64 = 50_000_000;
 
 /// Ordinary exchanges by the first frame of their requests.
 pub(super) type Ordinary = BTreeMap<(FrameRef, Slot), SharedRecord>;
@@ -131,7 +128,7 @@ fn slot(record: &Record, exchange: &OrdinaryExchange) -> Slot {
 }
 
 /// Gives lone attempts an ordinary exchange as the other hop, where exactly one fits: same path and query, the
-/// proxy's address, nested in time.
+/// proxy's address (or a connection opened for it), nested in time.
 pub(super) fn join(
     nodes: &mut Vec<Node>,
     parents: &mut Vec<Option<Parent>>,
@@ -202,7 +199,7 @@ fn partner(node: &Node, ordinary: &Ordinary, known: &Known) -> Option<(Node, boo
             let fits = |outer: &Node, inner: &Node| {
                 nested(outer, inner)
                     && relayed_path(outer, inner)
-                    && has_proxy_address(outer, inner, known)
+                    && (has_proxy_address(outer, inner, known) || is_relayed(outer, inner))
             };
             if fits(node, &other) {
                 Some((other, true))

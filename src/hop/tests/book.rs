@@ -353,3 +353,20 @@ proptest! {
         prop_assert_eq!(early, late);
     }
 }
+
+/// A request that only its proxy made an attempt: the attempt begins after it.
+#[test]
+fn keeps_an_ordinary_request_around_an_attempt() {
+    let ask = "GET /page HTTP/1.1\r\nHost: b\r\nUpgrade: websocket\r\nConnection: upgrade\r\n";
+    let inner = Build::new(1, "192.168.50.1:5000", BACKEND, 1.5)
+        .ask(2.0, ask)
+        .tell(3.0, &answer(400));
+    let inner = inner.record();
+    let mut book = Book::new(Clocks::Same);
+    attempt(&mut book, &inner);
+    let outer = Build::new(0, "192.168.60.1:4000", FRONT, 0.5).ordinary(1.0, 9.0, "/page");
+    book.closed(outer.record());
+    book.closed(inner);
+    let found = settled(&mut book, 90.0, &Table::default());
+    assert_eq!(found.iter().map(ids).collect::<Vec<_>>(), [[0, 1]]);
+}

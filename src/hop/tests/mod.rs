@@ -11,4 +11,5 @@
 )]
 mod book;
 mod build;
+mod keyless;
 mod pairing;

@@ -913,7 +913,7 @@ fn a_head_cut_short_pairs_by_what_is_there_and_lacks_nothing() {
     let whole = upgrade("/ws", &key);
     let after_key = whole.find("Sec-WebSocket-Version").unwrap();
     let inside_key = whole.find(&key).unwrap() + 5;
-    for (cut, hops) in [(after_key, 2), (inside_key, 1)] {
+    for cut in [after_key, inside_key] {
         let head = &whole[..cut];
         let handshakes = paired(vec![
             client(0, 1.0, 9.0, &key, 403).shared(),
@@ -922,7 +922,7 @@ fn a_head_cut_short_pairs_by_what_is_there_and_lacks_nothing() {
                 .tell(3.0, &answer(403))
                 .shared(),
         ]);
-        assert_eq!(handshakes[0].hops.len(), hops);
+        assert_eq!(handshakes[0].hops.len(), 2);
         assert!(
             handshakes
                 .iter()

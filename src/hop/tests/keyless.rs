@@ -1,0 +1,98 @@
+//! Requests without a key on one side or both: only time, path and the new connection tell.
+
+use super::build::*;
+use crate::hop::{Confidence, Known, PairedBy, SharedRecord, pair};
+
+const CLIENT: &str = "192.168.50.23:40380";
+const FRONT: &str = "192.168.50.1:80";
+const BACK: &str = "10.20.0.1:51000";
+const BACKEND: &str = "10.20.0.11:8080";
+
+/// A proxy with two addresses, unknown before: each handshake as the ids of its hops, and how sure the pair is.
+fn hops_of(records: [Build; 2]) -> Vec<(Vec<u32>, Option<(PairedBy, Confidence)>)> {
+    let records: Vec<SharedRecord> = records.into_iter().map(Build::shared).collect();
+    pair(&records, &mut Known::default())
+        .iter()
+        .map(|handshake| {
+            let ids = handshake.hops.iter().map(|hop| hop.record.connection.id.0);
+            (
+                ids.collect(),
+                handshake.last().and_then(|hop| hop.paired_by),
+            )
+        })
+        .collect()
+}
+
+fn keyless(head: &str) -> String {
+    let lines = head.split_inclusive("\r\n");
+    lines
+        .filter(|line| !line.starts_with("Sec-WebSocket-Key"))
+        .collect()
+}
+
+fn asks(head: &str) -> Build {
+    Build::new(0, CLIENT, FRONT, 0.5)
+        .ask(1.0, head)
+        .tell(9.0, &answer(400))
+}
+
+fn is_asked(head: &str, syn: f64, status: u16, told: f64) -> Build {
+    Build::new(1, BACK, BACKEND, syn)
+        .ask(2.0, head)
+        .tell(told, &answer(status))
+}
+
+#[test]
+fn a_connection_opened_for_a_request_and_answered_alike_is_its_other_hop() {
+    let ask = upgrade("/ws", &key(1)).replace("Origin: https://www.example.org\r\n", "");
+    for (outer, inner) in [
+        (keyless(&ask), keyless(&ask)),
+        (ask.clone(), keyless(&ask)),
+        (keyless(&ask), ask.clone()),
+    ] {
+        let found = hops_of([asks(&outer), is_asked(&inner, 1.5, 400, 8.0)]);
+        let pair = Some((PairedBy::PathAndTime, Confidence::Likely));
+        assert_eq!(found, [(vec![0, 1], pair)]);
+    }
+}
+
+#[test]
+fn less_than_that_may_be_chance() {
+    let ask = keyless(&upgrade("/ws", &key(1)).replace("Origin: https://www.example.org\r\n", ""));
+    let cases = [
+        ("open before", is_asked(&ask, 0.7, 400, 8.0)),
+        ("another answer", is_asked(&ask, 1.5, 404, 8.0)),
+        ("answered later", is_asked(&ask, 1.5, 400, 9.5)),
+        (
+            "another path",
+            is_asked(&ask.replace("/ws", "/other"), 1.5, 400, 8.0),
+        ),
+    ];
+    for (name, inner) in cases {
+        let ask = ask.replace("User-Agent: t\r\n", "");
+        assert_eq!(hops_of([asks(&ask), inner]).len(), 2, "{name}");
+    }
+    let slow = Build::new(0, CLIENT, FRONT, 0.5)
+        .ask(1.0, &ask.replace("User-Agent: t\r\n", ""))
+        .tell(900.0, &answer(400));
+    assert_eq!(hops_of([slow, is_asked(&ask, 1.5, 400, 8.0)]).len(), 2);
+}
+
+#[test]
+fn an_ordinary_request_that_a_proxy_of_unknown_address_made_an_attempt() {
+    let ordinary = |status: u16| {
+        let build = Build::new(0, CLIENT, FRONT, 0.5).ordinary(1.0, 9.0, "/page");
+        build.with(|record| {
+            for exchange in &mut record.ordinary {
+                exchange.response = exchange.response.map(|(frame, _)| (frame, status));
+            }
+        })
+    };
+    let ask = "GET /page HTTP/1.1\r\nHost: b\r\nUpgrade: websocket\r\nConnection: upgrade\r\n";
+    let found = hops_of([ordinary(400), is_asked(ask, 1.5, 400, 8.0)]);
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].0, [0, 1]);
+    let found = hops_of([ordinary(200), is_asked(ask, 1.5, 400, 8.0)]);
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].0, [1]);
+}
