@@ -103,7 +103,10 @@ fn changed(story: &Story<'_>, out: &mut Vec<Draft>) {
         let known = out.iter().any(|draft| {
             matches!(
                 draft.code(),
-                Code::InterimResponse | Code::BackendHeaderTooBig | Code::UpgradeAdded
+                Code::InterimResponse
+                    | Code::BackendHeaderTooBig
+                    | Code::BackendInvalidResponse
+                    | Code::UpgradeAdded
             )
         });
         if known {

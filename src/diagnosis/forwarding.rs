@@ -20,6 +20,11 @@ use rewriting::{origin, target};
 pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
     if story.is_up() {
         http10_session_closed(story, out);
+        for link in story.links().filter(|link| !link.child.retried) {
+            if let Some((before, after)) = link.requests() {
+                extensions_lost(story, link, before, after, out);
+            }
+        }
         return;
     }
     if story.backend_only() {
@@ -190,48 +195,17 @@ fn websocket_fields(
     after: &RequestHead,
     out: &mut Vec<Draft>,
 ) {
-    const COPIED: &[(&str, &str, Code)] = &[
-        (
-            "sec-websocket-key",
-            "Sec-WebSocket-Key",
-            Code::KeyNotForwarded,
-        ),
-        (
-            "sec-websocket-version",
-            "Sec-WebSocket-Version",
-            Code::VersionNotForwarded,
-        ),
-        (
-            "sec-websocket-protocol",
-            "Sec-WebSocket-Protocol",
-            Code::SubprotocolNotForwarded,
-        ),
-        (
-            "sec-websocket-extensions",
-            "Sec-WebSocket-Extensions",
-            Code::ExtensionsNotForwarded,
-        ),
+    const COPIED: &[(&str, Code)] = &[
+        ("Sec-WebSocket-Key", Code::KeyNotForwarded),
+        ("Sec-WebSocket-Version", Code::VersionNotForwarded),
+        ("Sec-WebSocket-Protocol", Code::SubprotocolNotForwarded),
     ];
+    for &(name, code) in COPIED {
+        out.extend(dropped(story, link, (before, after), name, code));
+    }
+    extensions_lost(story, link, before, after, out);
     let proxy = story.proxy_of(link.child);
     let backend = link.child.record.connection.server;
-    for &(name, spelled, code) in COPIED {
-        let (Some(was), None) = (before.fields.combined(name), after.fields.combined(name)) else {
-            continue;
-        };
-        out.push(
-            about(code, link, before, after)
-                .sure(link.confidence())
-                .title(format!("{proxy} did not forward {spelled} to {backend}"))
-                .headline(format!(
-                    "{proxy} did not forward {spelled} to {backend}{}",
-                    which_answered(link.child)
-                ))
-                .detail(format!(
-                    "The request came in with `{spelled}: {}` and went out without it.",
-                    short(&was)
-                )),
-        );
-    }
     let keys = (
         before.fields.first("sec-websocket-key"),
         after.fields.first("sec-websocket-key"),
@@ -252,6 +226,47 @@ fn websocket_fields(
                 )),
         );
     }
+}
+
+/// Without extensions a session works as well, only uncompressed: said even where it came up.
+fn extensions_lost(
+    story: &Story<'_>,
+    link: Link<'_>,
+    before: &RequestHead,
+    after: &RequestHead,
+    out: &mut Vec<Draft>,
+) {
+    let (name, code) = ("Sec-WebSocket-Extensions", Code::ExtensionsNotForwarded);
+    out.extend(dropped(story, link, (before, after), name, code));
+}
+
+/// A field that came in and did not go out.
+fn dropped(
+    story: &Story<'_>,
+    link: Link<'_>,
+    (before, after): (&RequestHead, &RequestHead),
+    name: &str,
+    code: Code,
+) -> Option<Draft> {
+    let was = before.fields.combined(name)?;
+    if after.fields.count(name) > 0 {
+        return None;
+    }
+    let proxy = story.proxy_of(link.child);
+    let backend = link.child.record.connection.server;
+    Some(
+        about(code, link, before, after)
+            .sure(link.confidence())
+            .title(format!("{proxy} did not forward {name} to {backend}"))
+            .headline(format!(
+                "{proxy} did not forward {name} to {backend}{}",
+                which_answered(link.child)
+            ))
+            .detail(format!(
+                "The request came in with `{name}: {}` and went out without it.",
+                short(&was)
+            )),
+    )
 }
 
 /// Fields of a 101 that the backend sent and the client did not get.

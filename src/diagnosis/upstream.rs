@@ -7,7 +7,7 @@ use super::{Code, Severity};
 use crate::capture::FrameRef;
 use crate::decode::Unreachable;
 use crate::hop::{BackendSight, Confidence, ConnectAttempt, Hop};
-use crate::http::PartialWhy;
+use crate::http::{HeadFault, PartialWhy, ResponseHead};
 use crate::tcp::{EndingHow, Opening, Side};
 
 /// A head at least this long can exceed nginx's proxy_buffer_size (one memory page: 4 KiB on most machines).
@@ -255,6 +255,24 @@ fn of_hop(story: &Story<'_>, hop: &Hop) -> Option<Draft> {
             .saw(*frame, format!("the answer begins with {}", preview(bytes))),
         );
     }
+    if let Some((answer, why)) = refused_head(story, hop) {
+        return Some(
+            draft(
+                Code::BackendInvalidResponse,
+                "sent a response head that breaks the rules of HTTP",
+            )
+            .sure(Confidence::Likely)
+            .detail(format!(
+                "Its {} head has {why}, and the proxy answered {} in its place.",
+                answer.status,
+                story.status().unwrap_or_default()
+            ))
+            .saw(
+                answer.span.first,
+                format!("{}, {why}", shows_response(answer)),
+            ),
+        );
+    }
     if let Some((frame, bytes, sure)) = head_too_big(story, hop) {
         return Some(
             draft(
@@ -319,6 +337,22 @@ fn of_hop(story: &Story<'_>, hop: &Hop) -> Option<Draft> {
             )
         }
     }
+}
+
+/// A complete response head that breaks a rule, in place of which the proxy made a 502 of its own: the head, and the
+/// rule. nginx takes none of these ("upstream sent invalid header").
+fn refused_head<'a>(story: &Story<'_>, hop: &'a Hop) -> Option<(&'a ResponseHead, &'static str)> {
+    let answer = hop.exchange().response.as_ref()?;
+    if story.status() != Some(502) || answer.status == 502 || hop.retried {
+        return None;
+    }
+    let why = answer.faults.iter().find_map(|fault| match fault {
+        HeadFault::BadLine => Some("a line that is no header field"),
+        HeadFault::SpaceBeforeColon => Some("white space before a colon"),
+        HeadFault::Folded => Some("a header field that goes on in the next line"),
+        HeadFault::BareLf | HeadFault::StartLineSpaces => None,
+    })?;
+    Some((answer, why))
 }
 
 /// A response head longer than nginx's buffer: where, how many bytes of it, how sure.

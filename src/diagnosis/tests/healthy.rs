@@ -102,7 +102,12 @@ fn lenient_peers_and_repairs() {
 fn extensions_removed_on_both_sides() {
     let offers =
         format!("{ASK}\nSec-WebSocket-Extensions: permessage-deflate; client_max_window_bits");
-    silent("no compression", &up(&offers, FORWARDED, SWITCH, SWITCHED));
+    let diagnosis = diagnose(&up(&offers, FORWARDED, SWITCH, SWITCHED));
+    assert_eq!(diagnosis.verdict, Verdict::Ok);
+    assert_eq!(diagnosis.cause, None);
+    assert_eq!(found(&diagnosis), ["info extensions-not-forwarded"]);
+    let forwarded = format!("{FORWARDED}\nSec-WebSocket-Extensions: permessage-deflate");
+    silent("forwarded", &up(&offers, &forwarded, SWITCH, SWITCHED));
 }
 
 #[test]

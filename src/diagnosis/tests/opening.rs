@@ -430,6 +430,19 @@ fn backends_that_give_no_usable_answer() {
             Code::BackendHeaderTooBig,
         ),
         (
+            "a line that is no field",
+            asked()
+                .answer(SWITCH, 1.5)
+                .edit(|c| {
+                    let head = c.exchange.response.as_mut().unwrap();
+                    head.faults.push(crate::http::HeadFault::BadLine);
+                })
+                .fin(Side::Client, 1.6),
+            BAD_GATEWAY,
+            1.7,
+            Code::BackendInvalidResponse,
+        ),
+        (
             "no HTTP",
             asked()
                 .edit(|c| c.exchange.not_http = Some((at(1.4), b"-ERR wrong".as_slice().into())))
