@@ -14,6 +14,9 @@ mod arguments;
 mod help;
 #[path = "cli/lab.rs"]
 mod lab;
+#[cfg(all(feature = "live", target_os = "linux"))]
+#[path = "cli/live.rs"]
+mod live;
 #[path = "cli/samples.rs"]
 mod samples;
 #[path = "cli/support.rs"]

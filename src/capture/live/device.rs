@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use pcap::{Active, Capture, Linktype, Precision};
 
@@ -12,6 +13,15 @@ use crate::capture::{LinkType, Timestamp};
 /// The pseudo-interface that sees all others.
 const ANY: &str = "any";
 
+/// Where the kernel shows its interfaces.
+const NETWORK_DEVICES: &str = "/sys/class/net";
+
+/// The interface is up (netdevice(7)).
+const IFF_UP: u32 = 1;
+
+/// How long the kernel may take to remove an interface that it set down.
+const REMOVAL: Duration = Duration::from_millis(200);
+
 /// Link type of `any` with the index of the interface in each packet.
 const DLT_LINUX_SLL2: i32 = 276;
 
@@ -21,6 +31,8 @@ pub(super) struct Device {
     pub(super) link: LinkType,
     handle: Capture<Active>,
     counted: Counted,
+    /// The kernel shows its state.
+    listed: bool,
     /// Nothing more will come from it.
     pub(super) gone: bool,
 }
@@ -97,6 +109,7 @@ impl Device {
         let handle = handle.setnonblock().map_err(says)?;
         let mut device = Self {
             link: link_type(handle.get_datalink()),
+            listed: exists(&name),
             name,
             handle,
             counted: Counted::default(),
@@ -131,13 +144,13 @@ impl Device {
         }
     }
 
-    /// Hands over what the kernel has ready: at most one block of it, and at most `most` packets.
+    /// Hands over what the kernel has ready, at most `most` packets.
     pub(super) fn dispatch(
         &mut self,
-        most: Option<usize>,
+        most: usize,
         mut each: impl FnMut(Raw<'_>),
     ) -> Result<usize, LiveError> {
-        let done = self.handle.dispatch(most, |packet| {
+        let done = self.handle.dispatch(Some(most), |packet| {
             let time = packet.header.ts;
             // With the precision asked for, the field for microseconds holds nanoseconds.
             let nanos = time
@@ -161,7 +174,7 @@ impl Device {
         let message = words(error);
         let interface = self.name.clone();
         if message.contains("disappeared") || message.contains("down") {
-            let removed = interface != ANY && !exists(&interface);
+            let removed = interface != ANY && is_removed(&interface);
             return LiveError::Gone { interface, removed };
         }
         LiveError::Libpcap { interface, message }
@@ -185,6 +198,38 @@ impl Device {
 impl AsFd for Device {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.handle.as_fd()
+    }
+}
+
+/// How an interface is at the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// It is up, or nobody says.
+    Up,
+    /// libpcap waits until it is up again.
+    Down,
+    /// It does not exist any more. libpcap only says so if it was up before.
+    Removed,
+}
+
+impl Device {
+    /// How it is, as the kernel shows it.
+    pub(super) fn state(&self) -> State {
+        if !self.listed {
+            return State::Up;
+        }
+        let path = Path::new(NETWORK_DEVICES).join(&self.name).join("flags");
+        match std::fs::read_to_string(path) {
+            Ok(text) => {
+                let digits = text.trim().trim_start_matches("0x");
+                match u32::from_str_radix(digits, 16) {
+                    Ok(flags) if flags & IFF_UP == 0 => State::Down,
+                    _ => State::Up,
+                }
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => State::Removed,
+            Err(_) => State::Up,
+        }
     }
 }
 
@@ -232,7 +277,19 @@ fn resolve(name: &str) -> Result<String, LiveError> {
 /// Whether the kernel has an interface of this name.
 fn exists(name: &str) -> bool {
     let plain = !name.is_empty() && !name.contains('/') && name != "." && name != "..";
-    plain && Path::new("/sys/class/net").join(name).exists()
+    plain && Path::new(NETWORK_DEVICES).join(name).exists()
+}
+
+/// Whether an interface that went down is gone: one that is removed goes down first, and its name a moment later.
+fn is_removed(name: &str) -> bool {
+    let until = Instant::now() + REMOVAL;
+    while exists(name) {
+        if Instant::now() >= until {
+            return false;
+        }
+        std::thread::sleep(REMOVAL / 10);
+    }
+    true
 }
 
 fn refused(name: &str, error: &pcap::Error) -> LiveError {

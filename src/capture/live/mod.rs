@@ -20,7 +20,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use self::device::{Device, Raw};
+use self::device::{Device, Raw, State};
 use self::merge::Merge;
 use super::{CaptureId, CaptureInfo, Frame, FrameNo, FrameRef, LinkType, Timestamp};
 
@@ -159,10 +159,11 @@ impl Live {
             if device.gone || !ready.get(index).copied().unwrap_or(true) {
                 continue;
             }
-            let most = self
-                .left
-                .map(|left| usize::try_from(left).unwrap_or(usize::MAX).min(MOST));
-            if most == Some(0) {
+            let left = self.left.map_or(usize::MAX, |left| {
+                usize::try_from(left).unwrap_or(usize::MAX)
+            });
+            let most = left.min(AT_ONCE);
+            if most == 0 {
                 break;
             }
             let link = device.link;
@@ -264,6 +265,26 @@ impl Live {
         all
     }
 
+    /// Looks after the interfaces. An error is about one that was removed, from which nothing more will come; else the
+    /// names of those that are down, from which nothing comes until they are up again.
+    pub fn look(&mut self) -> Result<Vec<String>, LiveError> {
+        let mut down = Vec::new();
+        for device in self.devices.iter_mut().filter(|device| !device.gone) {
+            match device.state() {
+                State::Up => {}
+                State::Down => down.push(device.name.clone()),
+                State::Removed => {
+                    device.gone = true;
+                    return Err(LiveError::Gone {
+                        interface: device.name.clone(),
+                        removed: true,
+                    });
+                }
+            }
+        }
+        Ok(down)
+    }
+
     /// The interfaces, in the order of their numbers in the capture, with what each lost so far.
     pub fn sources(&mut self) -> Vec<Source> {
         let devices = self.devices.iter_mut();
@@ -277,8 +298,9 @@ impl Live {
     }
 }
 
-/// Packets asked for at once where their number is limited.
-const MOST: usize = 1 << 16;
+/// Packets taken from an interface at once. Without a limit libpcap goes on for as long as packets come, and under load
+/// nobody would look at the clock, at signals or at the other interfaces.
+const AT_ONCE: usize = 1024;
 
 /// An interface that is captured on.
 #[derive(Debug, Clone, PartialEq, Eq)]

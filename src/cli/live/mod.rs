@@ -34,7 +34,7 @@ use self::watch::{Lines, Style, Watch};
 use super::args::Format;
 use super::output;
 use super::read::{exit_code, keep};
-use crate::capture::live::{self, DELIVERY, Drops, Live};
+use crate::capture::live::{self, DELIVERY, Drops, Live, LiveError};
 use crate::capture::{CaptureInfo, Frame, Timestamp};
 use crate::engine::{self, Engine};
 use crate::hop::Clocks;
@@ -173,6 +173,8 @@ struct Run<'a> {
     problems: u32,
     panics: u32,
     losses: Drops,
+    /// Interfaces that were said to be down.
+    down: Vec<String>,
 }
 
 impl<'a> Run<'a> {
@@ -249,6 +251,7 @@ impl<'a> Run<'a> {
             problems: 0,
             panics: 0,
             losses: Drops::default(),
+            down: Vec::new(),
         })
     }
 
@@ -337,9 +340,13 @@ impl<'a> Run<'a> {
         let (packets, panics) = (&mut self.packets, &mut self.panics);
         let mut each = |frame: &Frame<'_>| take(frame, engine, watch, packets.as_mut(), panics);
         if let Err(error) = live.deliver(wait, time_of_day, &mut each) {
-            live.note_damage(&error);
-            self.problem(&error.to_string());
+            self.interface_failed(live, &error);
         }
+    }
+
+    fn interface_failed(&mut self, live: &mut Live, error: &LiveError) {
+        live.note_damage(error);
+        self.problem(&error.to_string());
     }
 
     fn problem(&mut self, text: &str) {
@@ -387,6 +394,18 @@ impl<'a> Run<'a> {
             );
             self.watch.screen.message(&text);
         }
+        match live.look() {
+            Ok(down) => {
+                for name in down.iter().filter(|name| !self.down.contains(name)) {
+                    let text = format!(
+                        "{name}: the interface is down; nothing comes until it is up again"
+                    );
+                    self.watch.screen.message(&text);
+                }
+                self.down = down;
+            }
+            Err(error) => self.interface_failed(live, &error),
+        }
         if let Some(packets) = &mut self.packets {
             packets.flush();
             if let Some(problem) = packets.take_error() {
@@ -423,12 +442,12 @@ impl<'a> Run<'a> {
             crate::engine::Observer::handshake(&mut collector, &handshake, &diagnosis);
         }
         let report = collector.finish(&[self.capture_info(live)], self.others());
+        self.write_reports(&report);
         let mut text = Vec::new();
         if output::to_bytes(&self.plan.read, &report, &mut text).is_ok() {
             self.watch.screen.stdout(&String::from_utf8_lossy(&text));
         }
         self.status_line(live.info());
-        self.write_reports(&report);
     }
 
     fn others(&self) -> BTreeMap<crate::decode::OtherKind, u64> {

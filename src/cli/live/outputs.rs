@@ -134,11 +134,17 @@ impl Report {
     pub(super) fn replace(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
         let replace = || -> io::Result<()> {
             let mut file = &self.file;
-            if file.metadata()?.is_file() {
+            let plain = file.metadata()?.is_file();
+            if plain {
                 file.seek(SeekFrom::Start(0))?;
-                file.set_len(0)?;
             }
-            file.write_all(bytes)
+            file.write_all(bytes)?;
+            // What was there and is longer ends here.
+            if plain {
+                file.set_len(bytes.len() as u64)
+            } else {
+                Ok(())
+            }
         };
         replace().with_context(|| self.path.display().to_string())
     }

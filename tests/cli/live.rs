@@ -1,0 +1,623 @@
+//! `hop101 live` in network namespaces of its own. Needs root; each test makes and removes its namespace.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::support::{have, missing, root};
+
+/// From the packet that decided to the line about it.
+const LATENCY_MAX: f64 = 1.0;
+
+/// Nothing here takes longer on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// An opening handshake, as Python writes bytes.
+const REQUEST: &str = "GET /ws HTTP/1.1\\r\\nHost: h\\r\\nUpgrade: websocket\\r\\nConnection: Upgrade\\r\\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\\r\\nSec-WebSocket-Version: 13\\r\\n\\r\\n";
+
+/// A network namespace with a folder.
+struct Space {
+    name: String,
+    folder: tempfile::TempDir,
+}
+
+impl Space {
+    /// `None`, with a printed line, where that is not possible.
+    fn new() -> Option<Self> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let id = Command::new("id").arg("-u").output().unwrap();
+        if id.stdout.trim_ascii() != b"0" {
+            missing("live capture is tested as root, in network namespaces");
+            return None;
+        }
+        if !have("ip") {
+            return None;
+        }
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let space = Self {
+            name: format!("h101-{}-{}-l", std::process::id(), 9000 + number),
+            folder: tempfile::tempdir().unwrap(),
+        };
+        run(Command::new("ip").args(["netns", "add", &space.name]));
+        run(&mut space.inside(&["ip", "link", "set", "lo", "up"]));
+        Some(space)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Two devices, up, each the other end of the other.
+    fn veth(&self, one: &str, other: &str) {
+        run(&mut self.inside(&[
+            "ip", "link", "add", one, "type", "veth", "peer", "name", other,
+        ]));
+        for device in [one, other] {
+            run(&mut self.inside(&["ip", "link", "set", device, "up"]));
+        }
+    }
+
+    /// A command that runs in it.
+    fn inside(&self, argv: &[&str]) -> Command {
+        let mut command = Command::new("ip");
+        command
+            .args(["netns", "exec", &self.name])
+            .args(argv)
+            .env_remove("NO_COLOR")
+            .current_dir(self.folder.path());
+        command
+    }
+
+    /// `hop101 live ARGS`, begun. Returns when it listens.
+    fn live(&self, args: &[&str]) -> Live {
+        let mut live = Live::begin(
+            self.inside(&[env!("CARGO_BIN_EXE_hop101"), "live"])
+                .args(args),
+        );
+        live.wait_for_message("listening on");
+        live
+    }
+
+    /// `hop101 live ARGS`, to its end.
+    fn output(&self, args: &[&str]) -> Output {
+        let mut command = self.inside(&[env!("CARGO_BIN_EXE_hop101"), "live"]);
+        command.args(args).output().unwrap()
+    }
+
+    /// Handshakes that a server on loopback refuses with 403, one after the other.
+    fn refuse(&self, times: usize) {
+        let script = format!(
+            r#"
+import socket, threading
+request = b"{REQUEST}"
+answer = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+def serve():
+    for _ in range({times}):
+        peer, _ = listener.accept()
+        peer.recv(4096)
+        peer.sendall(answer)
+        peer.close()
+listener = socket.create_server(("127.0.0.1", 0))
+server = threading.Thread(target=serve)
+server.start()
+for _ in range({times}):
+    with socket.create_connection(listener.getsockname()) as client:
+        client.sendall(request)
+        while client.recv(4096): pass
+server.join()
+"#
+        );
+        run(&mut self.inside(&["/usr/bin/python3", "-c", &script]));
+    }
+}
+
+impl Drop for Space {
+    fn drop(&mut self) {
+        let _ = Command::new("ip")
+            .args(["netns", "del", &self.name])
+            .status();
+    }
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().unwrap();
+    assert!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// A running `hop101 live`.
+struct Live {
+    child: Child,
+    out: Receiver<(f64, String)>,
+    messages: Receiver<String>,
+    said: String,
+}
+
+impl Live {
+    fn begin(command: &mut Command) -> Self {
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (send_line, out) = channel();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        std::thread::spawn(move || {
+            for line in stdout.lines().map_while(Result::ok) {
+                let _ = send_line.send((seconds_now(), line));
+            }
+        });
+        let (send_message, messages) = channel();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                let _ = send_message.send(line);
+            }
+        });
+        Self {
+            child,
+            out,
+            messages,
+            said: String::new(),
+        }
+    }
+
+    fn wait_for_message(&mut self, part: &str) -> String {
+        let until = Instant::now() + PATIENCE;
+        while !self.said.contains(part) {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.messages.recv_timeout(left) {
+                Ok(line) => self.said += &(line + "\n"),
+                Err(_) => panic!("it did not say {part:?} but {:?}", self.said),
+            }
+        }
+        self.said.clone()
+    }
+
+    /// The first line that has `part` in it, and when it came.
+    fn line_with(&self, part: &str) -> (f64, String) {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let line = self.out.recv_timeout(left);
+            let line = line.unwrap_or_else(|_| panic!("no line has {part:?}"));
+            if line.1.contains(part) {
+                return line;
+            }
+        }
+    }
+
+    /// The handshake's line of JSON, and how long after its answer it came.
+    fn handshake(&self) -> (f64, Value) {
+        let (at, line) = self.line_with(r#""type":"handshake""#);
+        let value: Value = serde_json::from_str(&line).unwrap();
+        let answered = value["hops"][0]["response"]["at"].as_str().unwrap();
+        (at - seconds(answered), value)
+    }
+
+    fn signal(&self, signal: &str) {
+        // `ip netns exec` becomes the program, so its number is the child's.
+        run(Command::new("kill").args([signal, &self.child.id().to_string()]));
+    }
+
+    /// Waits for its end; what it still printed.
+    fn end(mut self) -> (ExitStatus, String, String) {
+        let until = Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(Instant::now() < until, "it does not end: {}", self.said);
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        let out: Vec<String> = self.out.iter().map(|(_, line)| line + "\n").collect();
+        let said: Vec<String> = self.messages.iter().map(|line| line + "\n").collect();
+        (status, out.concat(), self.said.clone() + &said.concat())
+    }
+
+    fn stop(self) -> (ExitStatus, String, String) {
+        self.signal("-INT");
+        self.end()
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn seconds_now() -> f64 {
+    seconds(&jiff::Timestamp::now().to_string())
+}
+
+fn seconds(at: &str) -> f64 {
+    let at: jiff::Timestamp = at.parse().unwrap();
+    Duration::try_from(at.duration_since(jiff::Timestamp::UNIX_EPOCH))
+        .unwrap()
+        .as_secs_f64()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Real nginx: every outcome is shown within a second, and the final report is what `read` makes of the file written.
+#[test]
+fn outcomes_are_shown_within_a_second_and_the_report_is_that_of_read() {
+    if Space::new().is_none() || !["nginx", "nft", "node", "npm"].into_iter().all(have) {
+        return;
+    }
+    let output = Command::new("/usr/bin/python3")
+        .arg(root().join("tests/lab/live.py"))
+        .args(["--jobs", "6", "--hop101", env!("CARGO_BIN_EXE_hop101")])
+        .args([
+            "upgrade-not-forwarded",
+            "key-invalid",
+            "forbidden",
+            "not-found-by-backend",
+        ])
+        .args([
+            "backend-refused",
+            "backend-closed-early",
+            "backend-timeout",
+            "client-gave-up",
+        ])
+        .args([
+            "accept-mismatch",
+            "plain-to-tls-port",
+            "certificate-rejected",
+            "idle-timeout",
+        ])
+        .args([
+            "backend-reset",
+            "closed-with-error",
+            "healthy-auth-request",
+            "many-clients",
+            "plain-http",
+        ])
+        .output()
+        .unwrap();
+    let rows = text(&output.stdout);
+    println!("{rows}");
+    assert!(
+        rows.contains(" 0 failed") && output.status.success(),
+        "{rows}{}",
+        text(&output.stderr)
+    );
+}
+
+#[test]
+fn a_failure_in_a_flood_of_syns_and_garbage_is_still_shown() {
+    let Some(space) = Space::new() else { return };
+    let live = space.live(&[
+        "-i",
+        "lo",
+        "--format",
+        "jsonl",
+        "-Z",
+        "root",
+        "--evidence",
+        "kept",
+    ]);
+    let script = root().join("tests/lab/peers/flood.py");
+    let flood = space
+        .inside(&["/usr/bin/python3", script.to_str().unwrap(), "6", "10000"])
+        .output()
+        .unwrap();
+    let flood: Value = serde_json::from_slice(&flood.stdout).unwrap();
+    assert_eq!(flood["answered"], true);
+    let late = loop {
+        let (late, shake) = live.handshake();
+        if shake["hops"][0]["response"]["server"] == "flooded" {
+            assert_eq!(
+                (&shake["verdict"], &shake["cause"]),
+                (&"failed".into(), &"forbidden".into())
+            );
+            break late;
+        }
+    };
+    let (status, out, said) = live.stop();
+    let summary: Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
+    println!(
+        "{} packets sent, {} captured, shown after {late:.2} s",
+        flood["sent"], summary["captures"][0]["frames"]
+    );
+    assert!(late < LATENCY_MAX, "shown after {late} s");
+    assert_eq!(status.code(), Some(1), "{said}");
+    let kept = std::fs::read_dir(space.path("kept")).unwrap().count();
+    assert!(kept >= 1, "no evidence");
+}
+
+#[test]
+fn a_terminal_line_a_snapshot_and_the_report() {
+    let Some(space) = Space::new() else { return };
+    let live = space.live(&[
+        "-i",
+        "lo",
+        "--report",
+        "report.json",
+        "--report",
+        "lines.jsonl",
+        "-Z",
+        "root",
+    ]);
+    space.refuse(1);
+    let (_, line) = live.line_with("FAILED");
+    assert!(
+        line.contains("Z FAILED ") && line.contains("h/ws") && line.ends_with("  forbidden"),
+        "{line}"
+    );
+    live.signal("-USR1");
+    live.line_with("Cause     forbidden");
+    let snapshot: Value =
+        serde_json::from_slice(&std::fs::read(space.path("report.json")).unwrap()).unwrap();
+    assert_eq!(snapshot["summary"]["failed"], 1);
+    space.refuse(2);
+    live.line_with("FAILED");
+    live.line_with("FAILED");
+    let (status, out, _) = live.stop();
+    assert_eq!(status.code(), Some(1));
+    assert!(out.contains("3 handshakes: 3 failed."), "{out}");
+    let report: Value =
+        serde_json::from_slice(&std::fs::read(space.path("report.json")).unwrap()).unwrap();
+    assert_eq!(report["summary"]["failed"], 3);
+    assert_eq!(report["captures"][0]["format"], "live");
+    let lines = std::fs::read_to_string(space.path("lines.jsonl")).unwrap();
+    assert_eq!(lines.matches(r#""type":"handshake""#).count(), 3, "{lines}");
+    assert!(
+        lines
+            .lines()
+            .last()
+            .unwrap()
+            .contains(r#""type":"summary""#)
+    );
+}
+
+#[test]
+fn the_number_of_packets_and_the_time_are_limits() {
+    let Some(space) = Space::new() else { return };
+    let live = space.live(&[
+        "-i",
+        "lo",
+        "-c",
+        "7",
+        "-w",
+        "seven.pcapng",
+        "--fail-on",
+        "never",
+        "-Z",
+        "root",
+    ]);
+    space.refuse(1);
+    let (status, _, _) = live.end();
+    assert_eq!(status.code(), Some(0));
+    let output = Command::new(env!("CARGO_BIN_EXE_hop101"))
+        .args(["read", "--format", "json", "--fail-on", "never"])
+        .arg(space.path("seven.pcapng"))
+        .output()
+        .unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["captures"][0]["frames"], 7);
+    assert_eq!(report["captures"][0]["dropped"], 0);
+    let begun = Instant::now();
+    let output = space.output(&["-i", "lo", "--duration", "1s", "-q"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(begun.elapsed() >= Duration::from_secs(1));
+    assert_eq!(text(&output.stderr), "");
+}
+
+#[test]
+fn an_interface_that_goes_away_ends_the_run_with_what_there_is() {
+    let Some(space) = Space::new() else { return };
+    space.veth("front", "back");
+    let mut live = space.live(&["-i", "front", "--format", "json", "-Z", "root"]);
+    run(&mut space.inside(&["ip", "link", "set", "front", "down"]));
+    live.wait_for_message("front: the interface is down; nothing comes until it is up again");
+    run(&mut space.inside(&["ip", "link", "del", "front"]));
+    let words = "front: the interface was removed";
+    live.wait_for_message(words);
+    let (status, out, _) = live.end();
+    assert_eq!(status.code(), Some(2));
+    let report: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(report["captures"][0]["damage"], words);
+}
+
+#[test]
+fn what_cannot_be_captured_is_said_with_what_to_do() {
+    let Some(space) = Space::new() else { return };
+    let refused = |args: &[&str]| {
+        let output = space.output(args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        text(&output.stderr)
+    };
+    let said = refused(&["-i", "nope0"]);
+    assert!(
+        said.contains("nope0: no such interface; there are: ") && said.contains("lo"),
+        "{said}"
+    );
+    let said = refused(&["-i", "lo", "--filter", "tcp port 80 und 81"]);
+    assert!(
+        said.contains("syntax error") && said.contains("column 13"),
+        "{said}"
+    );
+    let said = refused(&["-i", "lo", "-w", "no/such/folder.pcapng"]);
+    assert!(said.contains("no/such/folder.pcapng"), "{said}");
+    let said = refused(&["-i", "lo", "-Z", "nobody-of-this-name"]);
+    assert!(said.contains("no such user"), "{said}");
+    run(&mut space.inside(&[
+        "ip", "link", "add", "down0", "type", "veth", "peer", "name", "down1",
+    ]));
+    let said = refused(&["-i", "down0"]);
+    assert!(said.contains("down0: the interface is down"), "{said}");
+    let listed = space.output(&["-D"]);
+    assert!(
+        text(&listed.stdout).contains("lo  (up, loopback"),
+        "{}",
+        text(&listed.stdout)
+    );
+}
+
+#[test]
+fn without_the_capability_it_says_how_to_grant_it() {
+    let Some(space) = Space::new() else { return };
+    if !have("setpriv") {
+        return;
+    }
+    let program = env!("CARGO_BIN_EXE_hop101");
+    let output = space
+        .inside(&[
+            "setpriv",
+            "--bounding-set=-net_raw",
+            "--inh-caps=-net_raw",
+            program,
+            "live",
+            "-i",
+            "lo",
+        ])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("sudo setcap cap_net_raw+ep $(which hop101)"),
+        "{said}"
+    );
+}
+
+#[test]
+fn privileges_are_gone_before_packets_are_looked_into() {
+    let Some(space) = Space::new() else { return };
+    let args = [
+        "-i",
+        "lo",
+        "-Z",
+        "nobody",
+        "-v",
+        "--evidence",
+        "kept",
+        "-w",
+        "all.pcapng",
+        "--report",
+        "r.json",
+    ];
+    // The folder must be passable for the one that it becomes.
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(space.folder.path(), mode).unwrap();
+    let live = space.live(&args);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", live.child.id())).unwrap();
+    let field = |name: &str| {
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_whitespace()
+            .skip(1)
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(field("Uid:"), ["65534"; 4]);
+    for set in ["CapEff:", "CapPrm:", "CapInh:", "CapAmb:", "CapBnd:"] {
+        assert_eq!(field(set), ["0000000000000000"], "{set}");
+    }
+    assert_eq!(field("NoNewPrivs:"), ["1"]);
+    assert!(live.said.contains("runs as nobody"), "{}", live.said);
+    space.refuse(1);
+    live.line_with("FAILED");
+    let (status, _, said) = live.stop();
+    assert_eq!(status.code(), Some(1), "{said}");
+    let files: Vec<PathBuf> = std::fs::read_dir(space.path("kept"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    let [file] = files.as_slice() else {
+        panic!("{files:?}");
+    };
+    let owner =
+        |path: &Path| std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(path).unwrap());
+    for path in [file, &space.path("all.pcapng"), &space.path("r.json")] {
+        assert_eq!(owner(path), 65534, "{}", path.display());
+    }
+    let name = file.file_name().unwrap().to_str().unwrap();
+    assert!(
+        name.contains("Z-127.0.0.1-") && name.ends_with("-forbidden.pcapng"),
+        "{name}"
+    );
+    // From the SYN to the end, and it tells the same story.
+    let output = Command::new(env!("CARGO_BIN_EXE_hop101"))
+        .args(["read", "--format", "json"])
+        .arg(file)
+        .output()
+        .unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["handshakes"][0]["cause"], "forbidden");
+    assert_eq!(report["connections"][0]["opening"], "complete");
+    assert_eq!(report["connections"][0]["ended"]["how"], "fin");
+}
+
+#[test]
+fn evidence_stays_within_its_limits() {
+    let Some(space) = Space::new() else { return };
+    let live = space.live(&[
+        "-i",
+        "lo",
+        "--evidence",
+        "kept",
+        "--evidence-files",
+        "3",
+        "-Z",
+        "root",
+    ]);
+    space.refuse(8);
+    for _ in 0..8 {
+        live.line_with("FAILED");
+    }
+    live.stop();
+    assert_eq!(std::fs::read_dir(space.path("kept")).unwrap().count(), 3);
+}
+
+#[test]
+fn a_closed_pipe_ends_it_quietly() {
+    let Some(space) = Space::new() else { return };
+    let mut child = space
+        .inside(&[
+            env!("CARGO_BIN_EXE_hop101"),
+            "live",
+            "-i",
+            "lo",
+            "-Z",
+            "root",
+        ])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut said = String::new();
+    stderr.read_line(&mut said).unwrap();
+    drop(child.stdout.take());
+    space.refuse(1);
+    let status = child.wait().unwrap();
+    stderr.read_to_string(&mut said).unwrap();
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert_eq!(status.code(), Some(1));
+}
+
+#[test]
+fn the_second_signal_leaves_at_once() {
+    let Some(space) = Space::new() else { return };
+    let live = space.live(&["-i", "lo", "-Z", "root"]);
+    live.signal("-INT");
+    // Two at once would be one.
+    std::thread::sleep(Duration::from_millis(50));
+    live.signal("-INT");
+    let (status, out, _) = live.end();
+    assert_eq!((status.code(), out.as_str()), (Some(130), ""));
+}
