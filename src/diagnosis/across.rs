@@ -3,10 +3,9 @@
 //!
 //! Everything is bounded: beyond the limits the oldest observations are forgotten, so a long live capture stays small.
 //!
-//! How a restart and a crash differ on the wire: when nginx itself closes a tunnel (reload, timeout) it closes the
-//! backend hop first; when its process ends (killed, crashed, or stopped at once) the kernel closes descriptors in the
-//! order they were opened, the client's first. After a crash the master starts a new worker and clients come back;
-//! after a stop nobody accepts them.
+//! How a restart and a crash differ on the wire (measured): at a reload nginx closes its tunnels itself, in the order in
+//! which they were opened; when its process ends (killed, crashed, or stopped at once) the kernel closes them, the newest
+//! first. After a crash the master starts a new worker and clients come back; after a stop nobody accepts them.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
@@ -58,8 +57,7 @@ struct Tunnel {
     connections: Vec<ConnectionId>,
     /// The timeout that its own silence fits, seconds.
     timeout: Option<i64>,
-    /// The client hop ended before the backend hop; `None` when only one was seen.
-    client_first: Option<bool>,
+    opened: FrameRef,
     cut: bool,
 }
 
@@ -67,9 +65,50 @@ struct Tunnel {
 #[derive(Debug, Clone, Copy)]
 struct Ended {
     front: Endpoint,
+    opened: FrameRef,
     frame: FrameRef,
+    /// Aborted, or ended inside a frame.
+    hard: bool,
     /// The timeout that its silence fits, seconds.
     timeout: Option<i64>,
+}
+
+/// What tells a reload from the end of a process.
+trait Member {
+    fn opened(&self) -> FrameRef;
+    fn ended(&self) -> FrameRef;
+    fn hard(&self) -> bool;
+    fn timeout(&self) -> Option<i64>;
+}
+
+impl Member for Tunnel {
+    fn opened(&self) -> FrameRef {
+        self.opened
+    }
+    fn ended(&self) -> FrameRef {
+        self.ended
+    }
+    fn hard(&self) -> bool {
+        self.cut || self.how == EndingHow::Rst
+    }
+    fn timeout(&self) -> Option<i64> {
+        self.timeout
+    }
+}
+
+impl Member for Ended {
+    fn opened(&self) -> FrameRef {
+        self.opened
+    }
+    fn ended(&self) -> FrameRef {
+        self.frame
+    }
+    fn hard(&self) -> bool {
+        self.hard
+    }
+    fn timeout(&self) -> Option<i64> {
+        self.timeout
+    }
 }
 
 /// A connection that its server closed without a byte.
@@ -218,11 +257,12 @@ impl Across {
         let group = bursts(&others, |other| other.frame.at)
             .into_iter()
             .find(|group| group.iter().any(|other| other.frame == end.frame))?;
-        if !is_one_event(group, |other| other.timeout) {
+        if !is_one_event(group) {
             return None;
         }
         let tunnel = tunnel(handshake)?;
-        let (code, sure) = code_of(&[&tunnel], Listener::default());
+        let listener = self.listeners.get(&front).copied().unwrap_or_default();
+        let (code, sure) = code_of(group, listener);
         let proxy = tunnel.proxy;
         let title = format!(
             "The proxy {proxy} closed this tunnel together with {} at one instant",
@@ -396,7 +436,7 @@ impl Across {
         for (proxy, mut tunnels) in by_proxy {
             tunnels.sort_by_key(|tunnel| tunnel.ended);
             for group in bursts(&tunnels, |tunnel| tunnel.ended.at) {
-                if is_one_event(group, |tunnel| tunnel.timeout) {
+                if is_one_event(group) {
                     out.push(self.mass_ending(proxy, group));
                 }
             }
@@ -519,66 +559,67 @@ impl Across {
     }
 }
 
-/// How often the client hop ended before the hop behind it, and how often after it.
-fn order(group: &[&Tunnel]) -> (usize, usize) {
-    let count = |client_first: bool| {
-        group
-            .iter()
-            .filter(|tunnel| tunnel.client_first == Some(client_first))
-            .count()
-    };
-    (count(true), count(false))
+/// Whether the newest were ended first, as the kernel does for a process that ends. The group is in order of endings.
+fn newest_first<M: Member>(group: &[&M]) -> bool {
+    let (mut up, mut down) = (0_usize, 0_usize);
+    for pair in group.windows(2) {
+        if let [one, next] = pair {
+            if next.opened() < one.opened() {
+                down += 1;
+            } else {
+                up += 1;
+            }
+        }
+    }
+    down > up
 }
 
 /// What happened to the listener after the last of these tunnels: it accepted, it refused.
-fn after(group: &[&Tunnel], listener: Listener) -> (bool, bool) {
-    let last = group.iter().map(|tunnel| tunnel.ended).max();
+fn after<M: Member>(group: &[&M], listener: Listener) -> (bool, bool) {
+    let last = group.iter().map(|one| one.ended()).max();
     (listener.last_accepted > last, listener.last_refused > last)
 }
 
 /// Restart or crash.
-fn code_of(group: &[&Tunnel], listener: Listener) -> (Code, Confidence) {
-    let (client_first, backend_first) = order(group);
+fn code_of<M: Member>(group: &[&M], listener: Listener) -> (Code, Confidence) {
     let (accepted, refused) = after(group, listener);
-    let hard = group
-        .iter()
-        .any(|tunnel| tunnel.how == EndingHow::Rst || tunnel.cut);
-    if client_first <= backend_first || refused {
+    if refused || !newest_first(group) {
         (Code::ProxyRestarted, Confidence::Likely)
     } else if accepted {
         (Code::ProxyCrashed, Confidence::Likely)
-    } else if hard {
+    } else if group.iter().any(|one| one.hard()) {
         (Code::ProxyCrashed, Confidence::Guess)
     } else {
         (Code::ProxyRestarted, Confidence::Guess)
     }
 }
 
-fn why(group: &[&Tunnel], listener: Listener) -> &'static str {
-    let (client_first, backend_first) = order(group);
+fn why<M: Member>(group: &[&M], listener: Listener) -> &'static str {
     let (accepted, refused) = after(group, listener);
     if refused {
         "Afterwards its port refuses connections: it was stopped."
-    } else if client_first <= backend_first {
-        "It closed them in good order, the backend's side first, and not after a silence that they have in common: a reload."
+    } else if !newest_first(group) {
+        "It closed them in the order in which they were opened, and not after a silence that they have in common: a reload."
     } else if accepted {
-        "It closed the clients' side first, as the end of a process does, and accepted new connections afterwards."
+        "The newest were closed first, as at the end of a process, and new connections were accepted afterwards."
     } else {
-        "It closed the clients' side first, as the end of a process does: stopped, killed or crashed."
+        "The newest were closed first, as at the end of a process: stopped, killed or crashed."
     }
 }
 
 /// Whether tunnels that ended together have nothing in common but the proxy. A busy proxy ends idle tunnels all the
 /// time; these all fit one timeout.
-fn is_one_event<T>(group: &[&T], timeout: impl Fn(&T) -> Option<i64>) -> bool {
+fn is_one_event<M: Member>(group: &[&M]) -> bool {
     let mut fits: BTreeMap<i64, usize> = BTreeMap::new();
     for one in group {
-        if let Some(timeout) = timeout(one) {
+        if let Some(timeout) = one.timeout() {
             *fits.entry(timeout).or_default() += 1;
         }
     }
     let common = fits.values().max().copied().unwrap_or(0);
-    group.len() >= MANY_TUNNELS && (group.len() - common) * 2 >= group.len()
+    let odd = group.len() - common;
+    let instant = span(group, |one| one.ended().at) <= TOGETHER_NANOS;
+    group.len() >= MANY_TUNNELS && odd > 0 && (instant || odd * 2 >= group.len())
 }
 
 fn finished(drafts: Vec<Draft>) -> impl Iterator<Item = Finding> {
@@ -611,7 +652,9 @@ fn ended(record: &Record) -> Option<Ended> {
         .unwrap_or(facts.established);
     Some(Ended {
         front: connection.server,
+        opened: connection.first,
         frame: end.frame,
+        hard: end.how == EndingHow::Rst || facts.cut_mid_frame.is_some(),
         timeout: fitting_timeout(end.frame.at.nanos_since(last.at)),
     })
 }
@@ -646,18 +689,6 @@ fn tunnel(handshake: &Handshake) -> Option<Tunnel> {
     if closed || !by_proxy {
         return None;
     }
-    let at = |hop: usize| {
-        session
-            .endings
-            .iter()
-            .find(|ending| ending.hop == hop)
-            .map(|ending| ending.frame.at)
-    };
-    let inner = handshake.hops.len().checked_sub(1).filter(|&hop| hop > 0);
-    let client_first = match (at(0), inner.and_then(at)) {
-        (Some(client), Some(backend)) => Some(client < backend),
-        _ => None,
-    };
     Some(Tunnel {
         proxy: outer.record.connection.server.ip(),
         front: outer.record.connection.server,
@@ -677,7 +708,7 @@ fn tunnel(handshake: &Handshake) -> Option<Tunnel> {
             .map(|hop| hop.record.connection.id)
             .collect(),
         timeout: session.idle_before_end_nanos.and_then(fitting_timeout),
-        client_first,
+        opened: outer.record.connection.first,
         cut: handshake
             .hops
             .iter()

@@ -17,6 +17,7 @@ pub(super) struct Draft {
     headline: Option<String>,
     detail: Option<String>,
     fix: Option<String>,
+    snippet: Option<&'static str>,
     evidence: Vec<Evidence>,
 }
 
@@ -50,6 +51,7 @@ impl Draft {
             headline: None,
             detail: None,
             fix: None,
+            snippet: None,
             evidence: Vec::new(),
         }
     }
@@ -90,6 +92,12 @@ impl Draft {
 
     pub(super) fn fix(mut self, fix: impl Into<String>) -> Self {
         self.fix = Some(fix.into());
+        self
+    }
+
+    /// Another configuration than the catalogue's, for a case that differs.
+    pub(super) fn snippet(mut self, snippet: &'static str) -> Self {
+        self.snippet = Some(snippet);
         self
     }
 
@@ -168,7 +176,10 @@ impl Draft {
             detail: self.detail.unwrap_or_else(|| entry.meaning.to_owned()),
             cause: entry.why.to_owned(),
             fix: self.fix.unwrap_or_else(|| entry.fix.to_owned()),
-            nginx_snippet: entry.snippet_for(&values.location, &values.upstream, values.http10),
+            nginx_snippet: self.snippet.map_or_else(
+                || entry.snippet_for(&values.location, &values.upstream, values.http10),
+                str::to_owned,
+            ),
             nginx_log: entry.log.to_owned(),
             evidence,
         })

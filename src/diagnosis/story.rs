@@ -389,8 +389,8 @@ impl HopView for Hop {
         self.exchange().request.as_ref().is_some_and(|head| {
             let connection = head.fields.combined("connection").unwrap_or_default();
             let defaults = head.minor_version == 0 && connection == "close";
-            head.fields.count("sec-websocket-key") > 0
-                && (defaults || (connection == "upgrade" && is_set_before_host(&head.fields)))
+            (defaults && head.fields.count("sec-websocket-key") > 0)
+                || (connection == "upgrade" && is_set_before_host(&head.fields))
         })
     }
 
@@ -431,17 +431,18 @@ impl HopView for Hop {
     }
 }
 
-/// Connection before Host, and the client's key behind it.
+/// Connection before Host, and the client's own fields behind it.
 fn is_set_before_host(fields: &Fields) -> bool {
     let place = |wanted: &str| {
         fields
             .iter()
             .position(|(name, _)| name.eq_ignore_ascii_case(wanted))
     };
-    matches!(
-        (place("connection"), place("host"), place("sec-websocket-key")),
-        (Some(connection), Some(host), Some(key)) if connection < host && host < key
-    )
+    let own = place("sec-websocket-key").or(place("user-agent"));
+    match (place("connection"), place("host")) {
+        (Some(connection), Some(host)) => connection < host && own.is_none_or(|own| host < own),
+        _ => false,
+    }
 }
 
 /// Whether a Server field names nginx or a server built on it.

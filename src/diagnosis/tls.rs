@@ -46,6 +46,15 @@ fn fatal(tls: &TlsFacts) -> Option<&Alert> {
     })
 }
 
+/// Whether a server's alert means that it wanted a certificate of the client and got none.
+fn wants_certificate(tls: &TlsFacts, alert: &Alert) -> bool {
+    alert.from == Side::Server
+        && (alert.description == alert::CERTIFICATE_REQUIRED
+            || (tls.certificate_requested == Some(false)
+                && (alert.description == alert::HANDSHAKE_FAILURE
+                    || alert::is_certificate(alert.description))))
+}
+
 fn asked_for(tls: &TlsFacts) -> String {
     tls.sni.as_deref().map_or_else(
         || "without a server name".to_owned(),
@@ -95,19 +104,10 @@ pub(super) fn of_connection(record: &Record) -> Option<Draft> {
                 Code::TlsNameUnrecognized,
                 format!("{to} does not serve the name asked {}", asked_for(tls)),
             ),
-            (Side::Server, alert::CERTIFICATE_REQUIRED) => (
+            (Side::Server, _) if wants_certificate(tls, alert) => (
                 Code::ClientCertificateMissing,
                 format!("{to} wants a client certificate and got none"),
             ),
-            (Side::Server, number)
-                if tls.certificate_requested == Some(false)
-                    && (number == alert::HANDSHAKE_FAILURE || alert::is_certificate(number)) =>
-            {
-                (
-                    Code::ClientCertificateMissing,
-                    format!("{to} wants a client certificate and got none"),
-                )
-            }
             (from, _) => (
                 Code::TlsHandshakeFailed,
                 format!("TLS with {to} failed: {name} from the {}", side(from)),
@@ -219,6 +219,17 @@ pub(super) fn of_attempt(story: &Story<'_>, attempt: &ConnectAttempt) -> Option<
             alert.description,
             side(alert.from)
         );
+        if wants_certificate(tls, alert) {
+            let what = format!("{backend} wants a client certificate, and {proxy} has none");
+            return Some(
+                draft(Code::ClientCertificateMissing, &what)
+                    .fix("Give nginx a certificate for this backend, or let the backend do without.")
+                    .snippet(
+                        "proxy_ssl_certificate     /etc/nginx/client.pem;\nproxy_ssl_certificate_key /etc/nginx/client.key;",
+                    )
+                    .saw(alert.frame, shows),
+            );
+        }
         return Some(draft(Code::BackendTlsRejected, &what).saw(alert.frame, shows));
     }
     tls_left(story, attempt, tls, draft)

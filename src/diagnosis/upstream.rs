@@ -6,7 +6,7 @@ use super::text::{count, duration, list, preview, shows_request, shows_response}
 use super::{Code, Severity};
 use crate::capture::FrameRef;
 use crate::decode::Unreachable;
-use crate::hop::{BackendSight, Confidence, ConnectAttempt, Hop};
+use crate::hop::{BackendSight, Confidence, ConnectAttempt, Hop, Role};
 use crate::http::{HeadFault, PartialWhy, ResponseHead};
 use crate::tcp::{EndingHow, Opening, Side};
 
@@ -515,6 +515,24 @@ pub(super) fn no_answer(story: &Story<'_>, out: &[Draft]) -> Option<Draft> {
         EndingHow::Fin => "closed",
         EndingHow::Rst => "reset",
     };
+    if end.frame < request.span.first && story.outer.role != Role::Direct {
+        let title = format!(
+            "{} {how} the connection before the request came",
+            record.connection.server
+        );
+        return Some(
+            Draft::new(Code::ProxyOverloaded)
+                .sure(Confidence::Likely)
+                .on(record)
+                .title(title)
+                .headline(format!(
+                    "{} {how} the connection as soon as it was open, before it had the request",
+                    story.front()
+                ))
+                .saw(end.frame, "the server ends the connection, 0 bytes sent")
+                .saw(request.span.first, shows_request(request)),
+        );
+    }
     let waited = duration(end.frame.at.nanos_since(request.span.last.at).max(0));
     Some(
         Draft::new(Code::NoAnswer)

@@ -69,7 +69,21 @@ pub(super) fn lone_backend_request(story: &Story<'_>, out: &mut Vec<Draft>) {
                 )),
         );
     }
-    if !has_key && asks_websocket(head) && head.fields.count("sec-websocket-version") == 0 {
+    let has_version = head.fields.count("sec-websocket-version") > 0;
+    if !has_key && asks_websocket(head) && has_version {
+        out.push(
+            alone(Code::KeyNotForwarded)
+                .sure(Confidence::Likely)
+                .title(format!(
+                    "{proxy} did not forward Sec-WebSocket-Key to {backend}"
+                ))
+                .headline(format!(
+                    "{proxy} did not forward Sec-WebSocket-Key to {backend}{answered}"
+                ))
+                .detail("The request has a version and no key: a client sends both."),
+        );
+    }
+    if !has_key && asks_websocket(head) && !has_version {
         out.push(
             alone(Code::UpgradeAdded)
                 .sure(Confidence::Likely)

@@ -18,11 +18,7 @@ impl<'a> End<'a> {
         }
         let proxy = self.proxy(ending);
         let silence = self.session.idle_before_end_nanos.unwrap_or_default();
-        // A process that ends lets the kernel close its connections, the client's first; nginx itself closes the
-        // backend's first.
-        let process_ended = proxy.starts_with("nginx") && self.client_hop_first() == Some(true);
         if !self.session.outstanding
-            && !process_ended
             && self.ended_together()
             && let Some((limit, sure)) = self.limit(silence)
         {
@@ -38,7 +34,7 @@ impl<'a> End<'a> {
             capital(&proxy),
             duration(silence)
         );
-        let mut draft = self
+        let draft = self
             .draft(Code::ProxyClosed)
             .sure(Confidence::Likely)
             .title(title)
@@ -48,11 +44,6 @@ impl<'a> End<'a> {
                 self.lasted(),
                 duration(silence)
             ));
-        if process_ended {
-            draft = draft.detail(
-                "It closed the client's side first, as the end of a process does: stopped, killed or crashed.",
-            );
-        }
         out.push(self.with_endings(draft));
     }
 
@@ -74,7 +65,8 @@ impl<'a> End<'a> {
         Some((Limit::seconds(timeout), sure))
     }
 
-    /// Whether the client hop ended before the hop behind it; `None` where two clocks or one hop cannot tell.
+    /// Whether the client hop ended before the hop behind it; `None` where two clocks or one hop cannot tell. nginx ends
+    /// the backend's first.
     fn client_hop_first(&self) -> Option<bool> {
         let [first, second, ..] = self.session.endings.as_slice() else {
             return None;

@@ -907,3 +907,122 @@ fn hostile_text_does_not_get_into_snippets() {
     let snippet = &finding(&diagnosis, Code::UpgradeNotForwarded).nginx_snippet;
     assert!(!snippet.contains("return"), "{snippet}");
 }
+
+#[test]
+fn a_backend_head_that_nginx_refuses() {
+    let mut backend = back()
+        .ask(FORWARDED, 1.2)
+        .answer(SWITCH, 1.6)
+        .fin(Side::Client, 1.7);
+    backend.exchange.response.as_mut().unwrap().faults = vec![crate::http::HeadFault::BadLine];
+    let diagnosis = check(
+        "bad line",
+        &through(
+            front().ask(ASK, 0.5).answer(BAD_GATEWAY, 1.8).body(PAGE),
+            backend,
+        ),
+        Verdict::Failed,
+        Code::BackendInvalidResponse,
+        &["error backend-invalid-response"],
+    );
+    assert!(diagnosis.findings[0].detail.contains("no header field"));
+}
+
+#[test]
+fn closed_before_the_request_came() {
+    let client = front().ask(ASK, 5.0).fin(Side::Server, 0.6);
+    let diagnosis = check(
+        "overloaded",
+        &alone(client, Role::ClientProxy),
+        Verdict::Failed,
+        Code::ProxyOverloaded,
+        &["error proxy-overloaded", "info backend-hop-not-seen"],
+    );
+    assert_eq!(diagnosis.answered_by, None);
+}
+
+#[test]
+fn tls_towards_the_backend() {
+    use crate::hop::Protocol;
+    use crate::tls::{Alert, TlsFacts};
+    let attempt = |change: fn(&mut TlsFacts), end: Side| {
+        let mut facts = TlsFacts {
+            client_hello: Some(at(1.2)),
+            ..TlsFacts::default()
+        };
+        change(&mut facts);
+        back().fin(end, 1.6).edit(|c| {
+            c.record.protocol = Protocol::Tls;
+            c.record.exchange_count = 0;
+            c.record.connection.to_server.payload_bytes = 200;
+            c.record.tls = Some(Box::new(facts));
+        })
+    };
+    for (name, attempt, code) in [
+        (
+            "plain backend",
+            attempt(
+                |facts| {
+                    facts.not_tls =
+                        Some((Side::Server, at(1.4), b"HTTP/1.1 400".as_slice().into()));
+                },
+                Side::Client,
+            ),
+            Code::TlsToPlainBackend,
+        ),
+        (
+            "certificate refused",
+            attempt(
+                |facts| {
+                    facts.server_hello = Some(at(1.3));
+                    facts.alerts = vec![Alert {
+                        from: Side::Client,
+                        level: 2,
+                        description: 48,
+                        frame: at(1.5),
+                    }];
+                },
+                Side::Client,
+            ),
+            Code::BackendTlsRejected,
+        ),
+        (
+            "left after the handshake",
+            attempt(|facts| facts.server_hello = Some(at(1.3)), Side::Client),
+            Code::BackendTlsRejected,
+        ),
+        (
+            "no certificate to show",
+            attempt(
+                |facts| {
+                    facts.server_hello = Some(at(1.3));
+                    facts.certificate_requested = Some(false);
+                    facts.alerts = vec![Alert {
+                        from: Side::Server,
+                        level: 2,
+                        description: 40,
+                        frame: at(1.5),
+                    }];
+                },
+                Side::Server,
+            ),
+            Code::ClientCertificateMissing,
+        ),
+        (
+            "mute",
+            attempt(|_| {}, Side::Client),
+            Code::TlsToPlainBackend,
+        ),
+    ] {
+        check(
+            name,
+            &tried(
+                front().ask(ASK, 0.5).answer(BAD_GATEWAY, 1.8).body(PAGE),
+                vec![attempt],
+            ),
+            Verdict::Failed,
+            code,
+            &[&format!("error {code}")],
+        );
+    }
+}
