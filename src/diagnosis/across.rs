@@ -7,18 +7,21 @@
 //! which they were opened; when its process ends (killed, crashed, or stopped at once) the kernel closes them, the newest
 //! first. After a crash the master starts a new worker and clients come back; after a stop nobody accepts them.
 
+mod mass;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use mass::{Ended, Listener, Tunnel, bursts, code_of, ended, is_one_event, span, tunnel, why};
+
 use super::draft::{Draft, Values};
-use super::session::fitting_timeout;
 use super::text::count;
 use super::{Code, Diagnosis, Finding, Severity};
 use crate::capture::{FrameRef, Timestamp};
 use crate::decode::Endpoint;
-use crate::hop::{BackendSight, Confidence, Handshake, Hop, Party, Record};
-use crate::tcp::{ConnectionId, EndingHow, Opening, Side};
+use crate::hop::{BackendSight, Confidence, Handshake, Record};
+use crate::tcp::{ConnectionId, Opening, Side};
 
 /// Tunnels and closed connections remembered: the burst of one reload on a busy proxy fits.
 const REMEMBERED: usize = 8192;
@@ -26,14 +29,8 @@ const REMEMBERED: usize = 8192;
 /// Listening endpoints and session ids remembered.
 const ENDPOINTS: usize = 1024;
 
-/// Tunnels that end together before it is called one event.
-const MANY_TUNNELS: usize = 3;
-
 /// Connections closed without a byte before it is called an overload.
 const MANY_CLOSED: usize = 5;
-
-/// Endings within this time of the one before belong to one event: a worker closes its tunnels one after the other.
-const TOGETHER_NANOS: i64 = 100_000_000;
 
 /// A connection that its server gives up sooner than this was not looked at.
 const AT_ONCE_NANOS: i64 = 500_000_000;
@@ -46,70 +43,6 @@ const COMPLETE_AFTER: Duration = Duration::from_secs(30);
 
 /// Most frames given as evidence of one event.
 const EVIDENCE: usize = 8;
-
-/// A tunnel that the proxy ended.
-#[derive(Debug, Clone)]
-struct Tunnel {
-    proxy: IpAddr,
-    front: Endpoint,
-    ended: FrameRef,
-    how: EndingHow,
-    connections: Vec<ConnectionId>,
-    /// The timeout that its own silence fits, seconds.
-    timeout: Option<i64>,
-    opened: FrameRef,
-    cut: bool,
-}
-
-/// A client hop of a tunnel that its server ended without a Close frame.
-#[derive(Debug, Clone, Copy)]
-struct Ended {
-    front: Endpoint,
-    opened: FrameRef,
-    frame: FrameRef,
-    /// Aborted, or ended inside a frame.
-    hard: bool,
-    /// The timeout that its silence fits, seconds.
-    timeout: Option<i64>,
-}
-
-/// What tells a reload from the end of a process.
-trait Member {
-    fn opened(&self) -> FrameRef;
-    fn ended(&self) -> FrameRef;
-    fn hard(&self) -> bool;
-    fn timeout(&self) -> Option<i64>;
-}
-
-impl Member for Tunnel {
-    fn opened(&self) -> FrameRef {
-        self.opened
-    }
-    fn ended(&self) -> FrameRef {
-        self.ended
-    }
-    fn hard(&self) -> bool {
-        self.cut || self.how == EndingHow::Rst
-    }
-    fn timeout(&self) -> Option<i64> {
-        self.timeout
-    }
-}
-
-impl Member for Ended {
-    fn opened(&self) -> FrameRef {
-        self.opened
-    }
-    fn ended(&self) -> FrameRef {
-        self.frame
-    }
-    fn hard(&self) -> bool {
-        self.hard
-    }
-    fn timeout(&self) -> Option<i64> {
-        self.timeout
-    }
-}
 
 /// A connection that its server closed without a byte.
 #[derive(Debug, Clone)]
@@ -128,14 +61,6 @@ struct Failed {
     findings: Vec<Finding>,
     /// A handshake that is not settled has it: it is not looked at again before that is.
     claimed: bool,
-}
-
-/// What is known of a listening endpoint.
-#[derive(Debug, Clone, Copy, Default)]
-struct Listener {
-    speaks_http: bool,
-    last_accepted: Option<FrameRef>,
-    last_refused: Option<FrameRef>,
 }
 
 /// A request that names a Socket.IO session, on the connection to one server.
@@ -559,69 +484,6 @@ impl Across {
     }
 }
 
-/// Whether the newest were ended first, as the kernel does for a process that ends. The group is in order of endings.
-fn newest_first<M: Member>(group: &[&M]) -> bool {
-    let (mut up, mut down) = (0_usize, 0_usize);
-    for pair in group.windows(2) {
-        if let [one, next] = pair {
-            if next.opened() < one.opened() {
-                down += 1;
-            } else {
-                up += 1;
-            }
-        }
-    }
-    down > up
-}
-
-/// What happened to the listener after the last of these tunnels: it accepted, it refused.
-fn after<M: Member>(group: &[&M], listener: Listener) -> (bool, bool) {
-    let last = group.iter().map(|one| one.ended()).max();
-    (listener.last_accepted > last, listener.last_refused > last)
-}
-
-/// Restart or crash.
-fn code_of<M: Member>(group: &[&M], listener: Listener) -> (Code, Confidence) {
-    let (accepted, refused) = after(group, listener);
-    if refused || !newest_first(group) {
-        (Code::ProxyRestarted, Confidence::Likely)
-    } else if accepted {
-        (Code::ProxyCrashed, Confidence::Likely)
-    } else if group.iter().any(|one| one.hard()) {
-        (Code::ProxyCrashed, Confidence::Guess)
-    } else {
-        (Code::ProxyRestarted, Confidence::Guess)
-    }
-}
-
-fn why<M: Member>(group: &[&M], listener: Listener) -> &'static str {
-    let (accepted, refused) = after(group, listener);
-    if refused {
-        "Afterwards its port refuses connections: it was stopped."
-    } else if !newest_first(group) {
-        "It closed them in the order in which they were opened, and not after a silence that they have in common: a reload."
-    } else if accepted {
-        "The newest were closed first, as at the end of a process, and new connections were accepted afterwards."
-    } else {
-        "The newest were closed first, as at the end of a process: stopped, killed or crashed."
-    }
-}
-
-/// Whether tunnels that ended together have nothing in common but the proxy. A busy proxy ends idle tunnels all the
-/// time; these all fit one timeout.
-fn is_one_event<M: Member>(group: &[&M]) -> bool {
-    let mut fits: BTreeMap<i64, usize> = BTreeMap::new();
-    for one in group {
-        if let Some(timeout) = one.timeout() {
-            *fits.entry(timeout).or_default() += 1;
-        }
-    }
-    let common = fits.values().max().copied().unwrap_or(0);
-    let odd = group.len() - common;
-    let instant = span(group, |one| one.ended().at) <= TOGETHER_NANOS;
-    group.len() >= MANY_TUNNELS && odd > 0 && (instant || odd * 2 >= group.len())
-}
-
 fn finished(drafts: Vec<Draft>) -> impl Iterator<Item = Finding> {
     drafts
         .into_iter()
@@ -634,87 +496,6 @@ fn ids(handshake: &Handshake) -> impl Iterator<Item = ConnectionId> + '_ {
     hops.flat_map(|hop| hop.copies.iter().chain([&hop.record]))
         .chain(handshake.attempts.iter().map(|attempt| &attempt.record))
         .map(|record| record.connection.id)
-}
-
-/// The client hops (or lone hops) on a connection whose server ended a session without a Close frame.
-fn ended(record: &Record) -> Option<Ended> {
-    let connection = &record.connection;
-    let end = connection.ended.filter(|end| end.by == Side::Server)?;
-    let facts = record
-        .exchanges
-        .iter()
-        .find_map(|exchange| exchange.session.as_ref())
-        .filter(|facts| facts.closes.is_empty())?;
-    let last = [facts.to_server.last, facts.to_client.last]
-        .into_iter()
-        .flatten()
-        .max()
-        .unwrap_or(facts.established);
-    Some(Ended {
-        front: connection.server,
-        opened: connection.first,
-        frame: end.frame,
-        hard: end.how == EndingHow::Rst || facts.cut_mid_frame.is_some(),
-        timeout: fitting_timeout(end.frame.at.nanos_since(last.at)),
-    })
-}
-
-/// Runs of items of which each is near the one before. The items are sorted by time.
-fn bursts<T>(items: &[T], at: impl Fn(&T) -> Timestamp) -> Vec<&[T]> {
-    items
-        .chunk_by(|a, b| at(b).nanos_since(at(a)) <= TOGETHER_NANOS)
-        .collect()
-}
-
-fn span<T>(items: &[T], at: impl Fn(&T) -> Timestamp) -> i64 {
-    match (items.first(), items.last()) {
-        (Some(first), Some(last)) => at(last).nanos_since(at(first)),
-        _ => 0,
-    }
-}
-
-/// The tunnel, if the proxy ended it without a Close frame.
-fn tunnel(handshake: &Handshake) -> Option<Tunnel> {
-    let session = handshake.session.as_ref()?;
-    let ended = session.ended.or_else(|| session.endings.first().copied())?;
-    let closed = handshake
-        .hops
-        .iter()
-        .filter_map(Hop::session)
-        .any(|facts| !facts.closes.is_empty());
-    let outer = handshake.first()?;
-    // One hop alone shows the server's side: good enough when many agree.
-    let by_proxy = session.ended_by == Some(Party::Proxy)
-        || (session.ended_by.is_none() && ended.hop == 0 && ended.by == Side::Server);
-    if closed || !by_proxy {
-        return None;
-    }
-    Some(Tunnel {
-        proxy: outer.record.connection.server.ip(),
-        front: outer.record.connection.server,
-        ended: ended.frame,
-        how: if session
-            .endings
-            .iter()
-            .any(|ending| ending.how == EndingHow::Rst)
-        {
-            EndingHow::Rst
-        } else {
-            EndingHow::Fin
-        },
-        connections: handshake
-            .hops
-            .iter()
-            .map(|hop| hop.record.connection.id)
-            .collect(),
-        timeout: session.idle_before_end_nanos.and_then(fitting_timeout),
-        opened: outer.record.connection.first,
-        cut: handshake
-            .hops
-            .iter()
-            .filter_map(Hop::session)
-            .any(|facts| facts.cut_mid_frame.is_some()),
-    })
 }
 
 /// The handshake, if it failed at a backend and names a session.

@@ -1,14 +1,15 @@
 //! The proxy and its backend could not talk: refused, silent, closed, reset, too big, no HTTP; or the client left first.
 
+mod attempt;
+mod unanswered;
+
 use super::draft::Draft;
 use super::story::{HopView, RecordView, Story, hole};
-use super::text::{count, duration, list, preview, shows_request, shows_response};
+use super::text::{count, duration, list, shows_request, shows_response};
 use super::{Code, Severity};
-use crate::capture::FrameRef;
-use crate::decode::Unreachable;
-use crate::hop::{BackendSight, Confidence, ConnectAttempt, Hop, Role};
-use crate::http::{HeadFault, PartialWhy, ResponseHead};
-use crate::tcp::{EndingHow, Opening, Side};
+use crate::hop::{BackendSight, Confidence, Hop, Role};
+use crate::http::PartialWhy;
+use crate::tcp::{EndingHow, Side};
 
 /// A head at least this long can exceed nginx's proxy_buffer_size (one memory page: 4 KiB on most machines).
 const HEAD_MAY_EXCEED: usize = 4096;
@@ -19,8 +20,12 @@ const AT_ONCE_NANOS: i64 = 500_000_000;
 pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
     let failures: Vec<Draft> = story
         .attempts()
-        .filter_map(|attempt| of_attempt(story, attempt))
-        .chain(story.inner_hops().filter_map(|hop| of_hop(story, hop)))
+        .filter_map(|tried| attempt::of_attempt(story, tried))
+        .chain(
+            story
+                .inner_hops()
+                .filter_map(|hop| unanswered::of_hop(story, hop)),
+        )
         .collect();
     let gone = client_gave_up(story);
     if story.is_up() || answered_after_retry(story) {
@@ -122,269 +127,6 @@ fn so_the_client_got(story: &Story<'_>) -> String {
     story.status().map_or(String::new(), |status| {
         format!(", so the client got {status}")
     })
-}
-
-fn of_attempt(story: &Story<'_>, attempt: &ConnectAttempt) -> Option<Draft> {
-    if let Some(draft) = super::tls::of_attempt(story, attempt) {
-        return Some(draft);
-    }
-    let record = &attempt.record;
-    let connection = &record.connection;
-    let backend = connection.server;
-    let proxy = story.proxy_of_attempt(attempt);
-    let syn = connection.syn.unwrap_or(connection.first);
-    let so = so_the_client_got(story);
-    let draft = |code: Code, what: &str| {
-        with_answer(
-            story,
-            Draft::new(code)
-                .sure(attempt.confidence)
-                .on(record)
-                .title(format!("{backend} {what}"))
-                .headline(format!("{backend} {what} of {proxy}{so}"))
-                .saw(syn, format!("SYN to {backend}")),
-        )
-    };
-    if let Some((frame, why)) = connection.unreachable {
-        return match why {
-            Unreachable::Port => Some(
-                draft(Code::BackendRefused, "refused the connection")
-                    .saw(frame, "ICMP port unreachable: nginx logs it as a refusal"),
-            ),
-            Unreachable::TooBig => None,
-            Unreachable::Host
-            | Unreachable::Prohibited
-            | Unreachable::TimeExceeded
-            | Unreachable::Other => Some(
-                draft(
-                    Code::BackendUnreachable,
-                    "is unreachable for the connection",
-                )
-                .title(format!("{backend} is unreachable for {proxy}"))
-                .headline(format!("{backend} is unreachable for {proxy}{so}"))
-                .saw(frame, "ICMP destination unreachable"),
-            ),
-        };
-    }
-    match connection.opening {
-        Opening::Refused => Some(
-            draft(Code::BackendRefused, "refused the connection").may_saw(
-                connection.ended.map(|end| end.frame),
-                "RST instead of SYN-ACK",
-            ),
-        ),
-        Opening::Unanswered => unanswered(story, attempt, draft),
-        Opening::Complete | Opening::Partial => {
-            // Opened, and ended by the backend before the proxy could send a byte.
-            let end = record.end_by(Side::Server)?;
-            if connection.to_server.payload_bytes > 0 || record.has_holes() {
-                return None;
-            }
-            let (code, how) = match end.how {
-                EndingHow::Fin => (Code::BackendClosedEarly, "closed the connection"),
-                EndingHow::Rst => (Code::BackendResetEarly, "reset the connection"),
-            };
-            Some(draft(code, how).saw(end.frame, "the backend ends it before any request"))
-        }
-        Opening::Midstream => None,
-    }
-}
-
-fn unanswered(
-    story: &Story<'_>,
-    attempt: &ConnectAttempt,
-    draft: impl Fn(Code, &str) -> Draft,
-) -> Option<Draft> {
-    let connection = &attempt.record.connection;
-    // A single SYN at the very end of a capture says nothing yet.
-    let given_up = connection.syns > 1 || story.answer().is_some() || connection.ended.is_some();
-    let waited = story
-        .answer()
-        .map(|head| head.span.first)
-        .or(story.outer.record.end_by(Side::Client).map(|end| end.frame))
-        .unwrap_or(connection.last)
-        .at
-        .nanos_since(connection.first.at);
-    given_up.then(|| {
-        draft(
-            Code::BackendConnectTimeout,
-            "did not answer the connection attempt",
-        )
-        .detail(format!(
-            "{} in {}, and no answer.",
-            count(connection.syns as usize, "SYN"),
-            duration(waited.max(0))
-        ))
-        .saw(
-            connection.last,
-            format!(
-                "last of {}, no answer",
-                count(connection.syns as usize, "SYN")
-            ),
-        )
-    })
-}
-
-/// A hop whose request got no usable answer.
-fn of_hop(story: &Story<'_>, hop: &Hop) -> Option<Draft> {
-    let exchange = hop.exchange();
-    let request = exchange.request.as_ref()?;
-    let record = &hop.record;
-    let backend = record.connection.server;
-    let proxy = story.proxy_of(hop);
-    let so = so_the_client_got(story);
-    let draft = |code: Code, what: &str| {
-        with_answer(
-            story,
-            Draft::new(code)
-                .on(record)
-                .title(format!("{backend} {what}"))
-                .headline(format!("{backend} {what} to {proxy}{so}"))
-                .saw(request.span.first, shows_request(request)),
-        )
-    };
-    if let Some((frame, bytes)) = &exchange.not_http {
-        if super::tls::is_tls_alert(bytes) {
-            return Some(super::tls::plain_to_tls_backend(story, hop, *frame));
-        }
-        return Some(
-            draft(
-                Code::BackendInvalidResponse,
-                "sent an answer that is no HTTP",
-            )
-            .saw(*frame, format!("the answer begins with {}", preview(bytes))),
-        );
-    }
-    if let Some((answer, why)) = refused_head(story, hop) {
-        return Some(
-            draft(
-                Code::BackendInvalidResponse,
-                "sent a response head that breaks the rules of HTTP",
-            )
-            .sure(Confidence::Likely)
-            .detail(format!(
-                "Its {} head has {why}, and the proxy answered {} in its place.",
-                answer.status,
-                story.status().unwrap_or_default()
-            ))
-            .saw(
-                answer.span.first,
-                format!("{}, {why}", shows_response(answer)),
-            ),
-        );
-    }
-    if let Some((frame, bytes, sure)) = head_too_big(story, hop) {
-        return Some(
-            draft(
-                Code::BackendHeaderTooBig,
-                "sent a response head that is too big",
-            )
-            .sure(sure)
-            .detail(format!(
-                "{bytes} bytes of a response head, and the proxy could not use them."
-            ))
-            .saw(frame, format!("{bytes} bytes of a response head")),
-        );
-    }
-    let hidden = exchange.gap_in_answer
-        || hop.one_way()
-        || record.connection.to_client.missing_bytes > 0
-        || exchange
-            .partial_response
-            .as_ref()
-            .is_some_and(|partial| hole(partial.why).is_some());
-    if exchange.response.is_some() || hidden {
-        return None;
-    }
-    let end = record.connection.ended?;
-    let after = if exchange.partial_response.is_some() {
-        "after a part of its answer"
-    } else {
-        "before any answer"
-    };
-    match (end.by, end.how) {
-        (Side::Server, EndingHow::Fin) => Some(
-            draft(
-                Code::BackendClosedEarly,
-                "closed the connection before it answered",
-            )
-            .saw(end.frame, format!("FIN from the backend {after}")),
-        ),
-        (Side::Server, EndingHow::Rst) => Some(
-            draft(
-                Code::BackendResetEarly,
-                "reset the connection before it answered",
-            )
-            .saw(end.frame, format!("RST from the backend {after}")),
-        ),
-        (Side::Client, _) if client_left_before(story, end.frame) => None,
-        (Side::Client, _) => {
-            let waited = duration(end.frame.at.nanos_since(request.span.last.at));
-            let received = if record.connection.to_server.unacknowledged == 0 {
-                "The backend acknowledged the request and said nothing"
-            } else {
-                "The backend did not even acknowledge the request"
-            };
-            Some(
-                draft(Code::BackendTimeout, "did not answer in time")
-                    .headline(format!(
-                        "{backend} took the request of {proxy} and gave no answer in {waited}{so}"
-                    ))
-                    .detail(format!(
-                        "{received} for {waited}, until the proxy closed: that is its timeout (proxy_read_timeout)."
-                    ))
-                    .saw(end.frame, "the proxy gives up and closes"),
-            )
-        }
-    }
-}
-
-/// A complete response head that breaks a rule, in place of which the proxy made a 502 of its own: the head, and the
-/// rule. nginx takes none of these ("upstream sent invalid header").
-fn refused_head<'a>(story: &Story<'_>, hop: &'a Hop) -> Option<(&'a ResponseHead, &'static str)> {
-    let answer = hop.exchange().response.as_ref()?;
-    if story.status() != Some(502) || answer.status == 502 || hop.retried {
-        return None;
-    }
-    let why = answer.faults.iter().find_map(|fault| match fault {
-        HeadFault::BadLine => Some("a line that is no header field"),
-        HeadFault::SpaceBeforeColon => Some("white space before a colon"),
-        HeadFault::Folded => Some("a header field that goes on in the next line"),
-        HeadFault::BareLf | HeadFault::StartLineSpaces => None,
-    })?;
-    Some((answer, why))
-}
-
-/// A response head longer than nginx's buffer: where, how many bytes of it, how sure.
-fn head_too_big(story: &Story<'_>, hop: &Hop) -> Option<(FrameRef, usize, Confidence)> {
-    let exchange = hop.exchange();
-    if let Some(answer) = &exchange.response {
-        // Complete, and yet the proxy made an answer of its own.
-        let bytes = answer.fields.raw().len();
-        let refused = story.status() == Some(502) && answer.status != 502;
-        return (refused && bytes >= HEAD_MAY_EXCEED).then_some((
-            answer.span.last,
-            bytes,
-            Confidence::Likely,
-        ));
-    }
-    let partial = exchange.partial_response.as_ref()?;
-    let bytes = partial.bytes.len();
-    let given_up = hop.record.end_by(Side::Client).is_some() && bytes >= HEAD_MAY_EXCEED;
-    (partial.why == PartialWhy::TooLarge || given_up).then_some((
-        partial.last,
-        bytes,
-        Confidence::Certain,
-    ))
-}
-
-/// The client's own FIN or RST while its request had no answer, if it came before `frame` (with 5 ms for disorder).
-fn client_left_before(story: &Story<'_>, frame: FrameRef) -> bool {
-    const DISORDER_NANOS: i64 = 5_000_000;
-    story.answer().is_none()
-        && story.outer.record.end_by(Side::Client).is_some_and(|end| {
-            story.time(end.frame).nanos_since(story.time(frame)) <= DISORDER_NANOS
-        })
 }
 
 fn client_gave_up(story: &Story<'_>) -> Option<Draft> {

@@ -6,6 +6,7 @@ use crate::diagnosis::story::{HopView, Link, Story};
 use crate::diagnosis::text::{duration, field, short, short_target, shows_request, shows_response};
 use crate::diagnosis::{Code, Severity};
 use crate::hop::{Confidence, Record, Role};
+use crate::http::RequestHead;
 use crate::tcp::Side;
 use crate::websocket::SessionFacts;
 
@@ -69,29 +70,11 @@ pub(super) fn lone_backend_request(story: &Story<'_>, out: &mut Vec<Draft>) {
                 )),
         );
     }
-    let has_version = head.fields.count("sec-websocket-version") > 0;
-    if !has_key && asks_websocket(head) && has_version {
-        out.push(
-            alone(Code::KeyNotForwarded)
-                .sure(Confidence::Likely)
-                .title(format!(
-                    "{proxy} did not forward Sec-WebSocket-Key to {backend}"
-                ))
-                .headline(format!(
-                    "{proxy} did not forward Sec-WebSocket-Key to {backend}{answered}"
-                ))
-                .detail("The request has a version and no key: a client sends both."),
-        );
-    }
-    if !has_key && asks_websocket(head) && !has_version {
-        out.push(
-            alone(Code::UpgradeAdded)
-                .sure(Confidence::Likely)
-                .title(format!(
-                    "{proxy} sent `Upgrade: websocket` with a request that has no other WebSocket field"
-                )),
-        );
-        return;
+    if !has_key && asks_websocket(head) {
+        out.push(without_key(story, head, alone));
+        if head.fields.count("sec-websocket-version") == 0 {
+            return;
+        }
     }
     if !names_upgrade(head) && (has_key || has_upgrade) {
         out.push(
@@ -116,6 +99,25 @@ pub(super) fn lone_backend_request(story: &Story<'_>, out: &mut Vec<Draft>) {
                 .headline(format!("{proxy} spoke HTTP/1.0 to {backend}{answered}")),
         );
     }
+}
+
+/// An upgrade without a key: the proxy lost the key, or made an upgrade of an ordinary request.
+fn without_key(story: &Story<'_>, head: &RequestHead, alone: impl Fn(Code) -> Draft) -> Draft {
+    let hop = story.outer;
+    let proxy = story.proxy_of(hop);
+    let backend = hop.record.connection.server;
+    let draft = if head.fields.count("sec-websocket-version") > 0 {
+        let title = format!("{proxy} did not forward Sec-WebSocket-Key to {backend}");
+        alone(Code::KeyNotForwarded)
+            .headline(format!("{title}{}", which_answered(hop)))
+            .title(title)
+            .detail("The request has a version and no key: a client sends both.")
+    } else {
+        alone(Code::UpgradeAdded).title(format!(
+            "{proxy} sent `Upgrade: websocket` with a request that has no other WebSocket field"
+        ))
+    };
+    draft.sure(Confidence::Likely)
 }
 
 /// The first request seen has lost its upgrade fields already.

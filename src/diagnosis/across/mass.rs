@@ -1,0 +1,233 @@
+//! Tunnels that a proxy ended, and whether they are one event: a reload, a stop, a crash.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use crate::capture::{FrameRef, Timestamp};
+use crate::decode::Endpoint;
+use crate::diagnosis::Code;
+use crate::diagnosis::session::fitting_timeout;
+use crate::hop::{Confidence, Handshake, Hop, Party, Record};
+use crate::tcp::{ConnectionId, EndingHow, Side};
+
+/// Tunnels that end together before it is called one event.
+const MANY_TUNNELS: usize = 3;
+
+/// Endings within this time of the one before belong to one event: a worker closes its tunnels one after the other.
+const TOGETHER_NANOS: i64 = 100_000_000;
+
+/// A tunnel that the proxy ended.
+#[derive(Debug, Clone)]
+pub(super) struct Tunnel {
+    pub(super) proxy: IpAddr,
+    pub(super) front: Endpoint,
+    pub(super) ended: FrameRef,
+    pub(super) how: EndingHow,
+    pub(super) connections: Vec<ConnectionId>,
+    /// The timeout that its own silence fits, seconds.
+    pub(super) timeout: Option<i64>,
+    pub(super) opened: FrameRef,
+    pub(super) cut: bool,
+}
+
+/// A client hop of a tunnel that its server ended without a Close frame.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ended {
+    pub(super) front: Endpoint,
+    pub(super) opened: FrameRef,
+    pub(super) frame: FrameRef,
+    /// Aborted, or ended inside a frame.
+    pub(super) hard: bool,
+    /// The timeout that its silence fits, seconds.
+    pub(super) timeout: Option<i64>,
+}
+
+/// What tells a reload from the end of a process.
+pub(super) trait Member {
+    fn opened(&self) -> FrameRef;
+    fn ended(&self) -> FrameRef;
+    fn hard(&self) -> bool;
+    fn timeout(&self) -> Option<i64>;
+}
+
+impl Member for Tunnel {
+    fn opened(&self) -> FrameRef {
+        self.opened
+    }
+    fn ended(&self) -> FrameRef {
+        self.ended
+    }
+    fn hard(&self) -> bool {
+        self.cut || self.how == EndingHow::Rst
+    }
+    fn timeout(&self) -> Option<i64> {
+        self.timeout
+    }
+}
+
+impl Member for Ended {
+    fn opened(&self) -> FrameRef {
+        self.opened
+    }
+    fn ended(&self) -> FrameRef {
+        self.frame
+    }
+    fn hard(&self) -> bool {
+        self.hard
+    }
+    fn timeout(&self) -> Option<i64> {
+        self.timeout
+    }
+}
+
+/// What is known of a listening endpoint.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Listener {
+    pub(super) speaks_http: bool,
+    pub(super) last_accepted: Option<FrameRef>,
+    pub(super) last_refused: Option<FrameRef>,
+}
+
+/// The client hops (or lone hops) on a connection whose server ended a session without a Close frame.
+pub(super) fn ended(record: &Record) -> Option<Ended> {
+    let connection = &record.connection;
+    let end = connection.ended.filter(|end| end.by == Side::Server)?;
+    let facts = record
+        .exchanges
+        .iter()
+        .find_map(|exchange| exchange.session.as_ref())
+        .filter(|facts| facts.closes.is_empty())?;
+    let last = [facts.to_server.last, facts.to_client.last]
+        .into_iter()
+        .flatten()
+        .max()
+        .unwrap_or(facts.established);
+    Some(Ended {
+        front: connection.server,
+        opened: connection.first,
+        frame: end.frame,
+        hard: end.how == EndingHow::Rst || facts.cut_mid_frame.is_some(),
+        timeout: fitting_timeout(end.frame.at.nanos_since(last.at)),
+    })
+}
+
+/// The tunnel, if the proxy ended it without a Close frame.
+pub(super) fn tunnel(handshake: &Handshake) -> Option<Tunnel> {
+    let session = handshake.session.as_ref()?;
+    let ended = session.ended.or_else(|| session.endings.first().copied())?;
+    let closed = handshake
+        .hops
+        .iter()
+        .filter_map(Hop::session)
+        .any(|facts| !facts.closes.is_empty());
+    let outer = handshake.first()?;
+    // One hop alone shows the server's side: good enough when many agree.
+    let by_proxy = session.ended_by == Some(Party::Proxy)
+        || (session.ended_by.is_none() && ended.hop == 0 && ended.by == Side::Server);
+    if closed || !by_proxy {
+        return None;
+    }
+    Some(Tunnel {
+        proxy: outer.record.connection.server.ip(),
+        front: outer.record.connection.server,
+        ended: ended.frame,
+        how: if session
+            .endings
+            .iter()
+            .any(|ending| ending.how == EndingHow::Rst)
+        {
+            EndingHow::Rst
+        } else {
+            EndingHow::Fin
+        },
+        connections: handshake
+            .hops
+            .iter()
+            .map(|hop| hop.record.connection.id)
+            .collect(),
+        timeout: session.idle_before_end_nanos.and_then(fitting_timeout),
+        opened: outer.record.connection.first,
+        cut: handshake
+            .hops
+            .iter()
+            .filter_map(Hop::session)
+            .any(|facts| facts.cut_mid_frame.is_some()),
+    })
+}
+
+/// Whether the newest were ended first, as the kernel does for a process that ends. The group is in order of endings.
+pub(super) fn newest_first<M: Member>(group: &[&M]) -> bool {
+    let (mut up, mut down) = (0_usize, 0_usize);
+    for pair in group.windows(2) {
+        if let [one, next] = pair {
+            if next.opened() < one.opened() {
+                down += 1;
+            } else {
+                up += 1;
+            }
+        }
+    }
+    down > up
+}
+
+/// What happened to the listener after the last of these tunnels: it accepted, it refused.
+pub(super) fn after<M: Member>(group: &[&M], listener: Listener) -> (bool, bool) {
+    let last = group.iter().map(|one| one.ended()).max();
+    (listener.last_accepted > last, listener.last_refused > last)
+}
+
+/// Restart or crash.
+pub(super) fn code_of<M: Member>(group: &[&M], listener: Listener) -> (Code, Confidence) {
+    let (accepted, refused) = after(group, listener);
+    if refused || !newest_first(group) {
+        (Code::ProxyRestarted, Confidence::Likely)
+    } else if accepted {
+        (Code::ProxyCrashed, Confidence::Likely)
+    } else if group.iter().any(|one| one.hard()) {
+        (Code::ProxyCrashed, Confidence::Guess)
+    } else {
+        (Code::ProxyRestarted, Confidence::Guess)
+    }
+}
+
+pub(super) fn why<M: Member>(group: &[&M], listener: Listener) -> &'static str {
+    let (accepted, refused) = after(group, listener);
+    if refused {
+        "Afterwards its port refuses connections: it was stopped."
+    } else if !newest_first(group) {
+        "It closed them in the order in which they were opened, and not after a silence that they have in common: a reload."
+    } else if accepted {
+        "The newest were closed first, as at the end of a process, and new connections were accepted afterwards."
+    } else {
+        "The newest were closed first, as at the end of a process: stopped, killed or crashed."
+    }
+}
+
+/// Whether tunnels that ended together have nothing in common but the proxy. A busy proxy ends idle tunnels all the
+/// time; these all fit one timeout.
+pub(super) fn is_one_event<M: Member>(group: &[&M]) -> bool {
+    let mut fits: BTreeMap<i64, usize> = BTreeMap::new();
+    for one in group {
+        if let Some(timeout) = one.timeout() {
+            *fits.entry(timeout).or_default() += 1;
+        }
+    }
+    let common = fits.values().max().copied().unwrap_or(0);
+    let odd = group.len() - common;
+    let instant = span(group, |one| one.ended().at) <= TOGETHER_NANOS;
+    group.len() >= MANY_TUNNELS && odd > 0 && (instant || odd * 2 >= group.len())
+}
+
+/// Runs of items of which each is near the one before. The items are sorted by time.
+pub(super) fn bursts<T>(items: &[T], at: impl Fn(&T) -> Timestamp) -> Vec<&[T]> {
+    items
+        .chunk_by(|a, b| at(b).nanos_since(at(a)) <= TOGETHER_NANOS)
+        .collect()
+}
+
+pub(super) fn span<T>(items: &[T], at: impl Fn(&T) -> Timestamp) -> i64 {
+    match (items.first(), items.last()) {
+        (Some(first), Some(last)) => at(last).nanos_since(at(first)),
+        _ => 0,
+    }
+}

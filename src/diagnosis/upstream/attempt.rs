@@ -1,0 +1,111 @@
+//! Connections that the proxy tried to open and that carried no request.
+
+use super::{so_the_client_got, with_answer};
+use crate::decode::Unreachable;
+use crate::diagnosis::Code;
+use crate::diagnosis::draft::Draft;
+use crate::diagnosis::story::{RecordView, Story};
+use crate::diagnosis::text::{count, duration};
+use crate::hop::ConnectAttempt;
+use crate::tcp::{EndingHow, Opening, Side};
+
+pub(super) fn of_attempt(story: &Story<'_>, attempt: &ConnectAttempt) -> Option<Draft> {
+    if let Some(draft) = crate::diagnosis::tls::of_attempt(story, attempt) {
+        return Some(draft);
+    }
+    let record = &attempt.record;
+    let connection = &record.connection;
+    let backend = connection.server;
+    let proxy = story.proxy_of_attempt(attempt);
+    let syn = connection.syn.unwrap_or(connection.first);
+    let so = so_the_client_got(story);
+    let draft = |code: Code, what: &str| {
+        with_answer(
+            story,
+            Draft::new(code)
+                .sure(attempt.confidence)
+                .on(record)
+                .title(format!("{backend} {what}"))
+                .headline(format!("{backend} {what} of {proxy}{so}"))
+                .saw(syn, format!("SYN to {backend}")),
+        )
+    };
+    if let Some((frame, why)) = connection.unreachable {
+        return match why {
+            Unreachable::Port => Some(
+                draft(Code::BackendRefused, "refused the connection")
+                    .saw(frame, "ICMP port unreachable: nginx logs it as a refusal"),
+            ),
+            Unreachable::TooBig => None,
+            Unreachable::Host
+            | Unreachable::Prohibited
+            | Unreachable::TimeExceeded
+            | Unreachable::Other => Some(
+                draft(
+                    Code::BackendUnreachable,
+                    "is unreachable for the connection",
+                )
+                .title(format!("{backend} is unreachable for {proxy}"))
+                .headline(format!("{backend} is unreachable for {proxy}{so}"))
+                .saw(frame, "ICMP destination unreachable"),
+            ),
+        };
+    }
+    match connection.opening {
+        Opening::Refused => Some(
+            draft(Code::BackendRefused, "refused the connection").may_saw(
+                connection.ended.map(|end| end.frame),
+                "RST instead of SYN-ACK",
+            ),
+        ),
+        Opening::Unanswered => unanswered(story, attempt, draft),
+        Opening::Complete | Opening::Partial => {
+            // Opened, and ended by the backend before the proxy could send a byte.
+            let end = record.end_by(Side::Server)?;
+            if connection.to_server.payload_bytes > 0 || record.has_holes() {
+                return None;
+            }
+            let (code, how) = match end.how {
+                EndingHow::Fin => (Code::BackendClosedEarly, "closed the connection"),
+                EndingHow::Rst => (Code::BackendResetEarly, "reset the connection"),
+            };
+            Some(draft(code, how).saw(end.frame, "the backend ends it before any request"))
+        }
+        Opening::Midstream => None,
+    }
+}
+
+fn unanswered(
+    story: &Story<'_>,
+    attempt: &ConnectAttempt,
+    draft: impl Fn(Code, &str) -> Draft,
+) -> Option<Draft> {
+    let connection = &attempt.record.connection;
+    // A single SYN at the very end of a capture says nothing yet.
+    let given_up = connection.syns > 1 || story.answer().is_some() || connection.ended.is_some();
+    let waited = story
+        .answer()
+        .map(|head| head.span.first)
+        .or(story.outer.record.end_by(Side::Client).map(|end| end.frame))
+        .unwrap_or(connection.last)
+        .at
+        .nanos_since(connection.first.at);
+    given_up.then(|| {
+        draft(
+            Code::BackendConnectTimeout,
+            "did not answer the connection attempt",
+        )
+        .detail(format!(
+            "{} in {}, and no answer.",
+            count(connection.syns as usize, "SYN"),
+            duration(waited.max(0))
+        ))
+        .saw(
+            connection.last,
+            format!(
+                "last of {}, no answer",
+                count(connection.syns as usize, "SYN")
+            ),
+        )
+    })
+}

@@ -1,0 +1,201 @@
+//! Hops whose request got no usable answer.
+
+use super::{HEAD_MAY_EXCEED, so_the_client_got, with_answer};
+use crate::capture::FrameRef;
+use crate::diagnosis::Code;
+use crate::diagnosis::draft::Draft;
+use crate::diagnosis::story::{HopView, RecordView, Story, hole};
+use crate::diagnosis::text::{duration, list, preview, shows_request, shows_response};
+use crate::hop::{Confidence, Hop};
+use crate::http::{HeadFault, PartialWhy, RequestHead, ResponseHead};
+use crate::tcp::{EndingHow, Side};
+
+/// A hop whose request got no usable answer.
+pub(super) fn of_hop(story: &Story<'_>, hop: &Hop) -> Option<Draft> {
+    let exchange = hop.exchange();
+    let request = exchange.request.as_ref()?;
+    let record = &hop.record;
+    let backend = record.connection.server;
+    let proxy = story.proxy_of(hop);
+    let so = so_the_client_got(story);
+    let draft = |code: Code, what: &str| {
+        with_answer(
+            story,
+            Draft::new(code)
+                .on(record)
+                .title(format!("{backend} {what}"))
+                .headline(format!("{backend} {what} to {proxy}{so}"))
+                .saw(request.span.first, shows_request(request)),
+        )
+    };
+    if let Some((frame, bytes)) = &exchange.not_http {
+        if crate::diagnosis::tls::is_tls_alert(bytes) {
+            return Some(crate::diagnosis::tls::plain_to_tls_backend(
+                story, hop, *frame,
+            ));
+        }
+        return Some(
+            draft(
+                Code::BackendInvalidResponse,
+                "sent an answer that is no HTTP",
+            )
+            .saw(*frame, format!("the answer begins with {}", preview(bytes))),
+        );
+    }
+    if let Some(draft) = refused_head(story, hop, draft) {
+        return Some(draft);
+    }
+    let hidden = exchange.gap_in_answer
+        || hop.one_way()
+        || record.connection.to_client.missing_bytes > 0
+        || exchange
+            .partial_response
+            .as_ref()
+            .is_some_and(|partial| hole(partial.why).is_some());
+    if exchange.response.is_some() || hidden {
+        return None;
+    }
+    broke_off(story, hop, request, draft)
+}
+
+/// A head that came and that the proxy could not use.
+fn refused_head(
+    story: &Story<'_>,
+    hop: &Hop,
+    draft: impl Fn(Code, &str) -> Draft,
+) -> Option<Draft> {
+    let exchange = hop.exchange();
+    if let Some(answer) = exchange.response.as_ref().filter(|answer| {
+        !answer.faults.is_empty() && story.status() == Some(502) && answer.status != 502
+    }) {
+        return Some(
+            draft(
+                Code::BackendInvalidResponse,
+                "sent a response head that is not valid",
+            )
+            .sure(Confidence::Likely)
+            .detail(fault_text(answer))
+            .saw(answer.span.first, shows_response(answer)),
+        );
+    }
+    if let Some((frame, bytes, sure)) = head_too_big(story, hop) {
+        return Some(
+            draft(
+                Code::BackendHeaderTooBig,
+                "sent a response head that is too big",
+            )
+            .sure(sure)
+            .detail(format!(
+                "{bytes} bytes of a response head, and the proxy could not use them."
+            ))
+            .saw(frame, format!("{bytes} bytes of a response head")),
+        );
+    }
+    None
+}
+
+/// The connection ended before an answer came.
+fn broke_off(
+    story: &Story<'_>,
+    hop: &Hop,
+    request: &RequestHead,
+    draft: impl Fn(Code, &str) -> Draft,
+) -> Option<Draft> {
+    let (exchange, record) = (hop.exchange(), &hop.record);
+    let (backend, proxy) = (record.connection.server, story.proxy_of(hop));
+    let so = so_the_client_got(story);
+    let end = record.connection.ended?;
+    let after = if exchange.partial_response.is_some() {
+        "after a part of its answer"
+    } else {
+        "before any answer"
+    };
+    match (end.by, end.how) {
+        (Side::Server, EndingHow::Fin) => Some(
+            draft(
+                Code::BackendClosedEarly,
+                "closed the connection before it answered",
+            )
+            .saw(end.frame, format!("FIN from the backend {after}")),
+        ),
+        (Side::Server, EndingHow::Rst) => Some(
+            draft(
+                Code::BackendResetEarly,
+                "reset the connection before it answered",
+            )
+            .saw(end.frame, format!("RST from the backend {after}")),
+        ),
+        (Side::Client, _) if client_left_before(story, end.frame) => None,
+        (Side::Client, _) => {
+            let waited = duration(end.frame.at.nanos_since(request.span.last.at));
+            let received = if record.connection.to_server.unacknowledged == 0 {
+                "The backend acknowledged the request and said nothing"
+            } else {
+                "The backend did not even acknowledge the request"
+            };
+            Some(
+                draft(Code::BackendTimeout, "did not answer in time")
+                    .headline(format!(
+                        "{backend} took the request of {proxy} and gave no answer in {waited}{so}"
+                    ))
+                    .detail(format!(
+                        "{received} for {waited}, until the proxy closed: that is its timeout (proxy_read_timeout)."
+                    ))
+                    .saw(end.frame, "the proxy gives up and closes"),
+            )
+        }
+    }
+}
+
+/// What is wrong with a head that could be read only tolerantly.
+fn fault_text(head: &ResponseHead) -> String {
+    let faults: Vec<String> = head
+        .faults
+        .iter()
+        .map(|fault| {
+            match fault {
+                HeadFault::Folded => "a field goes on in the next line (RFC 9112 5.2)",
+                HeadFault::SpaceBeforeColon => "there is a space before a colon (RFC 9112 5.1)",
+                HeadFault::BareLf => "a line ends without CR (RFC 9112 2.2)",
+                HeadFault::StartLineSpaces => {
+                    "the start line is not parted by single spaces (RFC 9112 3, 4)"
+                }
+                HeadFault::BadLine => "a line is no header field (RFC 9112 5)",
+            }
+            .to_owned()
+        })
+        .collect();
+    format!("In it, {}.", list(&faults))
+}
+
+/// A response head longer than nginx's buffer: where, how many bytes of it, how sure.
+fn head_too_big(story: &Story<'_>, hop: &Hop) -> Option<(FrameRef, usize, Confidence)> {
+    let exchange = hop.exchange();
+    if let Some(answer) = &exchange.response {
+        // Complete, and yet the proxy made an answer of its own.
+        let bytes = answer.fields.raw().len();
+        let refused = story.status() == Some(502) && answer.status != 502;
+        return (refused && bytes >= HEAD_MAY_EXCEED).then_some((
+            answer.span.last,
+            bytes,
+            Confidence::Likely,
+        ));
+    }
+    let partial = exchange.partial_response.as_ref()?;
+    let bytes = partial.bytes.len();
+    let given_up = hop.record.end_by(Side::Client).is_some() && bytes >= HEAD_MAY_EXCEED;
+    (partial.why == PartialWhy::TooLarge || given_up).then_some((
+        partial.last,
+        bytes,
+        Confidence::Certain,
+    ))
+}
+
+/// The client's own FIN or RST while its request had no answer, if it came before `frame` (with 5 ms for disorder).
+fn client_left_before(story: &Story<'_>, frame: FrameRef) -> bool {
+    const DISORDER_NANOS: i64 = 5_000_000;
+    story.answer().is_none()
+        && story.outer.record.end_by(Side::Client).is_some_and(|end| {
+            story.time(end.frame).nanos_since(story.time(frame)) <= DISORDER_NANOS
+        })
+}
