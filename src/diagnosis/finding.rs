@@ -2,7 +2,7 @@
 
 use super::Code;
 use crate::capture::FrameRef;
-use crate::hop::Confidence;
+use crate::hop::{Confidence, Party};
 use crate::tcp::ConnectionId;
 
 /// How bad a finding is.
@@ -85,6 +85,9 @@ pub struct Diagnosis {
     pub cause: Option<Code>,
     /// Who produced the answer; `None` without an answer.
     pub answered_by: Option<AnsweredBy>,
+    /// Who ended the session, where the findings tell more than the order of FIN and RST alone: one hop of two, say.
+    /// `None` leaves it at what `Session::ended_by` has.
+    pub ended_by: Option<Party>,
     /// The verdict in one sentence (text from packets is not yet escaped).
     pub headline: String,
     /// All findings, the primary one first, then by severity and time.

@@ -53,6 +53,7 @@ pub fn diagnose(handshake: &Handshake) -> Diagnosis {
             verdict: Verdict::Unclear,
             cause: None,
             answered_by: None,
+            ended_by: None,
             headline: "No hop of this handshake is in the capture".to_owned(),
             findings: Vec::new(),
         };
@@ -89,6 +90,7 @@ fn conclude(story: &Story<'_>, mut drafts: Vec<Draft>) -> Diagnosis {
         verdict,
         cause,
         answered_by: verdict::answerer(story).map(|answerer| answerer.by),
+        ended_by: verdict::ended_by(story, cause),
         headline,
         findings,
     }

@@ -4,8 +4,8 @@ use super::draft::Draft;
 use super::primary;
 use super::story::{HopView, Outcome, Story};
 use super::text::{capital, duration};
-use super::{AnsweredBy, Severity, Verdict};
-use crate::hop::{BackendSight, Confidence, Role};
+use super::{AnsweredBy, Code, Severity, Verdict};
+use crate::hop::{BackendSight, Confidence, Party, Role};
 
 /// Who produced the answer that the client got.
 #[derive(Debug, Clone)]
@@ -106,6 +106,24 @@ pub(super) fn verdict(story: &Story<'_>, drafts: &[Draft]) -> Verdict {
         Outcome::BadAnswer(_) | Outcome::Refused(_) | Outcome::Unanswered => Verdict::Failed,
         Outcome::Ordinary(status) if status >= 400 => Verdict::Failed,
         Outcome::Ordinary(_) | Outcome::Unknown => Verdict::Unclear,
+    }
+}
+
+/// Who ended the session, where its cause tells more than one hop does: a timeout is the proxy's.
+pub(super) fn ended_by(story: &Story<'_>, cause: Option<Code>) -> Option<Party> {
+    let session = story.handshake.session.as_ref()?;
+    let alone = story
+        .handshake
+        .hops
+        .iter()
+        .filter(|hop| hop.session().is_some())
+        .count()
+        < 2;
+    let timeout = matches!(cause, Some(Code::IdleTimeout | Code::SilentAfter101));
+    if timeout && alone {
+        Some(Party::Proxy)
+    } else {
+        session.ended_by
     }
 }
 

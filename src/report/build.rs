@@ -389,7 +389,7 @@ fn handshake(handshake: &Handshake, diagnosis: &Diagnosis, start: FrameRef) -> H
         session: handshake
             .session
             .as_ref()
-            .and_then(|session| self::session(handshake, session)),
+            .and_then(|session| self::session(handshake, diagnosis, session)),
         start,
         attempts: handshake.attempts.iter().map(attempt).collect(),
         timeline: timeline(handshake),
@@ -534,7 +534,7 @@ fn response(head: &ResponseHead) -> ResponseView {
     }
 }
 
-fn session(handshake: &Handshake, session: &Session) -> Option<SessionView> {
+fn session(handshake: &Handshake, diagnosis: &Diagnosis, session: &Session) -> Option<SessionView> {
     let hop = handshake.hops.get(session.hop)?;
     let facts = hop.session()?;
     let answer = hop.exchange().response.as_ref();
@@ -558,7 +558,7 @@ fn session(handshake: &Handshake, session: &Session) -> Option<SessionView> {
             Direction::ToClient => "to_client",
         }),
         idle_before_end_ms: session.idle_before_end_nanos.map(milliseconds),
-        ended_by: session.ended_by.map(party),
+        ended_by: diagnosis.ended_by.or(session.ended_by).map(party),
         ended_how: session.ended.map(|end| ending(end.how)),
         ended_at: session.ended.map(|end| end.frame.at),
         lasted_ms: session.lasted_nanos.map(milliseconds),

@@ -362,6 +362,7 @@ pub(crate) fn not_forwarded() -> (Handshake, Diagnosis) {
         verdict: Verdict::Failed,
         cause: Some(Code::UpgradeNotForwarded),
         answered_by: Some(AnsweredBy::Backend),
+        ended_by: None,
         headline: "nginx 192.168.50.1 did not forward Upgrade and Connection to 10.20.0.11:8080, which answered 200".to_owned(),
         findings: vec![primary, supporting, minor],
     };
@@ -491,6 +492,7 @@ pub(crate) fn healthy() -> (Handshake, Diagnosis) {
         verdict: Verdict::Ok,
         cause: None,
         answered_by: Some(AnsweredBy::Backend),
+        ended_by: None,
         headline: "the handshake came up through 192.168.50.1".to_owned(),
         findings: Vec::new(),
     };
@@ -528,6 +530,7 @@ pub(crate) fn idle() -> (Handshake, Diagnosis) {
         verdict: Verdict::Broken,
         cause: Some(Code::IdleTimeout),
         answered_by: Some(AnsweredBy::Backend),
+        ended_by: None,
         headline: "nginx 192.168.50.1 ended the session after 59.99 s of silence".to_owned(),
         findings: vec![primary],
     };
@@ -608,6 +611,7 @@ pub(crate) fn refused() -> (Handshake, Diagnosis) {
         verdict: Verdict::Failed,
         cause: Some(Code::BackendRefused),
         answered_by: Some(AnsweredBy::Proxy),
+        ended_by: None,
         headline: "the backend 10.20.0.11:8080 refused the connection, so nginx answered 502"
             .to_owned(),
         findings: vec![primary],

@@ -100,6 +100,7 @@ fn idle_timeout_seen_on_one_hop_is_likely() {
         let idle = finding(&diagnosis, Code::IdleTimeout);
         assert_eq!(idle.confidence, Confidence::Likely, "{name}");
         assert!(idle.detail.contains("Only one hop"), "{name}");
+        assert_eq!(diagnosis.ended_by, Some(Party::Proxy), "{name}");
     }
 }
 
