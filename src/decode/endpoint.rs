@@ -34,6 +34,12 @@ impl Endpoint {
         self.address
     }
 
+    /// Whether both have the same address, whatever their ports.
+    #[inline]
+    pub fn is_at(self, other: Self) -> bool {
+        self.address == other.address
+    }
+
     /// The same address with another port.
     #[must_use]
     pub const fn with_port(self, port: u16) -> Self {

@@ -5,8 +5,10 @@
 //! answer), the proxy's address, and the answer that such a failure causes (502, 504). A scan or somebody else's
 //! failing connection must not be taken for the proxy's.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+
+use foldhash::{HashMap, HashMapExt as _};
 
 use super::clock::Offsets;
 use super::handshake::{Confidence, ConnectAttempt, Handshake};
@@ -54,10 +56,10 @@ fn tls_failed(record: &Record) -> bool {
 }
 
 /// A hop whose request may have caused connects.
-struct Cause {
+struct Cause<'a> {
     handshake: usize,
     hop: usize,
-    node: Node,
+    node: &'a Node,
     /// The next hop was reached: the failures before it are first tries.
     next: Option<FrameRef>,
     /// No other connection of this handshake was seen.
@@ -79,11 +81,18 @@ struct Claim {
 }
 
 /// Ties candidates to the requests that caused them.
-pub(super) fn assign(handshakes: &mut [Handshake], context: &Context<'_>, offsets: &Offsets) {
+///
+/// `hops`: the nodes of each handshake's hops, their times corrected.
+pub(super) fn assign(
+    handshakes: &mut [Handshake],
+    hops: &[Vec<&Node>],
+    context: &Context<'_>,
+    offsets: &Offsets,
+) {
     if context.silent.is_empty() {
         return;
     }
-    let causes = causes(handshakes, offsets);
+    let causes = causes(handshakes, hops);
     let mut claims: BTreeMap<(FrameRef, ConnectionId), Vec<Claim>> = BTreeMap::new();
     for (index, cause) in causes.iter().enumerate() {
         for (key, claim) in claims_of(index, cause, context, offsets) {
@@ -97,7 +106,7 @@ pub(super) fn assign(handshakes: &mut [Handshake], context: &Context<'_>, offset
         };
         let failed = offsets.correct(record.connection.last);
         let best = claims.iter().min_by_key(|claim| {
-            let node = causes.get(claim.cause).map(|cause| &cause.node);
+            let node = causes.get(claim.cause).map(|cause| cause.node);
             // The answer follows the failure at once.
             let lag = node
                 .and_then(|node| node.answer)
@@ -133,26 +142,16 @@ pub(super) fn assign(handshakes: &mut [Handshake], context: &Context<'_>, offset
     }
 }
 
-fn causes(handshakes: &[Handshake], offsets: &Offsets) -> Vec<Cause> {
+fn causes<'a>(handshakes: &[Handshake], hops: &[Vec<&'a Node>]) -> Vec<Cause<'a>> {
     let mut causes = Vec::new();
-    for (handshake, found) in handshakes.iter().enumerate() {
-        for (hop, at) in found.hops.iter().enumerate() {
-            let Some(mut node) = Node::new(&at.record, at.place) else {
-                continue;
-            };
-            for copy in &at.copies {
-                node.views.push(super::node::View {
-                    client: copy.connection.client,
-                    server: copy.connection.server,
-                });
-            }
-            node.correct(offsets);
+    for (handshake, (found, nodes)) in handshakes.iter().zip(hops).enumerate() {
+        for (hop, &node) in nodes.iter().enumerate() {
             let next = found
                 .hops
                 .iter()
-                .filter(|child| child.parent == Some(hop) && !child.retried)
-                .filter_map(|child| Node::new(&child.record, child.place))
-                .filter_map(|child| child.begin.map(|begin| offsets.correct(begin)))
+                .zip(nodes)
+                .filter(|(child, _)| child.parent == Some(hop) && !child.retried)
+                .filter_map(|(_, child)| child.begin)
                 .min();
             causes.push(Cause {
                 handshake,
@@ -168,7 +167,7 @@ fn causes(handshakes: &[Handshake], offsets: &Offsets) -> Vec<Cause> {
 
 fn claims_of(
     index: usize,
-    cause: &Cause,
+    cause: &Cause<'_>,
     context: &Context<'_>,
     offsets: &Offsets,
 ) -> Vec<((FrameRef, ConnectionId), Claim)> {
@@ -192,7 +191,7 @@ fn claims_of(
             continue;
         }
         let fits = fits(cause, record, offsets);
-        match address(&cause.node, record, context.known) {
+        match address(cause.node, record, context.known) {
             Some(Address::Proxy) => claims.push((
                 *key,
                 Claim {
@@ -249,7 +248,7 @@ fn address(node: &Node, record: &Record, known: &Known) -> Option<Address> {
 }
 
 /// Whether the outcome of the request is what this failure leads to.
-fn fits(cause: &Cause, record: &Record, offsets: &Offsets) -> bool {
+fn fits(cause: &Cause<'_>, record: &Record, offsets: &Offsets) -> bool {
     let connection = &record.connection;
     if let Some(next) = cause.next {
         return offsets.correct(connection.last) <= next;

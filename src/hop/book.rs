@@ -10,8 +10,10 @@
 //! Time is packet time. What is held follows the number of exchanges not yet emitted; every step looks at what
 //! becomes due and a bounded number of its neighbours.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+
+use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 
 use super::attempts;
 use super::handshake::Handshake;
@@ -308,7 +310,8 @@ impl Book {
     /// All exchanges that may belong to the same handshakes as this one.
     fn family(&mut self, slot: Slot, connections: &dyn OpenConnections) -> Vec<Slot> {
         let mut family = vec![slot];
-        let mut seen = HashSet::from([slot]);
+        let mut seen = HashSet::new();
+        seen.insert(slot);
         let mut next = 0;
         while let Some(&at) = family.get(next) {
             next += 1;

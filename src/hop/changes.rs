@@ -5,13 +5,6 @@ use std::borrow::Cow;
 use super::handshake::{AcceptCheck, Change, ChangeKind};
 use super::record::{Exchange, OrdinaryExchange};
 use crate::http::RequestHead;
-use crate::websocket::accept_for;
-
-/// The Accept that the request's key demands (RFC 6455 4.2.2 step 5.4).
-pub(super) fn expected_accept(exchange: &Exchange) -> Option<String> {
-    let head = exchange.request.as_ref()?;
-    head.fields.all("sec-websocket-key").next().map(accept_for)
-}
 
 /// Compares the answer's Accept with the key's (RFC 6455 4.1, step 4 of what the client checks).
 pub(super) fn check_accept(exchange: &Exchange, expected: Option<&str>) -> AcceptCheck {

@@ -9,7 +9,9 @@
 //! parent's, and the offset `d` to add to the child's times lies in [parent request - child request,
 //! parent answer - child answer]. All pairs together narrow it. Zero is believed while it is possible.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
+
+use foldhash::{HashMap, HashMapExt as _};
 
 use super::node::{LinkKind, Node};
 use crate::capture::{CaptureId, FrameRef};
@@ -198,10 +200,12 @@ fn families<'a>(nodes: impl Iterator<Item = &'a Node>) -> Vec<BTreeMap<CaptureId
 
 /// Estimates the offsets of all captures against the first one that has exchanges.
 pub(super) fn estimate<'a>(nodes: impl Iterator<Item = &'a Node> + Clone) -> Offsets {
-    let captures: BTreeSet<_> = nodes.clone().map(Node::capture).collect();
-    if captures.len() < 2 {
+    let mut captures = nodes.clone().map(Node::capture);
+    let first = captures.next();
+    if captures.all(|capture| Some(capture) == first) {
         return Offsets::default();
     }
+    let captures: BTreeSet<_> = nodes.clone().map(Node::capture).collect();
     // What to add to the second capture's times to compare them with the first's.
     let mut ranges: BTreeMap<(CaptureId, CaptureId), (Range, usize)> = BTreeMap::new();
     let families = families(nodes);

@@ -1,6 +1,6 @@
 //! One connection seen at several vantage points is one hop: before and after address translation, on two hosts.
 
-use std::collections::HashMap;
+use foldhash::{HashMap, HashMapExt as _};
 
 use super::node::Node;
 use super::record::SharedRecord;

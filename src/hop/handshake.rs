@@ -121,6 +121,20 @@ impl Hop {
         self.record.exchanges.get(self.place).unwrap_or(&NONE)
     }
 
+    /// Its first frame.
+    pub(super) fn started(&self) -> FrameRef {
+        let exchange = self.exchange();
+        let partial = exchange.partial_request.as_ref();
+        exchange
+            .request
+            .as_ref()
+            .map(|head| head.span.first)
+            .or(partial.map(|partial| partial.first))
+            .or(exchange.ordinary.as_ref().map(|summary| summary.request))
+            .or(exchange.response.as_ref().map(|head| head.span.first))
+            .unwrap_or(self.record.connection.first)
+    }
+
     /// What followed the 101 on this hop.
     pub fn session(&self) -> Option<&SessionFacts> {
         self.exchange().session.as_ref()
@@ -239,7 +253,7 @@ impl Handshake {
         self.hops
             .iter()
             .chain(&self.subrequests)
-            .map(|hop| hop_start(hop.exchange(), &hop.record))
+            .map(Hop::started)
             .min()
     }
 
@@ -248,18 +262,4 @@ impl Handshake {
         self.started()
             .map_or(Timestamp::default(), |frame| frame.at)
     }
-}
-
-fn hop_start(exchange: &Exchange, record: &SharedRecord) -> FrameRef {
-    exchange
-        .request
-        .as_ref()
-        .map(|head| head.span.first)
-        .or(exchange
-            .partial_request
-            .as_ref()
-            .map(|partial| partial.first))
-        .or(exchange.ordinary.as_ref().map(|summary| summary.request))
-        .or(exchange.response.as_ref().map(|head| head.span.first))
-        .unwrap_or(record.connection.first)
 }

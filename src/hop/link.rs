@@ -64,8 +64,8 @@ pub(super) fn nested(outer: &Node, inner: &Node) -> bool {
 /// Whether both are attempts at one listener, which are never nested; but a proxy may connect to itself.
 fn are_siblings(outer: &Node, inner: &Node) -> bool {
     views(outer, inner).any(|(outer, inner)| {
-        let proxy = outer.server.ip();
-        outer.server == inner.server && (inner.client.ip() != proxy || outer.client.ip() == proxy)
+        let proxy = outer.server;
+        proxy == inner.server && (!inner.client.is_at(proxy) || outer.client.is_at(proxy))
     })
 }
 
@@ -77,7 +77,7 @@ fn flows_inward(outer: &Node, inner: &Node) -> bool {
     match (inward, outward) {
         (Some(inward), Some(outward)) if inward == outward => inward,
         (Some(either), None) | (None, Some(either)) => either,
-        _ => views(outer, inner).any(|(outer, inner)| outer.server.ip() == inner.client.ip()),
+        _ => views(outer, inner).any(|(outer, inner)| outer.server.is_at(inner.client)),
     }
 }
 
@@ -96,18 +96,18 @@ fn host(outer: &Node, inner: &Node, known: &Known) -> u8 {
 }
 
 fn host_of(outer: View, inner: View, known: &Known) -> u8 {
-    let (client, proxy, from) = (outer.client.ip(), outer.server.ip(), inner.client.ip());
-    if client == proxy {
+    let (client, proxy, from) = (outer.client, outer.server, inner.client);
+    if client.is_at(proxy) {
         // All on one address (loopback): addresses do not tell who is who.
-        return u8::from(from == proxy || known.is_back(outer.server, from));
+        return u8::from(from.is_at(proxy) || known.is_back(outer.server, from.ip()));
     }
-    if from == proxy {
+    if from.is_at(proxy) {
         3
-    } else if known.is_back(outer.server, from) {
+    } else if known.is_back(outer.server, from.ip()) {
         2
     } else {
         // The client itself talks to both servers: two attempts, or a proxy that keeps the client's address.
-        u8::from(from != client)
+        u8::from(!from.is_at(client))
     }
 }
 

@@ -8,7 +8,8 @@
 //! Work is linear in the number of exchanges: a child looks at a bounded number of neighbours in time.
 
 use std::cmp::Reverse;
-use std::collections::{HashMap, HashSet};
+
+use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 
 use super::handshake::{Confidence, PairedBy};
 use super::known::Known;

@@ -1,6 +1,6 @@
 //! An exchange as pairing sees it: what is compared between hops, computed once.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 
 use smallvec::SmallVec;
@@ -45,12 +45,24 @@ pub(super) enum ProxyFields {
 
 impl ProxyFields {
     fn of(fields: &Fields) -> Option<Self> {
-        let has_any = |names: &[&str]| names.iter().any(|name| fields.count(name) > 0);
-        if has_any(&ORIGINAL_URI_FIELDS) {
-            Some(Self::OriginalUri)
-        } else {
-            has_any(&FORWARDING_FIELDS).then_some(Self::Forwarding)
+        let is_any = |name: &[u8], of: &[&str]| {
+            of.iter()
+                .any(|known| known.as_bytes().eq_ignore_ascii_case(name))
+        };
+        let mut found = None;
+        for name in fields.names() {
+            // All of them begin so, and few others do.
+            if !matches!(name.first(), Some(b'x' | b'X' | b'f' | b'F' | b'v' | b'V')) {
+                continue;
+            }
+            if is_any(name, &ORIGINAL_URI_FIELDS) {
+                return Some(Self::OriginalUri);
+            }
+            if found.is_none() && is_any(name, &FORWARDING_FIELDS) {
+                found = Some(Self::Forwarding);
+            }
         }
+        found
     }
 }
 
@@ -105,6 +117,8 @@ pub(super) struct Node {
     pub(super) links: SmallVec<[(LinkKind, Link); 4]>,
     /// Hash of the key as sent.
     pub(super) key: Option<u64>,
+    /// The Accept that the key of a complete request demands (RFC 6455 4.2.2 step 5.4).
+    pub(super) accept: Option<Box<str>>,
     /// A key that recipes and tools use over and over.
     pub(super) sample_key: bool,
     pub(super) named: SmallVec<[Named; 2]>,
@@ -132,15 +146,18 @@ fn split_target(target: &str) -> (&str, &str) {
 
 /// A number for some bytes, the same in every run.
 pub(super) fn number(kind: u8, bytes: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    kind.hash(&mut hasher);
-    bytes.hash(&mut hasher);
+    let mut hasher = foldhash::quality::FixedState::with_seed(u64::from(kind)).build_hasher();
+    hasher.write(bytes);
     hasher.finish()
 }
 
 /// The link of a key: through the Accept that it demands, so that a request and a lone answer meet.
 pub(super) fn key_link(key: &[u8]) -> Link {
-    number(1, accept_for(key).as_bytes())
+    accept_link(accept_for(key).as_bytes())
+}
+
+fn accept_link(accept: &[u8]) -> Link {
+    number(1, accept)
 }
 
 /// An address in a forwarding field: `1.2.3.4`, `1.2.3.4:5`, `2001:db8::1`, `[2001:db8::1]:5`, perhaps quoted.
@@ -258,18 +275,19 @@ fn partial_head(part: &PartialHead) -> RequestHead {
     }
 }
 
-fn links_of(request: Option<&RequestHead>, exchange: &Exchange) -> SmallVec<[(LinkKind, Link); 4]> {
+fn links_of(
+    request: Option<&RequestHead>,
+    accept: Option<&str>,
+    exchange: &Exchange,
+) -> SmallVec<[(LinkKind, Link); 4]> {
     let mut links = SmallVec::new();
     links.extend(bytes_link(exchange).map(|link| (LinkKind::Bytes, link)));
-    let key = request.and_then(|head| head.fields.all("sec-websocket-key").next());
-    if let Some(key) = key {
-        links.push((LinkKind::Accept, key_link(key)));
-    }
+    links.extend(accept.map(|accept| (LinkKind::Accept, accept_link(accept.as_bytes()))));
     let answered = exchange
         .response
         .as_ref()
         .and_then(|head| head.fields.all("sec-websocket-accept").next())
-        .map(|accept| (LinkKind::Accept, number(1, accept.trim_ascii())));
+        .map(|accept| (LinkKind::Accept, accept_link(accept.trim_ascii())));
     links.extend(answered.filter(|link| !links.contains(link)));
     if let Some(fields) = request.map(|head| &head.fields) {
         let id = fields.first("x-request-id").filter(|id| !id.is_empty());
@@ -310,6 +328,8 @@ impl Node {
             .map(|head| &head.target)
             .or(ordinary.map(|summary| &summary.target));
         let (path, query) = target.map_or(("", ""), |target| split_target(target));
+        let key = head.and_then(|head| head.fields.all("sec-websocket-key").next());
+        let accept = key.map(|key| accept_for(key).into_boxed_str());
         Some(Self {
             slot: Slot {
                 connection: connection.id,
@@ -335,13 +355,10 @@ impl Node {
                 .as_ref()
                 .map(|head| head.status)
                 .or(ordinary.and_then(|summary| Some(summary.response?.1))),
-            links: links_of(head, exchange),
-            key: head
-                .and_then(|head| head.fields.all("sec-websocket-key").next())
-                .map(|key| number(5, key)),
-            sample_key: head
-                .and_then(|head| head.fields.all("sec-websocket-key").next())
-                .is_some_and(|key| key == SAMPLE_KEY || key.len() != KEY_LENGTH),
+            links: links_of(head, accept.as_deref(), exchange),
+            key: key.map(|key| number(5, key)),
+            sample_key: key.is_some_and(|key| key == SAMPLE_KEY || key.len() != KEY_LENGTH),
+            accept: accept.filter(|_| whole.is_some()),
             named,
             path: path.into(),
             query: query.into(),

@@ -1,8 +1,10 @@
 //! Requests that are no handshake attempts: the other hop may be one of them when a proxy took everything away, or
 //! added an Upgrade that no client sent. And every forwarded one shows that the capture sees the proxy's back.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
+
+use foldhash::HashMap;
 
 use super::handshake::{Confidence, PairedBy};
 use super::known::Known;

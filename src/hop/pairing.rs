@@ -1,10 +1,10 @@
 //! Records to handshakes: the pure heart of this stage.
 
 use super::attempts::{self, Silent};
-use super::changes::{changes, check_accept, expected_accept};
+use super::changes::{changes, check_accept};
 use super::clock::{self, Offsets};
 use super::copies::{self, Merged};
-use super::handshake::{Handshake, Hop, Role};
+use super::handshake::{BackendSight, Handshake, Hop, Role};
 use super::known::Known;
 use super::link::other_path;
 use super::matching::{self, Parent};
@@ -83,14 +83,21 @@ pub(super) fn pair_nodes(mut nodes: Vec<Node>, context: &mut Context<'_>) -> Vec
             tree.build(&nodes, &parents, &copies, context.settled)
         })
         .collect();
-    attempts::assign(&mut handshakes, context, &offsets);
-    for handshake in &mut handshakes {
-        role::assign(handshake, context.known);
-        handshake.backend = role::backend_sight(handshake, context.known, &offsets);
+    let hops: Vec<Vec<&Node>> = trees.iter().map(|tree| tree.nodes(&nodes)).collect();
+    attempts::assign(&mut handshakes, &hops, context, &offsets);
+    for (handshake, hops) in handshakes.iter_mut().zip(&hops) {
+        if let [hop] = hops.as_slice() {
+            role::assign(handshake, hop, context.known);
+            handshake.backend = role::backend_sight(handshake, hop, context.known, &offsets);
+        } else {
+            handshake.backend = BackendSight::Seen;
+        }
         session::join(handshake, &offsets);
-        note_offsets(handshake, &offsets);
+        note_offsets(handshake, hops, &offsets);
     }
-    handshakes.sort_by_cached_key(order);
+    if handshakes.len() > 1 {
+        handshakes.sort_by_cached_key(order);
+    }
     handshakes
 }
 
@@ -157,6 +164,12 @@ fn trees(nodes: &[Node], parents: &[Option<Parent>]) -> Vec<Tree> {
 }
 
 impl Tree {
+    /// The hops' nodes, in the order of the handshake's hops.
+    fn nodes<'a>(&self, nodes: &'a [Node]) -> Vec<&'a Node> {
+        let hops = self.hops.iter();
+        hops.filter_map(|&(at, _)| nodes.get(at)).collect()
+    }
+
     /// The last child of each hop, if it has any.
     fn last_children(&self) -> Vec<Option<usize>> {
         let mut last = vec![None; self.hops.len()];
@@ -238,7 +251,7 @@ impl Tree {
         let hop = |place: usize, (at, parent): (usize, Option<usize>), retried: bool| {
             let node = nodes.get(at)?;
             let exchange = node.exchange()?;
-            let accept_expected = expected_accept(exchange);
+            let accept_expected = node.accept.as_deref();
             let outer = parent
                 .and_then(|parent| self.hops.get(parent))
                 .and_then(|&(above, _)| nodes.get(above)?.exchange());
@@ -255,8 +268,8 @@ impl Tree {
                 place: node.place,
                 role,
                 paired_by: paired.map(|parent| (parent.by, parent.confidence)),
-                accept: check_accept(exchange, accept_expected.as_deref()),
-                accept_expected,
+                accept: check_accept(exchange, accept_expected),
+                accept_expected: accept_expected.map(str::to_owned),
                 changes: outer
                     .map(|outer| changes(outer, exchange))
                     .unwrap_or_default(),
@@ -279,7 +292,7 @@ impl Tree {
                 .iter()
                 .filter_map(|&found| hop(usize::MAX, found, false))
                 .collect(),
-            backend: super::BackendSight::NotVisible,
+            backend: BackendSight::NotVisible,
             ambiguous: self.ambiguous,
             session: None,
             clock_offsets: Vec::new(),
@@ -307,16 +320,15 @@ fn is_subrequest(outer: &Node, inner: &Node, follower: bool) -> bool {
 }
 
 /// Writes down the offsets of the captures that a handshake's frames are in, against its first hop's.
-fn note_offsets(handshake: &mut Handshake, offsets: &Offsets) {
+fn note_offsets(handshake: &mut Handshake, hops: &[&Node], offsets: &Offsets) {
     if offsets.is_zero() {
         return;
     }
-    let captures: Vec<_> = handshake
-        .hops
+    let subrequests = handshake.subrequests.iter();
+    let captures: Vec<_> = hops
         .iter()
-        .chain(&handshake.subrequests)
-        .filter_map(|hop| Node::new(&hop.record, hop.place))
         .map(|node| node.capture())
+        .chain(subrequests.map(|hop| hop.started().capture))
         .collect();
     let Some(&first) = captures.first() else {
         return;

@@ -57,19 +57,16 @@ fn sent_by_proxy(hop: &Hop, node: &Node) -> bool {
 }
 
 /// Decides the role of a hop that stands alone; those of others follow from their places.
-pub(super) fn assign(handshake: &mut Handshake, known: &Known) {
+pub(super) fn assign(handshake: &mut Handshake, node: &Node, known: &Known) {
     let forwards = !handshake.attempts.is_empty() || !handshake.subrequests.is_empty();
     let [hop] = handshake.hops.as_mut_slice() else {
-        return;
-    };
-    let Some(node) = Node::new(&hop.record, hop.place) else {
         return;
     };
     let connection = &hop.record.connection;
     let to_proxy = forwards || known.is_proxy(connection.server);
     hop.role = if to_proxy {
         Role::ClientProxy
-    } else if sent_by_proxy(hop, &node) && !answered_by_proxy(hop) {
+    } else if sent_by_proxy(hop, node) && !answered_by_proxy(hop) {
         Role::ProxyBackend
     } else if answered_by_proxy(hop) {
         Role::ClientProxy
@@ -87,6 +84,7 @@ pub(super) fn assign(handshake: &mut Handshake, known: &Known) {
 /// Why the backend hop is not there. In doubt it is "not visible": a proxy is not accused for what a capture hides.
 pub(super) fn backend_sight(
     handshake: &Handshake,
+    node: &Node,
     known: &Known,
     offsets: &Offsets,
 ) -> BackendSight {
@@ -96,9 +94,6 @@ pub(super) fn backend_sight(
     if matches!(hop.role, Role::ProxyBackend | Role::Direct) || !handshake.attempts.is_empty() {
         return BackendSight::Seen;
     }
-    let Some(node) = Node::new(&hop.record, hop.place) else {
-        return BackendSight::NotVisible;
-    };
     let refused = handshake.subrequests.iter().any(|asked| {
         let status = asked.exchange().response.as_ref().map(|head| head.status);
         matches!(status, Some(401 | 403)) && status == node.status

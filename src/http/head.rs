@@ -52,12 +52,14 @@ impl Fields {
 
     /// All fields in order: name as spelled, value without surrounding white space.
     pub fn iter(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
-        self.spans.iter().map(|(name, value)| {
-            (
-                String::from_utf8_lossy(self.slice(name)),
-                String::from_utf8_lossy(self.slice(value)),
-            )
-        })
+        self.spans
+            .iter()
+            .map(|(name, value)| (text(self.slice(name)), text(self.slice(value))))
+    }
+
+    /// The names of all fields as spelled, as bytes, in order.
+    pub fn names(&self) -> impl Iterator<Item = &[u8]> {
+        self.spans.iter().map(|(name, _)| self.slice(name))
     }
 
     /// How many fields there are.
@@ -72,23 +74,28 @@ impl Fields {
 
     /// The values of every field of this name (ASCII case-insensitive), as bytes, in order.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        // Lengths first: nearly all names differ in that already.
+        let same = move |span: &Range<u32>| {
+            span.end.wrapping_sub(span.start) as usize == name.len()
+                && self.slice(span).eq_ignore_ascii_case(name.as_bytes())
+        };
         self.spans
             .iter()
-            .filter(move |(span, _)| self.slice(span).eq_ignore_ascii_case(name.as_bytes()))
+            .filter(move |(span, _)| same(span))
             .map(|(_, value)| self.slice(value))
     }
 
     /// The first value of this name.
     pub fn first<'a>(&'a self, name: &'a str) -> Option<Cow<'a, str>> {
-        self.all(name).next().map(String::from_utf8_lossy)
+        self.all(name).next().map(text)
     }
 
     /// All values of this name as one list value (RFC 9110 5.3), or `None` without any.
     pub fn combined<'a>(&'a self, name: &'a str) -> Option<Cow<'a, str>> {
         let mut values = self.all(name);
-        let first = String::from_utf8_lossy(values.next()?);
+        let first = text(values.next()?);
         Some(values.fold(first, |list, value| {
-            Cow::Owned(format!("{list}, {}", String::from_utf8_lossy(value)))
+            Cow::Owned(format!("{list}, {}", text(value)))
         }))
     }
 
@@ -110,8 +117,13 @@ impl Fields {
             .flat_map(|value| value.split(|&byte| byte == b','))
             .map(<[u8]>::trim_ascii)
             .filter(|item| !item.is_empty())
-            .map(String::from_utf8_lossy)
+            .map(text)
     }
+}
+
+/// Bytes as text. Nearly all of them are valid, which is checked many bytes at a time.
+fn text(bytes: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }
 
 /// Where the bytes of a head came from.
