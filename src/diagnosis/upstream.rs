@@ -8,8 +8,8 @@ use super::story::{HopView, RecordView, Story, hole};
 use super::text::{count, duration, list, shows_request, shows_response};
 use super::{Code, Severity};
 use crate::hop::{BackendSight, Confidence, Hop, Role};
-use crate::http::PartialWhy;
-use crate::tcp::{EndingHow, Side};
+use crate::http::{PartialWhy, RequestHead};
+use crate::tcp::{Ending, EndingHow, Side};
 
 /// A head at least this long can exceed nginx's proxy_buffer_size (one memory page: 4 KiB on most machines).
 const HEAD_MAY_EXCEED: usize = 4096;
@@ -257,27 +257,9 @@ pub(super) fn no_answer(story: &Story<'_>, out: &[Draft]) -> Option<Draft> {
         EndingHow::Fin => "closed",
         EndingHow::Rst => "reset",
     };
-    if end.frame < request.span.first && story.outer.role != Role::Direct {
-        let title = format!(
-            "{} {how} the connection before the request came",
-            record.connection.server
-        );
-        return Some(
-            Draft::new(Code::ProxyOverloaded)
-                .sure(Confidence::Likely)
-                .on(record)
-                .title(title)
-                .headline(format!(
-                    "{} {how} the connection as soon as it was open, before it had the request",
-                    story.front()
-                ))
-                .saw(end.frame, "the server ends the connection, 0 bytes sent")
-                .saw(request.span.first, shows_request(request)),
-        );
-    }
-    let waited = duration(end.frame.at.nanos_since(request.span.last.at).max(0));
-    Some(
-        Draft::new(Code::NoAnswer)
+    out_of_connections(story, request, end, how).or_else(|| {
+        let waited = duration(end.frame.at.nanos_since(request.span.last.at).max(0));
+        let draft = Draft::new(Code::NoAnswer)
             .on(record)
             .title(format!(
                 "{} {how} the connection after {waited} without an answer",
@@ -288,6 +270,48 @@ pub(super) fn no_answer(story: &Story<'_>, out: &[Draft]) -> Option<Draft> {
                 story.front()
             ))
             .saw(request.span.first, shows_request(request))
-            .saw(end.frame, "the server ends the connection, 0 bytes sent"),
+            .saw(end.frame, "the server ends the connection, 0 bytes sent");
+        Some(draft)
+    })
+}
+
+/// The proxy hung up without reading: before the request came, or with RST because it lay there unread.
+fn out_of_connections(
+    story: &Story<'_>,
+    request: &RequestHead,
+    end: Ending,
+    how: &str,
+) -> Option<Draft> {
+    let record = &story.outer.record;
+    let before = end.frame < request.span.first;
+    let unread = end.how == EndingHow::Rst
+        && end.frame.at.nanos_since(request.span.last.at) <= AT_ONCE_NANOS;
+    let alone = story.handshake.hops.len() == 1 && story.attempts().next().is_none();
+    if !(before || unread) || !alone || story.outer.role == Role::Direct || story.backend_only() {
+        return None;
+    }
+    let when = if before {
+        "before the request came"
+    } else {
+        "at once, the request unread"
+    };
+    Some(
+        Draft::new(Code::ProxyOverloaded)
+            .sure(if before {
+                Confidence::Likely
+            } else {
+                Confidence::Guess
+            })
+            .on(record)
+            .title(format!(
+                "{} {how} the connection {when}",
+                record.connection.server
+            ))
+            .headline(format!(
+                "{} {how} the connection {when}, as a proxy does that has no connections left",
+                story.front()
+            ))
+            .saw(end.frame, "the server ends the connection, 0 bytes sent")
+            .saw(request.span.first, shows_request(request)),
     )
 }

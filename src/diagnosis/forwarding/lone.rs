@@ -101,17 +101,17 @@ pub(super) fn lone_backend_request(story: &Story<'_>, out: &mut Vec<Draft>) {
     }
 }
 
-/// An upgrade without a key: the proxy lost the key, or made an upgrade of an ordinary request.
+/// An upgrade without a key: it was lost somewhere, or the proxy made an upgrade of an ordinary request.
 fn without_key(story: &Story<'_>, head: &RequestHead, alone: impl Fn(Code) -> Draft) -> Draft {
     let hop = story.outer;
     let proxy = story.proxy_of(hop);
     let backend = hop.record.connection.server;
     let draft = if head.fields.count("sec-websocket-version") > 0 {
-        let title = format!("{proxy} did not forward Sec-WebSocket-Key to {backend}");
-        alone(Code::KeyNotForwarded)
+        let title = format!("{proxy} sent no Sec-WebSocket-Key to {backend}");
+        alone(Code::KeyMissing)
             .headline(format!("{title}{}", which_answered(hop)))
             .title(title)
-            .detail("The request has a version and no key: a client sends both.")
+            .detail("Whether the client sent one is not in the capture.")
     } else {
         alone(Code::UpgradeAdded).title(format!(
             "{proxy} sent `Upgrade: websocket` with a request that has no other WebSocket field"

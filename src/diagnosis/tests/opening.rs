@@ -939,6 +939,34 @@ fn closed_before_the_request_came() {
         &["error proxy-overloaded", "info backend-hop-not-seen"],
     );
     assert_eq!(diagnosis.answered_by, None);
+    // A request that lies there unread makes an RST of the close.
+    let client = front().ask(ASK, 0.5).rst(Side::Server, 0.9);
+    let diagnosis = diagnose(&alone(client, Role::ClientProxy));
+    assert_eq!(diagnosis.cause, Some(Code::ProxyOverloaded));
+    assert_eq!(
+        diagnosis.findings[0].confidence,
+        crate::hop::Confidence::Guess
+    );
+    let late = front().ask(ASK, 0.5).rst(Side::Server, 5000.0);
+    assert_eq!(
+        diagnose(&alone(late, Role::ClientProxy)).cause,
+        Some(Code::NoAnswer)
+    );
+}
+
+#[test]
+fn an_upgrade_without_a_key_seen_from_the_backend_accuses_nobody() {
+    let sent = FORWARDED.replace(&format!("Sec-WebSocket-Key: {KEY}\n"), "");
+    let hop = back()
+        .ask(&sent, 1.0)
+        .answer("HTTP/1.1 400 Bad Request", 1.5);
+    check(
+        "no key",
+        &alone(hop, Role::ProxyBackend),
+        Verdict::Failed,
+        Code::KeyMissing,
+        &["error key-missing", "info client-hop-not-seen"],
+    );
 }
 
 #[test]
