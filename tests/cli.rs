@@ -5,6 +5,8 @@
     clippy::indexing_slicing,
     clippy::print_stdout,
     clippy::print_stderr,
+    clippy::similar_names,
+    clippy::match_wild_err_arm,
     reason = "tests: a failure should be loud, and captured output is shown by the runner"
 )]
 

@@ -1,6 +1,7 @@
 //! Whole handshakes through `diagnose`: the cause, and nothing beside it that does not belong.
 #![allow(
     clippy::unwrap_used,
+    clippy::large_stack_arrays,
     clippy::indexing_slicing,
     clippy::expect_used,
     reason = "tests"

@@ -271,9 +271,10 @@ pub(super) fn weak(outer: &Node, inner: &Node, known: &Known) -> Option<Score> {
     }
     let by = if named == 2 || named == 1 && (related > 0 || host >= 2) && !is_local(outer) {
         PairedBy::ForwardedFor
-    } else if related > 0 && (host >= 2 || same >= 2) || host >= 2 && same >= 2 {
-        PairedBy::PathAndTime
-    } else if !rekeyed && relayed_path(outer, inner) && is_relayed(outer, inner) {
+    } else if related > 0 && (host >= 2 || same >= 2)
+        || host >= 2 && same >= 2
+        || !rekeyed && relayed_path(outer, inner) && is_relayed(outer, inner)
+    {
         PairedBy::PathAndTime
     } else {
         return None;

@@ -8,8 +8,11 @@ const FRONT: &str = "192.168.50.1:80";
 const BACK: &str = "10.20.0.1:51000";
 const BACKEND: &str = "10.20.0.11:8080";
 
-/// A proxy with two addresses, unknown before: each handshake as the ids of its hops, and how sure the pair is.
-fn hops_of(records: [Build; 2]) -> Vec<(Vec<u32>, Option<(PairedBy, Confidence)>)> {
+/// A handshake as the ids of its hops, and how its second hop was paired.
+type Paired = (Vec<u32>, Option<(PairedBy, Confidence)>);
+
+/// What becomes of two connections of a proxy with two addresses that is unknown before.
+fn hops_of(records: [Build; 2]) -> Vec<Paired> {
     let records: Vec<SharedRecord> = records.into_iter().map(Build::shared).collect();
     pair(&records, &mut Known::default())
         .iter()
