@@ -11,15 +11,10 @@ use crate::tcp::Side;
 /// How soon after a 101 a client that refuses it leaves.
 const AT_ONCE_NANOS: i64 = 1_000_000_000;
 
-/// Whether a client may use the session after this hop's 101.
-pub(super) fn is_acceptable(hop: &Hop) -> bool {
-    defects(hop).is_empty()
-}
-
-/// What is wrong with a hop's 101: which rule, and what was seen.
-fn defects(hop: &Hop) -> Vec<(Code, String)> {
+/// What is wrong with a hop's 101, so that a client must refuse it: which rule, and what was seen.
+pub(super) fn defects(hop: &Hop) -> Vec<(Code, String)> {
     let exchange = hop.exchange();
-    let Some(answer) = &exchange.response else {
+    let Some(answer) = exchange.response.as_ref().filter(|head| head.status == 101) else {
         return Vec::new();
     };
     let mut found = Vec::new();
@@ -127,7 +122,8 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
         .connection
         .ended
         .filter(|end| end.by == Side::Client);
-    for (code, shows) in defects(hop) {
+    for (code, shows) in &story.defects {
+        let code = *code;
         if explained(code, out) {
             continue;
         }

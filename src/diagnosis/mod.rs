@@ -80,11 +80,11 @@ fn conclude(story: &Story<'_>, mut drafts: Vec<Draft>) -> Diagnosis {
     let cause = drafts.first().filter(|_| verdict != Verdict::Ok);
     let headline = verdict::headline(story, verdict, cause);
     let cause = cause.map(Draft::code);
-    let values = story.values();
-    let mut findings: Vec<Finding> = drafts
-        .into_iter()
-        .filter_map(|draft| draft.finish(&values))
-        .collect();
+    let mut findings = if drafts.is_empty() {
+        Vec::new()
+    } else {
+        finish(drafts, &story.values())
+    };
     primary::sort_rest(&mut findings);
     Diagnosis {
         verdict,
@@ -99,18 +99,23 @@ fn conclude(story: &Story<'_>, mut drafts: Vec<Draft>) -> Diagnosis {
 /// Findings about a connection that is in no handshake: faults of a TLS, PROXY protocol or HTTP front, where clear
 /// bytes show them. Healthy and unrelated traffic gives none.
 pub fn diagnose_connection(record: &Record) -> Vec<Finding> {
+    let mut drafts = Vec::new();
+    drafts.extend(tls::of_connection(record));
+    drafts.extend(proxy_protocol::of_connection(record));
+    drafts.extend(forwarding::forced_upgrade(record));
+    if drafts.is_empty() {
+        return Vec::new();
+    }
+    primary::sort(&mut drafts);
     let values = Values {
         upstream: record.connection.server.to_string(),
         location: "/".to_owned(),
         http10: false,
     };
-    let mut drafts = Vec::new();
-    drafts.extend(tls::of_connection(record));
-    drafts.extend(proxy_protocol::of_connection(record));
-    drafts.extend(forwarding::forced_upgrade(record));
-    primary::sort(&mut drafts);
-    drafts
-        .into_iter()
-        .filter_map(|draft| draft.finish(&values))
-        .collect()
+    finish(drafts, &values)
+}
+
+fn finish(drafts: Vec<Draft>, values: &Values) -> Vec<Finding> {
+    let drafts = drafts.into_iter();
+    drafts.filter_map(|draft| draft.finish(values)).collect()
 }

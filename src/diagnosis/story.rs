@@ -42,6 +42,8 @@ pub(super) struct Story<'a> {
     /// The hop that decided the outcome on the inside; the outermost one when it is alone.
     pub(super) inner: &'a Hop,
     pub(super) outcome: Outcome<'a>,
+    /// What is wrong with the outermost hop's 101: which rule, and what was seen.
+    pub(super) defects: Vec<(super::Code, String)>,
 }
 
 impl<'a> Story<'a> {
@@ -54,6 +56,7 @@ impl<'a> Story<'a> {
             outer,
             inner,
             outcome: Outcome::Unknown,
+            defects: super::answer_101::defects(outer),
         };
         story.outcome = story.judge();
         Some(story)
@@ -63,7 +66,7 @@ impl<'a> Story<'a> {
         let exchange = self.outer.exchange();
         match &exchange.response {
             Some(answer) if answer.status == 101 => {
-                if super::answer_101::is_acceptable(self.outer) || self.client_spoke() {
+                if self.defects.is_empty() || self.client_spoke() {
                     Outcome::Up
                 } else {
                     Outcome::BadAnswer(answer)

@@ -19,7 +19,7 @@ use super::attempts;
 use super::handshake::Handshake;
 use super::known::Known;
 use super::link::{nested, strong_key, weak};
-use super::node::{Link, Node, Slot, key_link};
+use super::node::{Link, LinkKind, Node, Slot, key_link, server_number};
 use super::ordinary::OrdinaryPool;
 use super::pairing::{Context, nodes_of, order, pair_nodes};
 use super::record::{OrdinaryExchange, Record, SharedRecord};
@@ -87,6 +87,29 @@ struct Open {
 /// When an exchange no longer waited for its answer.
 type Over = Option<Timestamp>;
 
+/// What tells most exchanges that are near in time, and no more, from those that may belong together.
+#[derive(Debug, Clone, Copy, Default)]
+struct Brief {
+    over: Over,
+    /// The listener, as a number; none for one that also connects to itself, or is not known yet.
+    listener: Option<u64>,
+    /// It shares a link with exactly one exchange that was there before it, and forwards that one.
+    forwards: bool,
+}
+
+impl Brief {
+    fn of(node: &Node) -> Self {
+        let connection = &node.record.connection;
+        let (client, server) = (connection.client, connection.server);
+        let listener = || server_number(server);
+        Self {
+            over: node.over().map(|over| over.at),
+            listener: (!client.is_at(server)).then(listener),
+            forwards: false,
+        }
+    }
+}
+
 /// The exchanges that are not yet part of an emitted handshake.
 #[derive(Debug)]
 pub struct Book {
@@ -98,7 +121,7 @@ pub struct Book {
     emitted: BTreeSet<Slot>,
     /// By link and start, with the time of the answer (or of the end without one) where it is known.
     by_link: BTreeMap<(Link, Timestamp, Slot), Over>,
-    by_time: BTreeMap<(Timestamp, Slot), Over>,
+    by_time: BTreeMap<(Timestamp, Slot), Brief>,
     due: BTreeSet<(Timestamp, Slot)>,
     silent: SilentPool,
     ordinary: OrdinaryPool,
@@ -140,7 +163,7 @@ impl Book {
             return;
         }
         let link = key.map(key_link);
-        self.by_time.insert((at, slot), None);
+        self.by_time.insert((at, slot), Brief::default());
         self.by_link
             .extend(link.map(|link| ((link, at, slot), None)));
         let seen = None;
@@ -152,6 +175,14 @@ impl Book {
         let id = record.connection.id;
         self.now = self.now.max(record.connection.last.at);
         self.known.note_opaque(&record);
+        if attempts::is_candidate(&record) {
+            let (began, _) = attempts::place(&record);
+            let needed = self.clocks == Clocks::MayDiffer || self.is_near(began, NEIGHBOURS_MAX);
+            if needed {
+                self.silent.keep(record, &self.known);
+            }
+            return;
+        }
         let all = Slot {
             connection: id,
             exchange: 0,
@@ -165,14 +196,6 @@ impl Book {
         let emitted: Vec<Slot> = self.emitted.range(all).copied().collect();
         for slot in &emitted {
             self.emitted.remove(slot);
-        }
-        if attempts::is_candidate(&record) {
-            let (began, _) = attempts::place(&record);
-            let needed = self.clocks == Clocks::MayDiffer || self.is_near(began, NEIGHBOURS_MAX);
-            if needed {
-                self.silent.keep(record.into(), &self.known);
-            }
-            return;
         }
         if record.exchanges.is_empty() && record.ordinary.is_empty() {
             return;
@@ -199,14 +222,44 @@ impl Book {
     fn hold(&mut self, node: Node) {
         let slot = node.slot;
         let start = node.start().at;
-        let over = node.over().map(|over| over.at);
-        self.by_time.insert((start, slot), over);
+        let brief = Brief::of(&node);
+        let over = brief.over;
+        self.by_time.insert((start, slot), brief);
         let links = node.links.iter();
         self.by_link
             .extend(links.map(|&(_, link)| ((link, start, slot), over)));
         let closed = self.now;
         self.due.insert((closed.plus(LINGER), slot));
         self.held.insert(slot, Held { node, closed });
+        self.note_forwarding(slot);
+    }
+
+    /// Marks the later one of two held exchanges that share a link with each other and nobody else: what is only near
+    /// it in time cannot be its hop before it.
+    fn note_forwarding(&mut self, slot: Slot) -> Option<()> {
+        let mine = &self.held.get(&slot)?.node;
+        let &(_, link) = mine
+            .links
+            .iter()
+            .find(|(kind, _)| *kind == LinkKind::Accept)?;
+        let from = (link, Timestamp::from_nanos(i64::MIN), Slot::FIRST);
+        let to = (link, Timestamp::from_nanos(i64::MAX), Slot::LAST);
+        let mut sharing = self.by_link.range(from..=to).map(|(&key, _)| key);
+        let (Some((_, _, first)), Some((_, began, second)), None) =
+            (sharing.next(), sharing.next(), sharing.next())
+        else {
+            return None;
+        };
+        let (outer, inner) = (
+            &self.held.get(&first)?.node,
+            &self.held.get(&second)?.node,
+        );
+        let forwards = outer.begin.is_some()
+            && inner.begin.is_some()
+            && nested(outer, inner)
+            && strong_key(outer, inner).is_some();
+        self.by_time.get_mut(&(began, second))?.forwards = forwards;
+        Some(())
     }
 
     fn forget_open(&mut self, slot: Slot) -> Option<Open> {
@@ -233,7 +286,7 @@ impl Book {
         let before = self.by_time.range(..=(began.at, Slot::LAST)).rev();
         before
             .take(attempts)
-            .any(|(_, over)| over.is_none_or(|over| over > began.at))
+            .any(|(_, brief)| brief.over.is_none_or(|over| over > began.at))
     }
 
     /// Whether an attempt began while an ordinary exchange waited for its answer: a proxy may have made one of it.
@@ -360,13 +413,25 @@ impl Book {
                     .map(|(&(_, _, slot), _)| slot),
             );
         }
-        let before = self.by_time.range(..(start, slot)).rev();
-        let before = before.take(NEIGHBOURS_MAX);
+        let mine = self.by_time.get(&(start, slot)).copied();
+        let mine = mine.unwrap_or_default();
+        let listener = mine.listener;
+        // Attempts at one listener are never hops of one another.
+        let elsewhere = |brief: &Brief| listener.is_none() || brief.listener != listener;
+        if !mine.forwards {
+            let before = self.by_time.range(..(start, slot)).rev();
+            let before = before.take(NEIGHBOURS_MAX);
+            near.extend(
+                before
+                    .filter(|(_, brief)| waited(&brief.over) && elsewhere(brief))
+                    .map(|(&(_, slot), _)| slot),
+            );
+        }
         let later = self.by_time.range((start, slot)..=(end, Slot::LAST));
+        let later = later.take(NEIGHBOURS_MAX);
         near.extend(
-            before
-                .filter(|(_, over)| waited(over))
-                .chain(later.take(NEIGHBOURS_MAX))
+            later
+                .filter(|(_, brief)| !brief.forwards && elsewhere(brief))
                 .map(|(&(_, slot), _)| slot),
         );
         near
@@ -381,10 +446,11 @@ impl Book {
         let fresh = |(at, node): &(Timestamp, Node)| *at == now || node.answer.is_some();
         if open.seen.as_ref().is_none_or(|seen| !fresh(seen)) {
             open.seen = node_of(slot, connections).map(|node| (now, node));
-            let over = open.seen.as_ref().and_then(|(_, node)| node.over());
-            let over = over.map(|over| over.at);
+            let brief = open.seen.as_ref().map(|(_, node)| Brief::of(node));
+            let brief = brief.unwrap_or_default();
+            let over = brief.over;
             if let Some(place) = self.by_time.get_mut(&(open.at, slot)) {
-                *place = over;
+                *place = brief;
             }
             let link = open.link.map(|link| (link, open.at, slot));
             if let Some(place) = link.and_then(|link| self.by_link.get_mut(&link)) {
@@ -450,7 +516,7 @@ impl Book {
 
     fn add_hanging(&mut self, nodes: &[Node], connections: &dyn OpenConnections) {
         for record in self.hanging(nodes, connections) {
-            self.silent.keep(record.into(), &self.known);
+            self.silent.keep(record, &self.known);
         }
     }
 

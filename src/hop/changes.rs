@@ -79,6 +79,9 @@ fn between_heads(outer: &RequestHead, inner: &RequestHead) -> Vec<Change> {
     let mut changes = Lines::of_head(outer).compare(&Lines::of_head(inner));
     let (outer, inner) = (&outer.fields, &inner.fields);
     changes.extend(VERBATIM.into_iter().filter_map(|name| {
+        if outer.all(name).eq(inner.all(name)) {
+            return None;
+        }
         let (before, after) = (outer.combined(name), inner.combined(name));
         if before == after {
             return None;
@@ -86,7 +89,8 @@ fn between_heads(outer: &RequestHead, inner: &RequestHead) -> Vec<Change> {
         change(name, owned(before), owned(after))
     }));
     changes.extend(LISTS.into_iter().filter_map(|name| {
-        if outer.list(name).eq(inner.list(name)) {
+        let alike = outer.all(name).eq(inner.all(name));
+        if alike || outer.list(name).eq(inner.list(name)) {
             return None;
         }
         change(

@@ -151,6 +151,11 @@ pub(super) fn number(kind: u8, bytes: &[u8]) -> u64 {
     hasher.finish()
 }
 
+/// A listener as a number.
+pub(super) fn server_number(server: Endpoint) -> u64 {
+    number(8, &server.octets()) ^ u64::from(server.port())
+}
+
 /// The link of a key: through the Accept that it demands, so that a request and a lone answer meet.
 pub(super) fn key_link(key: &[u8]) -> Link {
     accept_link(accept_for(key).as_bytes())

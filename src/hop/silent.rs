@@ -1,12 +1,13 @@
 //! Connections without a request that may still turn out to be a proxy's failed connects, within bounds.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+
+use foldhash::{HashMap, HashSet};
 
 use super::attempts::{Silent, place};
 use super::known::Known;
 use super::node::Node;
-use super::record::SharedRecord;
+use super::record::{Record, SharedRecord};
 use crate::capture::Timestamp;
 use crate::decode::Endpoint;
 use crate::tcp::ConnectionId;
@@ -24,7 +25,7 @@ const SERVERS_MAX: usize = 64;
 #[derive(Debug, Default)]
 pub(super) struct SilentPool {
     kept: Silent,
-    sources: BTreeMap<IpAddr, BTreeSet<Endpoint>>,
+    sources: HashMap<IpAddr, HashSet<Endpoint>>,
 }
 
 impl SilentPool {
@@ -33,7 +34,7 @@ impl SilentPool {
     }
 
     /// Keeps a connection, unless it comes from one who scans. The oldest ones make room.
-    pub(super) fn keep(&mut self, record: SharedRecord, known: &Known) {
+    pub(super) fn keep(&mut self, record: Record, known: &Known) {
         let source = record.connection.client.ip();
         if !known.is_any_back(source) && !self.is_plausible(source, record.connection.server) {
             return;
@@ -41,7 +42,7 @@ impl SilentPool {
         if self.kept.len() >= KEPT_MAX {
             self.kept.pop_first();
         }
-        self.kept.insert(place(&record), record);
+        self.kept.insert(place(&record), record.into());
     }
 
     fn is_plausible(&mut self, source: IpAddr, server: Endpoint) -> bool {

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use foldhash::HashMap;
+
 use super::redact::{Redact, Redactor};
 use super::view::{
     CauseView, ConnectionView, FindingView, HandshakeView, LimitView, Report, Summary,
@@ -11,7 +13,7 @@ use crate::capture::{CaptureInfo, FrameRef};
 use crate::decode::OtherKind;
 use crate::diagnosis::{Diagnosis, Finding, Limit, Severity, Verdict};
 use crate::engine::Observer;
-use crate::hop::{Handshake, Record};
+use crate::hop::{Handshake, Protocol, Record};
 use crate::tcp::ConnectionId;
 
 /// Connections listed that belong to no handshake: a page of context; a busy capture has millions.
@@ -49,14 +51,35 @@ pub struct Traffic {
     pub others: BTreeMap<OtherKind, u64>,
 }
 
-impl Traffic {
-    fn count(&mut self, protocol: &'static str, port: u16) {
+/// Counts what [`Traffic`] tells, once per connection.
+#[derive(Debug, Clone, Default)]
+struct TrafficCounts {
+    ports: HashMap<(Protocol, u16), u64>,
+    more: BTreeMap<Protocol, u64>,
+}
+
+impl TrafficCounts {
+    fn count(&mut self, protocol: Protocol, port: u16) {
         if let Some(count) = self.ports.get_mut(&(protocol, port)) {
             *count += 1;
         } else if self.ports.len() < PORTS_MAX {
             self.ports.insert((protocol, port), 1);
         } else {
             *self.more.entry(protocol).or_default() += 1;
+        }
+    }
+
+    fn finish(self, others: BTreeMap<OtherKind, u64>) -> Traffic {
+        let ports = self.ports.into_iter();
+        let more = self.more.into_iter();
+        Traffic {
+            ports: ports
+                .map(|((protocol, port), count)| ((build::protocol(protocol), port), count))
+                .collect(),
+            more: more
+                .map(|(protocol, count)| (build::protocol(protocol), count))
+                .collect(),
+            others,
         }
     }
 }
@@ -98,7 +121,7 @@ pub struct Collector {
     limits: Vec<LimitView>,
     limits_unlisted: u64,
     causes: BTreeMap<(Verdict, Option<&'static str>), Tally>,
-    traffic: Traffic,
+    traffic: TrafficCounts,
     offsets: BTreeMap<u16, i64>,
     duplicates: BTreeMap<u16, u64>,
 }
@@ -120,7 +143,7 @@ impl Collector {
             limits: Vec::new(),
             limits_unlisted: 0,
             causes: BTreeMap::new(),
-            traffic: Traffic::default(),
+            traffic: TrafficCounts::default(),
             offsets: BTreeMap::new(),
             duplicates: BTreeMap::new(),
         }
@@ -297,10 +320,9 @@ impl Collector {
                     headline: tally.headline,
                 })
                 .collect(),
-            traffic: self.traffic,
+            traffic: self.traffic.finish(others),
             ..Report::default()
         };
-        report.traffic.others = others;
         report.causes.sort_by(|a, b| {
             (rank(a.verdict), b.count, a.cause).cmp(&(rank(b.verdict), a.count, b.cause))
         });
@@ -397,7 +419,7 @@ impl Observer for Collector {
             *self.duplicates.entry(capture.0).or_default() += connection.duplicates;
         }
         self.traffic
-            .count(build::protocol(record.protocol), connection.server.port());
+            .count(record.protocol, connection.server.port());
         for finding in findings {
             self.other_finding(finding);
         }

@@ -257,7 +257,13 @@ fn extension(element: &[u8]) -> Option<Extension> {
 }
 
 fn token(bytes: &[u8]) -> Option<Box<str>> {
-    let is_token = |byte: &u8| byte.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?={}".contains(byte);
+    let is_token = |byte: &u8| {
+        byte.is_ascii_alphanumeric()
+            || matches!(
+                byte,
+                b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~'
+            )
+    };
     (!bytes.is_empty() && bytes.iter().all(is_token)).then(|| lossy(bytes))
 }
 

@@ -189,11 +189,21 @@ impl Faults {
     }
 }
 
+const fn doubled([a, b, c, d]: [u8; 4]) -> [u8; 8] {
+    [a, b, c, d, a, b, c, d]
+}
+
 /// Takes the mask off payload bytes that begin `at` bytes into the payload (RFC 6455 5.3).
 pub(super) fn unmask(payload: &mut [u8], mask: Option<[u8; 4]>, at: u64) {
     let Some(mut mask) = mask else { return };
     mask.rotate_left((at & 3) as usize);
-    for (byte, key) in payload.iter_mut().zip(mask.iter().cycle()) {
+    // Eight bytes at a time, which the compiler makes into still wider steps.
+    let wide = u64::from_ne_bytes(doubled(mask));
+    let (words, rest) = payload.as_chunks_mut::<8>();
+    for word in words {
+        *word = (u64::from_ne_bytes(*word) ^ wide).to_ne_bytes();
+    }
+    for (byte, key) in rest.iter_mut().zip(doubled(mask)) {
         *byte ^= key;
     }
 }
