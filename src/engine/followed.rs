@@ -179,7 +179,6 @@ impl Followed {
                     self.exchange_count = self.exchange_count.max(exchange.saturating_add(1));
                     if let Some(seen) = self.request(exchange, head) {
                         scratch.attempts.push(seen);
-                        scratch.decided = true;
                     }
                 }
                 HttpEvent::Interim { exchange, head } => {

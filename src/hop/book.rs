@@ -391,9 +391,10 @@ impl Book {
             return Vec::new();
         };
         let start = node.start().at;
+        // The other side may have ended the connection before the request came.
         let end = node
             .over()
-            .map_or(Timestamp::from_nanos(i64::MAX), |over| over.at);
+            .map_or(Timestamp::from_nanos(i64::MAX), |over| over.at.max(start));
         // Of those that began before, only what still waited counts. A lone answer has no such beginning.
         let waited = |over: &Over| node.begin.is_none() || over.is_none_or(|over| over >= start);
         let mut near = Vec::new();
@@ -609,7 +610,18 @@ impl Book {
                     ordinary: self.ordinary.all(),
                     settled: false,
                 };
-                out.extend(pair_nodes(nodes, &mut context));
+                // Neighbours that nothing happened to only help to pair.
+                let is_touched = |found: &Handshake| {
+                    found
+                        .hops
+                        .iter()
+                        .any(|hop| touched.contains(&hop.record.connection.id))
+                };
+                out.extend(
+                    pair_nodes(nodes, &mut context)
+                        .into_iter()
+                        .filter(is_touched),
+                );
             }
         }
         out

@@ -31,6 +31,10 @@ const LIMITS_MAX: usize = 1000;
 /// Pairs of protocol and server port counted one by one: scans touch every port there is.
 const PORTS_MAX: usize = 4096;
 
+/// Handshakes whose start is remembered, so that all are numbered by start: 100 MB, weeks of a busy proxy. What comes after
+/// them is numbered in the order in which it is settled.
+const STARTS_MAX: usize = 1 << 22;
+
 /// Which handshakes are kept as a whole; all are counted.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Keep {
@@ -242,7 +246,7 @@ impl Collector {
                 *id = place + 1;
             }
         }
-        let id = |number: usize| format!("h{}", ids.get(number).copied().unwrap_or_default());
+        let id = |number: usize| format!("h{}", ids.get(number).copied().unwrap_or(number + 1));
 
         self.kept.sort_by_key(|kept| (kept.view.start, kept.number));
         let mut handshakes = Vec::with_capacity(self.kept.len());
@@ -382,9 +386,11 @@ impl Observer for Collector {
         for &(capture, nanos) in &handshake.clock_offsets {
             self.offsets.entry(capture.0).or_insert(nanos);
         }
-        let number = self.starts.len();
+        let number = usize::try_from(self.summary.handshakes).unwrap_or(usize::MAX);
         let start = build::start(handshake);
-        self.starts.push(start);
+        if number < STARTS_MAX {
+            self.starts.push(start);
+        }
         if !self.tally(diagnosis, number) {
             return;
         }

@@ -176,8 +176,8 @@ def _same(line: dict[str, Any], shake: dict[str, Any]) -> bool:
 def _decided(shake: dict[str, Any], connections: dict[str, Any]) -> float | None:
     """The time of the packet that decided: the end of the session, the answer, or the end of the connection."""
     session, hop = shake["session"], shake["hops"][0]
-    if shake["verdict"] == "broken" and session and session["ended_at"]:
-        return _seconds(session["ended_at"])
+    if shake["verdict"] == "broken" and session:
+        return _seconds(session["ended_at"]) if session["ended_at"] else None
     if hop["response"]:
         return _seconds(hop["response"]["at"])
     ended = connections[hop["connection"]]["ended"]["at"]

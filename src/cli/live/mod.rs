@@ -49,6 +49,13 @@ const APPLICATION: &str = concat!("hop101 ", env!("CARGO_PKG_VERSION"));
 /// How often the engine is told the time, and what was decided is shown.
 const TICK: Duration = Duration::from_millis(100);
 
+/// After a look at what was decided, this many times as long passes before the next: a flood of handshakes must not
+/// cost packets ...
+const DECIDED_PAUSE: u32 = 4;
+
+/// ... but is not put off for longer than this, so that a verdict still comes within a second.
+const DECIDED_LATEST: Duration = Duration::from_millis(700);
+
 /// How often the kernel is asked what it lost, and packets written are handed to the system.
 const POLL: Duration = Duration::from_secs(1);
 
@@ -173,6 +180,8 @@ struct Run<'a> {
     problems: u32,
     panics: u32,
     losses: Drops,
+    /// When what was decided is looked at next.
+    decide_at: Instant,
     /// Interfaces that were said to be down.
     down: Vec<String>,
 }
@@ -251,6 +260,7 @@ impl<'a> Run<'a> {
             problems: 0,
             panics: 0,
             losses: Drops::default(),
+            decide_at: Instant::now(),
             down: Vec::new(),
         })
     }
@@ -355,11 +365,16 @@ impl<'a> Run<'a> {
     }
 
     fn tick(&mut self, packet_time: Option<Timestamp>, now: Instant) {
+        let (engine, watch) = (&mut self.engine, &mut self.watch);
         if let Some(at) = packet_time {
-            self.engine.tick(at, &mut self.watch);
+            guard(&mut self.panics, || engine.tick(at, watch));
         }
-        let decided = self.engine.decided();
-        self.watch.decided(&decided);
+        if now >= self.decide_at {
+            guard(&mut self.panics, || watch.decided(&engine.decided()));
+            let done = Instant::now();
+            let pause = done.duration_since(now) * DECIDED_PAUSE;
+            self.decide_at = done + pause.min(DECIDED_LATEST);
+        }
         if let Some(evidence) = &mut self.watch.evidence {
             evidence.write(now, false);
             if let Some(problem) = evidence.take_problem() {
@@ -507,7 +522,7 @@ impl<'a> Run<'a> {
         }
         if self.panics > 0 {
             self.problem(&format!(
-                "{} packets made hop101 fail and are not in the report; please report this with the file of -w",
+                "hop101 failed {} times within, so the report is not complete; please report this with the file of -w",
                 self.panics
             ));
         }
@@ -555,14 +570,17 @@ fn take(
     if let Some(packets) = packets {
         packets.write(frame);
     }
-    let analysis = AssertUnwindSafe(|| {
+    guard(panics, || {
         if let Some(evidence) = &mut watch.evidence {
             evidence.frame(frame);
         }
         engine.frame(frame, watch);
     });
-    // A fault of ours in one connection must not end a capture that may have run for weeks.
-    if catch_unwind(analysis).is_err() {
+}
+
+/// Does a part of the analysis. A fault of ours in one connection must not end a capture that may have run for weeks.
+fn guard(panics: &mut u32, analysis: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(analysis)).is_err() {
         *panics += 1;
     }
 }
