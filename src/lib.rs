@@ -18,6 +18,7 @@ pub mod diagnosis;
 pub mod engine;
 pub mod hop;
 pub mod http;
+pub mod http2;
 #[cfg(all(feature = "live", target_os = "linux"))]
 pub mod privileges;
 pub mod report;

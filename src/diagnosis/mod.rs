@@ -22,6 +22,7 @@ mod draft;
 mod finding;
 mod forwarding;
 mod frames;
+mod http2;
 mod negotiation;
 mod primary;
 mod proxy_protocol;
@@ -101,6 +102,7 @@ fn conclude(story: &Story<'_>, mut drafts: Vec<Draft>) -> Diagnosis {
 pub fn diagnose_connection(record: &Record) -> Vec<Finding> {
     let mut drafts = Vec::new();
     drafts.extend(tls::of_connection(record));
+    drafts.extend(http2::of_connection(record));
     drafts.extend(proxy_protocol::of_connection(record));
     drafts.extend(forwarding::forced_upgrade(record));
     if drafts.is_empty() {

@@ -161,6 +161,7 @@ pub(super) fn conn(id: u32, client: Endpoint, server: Endpoint, ms: f64) -> Conn
             ordinary: Vec::new(),
             not_http: Vec::new(),
             proxy_header: None,
+            http2: None,
             tls: None,
         },
         exchange: Exchange::default(),

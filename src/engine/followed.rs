@@ -9,8 +9,8 @@ use crate::hop::{
 };
 use crate::http::{self, Held, HttpEvent, RequestHead, ResponseHead};
 use crate::tcp::{Chunk, Connection, Direction, EndingHow, Gap, Interest, StreamEnd};
-use crate::tls::Sight;
 use crate::websocket::{Depth, Session};
+use crate::{http2, tls};
 
 use super::talk::empty_record;
 
@@ -38,7 +38,8 @@ pub(super) enum Reader {
         session: Box<Session>,
         place: usize,
     },
-    Tls(Box<Sight>),
+    Tls(Box<tls::Sight>),
+    Http2(Box<http2::Sight>),
     /// Nothing more to read, but there is something to report.
     Done(Protocol),
 }
@@ -104,6 +105,7 @@ impl Followed {
                 Interest::Bytes
             }
             Reader::Tls(sight) => sight.bytes(chunk),
+            Reader::Http2(sight) => sight.bytes(chunk),
             Reader::Done(_) => Interest::Counters,
         }
     }
@@ -130,6 +132,7 @@ impl Followed {
             }
             // Hellos and alerts behind a hole cannot be told from encrypted bytes.
             Reader::Tls(sight) => sight.gap(gap),
+            Reader::Http2(sight) => sight.gap(gap),
             Reader::Done(_) => Interest::Counters,
         }
     }
@@ -416,6 +419,7 @@ impl Followed {
             Reader::Http(_) => Protocol::Http,
             Reader::WebSocket { .. } => Protocol::WebSocket,
             Reader::Tls(_) => Protocol::Tls,
+            Reader::Http2(_) => Protocol::Http2,
             Reader::Done(protocol) => *protocol,
         };
         if let Reader::WebSocket { session, place } = &self.reader
@@ -427,6 +431,10 @@ impl Followed {
             Reader::Tls(sight) => Some(Box::new(sight.facts().clone())),
             _ => None,
         };
+        let http2 = match &self.reader {
+            Reader::Http2(sight) => Some(Box::new(sight.facts().clone())),
+            _ => None,
+        };
         Record {
             exchange_count: self.exchange_count,
             exchanges,
@@ -434,6 +442,7 @@ impl Followed {
             not_http,
             proxy_header: self.proxy_header.clone(),
             tls,
+            http2,
             ..empty_record(connection, protocol)
         }
     }

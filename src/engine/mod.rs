@@ -1,7 +1,7 @@
 //! The pipeline as one machine: frames in, diagnosed handshakes out. The same for files and for live capture.
 //!
 //! ```text
-//!  Frame -> Decoder -> tcp::Table -> Talk (http | websocket | tls) -> Record -> hop::Book -> diagnose -> Observer
+//!  Frame -> Decoder -> tcp::Table -> Talk (http | http2 | websocket | tls) -> Record -> hop::Book -> diagnose -> Observer
 //! ```
 //!
 //! Invariants: results depend on the frames alone (no clock, no thread count, no hash order); what is finished is

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  first bytes -> Undecided -+-> Followed: Http -> (101) -> WebSocket session
-//!                            |             Tls
+//!                            |             Tls, HTTP/2
 //!                            +-> Ignored: counters only
 //! ```
 //!
@@ -73,9 +73,13 @@ impl Talk {
             }
             Decision::Http { .. } => Reader::Http(Box::default()),
             Decision::Tls { .. } => Reader::Tls(Box::default()),
+            Decision::Http2 { .. } => Reader::Http2(Box::default()),
             Decision::WebSocket(session) => return self.join_session(session),
         };
-        let (Decision::Http { held, skip } | Decision::Tls { held, skip }) = decision else {
+        let (Decision::Http { held, skip }
+        | Decision::Tls { held, skip }
+        | Decision::Http2 { held, skip }) = decision
+        else {
             return Interest::Bytes;
         };
         let Self::Undecided(undecided) = self else {
@@ -174,6 +178,7 @@ pub(super) fn empty_record(connection: Connection, protocol: Protocol) -> Record
         ordinary: Vec::new(),
         not_http: Vec::new(),
         proxy_header: None,
+        http2: None,
         tls: None,
     }
 }

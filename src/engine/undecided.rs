@@ -40,6 +40,10 @@ pub(super) enum Decision {
         held: Vec<u8>,
         skip: usize,
     },
+    Http2 {
+        held: Vec<u8>,
+        skip: usize,
+    },
     /// A session that was up when the capture began; it has read the chunk already.
     WebSocket(Box<Session>),
 }
@@ -71,6 +75,7 @@ impl Undecided {
             // A server's answer that comes byte by byte: the HTTP reader waits better than we could.
             Protocol::Http | Protocol::None => Decision::Http { held, skip: 0 },
             Protocol::Tls => Decision::Tls { held, skip: 0 },
+            Protocol::Http2 => Decision::Http2 { held, skip: 0 },
             other => Decision::Ignore(other),
         }
     }
@@ -135,6 +140,10 @@ impl Undecided {
                         skip,
                     },
                     Protocol::Tls => Decision::Tls {
+                        held: Vec::new(),
+                        skip,
+                    },
+                    Protocol::Http2 => Decision::Http2 {
                         held: Vec::new(),
                         skip,
                     },

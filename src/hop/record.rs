@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::capture::FrameRef;
 use crate::http::{PartialWhy, RequestHead, ResponseHead};
+use crate::http2::Http2Facts;
 use crate::tcp::{Connection, Direction};
 use crate::tls::TlsFacts;
 use crate::websocket::SessionFacts;
@@ -123,6 +124,8 @@ pub struct Record {
     pub proxy_header: Option<ProxyHeader>,
     /// TLS facts.
     pub tls: Option<Box<TlsFacts>>,
+    /// What HTTP/2 shows about WebSocket.
+    pub http2: Option<Box<Http2Facts>>,
 }
 
 impl Record {

@@ -143,6 +143,7 @@ pub(crate) fn record(
         ordinary: Vec::new(),
         not_http: Vec::new(),
         proxy_header: None,
+        http2: None,
         tls: None,
     })
 }

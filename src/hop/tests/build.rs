@@ -151,6 +151,7 @@ impl Build {
                 ordinary: Vec::new(),
                 not_http: Vec::new(),
                 proxy_header: None,
+                http2: None,
                 tls: None,
             },
         }
