@@ -19,6 +19,10 @@ mod lab;
 #[cfg(all(feature = "live", target_os = "linux"))]
 #[path = "cli/live.rs"]
 mod live;
+#[path = "cli/pipeline.rs"]
+mod pipeline;
+#[path = "cli/quality.rs"]
+mod quality;
 #[path = "cli/samples.rs"]
 mod samples;
 #[path = "cli/support.rs"]

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::engine::Network;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args as Group, Parser, Subcommand, ValueEnum};
 
@@ -114,7 +115,11 @@ pub struct Select {
     #[arg(long, value_name = "N", value_delimiter = ',')]
     pub port: Vec<u16>,
 
-    /// Only packets that match this filter, in the language of tcpdump
+    /// Only connections from or to this address or network, e.g. 10.20.0.0/16, also in VLANs and tunnels
+    #[arg(long, value_name = "ADDR", value_delimiter = ',')]
+    pub host: Vec<Network>,
+
+    /// Only packets that match this filter, in the language of tcpdump; it sees the outermost addresses
     #[arg(long, value_name = "BPF")]
     pub filter: Option<String>,
 
@@ -164,7 +169,7 @@ pub struct Resources {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub threads: u16,
 
-    /// Most memory for connections and for bytes that wait to be put in order [default: 512M]
+    /// Most memory for connections, for bytes that wait to be put in order and for fragments [default: 512M]
     #[arg(long, value_name = "SIZE", value_parser = super::plan::size)]
     pub memory: Option<u64>,
 }

@@ -1,12 +1,19 @@
 //! The captures through the engine.
 
-use super::plan::Plan;
+use std::collections::BTreeMap;
+use std::io;
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::plan::{Plan, is_stdin};
 use super::progress::Progress;
-use crate::capture::{CaptureInfo, Filter, Inputs};
-use crate::decode::OtherKind;
+use crate::capture::{CaptureError, CaptureInfo, Filter, Inputs, Problem};
+use crate::decode::{OtherKind, supports};
 use crate::engine::{Engine, Observer, Options};
 use crate::hop::Clocks;
-use crate::tcp;
+use crate::tcp::Stats;
 
 /// How reading went.
 pub(super) struct Outcome {
@@ -14,6 +21,10 @@ pub(super) struct Outcome {
     pub(super) captures: Vec<CaptureInfo>,
     /// Frames that are no TCP.
     pub(super) others: Vec<(OtherKind, u64)>,
+    /// Names of addresses that the inputs bring along.
+    pub(super) names: BTreeMap<IpAddr, String>,
+    /// What the connection table counted.
+    pub(super) tcp: Stats,
     /// What was wrong with inputs, a line each.
     pub(super) problems: Vec<String>,
 }
@@ -25,23 +36,20 @@ pub(super) fn run_inputs(
     progress: &mut Progress,
 ) -> anyhow::Result<Outcome> {
     let mut filter = plan.filter.as_deref().map(Filter::compile).transpose()?;
+    let interrupt = Interrupt::heard(plan)?;
     let mut inputs = Inputs::open(&plan.inputs);
-    let mut engine = Engine::new(Options {
-        ports: plan.ports.clone(),
-        clocks: if plan.inputs.len() > 1 {
-            Clocks::MayDiffer
-        } else {
-            Clocks::Same
-        },
-        limits: plan.memory.map_or_else(tcp::Limits::default, |bytes| {
-            tcp::Limits::with_memory(usize::try_from(bytes).unwrap_or(usize::MAX))
-        }),
-    });
+    let clocks = if plan.inputs.len() > 1 {
+        Clocks::MayDiffer
+    } else {
+        Clocks::Same
+    };
+    let mut engine = Engine::new(Options::new(plan.selection.clone(), clocks, plan.memory));
     let mut problems = Vec::new();
-    loop {
+    progress.begin(inputs.progress().size);
+    while !interrupt.came() {
+        progress.at(|| inputs.progress().read);
         match inputs.next_frame() {
             Ok(Some(frame)) => {
-                progress.frame(frame.data.len());
                 if let Some(filter) = &mut filter {
                     match filter.matches(&frame) {
                         Ok(true) => {}
@@ -62,9 +70,58 @@ pub(super) fn run_inputs(
     }
     let captures: Vec<CaptureInfo> = inputs.infos().cloned().collect();
     engine.finish(&captures, observer);
+    problems.extend(captures.iter().filter_map(not_looked_into));
     Ok(Outcome {
+        names: inputs.names(),
+        tcp: engine.tcp_stats(),
         captures,
         others: engine.other_frames().kinds(),
         problems,
     })
+}
+
+/// Why nothing in a sound capture could be looked into: frames of unknown link types only. Where there are others,
+/// the report names those that were passed over.
+fn not_looked_into(info: &CaptureInfo) -> Option<String> {
+    let mut links = info.link_types.iter();
+    let first = links.next()?;
+    if supports(*first) || links.any(|&link| supports(link)) {
+        return None;
+    }
+    let problem = Problem::UnsupportedLink {
+        number: first.0,
+        name: first.name(),
+    };
+    Some(CaptureError::new(&info.path, problem).to_string())
+}
+
+/// Ctrl-C while packets come through a pipe: it ends what writes into the pipe, and then there is a report to write.
+/// The second one ends the program at once.
+struct Interrupt(Arc<AtomicBool>);
+
+impl Interrupt {
+    fn heard(plan: &Plan) -> io::Result<Self> {
+        let interrupt = Self(Arc::default());
+        if plan.inputs.iter().any(|path| is_pipe(path)) {
+            let status = 128 + signal_hook::consts::SIGINT;
+            let (signal, flag) = (signal_hook::consts::SIGINT, &interrupt.0);
+            signal_hook::flag::register_conditional_shutdown(signal, status, Arc::clone(flag))?;
+            signal_hook::flag::register(signal, Arc::clone(flag))?;
+        }
+        Ok(interrupt)
+    }
+
+    fn came(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Standard input, unless a file was redirected there, or a FIFO.
+fn is_pipe(path: &Path) -> bool {
+    let path = if is_stdin(path) {
+        Path::new("/dev/stdin")
+    } else {
+        path
+    };
+    std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir())
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 
 use super::args::{self, Color, FailOn, Format, Only};
+use crate::engine::Selection;
 use crate::report::Redact;
 
 /// Columns of output that goes to no terminal.
@@ -20,8 +21,8 @@ const WIDTH_PIPED: usize = 100;
 pub struct Plan {
     /// The inputs; `-` is standard input. Never empty.
     pub inputs: Vec<PathBuf>,
-    /// Only these server ports; empty for all.
-    pub ports: Vec<u16>,
+    /// Which connections are looked at.
+    pub selection: Selection,
     /// Only packets that match.
     pub filter: Option<String>,
     /// Handshakes that are ok are counted only.
@@ -88,7 +89,10 @@ impl Plan {
         let terminal = io::stdout().is_terminal();
         Ok(Self {
             inputs,
-            ports: args.select.port,
+            selection: Selection {
+                ports: args.select.port,
+                hosts: args.select.host,
+            },
             filter: args.select.filter,
             only_failed: args.select.only == Some(Only::Failed),
             format: args.show.format,

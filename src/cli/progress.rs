@@ -1,93 +1,137 @@
 //! How far it got, on standard error, and only if that is a terminal.
+//!
+//! A thread of its own draws what the reading thread notes in passing, so that a pipe in which nothing moves shows
+//! that too, and reading pays next to nothing for it.
 
-use std::cell::Cell;
-use std::path::Path;
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::plan::{Plan, is_stdin};
+use super::plan::Plan;
 
-/// Frames between two looks at the clock: about a millisecond of work.
-const FRAMES_PER_TICK: u64 = 1 << 14;
+/// Frames between two looks at how far files were read: about a millisecond of work. What comes from a pipe may come
+/// slowly, and is looked at with each frame.
+const FRAMES_PER_LOOK: u64 = 1 << 12;
+
+/// Nothing is shown of what takes less.
+const PATIENCE: Duration = Duration::from_millis(300);
+
+/// Between two drawings.
+const PERIOD: Duration = Duration::from_millis(100);
 
 /// A progress bar, or nothing.
 pub(super) struct Progress {
-    bar: Option<ProgressBar>,
+    wanted: bool,
+    drawer: Option<Drawer>,
     frames: u64,
-    bytes: u64,
-    handshakes: Rc<Cell<u64>>,
+    frames_per_look: u64,
+    noted: Arc<Noted>,
+    handshakes: Arc<AtomicU64>,
+}
+
+/// What the reading thread notes.
+#[derive(Default)]
+struct Noted {
+    frames: AtomicU64,
+    bytes: AtomicU64,
+}
+
+/// The thread that draws.
+struct Drawer {
+    stop: Sender<()>,
+    thread: JoinHandle<()>,
 }
 
 impl Progress {
-    /// Progress over the plan's inputs: with an end in sight where all sizes are known.
+    /// Progress over the plan's inputs, to be shown from `begin` on.
     pub(super) fn new(plan: &Plan) -> Self {
-        let bar = plan.progress.then(|| {
-            let bar = match total(&plan.inputs) {
-                Some(total) => ProgressBar::new(total).with_style(style(
-                    "{bar:30} {percent:>3}%  {bytes_per_sec}  {msg}  {eta} left",
-                )),
-                None => {
-                    ProgressBar::no_length().with_style(style("{bytes}  {bytes_per_sec}  {msg}"))
-                }
-            };
-            bar.set_message("0 handshakes");
-            bar
-        });
         Self {
-            bar,
+            wanted: plan.progress,
+            drawer: None,
             frames: 0,
-            bytes: 0,
-            handshakes: Rc::default(),
+            frames_per_look: 1,
+            noted: Arc::default(),
+            handshakes: Arc::default(),
         }
     }
 
     /// Where the number of handshakes settled so far is kept.
-    pub(super) fn handshakes(&self) -> Rc<Cell<u64>> {
-        Rc::clone(&self.handshakes)
+    pub(super) fn handshakes(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.handshakes)
     }
 
-    /// A frame of so many bytes was read.
-    #[inline]
-    pub(super) fn frame(&mut self, bytes: usize) {
-        self.frames += 1;
-        self.bytes += bytes as u64;
-        if self.frames.is_multiple_of(FRAMES_PER_TICK)
-            && let Some(bar) = &self.bar
-        {
-            bar.set_position(self.bytes);
-            bar.set_message(format!("{} handshakes", self.handshakes.get()));
+    /// The inputs are open, and have so many bytes if that is known.
+    pub(super) fn begin(&mut self, size: Option<u64>) {
+        if !self.wanted {
+            return;
         }
+        if size.is_some() {
+            self.frames_per_look = FRAMES_PER_LOOK;
+        }
+        let (stop, stopped) = mpsc::channel();
+        let (noted, handshakes) = (Arc::clone(&self.noted), Arc::clone(&self.handshakes));
+        let draw = move || {
+            if stopped.recv_timeout(PATIENCE) != Err(RecvTimeoutError::Timeout) {
+                return;
+            }
+            let bar = bar(size);
+            while stopped.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
+                bar.set_position(noted.bytes.load(Ordering::Relaxed));
+                bar.set_message(format!(
+                    "{} frames, {} handshakes",
+                    noted.frames.load(Ordering::Relaxed),
+                    handshakes.load(Ordering::Relaxed)
+                ));
+            }
+            bar.finish_and_clear();
+        };
+        // Without a thread there is no progress to see, and nothing else is lost.
+        self.drawer = thread::Builder::new()
+            .name("progress".to_owned())
+            .spawn(draw)
+            .ok()
+            .map(|thread| Drawer { stop, thread });
+    }
+
+    /// Another frame is about to be read; `bytes` tells how far the inputs were read.
+    #[inline]
+    pub(super) fn at(&mut self, bytes: impl FnOnce() -> u64) {
+        if self.drawer.is_none() {
+            return;
+        }
+        if self.frames.is_multiple_of(self.frames_per_look) {
+            self.noted.frames.store(self.frames, Ordering::Relaxed);
+            self.noted.bytes.store(bytes(), Ordering::Relaxed);
+        }
+        self.frames += 1;
     }
 
     /// Takes the bar away.
     pub(super) fn finish(self) {
-        if let Some(bar) = self.bar {
-            bar.finish_and_clear();
+        if let Some(Drawer { stop, thread }) = self.drawer {
+            drop(stop);
+            // Should drawing have failed, there is nothing to take away.
+            let _ = thread.join();
         }
     }
 }
 
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
-}
-
-/// The size of all inputs together. Compressed ones are longer inside, so their size tells nothing.
-fn total(inputs: &[impl AsRef<Path>]) -> Option<u64> {
-    inputs
-        .iter()
-        .map(|path| {
-            let path = path.as_ref();
-            let packed = path
-                .extension()
-                .is_some_and(|e| ["gz", "zst", "xz", "lz4"].iter().any(|packed| e == *packed));
-            if is_stdin(path) || packed {
-                return None;
-            }
-            std::fs::metadata(path)
-                .ok()
-                .filter(std::fs::Metadata::is_file)
-                .map(|metadata| metadata.len())
-        })
-        .sum()
+/// A bar with an end in sight where the size is known.
+fn bar(size: Option<u64>) -> ProgressBar {
+    let (bar, template) = match size {
+        Some(size) => (
+            ProgressBar::new(size),
+            "{bar:20} {percent:>3}%  {bytes} of {total_bytes}  {bytes_per_sec}  {msg}  {eta} left",
+        ),
+        None => (
+            ProgressBar::no_length(),
+            "{spinner} {bytes}  {bytes_per_sec}  {msg}",
+        ),
+    };
+    let style = ProgressStyle::with_template(template);
+    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

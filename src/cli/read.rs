@@ -1,9 +1,9 @@
 //! `hop101 read`: captures in, reports out.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::args::{FailOn, Format};
 use super::inputs::{Outcome, run_inputs};
@@ -51,8 +51,12 @@ pub(super) fn run(plan: &Plan) -> anyhow::Result<u8> {
     let Outcome {
         captures,
         others,
+        names,
+        tcp,
         problems,
     } = outcome;
+    fan.collector.counted(&tcp);
+    fan.collector.named(names);
     let report = fan
         .collector
         .finish(&captures, others.into_iter().collect::<BTreeMap<_, _>>());
@@ -157,12 +161,12 @@ impl Write for Sink {
 struct Fan<'a> {
     collector: Collector,
     lines: Vec<&'a mut JsonLines<Sink>>,
-    settled: Rc<Cell<u64>>,
+    settled: Arc<AtomicU64>,
 }
 
 impl Observer for Fan<'_> {
     fn handshake(&mut self, handshake: &Handshake, diagnosis: &Diagnosis) {
-        self.settled.update(|number| number + 1);
+        self.settled.fetch_add(1, Ordering::Relaxed);
         self.collector.handshake(handshake, diagnosis);
         for lines in &mut self.lines {
             lines.handshake(handshake, diagnosis);

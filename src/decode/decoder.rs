@@ -1,6 +1,6 @@
 //! From frames to segments, with what must be remembered between frames: fragments.
 
-use super::fragments::{Added, Fragments, Whole};
+use super::fragments::{Added, FRAGMENT_BYTES, Fragments, Whole};
 use super::link;
 use super::plain;
 use super::walk::{Layer, Outcome, Walk};
@@ -23,17 +23,31 @@ pub struct DecodeStats {
 }
 
 /// Finds the TCP segment in frames.
-#[derive(Default)]
 pub struct Decoder {
     fragments: Fragments,
     whole: Option<Whole>,
     stats: DecodeStats,
 }
 
+impl Default for Decoder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Decoder {
     /// A decoder that has seen nothing yet.
     pub fn new() -> Self {
-        Self::default()
+        Self::with_fragment_bytes(FRAGMENT_BYTES)
+    }
+
+    /// One that holds at most so many bytes of datagrams that are not complete.
+    pub fn with_fragment_bytes(bytes: usize) -> Self {
+        Self {
+            fragments: Fragments::new(bytes),
+            whole: None,
+            stats: DecodeStats::default(),
+        }
     }
 
     /// What a frame holds; borrowed from the frame, or for a reassembled datagram from the decoder.

@@ -19,8 +19,9 @@ use crate::capture::{FrameRef, Timestamp};
 /// Datagrams held incomplete: far more than a sound capture has at any time.
 const MAX_DATAGRAMS: usize = 1024;
 
-/// Bytes held: four times what Linux allows itself (`ipfrag_high_thresh`).
-const MAX_BYTES: usize = 16 << 20;
+/// Bytes held of datagrams that are not complete, unless told otherwise: four times what Linux allows itself
+/// (`ipfrag_high_thresh`).
+pub const FRAGMENT_BYTES: usize = 16 << 20;
 
 /// How long a datagram waits for its rest, in packet time (RFC 8200 4.5; RFC 1122 3.3.2).
 const MAX_AGE: Duration = Duration::from_mins(1);
@@ -92,8 +93,8 @@ pub(super) enum Added {
 }
 
 /// The datagrams that are not complete.
-#[derive(Default)]
 pub(super) struct Fragments {
+    max_bytes: usize,
     partial: HashMap<Key, Partial>,
     /// In order of their first fragment; may name some that are gone.
     order: VecDeque<(Key, u64)>,
@@ -102,6 +103,16 @@ pub(super) struct Fragments {
 }
 
 impl Fragments {
+    pub(super) fn new(max_bytes: usize) -> Self {
+        Self {
+            max_bytes,
+            partial: HashMap::new(),
+            order: VecDeque::new(),
+            bytes: 0,
+            serial: 0,
+        }
+    }
+
     /// Datagrams that wait for their rest.
     pub(super) fn held(&self) -> usize {
         self.partial.len()
@@ -200,7 +211,7 @@ impl Fragments {
 
     /// Drops the oldest datagrams until the limits hold.
     fn shrink(&mut self, stats: &mut DecodeStats) {
-        while self.partial.len() > MAX_DATAGRAMS || self.bytes > MAX_BYTES {
+        while self.partial.len() > MAX_DATAGRAMS || self.bytes > self.max_bytes {
             if !self.drop_oldest(stats) {
                 return;
             }

@@ -26,6 +26,7 @@ mod wifi;
 
 pub use decoder::{DecodeStats, Decoder};
 pub use endpoint::Endpoint;
+pub use fragments::FRAGMENT_BYTES;
 pub use link::supports;
 pub use segment::{Decoded, IcmpError, OtherKind, Segment, TcpFlags, Unreachable};
 pub use seq::SeqNo;

@@ -1,5 +1,7 @@
 //! What the capture lacks: said so that a silence of the capture is not taken for one of the wire.
 
+use std::collections::BTreeMap;
+
 use super::draft::{Draft, Values};
 use super::story::{HopView, Story, hole};
 use super::text::{count, duration, shows_request};
@@ -7,13 +9,13 @@ use super::{Code, Finding, Severity};
 use crate::capture::{CaptureId, CaptureInfo, FrameNo, FrameRef};
 use crate::hop::Hop;
 use crate::http::PartialWhy;
-use crate::tcp::{GapCause, Opening};
+use crate::tcp::{Copies, GapCause, Opening};
 
 /// What the engine counted over all connections, for `diagnose_captures`.
 #[derive(Debug, Clone, Default)]
 pub struct CaptureTotals {
-    /// Frames that a capture holds twice, per capture: how many, and the first connection's first frame with one.
-    pub duplicates: Vec<(CaptureId, u64, FrameRef)>,
+    /// Frames that show what was shown before, by the capture that holds them.
+    pub copies: BTreeMap<CaptureId, Copies>,
     /// Nanoseconds to add to a capture's times to fit the first one's, and a frame that shows it.
     pub clock_offsets: Vec<(CaptureId, i64, FrameRef)>,
 }
@@ -59,18 +61,20 @@ pub fn diagnose_captures(infos: &[CaptureInfo], totals: &CaptureTotals) -> Vec<F
             |info| name(&info.path).to_owned(),
         )
     };
-    for &(id, number, frame) in &totals.duplicates {
-        if number > 0 {
-            out.push(
-                Draft::new(Code::CaptureDuplicates)
-                    .title(format!(
-                        "{} holds {} twice",
-                        path(id),
-                        count(usize::try_from(number).unwrap_or(usize::MAX), "frame")
-                    ))
-                    .saw(frame, "a connection with such frames"),
-            );
-        }
+    for (&id, copies) in &totals.copies {
+        let frames = |number| count(usize::try_from(number).unwrap_or(usize::MAX), "frame");
+        let (own, shared) = (frames(copies.own), frames(copies.shared));
+        let said = match (copies.own, copies.shared) {
+            (0, 0) => continue,
+            (_, 0) => format!("holds {own} twice"),
+            (0, _) => format!("holds {shared} that another capture has as well"),
+            (..) => format!("holds {own} twice, and {shared} that another capture has as well"),
+        };
+        out.push(
+            Draft::new(Code::CaptureDuplicates)
+                .title(format!("{} {said}", path(id)))
+                .saw(copies.first, "the first such frame"),
+        );
     }
     for &(id, nanos, frame) in &totals.clock_offsets {
         if nanos != 0 {

@@ -69,6 +69,15 @@ impl Draft {
         self
     }
 
+    /// Lowers the confidence to this.
+    pub(super) fn at_most(&mut self, confidence: Confidence) {
+        self.confidence = self.confidence.min(confidence);
+    }
+
+    pub(super) fn is_about(&self, id: ConnectionId) -> bool {
+        self.connections.contains(&id)
+    }
+
     pub(super) const fn bad(mut self, severity: Severity) -> Self {
         self.severity = severity;
         self

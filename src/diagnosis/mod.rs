@@ -15,6 +15,7 @@ mod answer;
 mod answer_101;
 mod capture;
 pub mod catalogue;
+mod certainty;
 mod client_request;
 mod close;
 mod code;
@@ -76,6 +77,7 @@ pub fn diagnose(handshake: &Handshake) -> Diagnosis {
 }
 
 fn conclude(story: &Story<'_>, mut drafts: Vec<Draft>) -> Diagnosis {
+    certainty::lower(story, &mut drafts);
     primary::sort(&mut drafts);
     let verdict = verdict::verdict(story, &drafts);
     let cause = drafts.first().filter(|_| verdict != Verdict::Ok);

@@ -1,9 +1,30 @@
 //! What could not be seen or was given up, as the report's footer names it.
 
-use crate::decode::DecodeStats;
+use crate::capture::{CaptureError, CaptureInfo, Problem};
+use crate::decode::{DecodeStats, supports};
 use crate::diagnosis::{Evidence, Limit};
 use crate::hop::Record;
 use crate::tcp::{LimitHit, LimitKind, Stats, StreamFacts};
+
+/// Frames of captures that were not looked into.
+pub(super) fn of_captures(captures: &[CaptureInfo]) -> Vec<Limit> {
+    let mut limits = Vec::new();
+    for info in captures {
+        for &link in info.link_types.iter().filter(|&&link| !supports(link)) {
+            let problem = Problem::UnsupportedLink {
+                number: link.0,
+                name: link.name(),
+            };
+            limits.push(Limit {
+                kind: "link-type",
+                connection: None,
+                detail: CaptureError::new(&info.path, problem).to_string(),
+                evidence: Vec::new(),
+            });
+        }
+    }
+    limits
+}
 
 /// The limits met in a run, by stage.
 pub(super) fn collect(decode: DecodeStats, tcp: &Stats) -> Vec<Limit> {

@@ -12,6 +12,7 @@ mod followed;
 mod limits;
 mod observer;
 mod other;
+mod selection;
 mod talk;
 mod totals;
 mod undecided;
@@ -20,7 +21,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::capture::{CaptureInfo, Frame, Timestamp};
-use crate::decode::{Decoded, Decoder};
+use crate::decode::{self, Decoded, Decoder};
 use crate::diagnosis::{self, Across, Diagnosis, Finding};
 use crate::hop::{Clocks, Handshake, OpenConnections, Record};
 use crate::tcp::{self, ConnectionId, Table};
@@ -28,26 +29,45 @@ use crate::tcp::{self, ConnectionId, Table};
 use conversations::{Conversations, Open};
 pub use observer::Observer;
 pub use other::OtherFrames;
+pub use selection::{Network, Selection};
 use totals::Totals;
 
 /// How often, by packet time, finished handshakes are looked for: often enough that memory follows the traffic, seldom
 /// enough to cost nothing.
 const SETTLE_INTERVAL: Duration = Duration::from_secs(1);
 
+/// The part of the memory that is for IP fragments: 16 MiB of the usual 512.
+const FRAGMENT_SHARE: usize = 32;
+
 /// What the engine is told.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Only connections to these server ports; empty: all.
-    pub ports: Vec<u16>,
+    /// Which connections are looked at.
+    pub selection: Selection,
     /// Whether the times of all inputs can be compared.
     pub clocks: Clocks,
     /// Limits of the connection table.
     pub limits: tcp::Limits,
+    /// Bytes held of IP datagrams that are not complete.
+    pub fragment_bytes: usize,
+}
+
+impl Options {
+    /// The usual limits, or those that follow from a budget of memory in bytes.
+    pub fn new(selection: Selection, clocks: Clocks, memory: Option<u64>) -> Self {
+        let memory = memory.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+        Self {
+            selection,
+            clocks,
+            limits: memory.map_or_else(tcp::Limits::default, tcp::Limits::with_memory),
+            fragment_bytes: memory.map_or(decode::FRAGMENT_BYTES, |bytes| bytes / FRAGMENT_SHARE),
+        }
+    }
 }
 
 /// The whole analysis of one run.
 pub struct Engine {
-    ports: Vec<u16>,
+    selection: Selection,
     decoder: Decoder,
     table: Table<Conversations>,
     conversations: Conversations,
@@ -72,8 +92,8 @@ impl Engine {
     /// An engine that has seen nothing yet.
     pub fn new(options: Options) -> Self {
         Self {
-            ports: options.ports,
-            decoder: Decoder::new(),
+            selection: options.selection,
+            decoder: Decoder::with_fragment_bytes(options.fragment_bytes),
             table: Table::new(options.limits),
             conversations: Conversations::new(options.clocks),
             other: OtherFrames::default(),
@@ -95,8 +115,7 @@ impl Engine {
         }
         match self.decoder.decode(frame) {
             Decoded::Tcp(segment) => {
-                let ports = [segment.source.port(), segment.destination.port()];
-                if self.ports.is_empty() || ports.iter().any(|port| self.ports.contains(port)) {
+                if self.selection.wants(&segment) {
                     self.table.segment(&mut self.conversations, &segment);
                 }
             }
@@ -168,10 +187,14 @@ impl Engine {
         for finding in self.across.finish() {
             observer.finding(&finding);
         }
-        for finding in diagnosis::diagnose_captures(captures, &self.totals.all()) {
+        let tcp = self.table.stats();
+        for finding in diagnosis::diagnose_captures(captures, &self.totals.all(&tcp)) {
             observer.finding(&finding);
         }
-        for limit in limits::collect(self.decoder.stats(), &self.table.stats()) {
+        for limit in limits::of_captures(captures)
+            .into_iter()
+            .chain(limits::collect(self.decoder.stats(), &tcp))
+        {
             observer.limit(&limit);
         }
     }
@@ -179,7 +202,6 @@ impl Engine {
     fn file_closed(&mut self, observer: &mut dyn Observer) {
         for record in self.conversations.closed.drain(..) {
             self.across.connection(&record);
-            self.totals.connection(&record);
             observer.connection(&record, &[]);
             if let Some(limit) = limits::of_record(&record) {
                 observer.limit(&limit);

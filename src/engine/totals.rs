@@ -1,28 +1,19 @@
-//! What all connections together say about the captures.
+//! What all connections and handshakes together say about the captures.
 
 use std::collections::BTreeMap;
 
 use crate::capture::{CaptureId, FrameRef};
 use crate::diagnosis::CaptureTotals;
-use crate::hop::{Handshake, Record};
+use crate::hop::Handshake;
+use crate::tcp::Stats;
 
-/// Counts over all connections and handshakes of a run.
+/// What was found over all handshakes of a run.
 #[derive(Debug, Default)]
 pub(super) struct Totals {
-    duplicates: BTreeMap<CaptureId, (u64, FrameRef)>,
     clock_offsets: BTreeMap<CaptureId, (i64, FrameRef)>,
 }
 
 impl Totals {
-    pub(super) fn connection(&mut self, record: &Record) {
-        let connection = &record.connection;
-        if connection.duplicates > 0 {
-            let first = connection.first;
-            let seen = self.duplicates.entry(first.capture).or_insert((0, first));
-            seen.0 += connection.duplicates;
-        }
-    }
-
     pub(super) fn handshake(&mut self, handshake: &Handshake) {
         if let Some(started) = handshake.started() {
             for &(capture, nanos) in &handshake.clock_offsets {
@@ -33,13 +24,9 @@ impl Totals {
         }
     }
 
-    pub(super) fn all(&self) -> CaptureTotals {
+    pub(super) fn all(&self, tcp: &Stats) -> CaptureTotals {
         CaptureTotals {
-            duplicates: self
-                .duplicates
-                .iter()
-                .map(|(&id, &(count, frame))| (id, count, frame))
-                .collect(),
+            copies: tcp.copies.clone(),
             clock_offsets: self
                 .clock_offsets
                 .iter()

@@ -191,6 +191,8 @@ pub(super) fn connection(record: &Record) -> ConnectionView {
         captures: capture_ids(connection.captures),
         client: connection.client.to_string(),
         server: connection.server.to_string(),
+        client_name: None,
+        server_name: None,
         roles_from: roles_from(connection.roles_from),
         protocol: protocol(record.protocol),
         first_at: connection.first.at,
@@ -201,10 +203,35 @@ pub(super) fn connection(record: &Record) -> ConnectionView {
         to_client: stream(&connection.to_client),
         ended: ended(connection),
         exchanges: record.exchange_count,
+        duplicate_frames: connection.duplicates,
+        quality: quality(connection),
         tls: record.tls.as_deref().map(tls),
         first: connection.first,
+        addresses: [connection.client.ip(), connection.server.ip()],
         syns: connection.syns,
     }
+}
+
+/// What the evidence of a connection lacks.
+fn quality(connection: &Connection) -> Vec<&'static str> {
+    let streams = [&connection.to_server, &connection.to_client];
+    let sum =
+        |count: fn(&StreamFacts) -> u64| streams.iter().map(|facts| count(facts)).sum::<u64>();
+    let truncated = sum(|facts| facts.truncated_bytes);
+    [
+        ("mid-stream", connection.opening == Opening::Midstream),
+        // Nobody answers a connect that is unanswered.
+        (
+            "one-sided",
+            connection.opening != Opening::Unanswered
+                && streams.iter().any(|facts| facts.frames == 0),
+        ),
+        ("truncated", truncated > 0),
+        ("gap", sum(|facts| facts.missing_bytes) > truncated),
+    ]
+    .into_iter()
+    .filter_map(|(name, is)| is.then_some(name))
+    .collect()
 }
 
 fn capture_ids(bits: u64) -> Vec<u16> {
@@ -218,6 +245,7 @@ const fn stream(facts: &StreamFacts) -> StreamView {
         retransmitted: facts.retransmitted,
         out_of_order: facts.out_of_order,
         missing_bytes: facts.missing_bytes,
+        truncated_bytes: facts.truncated_bytes,
         zero_windows: facts.zero_windows,
     }
 }
@@ -733,13 +761,6 @@ fn lifecycle(connection: &Connection, events: &mut Vec<EventView>) {
         push(stream.fin, way, "FIN");
         push(stream.rst, way, "RST");
     }
-}
-
-/// The capture that all frames of a connection are in, if it is one.
-pub(super) fn only_capture(captures: u64) -> Option<CaptureId> {
-    captures
-        .is_power_of_two()
-        .then(|| CaptureId(captures.trailing_zeros() as u16))
 }
 
 /// A connection's id, for lists of what is wanted.

@@ -1,6 +1,7 @@
 //! Keeps of the engine's results what the report will show, and counts the rest.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use foldhash::HashMap;
 
@@ -14,7 +15,7 @@ use crate::decode::OtherKind;
 use crate::diagnosis::{Diagnosis, Finding, Limit, Severity, Verdict};
 use crate::engine::Observer;
 use crate::hop::{Handshake, Protocol, Record};
-use crate::tcp::ConnectionId;
+use crate::tcp::{ConnectionId, Stats};
 
 /// Connections listed that belong to no handshake: a page of context; a busy capture has millions.
 pub const OTHER_CONNECTIONS_MAX: usize = 1000;
@@ -128,6 +129,7 @@ pub struct Collector {
     traffic: TrafficCounts,
     offsets: BTreeMap<u16, i64>,
     duplicates: BTreeMap<u16, u64>,
+    names: BTreeMap<IpAddr, String>,
 }
 
 impl Collector {
@@ -150,6 +152,7 @@ impl Collector {
             traffic: TrafficCounts::default(),
             offsets: BTreeMap::new(),
             duplicates: BTreeMap::new(),
+            names: BTreeMap::new(),
         }
     }
 
@@ -172,6 +175,20 @@ impl Collector {
             findings,
             ..Report::default()
         }
+    }
+
+    /// Takes what the table counted: which captures hold copies.
+    pub fn counted(&mut self, stats: &Stats) {
+        self.duplicates = stats
+            .copies
+            .iter()
+            .map(|(capture, copies)| (capture.0, copies.own + copies.shared))
+            .collect();
+    }
+
+    /// Takes names of addresses, to be shown beside them.
+    pub fn named(&mut self, names: BTreeMap<IpAddr, String>) {
+        self.names = names;
     }
 
     /// The counts so far.
@@ -296,6 +313,14 @@ impl Collector {
 
         let mut redactor = self.redactor;
         redactor.forget();
+        for view in self.connections.values_mut() {
+            let [client, server] = view.addresses.map(|address| {
+                let mut name = self.names.get(&address)?.clone();
+                redactor.apply(visit::Kind::Host, &mut name);
+                Some(name)
+            });
+            (view.client_name, view.server_name) = (client, server);
+        }
         let mut report = Report {
             captures: captures
                 .iter()
@@ -419,11 +444,6 @@ impl Observer for Collector {
     fn connection(&mut self, record: &Record, findings: &[Finding]) {
         self.summary.connections += 1;
         let connection = &record.connection;
-        if connection.duplicates > 0
-            && let Some(capture) = build::only_capture(connection.captures)
-        {
-            *self.duplicates.entry(capture.0).or_default() += connection.duplicates;
-        }
         self.traffic
             .count(record.protocol, connection.server.port());
         for finding in findings {

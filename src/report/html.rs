@@ -233,7 +233,12 @@ fn hops(report: &Report, handshake: &HandshakeView, frames: &Frames<'_>) -> Mark
                             (column.ends()) " " span.faint { (column.id) }
                             @if column.given_up() { " " span.odd { "given up" } }
                             @if let Some(connection) = column.connection {
-                                div.address { (connection.client) " →" br; (connection.server) }
+                                div.address {
+                                    (words::named(&connection.client, connection.client_name.as_ref())) " →" br;
+                                    (words::named(&connection.server, connection.server_name.as_ref()))
+                                }
+                                @let lacks = words::evidence_lacks(connection);
+                                @if !lacks.is_empty() { div.odd { (lacks) } }
                             }
                         }
                     }

@@ -58,8 +58,8 @@ impl Ladder {
                 continue;
             }
             let (client, server) = words::ends(role);
-            let mut party = |name: &str, endpoint: &str| {
-                let address = host(endpoint).to_owned();
+            let mut party = |name: &str, endpoint: &str, called: Option<&String>| {
+                let address = words::named(host(endpoint), called);
                 // A proxy has one address for each side, and stays one party.
                 let known = parties.iter().position(|party| {
                     party.name == name && (name == "proxy" || party.address == address)
@@ -72,16 +72,19 @@ impl Ladder {
                     parties.len() - 1
                 })
             };
-            let client_place = party(client, &connection.client);
+            let client_place = party(client, &connection.client, connection.client_name.as_ref());
             let server_place = if client == server {
                 // Two proxies: the next one is a new party.
                 parties.push(Party {
                     name: server.to_owned(),
-                    address: host(&connection.server).to_owned(),
+                    address: words::named(
+                        host(&connection.server),
+                        connection.server_name.as_ref(),
+                    ),
                 });
                 parties.len() - 1
             } else {
-                party(server, &connection.server)
+                party(server, &connection.server, connection.server_name.as_ref())
             };
             lanes.push(Lane {
                 connection: id,

@@ -220,12 +220,14 @@ impl Page<'_> {
         };
         row("addresses", &|column| {
             column.connection.map_or_else(String::new, |connection| {
-                format!(
-                    "{} → {}",
-                    text(&connection.client),
-                    text(&connection.server)
-                )
+                let client = words::named(&connection.client, connection.client_name.as_ref());
+                let server = words::named(&connection.server, connection.server_name.as_ref());
+                format!("{} → {}", text(&client), text(&server))
             })
+        });
+        row("evidence", &|column| {
+            let lacks = column.connection.map(words::evidence_lacks);
+            text(&lacks.unwrap_or_default())
         });
         row("request", &|column| request_cell(column, frames));
         for &(label, header) in words::HEADERS {

@@ -28,6 +28,7 @@
 //! ```
 
 use std::fmt::Display;
+use std::net::IpAddr;
 
 use serde::{Serialize, Serializer};
 
@@ -166,7 +167,7 @@ pub struct CaptureView {
     pub dropped: Option<u64>,
     /// Frames cut short by the snaplen.
     pub truncated_frames: u64,
-    /// Frames of one connection that this capture holds twice.
+    /// Frames that show what this capture or another one showed before: each counts once.
     pub duplicate_frames: u64,
     /// What to add to its times to compare them with the first capture's.
     pub clock_offset_ms: f64,
@@ -490,6 +491,10 @@ pub struct ConnectionView {
     pub client: String,
     /// Address and port of who accepted it.
     pub server: String,
+    /// The client's name, if a capture brings one along (pcapng name resolution).
+    pub client_name: Option<String>,
+    /// The server's.
+    pub server_name: Option<String>,
     /// `syn`, `syn-ack`, `first-bytes`, `port`.
     pub roles_from: &'static str,
     /// `websocket`, `http`, `http2`, `tls`, `other`, `none`.
@@ -512,11 +517,18 @@ pub struct ConnectionView {
     pub ended: EndedView,
     /// HTTP requests on it.
     pub exchanges: u32,
+    /// Frames of it that show what was shown before, in the same capture or another: counted once above.
+    pub duplicate_frames: u64,
+    /// What its evidence lacks: `mid-stream`, `one-sided`, `truncated`, `gap`. Empty: it is complete.
+    pub quality: Vec<&'static str>,
     /// TLS in clear.
     pub tls: Option<TlsView>,
     /// Its first frame.
     #[serde(skip)]
     pub first: FrameRef,
+    /// Addresses of client and server, as they are in the packets.
+    #[serde(skip)]
+    pub addresses: [IpAddr; 2],
     /// SYNs sent by the client.
     #[serde(skip)]
     pub syns: u32,
@@ -535,6 +547,8 @@ pub struct StreamView {
     pub out_of_order: u64,
     /// Payload bytes known to exist that could not be read.
     pub missing_bytes: u64,
+    /// Of these, bytes cut off by the snaplen.
+    pub truncated_bytes: u64,
     /// Segments that closed the receive window.
     pub zero_windows: u64,
 }

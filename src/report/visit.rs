@@ -166,6 +166,8 @@ fn fields(fields: &mut [(String, String)], visit: &mut Visitor<'_>) {
 pub(super) fn connection(view: &mut ConnectionView, visit: &mut Visitor<'_>) {
     visit(Kind::Endpoint, &mut view.client);
     visit(Kind::Endpoint, &mut view.server);
+    maybe(Kind::Host, view.client_name.as_mut(), visit);
+    maybe(Kind::Host, view.server_name.as_mut(), visit);
     if let Some(tls) = &mut view.tls {
         maybe(Kind::Host, tls.sni.as_mut(), visit);
         for protocol in tls.alpn_offered.iter_mut().chain(tls.alpn.as_mut()) {

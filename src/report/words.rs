@@ -85,6 +85,33 @@ pub(super) fn time(at: Timestamp) -> String {
     }
 }
 
+/// An address with the name that a capture has for it.
+pub(super) fn named(address: &str, name: Option<&String>) -> String {
+    match name {
+        Some(name) => format!("{address} ({name})"),
+        None => address.to_owned(),
+    }
+}
+
+/// What the evidence of a connection lacks, in words; empty when it is complete.
+pub(super) fn evidence_lacks(connection: &ConnectionView) -> String {
+    let streams = [&connection.to_server, &connection.to_client];
+    let cut: u64 = streams.iter().map(|stream| stream.truncated_bytes).sum();
+    let missing: u64 = streams.iter().map(|stream| stream.missing_bytes).sum();
+    let parts = connection.quality.iter().map(|&lack| match lack {
+        "mid-stream" => "began before the capture".to_owned(),
+        "one-sided" if connection.to_client.frames == 0 => "only the client's side".to_owned(),
+        "one-sided" => "only the server's side".to_owned(),
+        "truncated" => format!("{} cut by the snaplen", count(cut, "byte")),
+        "gap" => format!(
+            "{} not captured",
+            count(missing.saturating_sub(cut), "byte")
+        ),
+        other => other.to_owned(),
+    });
+    parts.collect::<Vec<_>>().join(", ")
+}
+
 /// The file name of a path.
 pub(super) fn file_name(path: &str) -> &str {
     match path {

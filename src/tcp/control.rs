@@ -194,7 +194,7 @@ impl<S> Flow<S> {
         let near = at <= half.top.cast_signed() + MAX_WINDOW;
         if half.fin.at().is_none() && near {
             half.top = half.top.max(at.max(0).cast_unsigned());
-            half.fin.set(half.top);
+            half.set_fin(half.top);
         }
         if self.reading == Reading::Counters
             && let Some(fin) = self.half(direction).fin.at()

@@ -10,7 +10,7 @@ use super::spot::Spot;
 use super::{
     Connection, ConnectionId, Direction, Ending, EndingHow, Opening, RolesFrom, StreamFacts,
 };
-use crate::capture::FrameRef;
+use crate::capture::{CaptureId, FrameRef};
 use crate::decode::{Endpoint, IcmpError, Segment, SeqNo, Unreachable};
 
 /// Copies of a SYN come within this; the shortest first retransmission timer in use is 200 ms.
@@ -291,6 +291,16 @@ impl Embryo {
             Stage::Rst => (None, None),
             _ => (Some(self.seq), None),
         }
+    }
+
+    /// Frames that the capture holds twice, so far.
+    pub(super) const fn duplicates(&self) -> u8 {
+        self.duplicates
+    }
+
+    /// The capture that showed it first.
+    pub(super) fn first_capture(&self) -> CaptureId {
+        self.first.frame().capture
     }
 
     /// The facts, in full.

@@ -6,6 +6,7 @@ use super::limits::{EVICTED_SHARE, LimitKind, SYN_KEPT};
 use super::table::{Place, Table};
 use super::tombs::Span;
 use super::{Connection, ConnectionId, GapCause, Handler};
+use crate::capture::CaptureId;
 
 impl<H: Handler> Table<H> {
     /// Moves the clock to a frame's time and does what is due.
@@ -115,7 +116,13 @@ impl<H: Handler> Table<H> {
         self.index_remove(hash, Place::Embryo(slot));
         let (client, server) = embryo.isns();
         let spans = (Span::new(client, None, 0), Span::new(server, None, 0));
-        self.bury(key, hash, embryo.client(&key), spans);
+        self.bury(
+            key,
+            hash,
+            embryo.client(&key),
+            spans,
+            embryo.first_capture(),
+        );
         let mut connection = embryo.connection(&key);
         connection.evicted = evicted;
         self.hand_over(handler, connection, None);
@@ -132,16 +139,24 @@ impl<H: Handler> Table<H> {
     fn take_flow(&mut self, slot: u32) -> Option<Flow<H::State>> {
         let flow = self.flows.get_mut(slot as usize)?.take()?;
         self.forget(slot, &flow);
-        self.bury(flow.key, flow.hash, flow.client, flow.spans());
+        let capture = flow.cold.connection.first.capture;
+        self.bury(flow.key, flow.hash, flow.client, flow.spans(), capture);
         Some(flow)
     }
 
-    fn bury(&mut self, key: Key, hash: u32, client: End, spans: (Option<Span>, Option<Span>)) {
-        let (low, high) = match client {
+    fn bury(
+        &mut self,
+        key: Key,
+        hash: u32,
+        client: End,
+        spans: (Option<Span>, Option<Span>),
+        capture: CaptureId,
+    ) {
+        let spans = match client {
             End::Low => spans,
             End::High => (spans.1, spans.0),
         };
-        self.tombs.bury(key, hash, low, high);
+        self.tombs.bury(key, hash, spans, capture);
     }
 
     /// Tells the handler all that is left of a flow, and that it is over.

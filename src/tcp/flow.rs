@@ -266,6 +266,8 @@ impl<S> Flow<S> {
             .is_copy(&mut self.cold.others, direction, segment)
         {
             self.cold.connection.duplicates += 1;
+            let shown = self.cold.connection.first.capture;
+            env.stats.copy(segment.frame, shown);
             return false;
         }
         self.seen(env, segment);

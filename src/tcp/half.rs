@@ -135,6 +135,16 @@ impl Half {
         }
     }
 
+    /// The stream ends at `at`. Its acknowledgment may have been captured before the FIN itself; then the number of the
+    /// FIN was taken for a byte.
+    pub(super) fn set_fin(&mut self, at: u64) {
+        self.fin.set(at);
+        if self.acked == at + 1 {
+            self.acked = at;
+            self.marks.fin_acked = true;
+        }
+    }
+
     /// Whether an acknowledgment says more than those before it.
     pub(super) fn is_news(&self, ack: SeqNo) -> bool {
         self.acknowledged_by(ack)

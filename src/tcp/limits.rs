@@ -1,7 +1,9 @@
 //! How much a table may hold, how long it waits, and what it counted.
 
+use std::collections::BTreeMap;
+
 use super::{Connection, ConnectionId, Opening};
-use crate::capture::FrameRef;
+use crate::capture::{CaptureId, FrameRef};
 
 const SECOND: i64 = 1_000_000_000;
 
@@ -101,12 +103,13 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The limits for a total budget of memory in bytes: a quarter each for buffered bytes and for openings, half for
+    /// The limits for a total budget of memory in bytes: nearly a quarter for buffered bytes, one for openings, half for
     /// connections (at 2 KiB each, what the readers of their streams keep included).
     #[must_use]
     pub fn with_memory(bytes: usize) -> Self {
         let default = Self::default();
-        let total_bytes = bytes / 4;
+        // One part in 32 of all is for IP fragments, which are put together before.
+        let total_bytes = bytes / 4 - bytes / 32;
         Self {
             stream_bytes: default.stream_bytes.min(total_bytes),
             total_bytes,
@@ -142,6 +145,17 @@ pub struct LimitHit {
     pub times: u64,
 }
 
+/// Frames of one capture that show what was shown before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Copies {
+    /// Copies of frames of connections that this capture showed first: it holds them twice.
+    pub own: u64,
+    /// Copies of frames of connections that another capture showed first.
+    pub shared: u64,
+    /// The first of all these.
+    pub first: FrameRef,
+}
+
 /// What a table counted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Stats {
@@ -165,11 +179,27 @@ pub struct Stats {
     pub duplicates: u64,
     /// Segments of connections that had left the table already: late copies.
     pub late: u64,
+    /// Copies by the capture that holds them.
+    pub copies: BTreeMap<CaptureId, Copies>,
     /// The limits met, in the order in which they were met first.
     pub limits: Vec<LimitHit>,
 }
 
 impl Stats {
+    /// Counts a frame that shows again what was shown before, of a connection that was first seen in capture `shown`.
+    pub(super) fn copy(&mut self, frame: FrameRef, shown: CaptureId) {
+        let copies = self.copies.entry(frame.capture).or_insert(Copies {
+            own: 0,
+            shared: 0,
+            first: frame,
+        });
+        if shown == frame.capture {
+            copies.own += 1;
+        } else {
+            copies.shared += 1;
+        }
+    }
+
     /// Notes that a limit was met.
     pub(super) fn hit(&mut self, kind: LimitKind, frame: FrameRef, connection: ConnectionId) {
         if let Some(hit) = self.limits.iter_mut().find(|hit| hit.kind == kind) {

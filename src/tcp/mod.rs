@@ -47,5 +47,5 @@ pub use connection::{
     StreamFacts,
 };
 pub use handler::{Chunk, Gap, Handler, Interest, StreamEnd};
-pub use limits::{LimitHit, LimitKind, Limits, Stats};
+pub use limits::{Copies, LimitHit, LimitKind, Limits, Stats};
 pub use table::Table;

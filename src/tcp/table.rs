@@ -125,8 +125,16 @@ impl<H: Handler> Table<H> {
             Some(Place::Embryo(slot)) => {
                 self.embryo_segment(handler, slot, hash, sender, segment);
             }
-            None if self.tombs.knows(&key, hash, sender, segment) => self.env.stats.late += 1,
-            None => self.begin(handler, key, hash, sender, segment),
+            None => match self.tombs.knows(&key, hash, sender, segment) {
+                Some(shown) => {
+                    self.env.stats.late += 1;
+                    // Within one capture it may as well be a late retransmission.
+                    if shown != segment.frame.capture {
+                        self.env.stats.copy(segment.frame, shown);
+                    }
+                }
+                None => self.begin(handler, key, hash, sender, segment),
+            },
         }
     }
 
@@ -341,8 +349,14 @@ impl<H: Handler> Table<H> {
             return;
         };
         let id = embryo.id;
+        let copies = embryo.duplicates();
         match embryo.segment(sender, segment, self.env.stamp) {
-            Step::Taken => {}
+            Step::Taken => {
+                if embryo.duplicates() > copies {
+                    let shown = embryo.first_capture();
+                    self.env.stats.copy(segment.frame, shown);
+                }
+            }
             Step::Ended => self.leave(handler, Place::Embryo(slot), id),
             Step::Other => {
                 self.close_embryo(handler, slot, false);

@@ -9,6 +9,7 @@ use hashbrown::HashTable;
 
 use super::key::{End, Key};
 use super::limits::TOMBS;
+use crate::capture::CaptureId;
 use crate::decode::{Segment, SeqNo};
 
 /// The connections that left lately, the oldest first to be forgotten.
@@ -21,13 +22,15 @@ pub(super) struct Tombs {
     front: u64,
 }
 
-/// What is remembered of a connection. 68 bytes.
+/// What is remembered of a connection. 72 bytes.
 #[derive(Debug, Clone, Copy)]
 struct Tomb {
     key: Key,
     hash: u32,
     low: Option<Span>,
     high: Option<Span>,
+    /// The capture that showed it first.
+    capture: CaptureId,
 }
 
 /// The sequence numbers that one end used.
@@ -43,7 +46,13 @@ pub(super) struct Span {
 
 impl Tombs {
     /// Remembers a connection that leaves the table.
-    pub(super) fn bury(&mut self, key: Key, hash: u32, low: Option<Span>, high: Option<Span>) {
+    pub(super) fn bury(
+        &mut self,
+        key: Key,
+        hash: u32,
+        (low, high): (Option<Span>, Option<Span>),
+        capture: CaptureId,
+    ) {
         if self.ring.len() >= TOMBS
             && let Some(old) = self.ring.pop_front()
         {
@@ -62,6 +71,7 @@ impl Tombs {
             hash,
             low,
             high,
+            capture,
         });
         // A later connection between the same ends takes the place of the earlier one.
         let (ring, front) = (&self.ring, self.front);
@@ -79,17 +89,33 @@ impl Tombs {
         }
     }
 
-    /// Whether a segment is a late copy of a remembered connection's.
-    pub(super) fn knows(&self, key: &Key, hash: u32, sender: End, segment: &Segment<'_>) -> bool {
+    /// The capture that showed the remembered connection of which a segment is a late copy.
+    pub(super) fn knows(
+        &self,
+        key: &Key,
+        hash: u32,
+        sender: End,
+        segment: &Segment<'_>,
+    ) -> Option<CaptureId> {
         let found = self.index.find(spread(hash), |&(_, at)| {
             self.tomb(at).is_some_and(|tomb| tomb.key == *key)
         });
-        let Some(tomb) = found.and_then(|&(_, at)| self.tomb(at)) else {
-            return false;
-        };
+        let tomb = found.and_then(|&(_, at)| self.tomb(at))?;
+        tomb.owns(sender, segment).then_some(tomb.capture)
+    }
+
+    fn tomb(&self, number: u64) -> Option<&Tomb> {
+        let place = number.checked_sub(self.front)?;
+        self.ring.get(usize::try_from(place).ok()?)
+    }
+}
+
+impl Tomb {
+    /// Whether a segment has the numbers of this connection.
+    fn owns(&self, sender: End, segment: &Segment<'_>) -> bool {
         let (span, peer) = match sender {
-            End::Low => (tomb.low, tomb.high),
-            End::High => (tomb.high, tomb.low),
+            End::Low => (self.low, self.high),
+            End::High => (self.high, self.low),
         };
         let flags = segment.flags;
         if flags.syn() {
@@ -110,11 +136,6 @@ impl Tombs {
             segment.seq,
             segment.seq.plus(len.wrapping_add(segment.missing)),
         )
-    }
-
-    fn tomb(&self, number: u64) -> Option<&Tomb> {
-        let place = number.checked_sub(self.front)?;
-        self.ring.get(usize::try_from(place).ok()?)
     }
 }
 

@@ -41,7 +41,6 @@ use crate::hop::Clocks;
 use crate::privileges::{self, Identity};
 use crate::report::json::{CaptureStatus, JsonLines};
 use crate::report::{Collector, Keep, Report, table};
-use crate::tcp;
 
 /// What files of packets say wrote them.
 const APPLICATION: &str = concat!("hop101 ", env!("CARGO_PKG_VERSION"));
@@ -247,13 +246,11 @@ impl<'a> Run<'a> {
         }
         Ok(Self {
             plan,
-            engine: Engine::new(engine::Options {
-                ports: read.ports.clone(),
-                clocks: Clocks::Same,
-                limits: read.memory.map_or_else(tcp::Limits::default, |bytes| {
-                    tcp::Limits::with_memory(usize::try_from(bytes).unwrap_or(usize::MAX))
-                }),
-            }),
+            engine: Engine::new(engine::Options::new(
+                read.selection.clone(),
+                Clocks::Same,
+                read.memory,
+            )),
             watch,
             packets,
             reports,
@@ -456,6 +453,7 @@ impl<'a> Run<'a> {
         for (handshake, diagnosis) in self.engine.preview() {
             crate::engine::Observer::handshake(&mut collector, &handshake, &diagnosis);
         }
+        collector.counted(&self.engine.tcp_stats());
         let report = collector.finish(&[self.capture_info(live)], self.others());
         self.write_reports(&report);
         let mut text = Vec::new();
@@ -527,10 +525,11 @@ impl<'a> Run<'a> {
             ));
         }
         let others = self.others();
-        let collector = std::mem::replace(
+        let mut collector = std::mem::replace(
             &mut self.watch.collector,
             Collector::new(Keep::default(), self.plan.read.redact),
         );
+        collector.counted(&self.engine.tcp_stats());
         let report = collector.finish(std::slice::from_ref(&info), others);
         self.watch.screen.clear();
         if !self.watch.screen.is_closed() {

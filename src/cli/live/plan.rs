@@ -69,7 +69,7 @@ impl LivePlan {
                 buffer: usize(capture.buffer),
                 promiscuous: capture.promiscuous,
                 filter: read.filter.clone(),
-                ports: read.ports.clone(),
+                ports: read.selection.ports.clone(),
             },
             count: capture.count,
             duration: capture.duration,

@@ -6,7 +6,7 @@ use crate::decode::Endpoint;
 use crate::diagnosis::testkit::*;
 use crate::diagnosis::{Across, CaptureTotals, Finding, diagnose_captures, diagnose_connection};
 use crate::hop::{OrdinaryExchange, Party, Protocol, ProxyHeader, Record};
-use crate::tcp::{Direction, EndingHow, Side};
+use crate::tcp::{Copies, Direction, EndingHow, Side};
 use crate::tls::{Alert, TlsFacts};
 
 const TLS_PORT: Endpoint = Endpoint::v4([192, 168, 50, 1], 443);
@@ -352,7 +352,15 @@ fn captures_are_judged_as_a_whole() {
         []
     );
     let totals = CaptureTotals {
-        duplicates: vec![(CaptureId(0), 5, at(1.0))],
+        copies: [(
+            CaptureId(0),
+            Copies {
+                own: 5,
+                shared: 0,
+                first: at(1.0),
+            },
+        )]
+        .into(),
         clock_offsets: vec![(CaptureId(0), 2_000_000, at(1.0))],
     };
     let poor = CaptureInfo {

@@ -126,6 +126,7 @@ impl Layout<'_> {
             push("Accept", false, each(&|column| self.accept(column)));
         }
         push("note", false, each(&|column| self.notes(column)));
+        push("evidence", false, each(&|column| self.evidence(column)));
         push("ended", true, each(&|column| self.ended(column)));
         rows
     }
@@ -141,12 +142,14 @@ impl Layout<'_> {
         let Some(connection) = column.connection else {
             return cell;
         };
-        let line = format!("{} → {}", connection.client, connection.server);
+        let client = words::named(&connection.client, connection.client_name.as_ref());
+        let server = words::named(&connection.server, connection.server_name.as_ref());
+        let line = format!("{client} → {server}");
         if columns(&line) <= self.width {
             cell.push(vec![(Look::Plain, line)]);
         } else {
-            cell.extend(self.cell(Look::Plain, &connection.client, 2));
-            cell.extend(self.cell(Look::Plain, &format!("→ {}", connection.server), 2));
+            cell.extend(self.cell(Look::Plain, &client, 2));
+            cell.extend(self.cell(Look::Plain, &format!("→ {server}"), 2));
         }
         if self.frames.several() {
             let files: Vec<&str> = connection
@@ -157,6 +160,11 @@ impl Layout<'_> {
             cell.extend(self.cell(Look::Faint, &files.join(", "), 1));
         }
         cell
+    }
+
+    fn evidence(&self, column: &Column<'_>) -> Cell {
+        let lacks = column.connection.map(words::evidence_lacks);
+        self.cell(Look::Odd, &lacks.unwrap_or_default(), 3)
     }
 
     fn request(&self, column: &Column<'_>) -> Cell {

@@ -1,0 +1,116 @@
+//! The whole pipeline inside the test: captures in memory become reports, without a process for each.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Cursor;
+
+use hop101::capture::{CaptureId, CaptureInfo, Frame, FrameNo, FrameRef, Inputs, LinkType, Reader};
+use hop101::capture::{Timestamp, Writer};
+use hop101::engine::{Engine, Options, Selection};
+use hop101::hop::Clocks;
+use hop101::report::{Collector, Keep, Redact};
+use serde_json::Value;
+
+use crate::support::sample;
+
+/// A frame that owns its bytes, to be changed and written again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Packet {
+    pub(crate) at: i64,
+    pub(crate) link: LinkType,
+    pub(crate) wire_len: u32,
+    pub(crate) data: Vec<u8>,
+}
+
+/// What came of reading.
+pub(crate) struct Outcome {
+    pub(crate) report: Value,
+    /// One line for each input that could not be read to its end.
+    pub(crate) errors: Vec<String>,
+}
+
+/// The frames of a file.
+pub(crate) fn packets(file: &[u8]) -> Vec<Packet> {
+    let mut reader = reader(file, 0).unwrap();
+    let mut packets = Vec::new();
+    while let Some(frame) = reader.next_frame().unwrap() {
+        packets.push(Packet {
+            at: frame.id.at.nanos(),
+            link: frame.link,
+            wire_len: frame.wire_len,
+            data: frame.data.to_vec(),
+        });
+    }
+    packets
+}
+
+/// The frames of a file in `samples/`.
+pub(crate) fn packets_of(name: &str) -> Vec<Packet> {
+    packets(&fs::read(sample(name)).unwrap())
+}
+
+/// A file of these frames.
+pub(crate) fn pcapng(packets: &[Packet]) -> Vec<u8> {
+    let mut writer = Writer::new(Vec::new(), "test").unwrap();
+    for (number, packet) in (1..).zip(packets) {
+        let id = FrameRef {
+            at: Timestamp::from_nanos(packet.at),
+            capture: CaptureId(0),
+            frame: FrameNo(number),
+        };
+        writer
+            .write(
+                &Frame {
+                    id,
+                    interface: 0,
+                    link: packet.link,
+                    wire_len: packet.wire_len,
+                    data: &packet.data,
+                },
+                None,
+            )
+            .unwrap();
+    }
+    writer.finish().unwrap()
+}
+
+fn reader(file: &[u8], id: u16) -> Result<Reader, hop101::capture::CaptureError> {
+    let name = format!("{id}.pcapng");
+    Reader::from_read(Box::new(Cursor::new(file.to_vec())), name, CaptureId(id))
+}
+
+/// Reads files as one story.
+pub(crate) fn read(files: &[&[u8]]) -> Outcome {
+    let mut errors = Vec::new();
+    let mut readers = Vec::new();
+    for file in files {
+        match reader(file, readers.len() as u16) {
+            Ok(reader) => readers.push(reader),
+            Err(error) => errors.push(error.to_string()),
+        }
+    }
+    let clocks = if files.len() > 1 {
+        Clocks::MayDiffer
+    } else {
+        Clocks::Same
+    };
+    let mut engine = Engine::new(Options::new(Selection::default(), clocks, None));
+    let mut collector = Collector::new(Keep::default(), Redact::None);
+    let mut inputs = Inputs::from_readers(readers);
+    loop {
+        match inputs.next_frame() {
+            Ok(Some(frame)) => engine.frame(&frame, &mut collector),
+            Ok(None) => break,
+            Err(error) => errors.push(error.to_string()),
+        }
+    }
+    let captures: Vec<CaptureInfo> = inputs.infos().cloned().collect();
+    engine.finish(&captures, &mut collector);
+    collector.counted(&engine.tcp_stats());
+    collector.named(inputs.names());
+    let report = collector.finish(&captures, BTreeMap::new());
+    Outcome {
+        report: serde_json::to_value(report).unwrap(),
+        errors,
+    }
+}

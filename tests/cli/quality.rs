@@ -1,0 +1,549 @@
+//! Any capture people really have: every sample wrapped anew must tell the same story, and a worse one no other story.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::Command;
+
+use hop101::capture::LinkType;
+use serde_json::{Value, json};
+
+use crate::pipeline::{Packet, packets, pcapng, read};
+use crate::samples::Expected;
+use crate::support::have;
+
+/// Ethernet addresses that mean nothing.
+const ADDRESSES: [u8; 12] = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2];
+
+/// The files of every sample.
+fn samples() -> Vec<(String, Vec<Vec<u8>>)> {
+    Expected::all()
+        .iter()
+        .map(|expected| {
+            let files = expected.files();
+            let name = files[0].file_name().unwrap().to_str().unwrap().to_owned();
+            (
+                name,
+                files.iter().map(|file| fs::read(file).unwrap()).collect(),
+            )
+        })
+        .collect()
+}
+
+fn report(files: &[Vec<u8>]) -> Value {
+    let files: Vec<&[u8]> = files.iter().map(Vec::as_slice).collect();
+    let outcome = read(&files);
+    assert!(outcome.errors.is_empty(), "{:?}", outcome.errors);
+    outcome.report
+}
+
+/// Everything but what the wrapping is about: name, format, size and link type of the files.
+fn unwrapped(mut report: Value) -> Value {
+    for capture in report["captures"].as_array_mut().unwrap() {
+        for field in [
+            "path",
+            "format",
+            "compression",
+            "bytes",
+            "link_types",
+            "dropped",
+        ] {
+            capture[field] = Value::Null;
+        }
+    }
+    report
+}
+
+/// Where two documents differ first.
+fn difference(got: &Value, wanted: &Value, at: &str) -> Option<String> {
+    match (got, wanted) {
+        (Value::Object(a), Value::Object(b)) if a.keys().eq(b.keys()) => a
+            .iter()
+            .find_map(|(key, value)| difference(value, &b[key], &format!("{at}.{key}"))),
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => a
+            .iter()
+            .zip(b)
+            .enumerate()
+            .find_map(|(place, (a, b))| difference(a, b, &format!("{at}[{place}]"))),
+        _ if got == wanted => None,
+        _ => Some(format!("{at} is {got}, not {wanted}")),
+    }
+}
+
+/// Collects what differs in a test, to be told at its end.
+#[derive(Default)]
+struct Differences(Vec<String>);
+
+impl Differences {
+    fn same(&mut self, got: &Value, wanted: &Value, what: &str) {
+        if let Some(difference) = difference(got, wanted, "report") {
+            self.0.push(format!("{what}: {difference}"));
+        }
+    }
+
+    fn none(self) {
+        assert!(self.0.is_empty(), "{}", self.0.join("\n"));
+    }
+}
+
+/// The story without frame numbers and times.
+fn story(report: &Value) -> Value {
+    let handshakes = report["handshakes"].as_array().unwrap();
+    let told: Vec<Value> = handshakes
+        .iter()
+        .map(|handshake| {
+            let hops = handshake["hops"].as_array().unwrap();
+            let hops: Vec<Value> = hops
+                .iter()
+                .map(|hop| {
+                    json!([
+                        hop["role"],
+                        hop["request"]["target"],
+                        hop["request"]["key"],
+                        hop["response"]["status"],
+                        hop["accept"],
+                        hop["changes"]
+                    ])
+                })
+                .collect();
+            let session = &handshake["session"];
+            json!([
+                handshake["verdict"],
+                handshake["cause"],
+                handshake["answered_by"],
+                hops,
+                session["close"],
+                session["ended_by"],
+                session["to_server"],
+                session["to_client"]
+            ])
+        })
+        .collect();
+    json!({"connections": report["summary"]["connections"], "handshakes": told, "codes": codes(report, "info")})
+}
+
+/// Codes of findings worse than `above`.
+fn codes(report: &Value, above: &str) -> BTreeSet<String> {
+    let findings = report["findings"].as_array().unwrap();
+    findings
+        .iter()
+        .filter(|one| one["severity"] != "info" && one["severity"] != above)
+        .map(|one| one["code"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// The frame without its link layer: EtherType and what follows it.
+fn network(packet: &Packet) -> (&[u8], &[u8]) {
+    let (kind, header) = match packet.link {
+        LinkType::ETHERNET => (12, 14),
+        LinkType::LINUX_SLL => (14, 16),
+        LinkType::LINUX_SLL2 => (0, 20),
+        other => panic!("{other:?}"),
+    };
+    (&packet.data[kind..kind + 2], &packet.data[header..])
+}
+
+fn rewrapped(packet: &Packet, link: LinkType, header: &[&[u8]]) -> Packet {
+    let (_, rest) = network(packet);
+    let data = [&header.concat(), rest].concat();
+    let cut = packet.wire_len - packet.data.len() as u32;
+    Packet {
+        at: packet.at,
+        link,
+        wire_len: data.len() as u32 + cut,
+        data,
+    }
+}
+
+/// A wrapping by its name.
+type Wrapping = (&'static str, fn(&Packet) -> Packet);
+
+/// The link layers into which every sample is put.
+const LINKS: [Wrapping; 8] = [
+    ("Ethernet", |packet| {
+        rewrapped(packet, LinkType::ETHERNET, &[&ADDRESSES, network(packet).0])
+    }),
+    ("802.1Q", |packet| {
+        rewrapped(
+            packet,
+            LinkType::ETHERNET,
+            &[&ADDRESSES, &[0x81, 0, 0x20, 101], network(packet).0],
+        )
+    }),
+    ("QinQ", |packet| {
+        rewrapped(
+            packet,
+            LinkType::ETHERNET,
+            &[
+                &ADDRESSES,
+                &[0x88, 0xa8, 0, 7, 0x81, 0, 0x20, 101],
+                network(packet).0,
+            ],
+        )
+    }),
+    ("SLL", |packet| {
+        rewrapped(
+            packet,
+            LinkType::LINUX_SLL,
+            &[&[0, 0, 0, 1, 0, 6], &[0; 8], network(packet).0],
+        )
+    }),
+    ("SLL2", |packet| {
+        rewrapped(
+            packet,
+            LinkType::LINUX_SLL2,
+            &[network(packet).0, &[0, 0, 0, 0, 0, 2, 0, 1, 0, 6], &[0; 8]],
+        )
+    }),
+    ("PPPoE", |packet| {
+        let (kind, rest) = network(packet);
+        let protocol = if kind == [8, 0] { [0, 0x21] } else { [0, 0x57] };
+        let len = (rest.len() as u16 + 2).to_be_bytes();
+        rewrapped(
+            packet,
+            LinkType::ETHERNET,
+            &[&ADDRESSES, &[0x88, 0x64, 0x11, 0, 0, 9], &len, &protocol],
+        )
+    }),
+    ("MPLS", |packet| {
+        rewrapped(
+            packet,
+            LinkType::ETHERNET,
+            &[&ADDRESSES, &[0x88, 0x47, 0, 1, 1, 64]],
+        )
+    }),
+    ("VXLAN", |packet| {
+        let (kind, rest) = network(packet);
+        let udp = (rest.len() as u16 + 14 + 8 + 8).to_be_bytes();
+        let ip = (rest.len() as u16 + 14 + 8 + 8 + 20).to_be_bytes();
+        rewrapped(
+            packet,
+            LinkType::RAW,
+            &[
+                &[0x45, 0],
+                &ip,
+                &[0, 0, 0, 0, 64, 17, 0, 0, 203, 0, 113, 1, 203, 0, 113, 2],
+                &[0xc0, 0, 0x12, 0xb5],
+                &udp,
+                &[0, 0],
+                &[8, 0, 0, 0, 0, 0, 42, 0],
+                &ADDRESSES,
+                kind,
+            ],
+        )
+    }),
+];
+
+/// IP frames only: what a link layer is made for here.
+fn is_ip(packet: &Packet) -> bool {
+    matches!(network(packet).0, [0x08, 0x00] | [0x86, 0xdd])
+}
+
+#[test]
+fn link_layers_and_tunnels_change_nothing() {
+    let mut wrong = Differences::default();
+    for (name, files) in samples() {
+        let plain: Vec<Vec<Packet>> = files
+            .iter()
+            .map(|file| packets(file).into_iter().filter(is_ip).collect())
+            .collect();
+        let story_of = |wrap: fn(&Packet) -> Packet| {
+            let files: Vec<Vec<u8>> = plain
+                .iter()
+                .map(|packets| pcapng(&packets.iter().map(wrap).collect::<Vec<_>>()))
+                .collect();
+            unwrapped(report(&files))
+        };
+        let wanted = story_of(Packet::clone);
+        for (link, wrap) in LINKS {
+            let got = story_of(wrap);
+            wrong.same(&story(&got), &story(&wanted), &format!("{name} as {link}"));
+            wrong.same(
+                &got["connections"],
+                &wanted["connections"],
+                &format!("{name} as {link}"),
+            );
+        }
+    }
+    wrong.none();
+}
+
+#[test]
+fn compression_and_containers_change_nothing() {
+    use flate2::write::GzEncoder;
+    let mut wrong = Differences::default();
+    for (name, files) in samples() {
+        let wanted = unwrapped(report(&files));
+        let packed = |pack: &dyn Fn(&[u8]) -> Vec<u8>| {
+            let files: Vec<Vec<u8>> = files.iter().map(|file| pack(file)).collect();
+            unwrapped(report(&files))
+        };
+        let gzip = |bytes: &[u8]| {
+            let mut out = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            out.write_all(bytes).unwrap();
+            out.finish().unwrap()
+        };
+        wrong.same(&packed(&gzip), &wanted, &format!("{name} in gzip"));
+        // Two members, as `cat a.gz b.gz` and parallel compressors make.
+        let members = |bytes: &[u8]| {
+            let (a, b) = bytes.split_at(bytes.len() / 2);
+            [gzip(a), gzip(b)].concat()
+        };
+        wrong.same(
+            &packed(&members),
+            &wanted,
+            &format!("{name} in two gzip members"),
+        );
+        let zstd = |bytes: &[u8]| zstd::encode_all(bytes, 1).unwrap();
+        wrong.same(&packed(&zstd), &wanted, &format!("{name} in zstd"));
+        let lz4 = |bytes: &[u8]| {
+            let mut out = lz4_flex::frame::FrameEncoder::new(Vec::new());
+            out.write_all(bytes).unwrap();
+            out.finish().unwrap()
+        };
+        wrong.same(&packed(&lz4), &wanted, &format!("{name} in lz4"));
+        let xz = |bytes: &[u8]| {
+            let mut out = liblzma::write::XzEncoder::new(Vec::new(), 0);
+            out.write_all(bytes).unwrap();
+            out.finish().unwrap()
+        };
+        wrong.same(&packed(&xz), &wanted, &format!("{name} in xz"));
+        let again = |bytes: &[u8]| pcapng(&packets(bytes));
+        wrong.same(
+            &packed(&again),
+            &wanted,
+            &format!("{name} in one interface of pcapng"),
+        );
+    }
+    wrong.none();
+}
+
+/// Runs a tool of Wireshark's.
+fn tool(program: &str, args: &[&str], files: &[&Path]) {
+    let output = Command::new(program)
+        .args(args)
+        .args(files)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{program} {args:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// Each file through editcap.
+fn editcap(files: &[Vec<u8>], args: &[&str]) -> Vec<Vec<u8>> {
+    let folder = tempfile::tempdir().unwrap();
+    let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+    files
+        .iter()
+        .map(|file| {
+            fs::write(&from, file).unwrap();
+            tool("editcap", args, &[&from, &to]);
+            fs::read(&to).unwrap()
+        })
+        .collect()
+}
+
+#[test]
+fn editcap_variants_change_nothing() {
+    if !have("editcap") {
+        return;
+    }
+    let mut wrong = Differences::default();
+    for (name, files) in samples() {
+        let wanted = unwrapped(report(&files));
+        for args in [&["-F", "nsecpcap"][..], &["-F", "pcapng"]] {
+            wrong.same(
+                &unwrapped(report(&editcap(&files, args))),
+                &wanted,
+                &format!("{name} by editcap {args:?}"),
+            );
+        }
+        // Microseconds, and an hour later.
+        for args in [&["-F", "pcap"][..], &["-t", "3600"]] {
+            wrong.same(
+                &story(&report(&editcap(&files, args))),
+                &story(&wanted),
+                &format!("{name} by editcap {args:?}"),
+            );
+        }
+    }
+    wrong.none();
+}
+
+#[test]
+fn a_snaplen_invents_no_error() {
+    for (name, files) in samples() {
+        let wanted = report(&files);
+        for snaplen in [96, 200] {
+            let cut: Vec<Vec<u8>> = files
+                .iter()
+                .map(|file| {
+                    let mut packets = packets(file);
+                    for packet in &mut packets {
+                        packet.data.truncate(snaplen);
+                    }
+                    pcapng(&packets)
+                })
+                .collect();
+            let got = report(&cut);
+            let invented: Vec<_> = codes(&got, "warning")
+                .difference(&codes(&wanted, "warning"))
+                .cloned()
+                .collect();
+            assert!(
+                invented.is_empty(),
+                "{name} at {snaplen} bytes: {invented:?}"
+            );
+            assert_eq!(
+                got["summary"]["connections"], wanted["summary"]["connections"],
+                "{name} at {snaplen} bytes"
+            );
+        }
+    }
+}
+
+#[test]
+fn duplicates_are_counted_and_change_nothing() {
+    let mut wrong = Differences::default();
+    for (name, files) in samples() {
+        let wanted = report(&files);
+        let twice: Vec<Vec<u8>> = files
+            .iter()
+            .map(|file| {
+                let packets = packets(file);
+                let both = packets.iter().flat_map(|packet| {
+                    let mut copy = packet.clone();
+                    copy.at += 4_000;
+                    [packet.clone(), copy]
+                });
+                pcapng(&both.collect::<Vec<_>>())
+            })
+            .collect();
+        let got = report(&twice);
+        wrong.same(
+            &story(&got),
+            &story(&wanted),
+            &format!("{name} with every frame twice"),
+        );
+        let tcp: u64 = wanted["connections"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| {
+                one["to_server"]["frames"].as_u64().unwrap()
+                    + one["to_client"]["frames"].as_u64().unwrap()
+            })
+            .sum();
+        let counted: u64 = got["captures"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["duplicate_frames"].as_u64().unwrap())
+            .sum();
+        assert!(counted >= tcp, "{name}: {counted} of {tcp} copies counted");
+    }
+    wrong.none();
+}
+
+#[test]
+fn the_same_file_twice_counts_once() {
+    let mut wrong = Differences::default();
+    for (name, files) in samples().into_iter().filter(|(_, files)| files.len() == 1) {
+        let wanted = report(&files);
+        let got = report(&[files[0].clone(), files[0].clone()]);
+        wrong.same(
+            &story(&got),
+            &story(&wanted),
+            &format!("{name} given twice"),
+        );
+        assert_eq!(
+            got["captures"][0]["duplicate_frames"], wanted["captures"][0]["duplicate_frames"],
+            "{name} given twice"
+        );
+        let copies = got["captures"][1]["duplicate_frames"].as_u64().unwrap();
+        assert!(copies > 0, "{name} given twice");
+    }
+    wrong.none();
+}
+
+#[test]
+fn a_rotated_set_reads_as_the_whole() {
+    let mut wrong = Differences::default();
+    for (name, files) in samples().into_iter().filter(|(_, files)| files.len() == 1) {
+        let all = packets(&files[0]);
+        let parts: Vec<Vec<u8>> = all.chunks(all.len().div_ceil(3)).map(pcapng).collect();
+        let wanted = report(&files);
+        wrong.same(
+            &story(&report(&parts)),
+            &story(&wanted),
+            &format!("{name} in three files"),
+        );
+        let backwards: Vec<Vec<u8>> = parts.into_iter().rev().collect();
+        wrong.same(
+            &story(&report(&backwards)),
+            &story(&wanted),
+            &format!("{name} in three files named last first"),
+        );
+    }
+    wrong.none();
+}
+
+/// Whether the order of two frames tells nothing: they are of one connection, none opens or resets it, and not both
+/// end it.
+fn may_swap(one: &Packet, next: &Packet) -> bool {
+    let ends_and_flags = |packet: &Packet| {
+        let (kind, ip) = network(packet);
+        let (tcp, addresses) = match kind {
+            [0x08, 0x00] => (ip.get(20..)?, ip.get(12..20)?),
+            _ => (ip.get(40..)?, ip.get(8..40)?),
+        };
+        let half = addresses.len() / 2;
+        let mut ends = [
+            (addresses[..half].to_vec(), tcp[..2].to_vec()),
+            (addresses[half..].to_vec(), tcp[2..4].to_vec()),
+        ];
+        ends.sort();
+        Some((ends, tcp[13]))
+    };
+    match (ends_and_flags(one), ends_and_flags(next)) {
+        (Some((a, f)), Some((b, g))) => a == b && (f | g) & 0x06 == 0 && f & g & 0x01 == 0,
+        _ => false,
+    }
+}
+
+#[test]
+fn neighbours_out_of_order_change_nothing() {
+    let mut wrong = Differences::default();
+    for (name, files) in samples() {
+        let wanted = report(&files);
+        let swapped: Vec<Vec<u8>> = files
+            .iter()
+            .map(|file| {
+                let mut packets = packets(file);
+                // Receive queues hand over the frames of a burst in any order.
+                let mut at = 0;
+                while at + 1 < packets.len() {
+                    let (one, next) = (&packets[at], &packets[at + 1]);
+                    if next.at - one.at < 50_000 && may_swap(one, next) {
+                        let times = (one.at, next.at);
+                        packets.swap(at, at + 1);
+                        (packets[at].at, packets[at + 1].at) = times;
+                        at += 1;
+                    }
+                    at += 1;
+                }
+                pcapng(&packets)
+            })
+            .collect();
+        wrong.same(
+            &story(&report(&swapped)),
+            &story(&wanted),
+            &format!("{name} with neighbours swapped"),
+        );
+    }
+    wrong.none();
+}
