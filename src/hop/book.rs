@@ -11,11 +11,12 @@
 //! becomes due and a bounded number of its neighbours.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::time::Duration;
 
 use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 
-use super::attempts;
+use super::attempts::{self, Silent};
 use super::handshake::Handshake;
 use super::known::Known;
 use super::link::{nested, strong_key, weak};
@@ -596,7 +597,13 @@ impl Book {
                     .collect();
                 let hanging = self.hanging(&nodes, connections);
                 let more = (!hanging.is_empty()).then(|| {
-                    let mut silent = self.silent.all().clone();
+                    let begin = nodes.iter().map(Node::start).min();
+                    let from = begin.map_or((Bound::Unbounded, Bound::Unbounded), |begin| {
+                        (Bound::Included((begin, ConnectionId(0))), Bound::Unbounded)
+                    });
+                    let kept = self.silent.all().range(from);
+                    let mut silent: Silent =
+                        kept.map(|(key, record)| (*key, record.clone())).collect();
                     silent.extend(
                         hanging
                             .into_iter()

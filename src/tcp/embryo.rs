@@ -10,7 +10,7 @@ use super::spot::Spot;
 use super::{
     Connection, ConnectionId, Direction, Ending, EndingHow, Opening, RolesFrom, StreamFacts,
 };
-use crate::capture::{CaptureId, FrameRef};
+use crate::capture::{CaptureId, FrameRef, Timestamp};
 use crate::decode::{Endpoint, IcmpError, Segment, SeqNo, Unreachable};
 
 /// Copies of a SYN come within this; the shortest first retransmission timer in use is 200 ms.
@@ -301,6 +301,11 @@ impl Embryo {
     /// The capture that showed it first.
     pub(super) fn first_capture(&self) -> CaptureId {
         self.first.frame().capture
+    }
+
+    /// The time of its first frame.
+    pub(super) fn began(&self) -> Timestamp {
+        self.first.frame().at
     }
 
     /// The facts, in full.

@@ -213,15 +213,14 @@ impl<H: Handler> Table<H> {
     /// Of very many only the newest are looked at.
     pub fn openings(&self, from: Timestamp, to: Timestamp) -> Vec<Connection> {
         let embryos = self.nursery.newest(OPENINGS_MAX);
-        let within = |connection: &Connection| {
-            let begin = connection.syn.unwrap_or(connection.first).at;
-            from <= begin && begin <= to
-        };
-        let connections = embryos.filter_map(|embryo| {
-            let key = self.nursery.key(embryo)?;
-            Some(embryo.connection(&key))
-        });
-        let mut found: Vec<Connection> = connections.filter(within).collect();
+        let within = |at: Timestamp| from <= at && at <= to;
+        let connections = embryos
+            .filter(|embryo| within(embryo.began()))
+            .filter_map(|embryo| {
+                let key = self.nursery.key(embryo)?;
+                Some(embryo.connection(&key))
+            });
+        let mut found: Vec<Connection> = connections.collect();
         found.sort_unstable_by_key(|connection| connection.id);
         found
     }

@@ -294,8 +294,9 @@ impl<'a> Run<'a> {
             let now = Instant::now();
             clock.saw(live.info().last_at, now);
             if now >= tick_at {
-                tick_at = now + TICK;
                 self.tick(clock.now(now), now);
+                // From the end of it: packets come first.
+                tick_at = Instant::now() + TICK;
                 let frames = live.info().frames;
                 rate.update(frames, now);
                 self.status(frames, rate.per_second, now);
