@@ -7,13 +7,15 @@
 //! which they were opened; when its process ends (killed, crashed, or stopped at once) the kernel closes them, the newest
 //! first. After a crash the master starts a new worker and clients come back; after a stop nobody accepts them.
 
+mod crowd;
 mod mass;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use mass::{Ended, Listener, Tunnel, bursts, code_of, ended, is_one_event, span, tunnel, why};
+use crowd::Crowds;
+use mass::{Ended, Listener, Tunnel, bursts, code_of, span, tunnel, why};
 
 use super::draft::{Draft, Values};
 use super::text::count;
@@ -87,7 +89,7 @@ struct FailedUpgrade {
 #[derive(Debug, Clone, Default)]
 pub struct Across {
     tunnels: VecDeque<Tunnel>,
-    ended: VecDeque<Ended>,
+    crowds: Crowds,
     /// Proxies that were seen to try a backend.
     tried: BTreeSet<Endpoint>,
     /// Findings about connections that a handshake may still claim.
@@ -114,15 +116,24 @@ impl Across {
     /// Diagnoses a finished handshake in the light of all others, and takes note of it. Its connections must have been
     /// given to `connection` before.
     pub fn diagnose(&mut self, handshake: &Handshake) -> Diagnosis {
+        let diagnosis = self.preview(handshake);
+        self.note(handshake);
+        if let Some(Code::ProxyRestarted | Code::ProxyCrashed) = diagnosis.cause
+            && let Some(tunnel) = tunnel(handshake)
+        {
+            push(&mut self.tunnels, tunnel);
+        }
+        diagnosis
+    }
+
+    /// Diagnoses a handshake, finished or not, in the light of what is known by now.
+    pub fn preview(&self, handshake: &Handshake) -> Diagnosis {
         let mut diagnosis = super::diagnose(handshake);
         if let Some(seen) = self.backend_was_in_sight(handshake, &diagnosis) {
             diagnosis = super::diagnose(&seen);
         }
-        self.note(handshake);
-        if let Some(revised) = self.ended_with_others(handshake, &diagnosis) {
-            diagnosis = revised;
-        }
-        diagnosis
+        self.ended_with_others(handshake, &diagnosis)
+            .unwrap_or(diagnosis)
     }
 
     fn note(&mut self, handshake: &Handshake) {
@@ -134,9 +145,6 @@ impl Across {
             && let Some(outer) = handshake.first()
         {
             self.tried.insert(outer.record.connection.server);
-        }
-        if let Some(tunnel) = tunnel(handshake) {
-            push(&mut self.tunnels, tunnel);
         }
         if let Some(upgrade) = failed_upgrade(handshake) {
             push(&mut self.upgrades, upgrade);
@@ -173,21 +181,11 @@ impl Across {
             .connection
             .ended
             .filter(|end| end.by == Side::Server)?;
-        let mut others: Vec<&Ended> = self
-            .ended
-            .iter()
-            .filter(|other| other.front == front)
-            .collect();
-        others.sort_by_key(|other| other.frame);
-        let group = bursts(&others, |other| other.frame.at)
-            .into_iter()
-            .find(|group| group.iter().any(|other| other.frame == end.frame))?;
-        if !is_one_event(group) {
-            return None;
-        }
+        let group = self.crowds.of(front, end.frame)?;
+        let group: Vec<&Ended> = group.iter().collect();
         let tunnel = tunnel(handshake)?;
         let listener = self.listeners.get(&front).copied().unwrap_or_default();
-        let (code, sure) = code_of(group, listener);
+        let (code, sure) = code_of(&group, listener);
         let proxy = tunnel.proxy;
         let title = format!(
             "The proxy {proxy} closed this tunnel together with {} at one instant",
@@ -202,7 +200,7 @@ impl Across {
             draft = draft.about(id);
         }
         for other in group.iter().take(EVIDENCE) {
-            draft = draft.saw(other.frame, format!("{} ends a tunnel", other.front));
+            draft = draft.saw(other.frame, format!("{front} ends a tunnel"));
         }
         let mut findings: Vec<Finding> = draft
             .saw(end.frame, "it ends this one")
@@ -235,10 +233,7 @@ impl Across {
     pub fn connection(&mut self, record: &Record) {
         let connection = &record.connection;
         self.listen(record);
-        self.ended.extend(ended(record));
-        while self.ended.len() > REMEMBERED {
-            self.ended.pop_front();
-        }
+        self.crowds.note(record);
         let findings = super::diagnose_connection(record);
         if !findings.is_empty() && self.unclaimed.len() < REMEMBERED {
             let failed = Failed {
@@ -329,7 +324,6 @@ impl Across {
             self.tunnels.clear();
             self.closed.clear();
         }
-        self.ended.retain(|ended| ended.frame.at > complete);
         findings
     }
 
@@ -361,9 +355,7 @@ impl Across {
         for (proxy, mut tunnels) in by_proxy {
             tunnels.sort_by_key(|tunnel| tunnel.ended);
             for group in bursts(&tunnels, |tunnel| tunnel.ended.at) {
-                if is_one_event(group) {
-                    out.push(self.mass_ending(proxy, group));
-                }
+                out.push(self.mass_ending(proxy, group));
             }
         }
         out

@@ -25,8 +25,8 @@ use crate::tcp::{Direction, EndingHow, Side, StreamFacts};
 use crate::websocket::{CloseFrame, SessionFacts};
 
 /// nginx's timers may fire this much early (its timer is lazy by 300 ms) or late (scheduling, capture).
-const EARLY_NANOS: i64 = 350_000_000;
-const LATE_NANOS: i64 = 100_000_000;
+pub(super) const EARLY_NANOS: i64 = 350_000_000;
+pub(super) const LATE_NANOS: i64 = 100_000_000;
 
 /// Retransmissions for at least this long are more than a burst of loss.
 const IN_VAIN_NANOS: i64 = 1_000_000_000;
@@ -68,6 +68,11 @@ pub(super) fn fitting_timeout(silence_nanos: i64) -> Option<i64> {
         .div_euclid(SECOND);
     let early = seconds.saturating_mul(SECOND).saturating_sub(silence_nanos);
     (seconds >= 1 && early <= EARLY_NANOS).then_some(seconds)
+}
+
+/// Whether a silence fits a timeout that people configure.
+pub(super) fn usual_timeout(silence_nanos: i64) -> bool {
+    fitting_timeout(silence_nanos).is_some_and(|timeout| USUAL_TIMEOUTS.contains(&timeout))
 }
 
 /// The timeout that a silence shows.

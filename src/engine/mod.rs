@@ -139,7 +139,17 @@ impl Engine {
     pub fn preview(&self) -> Vec<(Handshake, Diagnosis)> {
         let open = Open(&self.table);
         let handshakes = self.conversations.book.preview(&open);
-        handshakes.into_iter().map(diagnosed).collect()
+        self.previewed(handshakes)
+    }
+
+    fn previewed(&self, handshakes: Vec<Handshake>) -> Vec<(Handshake, Diagnosis)> {
+        handshakes
+            .into_iter()
+            .map(|handshake| {
+                let diagnosis = self.across.preview(&handshake);
+                (handshake, diagnosis)
+            })
+            .collect()
     }
 
     /// What was decided since the last call on connections that are still open, as it looks now: a live view shows
@@ -151,7 +161,7 @@ impl Engine {
         let ended = std::mem::take(&mut self.conversations.ended);
         let records = ended.into_iter().filter_map(|id| open.snapshot(id));
         Decided {
-            handshakes: handshakes.into_iter().map(diagnosed).collect(),
+            handshakes: self.previewed(handshakes),
             connections: records
                 .map(|record| {
                     let findings = diagnosis::diagnose_connection(&record);
@@ -247,9 +257,4 @@ impl Engine {
             observer.handshake(&handshake, &diagnosis);
         }
     }
-}
-
-fn diagnosed(handshake: Handshake) -> (Handshake, Diagnosis) {
-    let diagnosis = diagnosis::diagnose(&handshake);
-    (handshake, diagnosis)
 }

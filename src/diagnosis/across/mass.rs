@@ -1,22 +1,17 @@
 //! Tunnels that a proxy ended, and whether they are one event: a reload, a stop, a crash.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::capture::{FrameRef, Timestamp};
 use crate::decode::Endpoint;
 use crate::diagnosis::Code;
-use crate::diagnosis::session::fitting_timeout;
 use crate::hop::{Confidence, Handshake, Hop, Party, Record};
 use crate::tcp::{ConnectionId, EndingHow, Side};
-
-/// Tunnels that end together before it is called one event.
-const MANY_TUNNELS: usize = 3;
 
 /// Endings within this time of the one before belong to one event: a worker closes its tunnels one after the other.
 const TOGETHER_NANOS: i64 = 100_000_000;
 
-/// A tunnel that the proxy ended.
+/// A tunnel that the proxy ended together with others.
 #[derive(Debug, Clone)]
 pub(super) struct Tunnel {
     pub(super) proxy: IpAddr,
@@ -24,8 +19,6 @@ pub(super) struct Tunnel {
     pub(super) ended: FrameRef,
     pub(super) how: EndingHow,
     pub(super) connections: Vec<ConnectionId>,
-    /// The timeout that its own silence fits, seconds.
-    pub(super) timeout: Option<i64>,
     pub(super) opened: FrameRef,
     pub(super) cut: bool,
 }
@@ -33,13 +26,11 @@ pub(super) struct Tunnel {
 /// A client hop of a tunnel that its server ended without a Close frame.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ended {
-    pub(super) front: Endpoint,
     pub(super) opened: FrameRef,
     pub(super) frame: FrameRef,
     /// Aborted, or ended inside a frame.
     pub(super) hard: bool,
-    /// The timeout that its silence fits, seconds.
-    pub(super) timeout: Option<i64>,
+    pub(super) silence_nanos: i64,
 }
 
 /// What tells a reload from the end of a process.
@@ -47,7 +38,6 @@ pub(super) trait Member {
     fn opened(&self) -> FrameRef;
     fn ended(&self) -> FrameRef;
     fn hard(&self) -> bool;
-    fn timeout(&self) -> Option<i64>;
 }
 
 impl Member for Tunnel {
@@ -60,9 +50,6 @@ impl Member for Tunnel {
     fn hard(&self) -> bool {
         self.cut || self.how == EndingHow::Rst
     }
-    fn timeout(&self) -> Option<i64> {
-        self.timeout
-    }
 }
 
 impl Member for Ended {
@@ -74,9 +61,6 @@ impl Member for Ended {
     }
     fn hard(&self) -> bool {
         self.hard
-    }
-    fn timeout(&self) -> Option<i64> {
-        self.timeout
     }
 }
 
@@ -97,17 +81,23 @@ pub(super) fn ended(record: &Record) -> Option<Ended> {
         .iter()
         .find_map(|exchange| exchange.session.as_ref())
         .filter(|facts| facts.closes.is_empty())?;
+    // Frames that could not be followed are bytes all the same.
+    let bytes = [
+        connection.to_server.last_data,
+        connection.to_client.last_data,
+    ];
+    let bytes = bytes.map(|frame| frame.filter(|_| facts.lost_sync.is_some()));
     let last = [facts.to_server.last, facts.to_client.last]
         .into_iter()
+        .chain(bytes)
         .flatten()
-        .max()
-        .unwrap_or(facts.established);
+        .chain([facts.established])
+        .max()?;
     Some(Ended {
-        front: connection.server,
         opened: connection.first,
         frame: end.frame,
         hard: end.how == EndingHow::Rst || facts.cut_mid_frame.is_some(),
-        timeout: fitting_timeout(end.frame.at.nanos_since(last.at)),
+        silence_nanos: end.frame.at.nanos_since(last.at),
     })
 }
 
@@ -145,7 +135,6 @@ pub(super) fn tunnel(handshake: &Handshake) -> Option<Tunnel> {
             .iter()
             .map(|hop| hop.record.connection.id)
             .collect(),
-        timeout: session.idle_before_end_nanos.and_then(fitting_timeout),
         opened: outer.record.connection.first,
         cut: handshake
             .hops
@@ -201,21 +190,6 @@ pub(super) fn why<M: Member>(group: &[&M], listener: Listener) -> &'static str {
     } else {
         "The newest were closed first, as at the end of a process: stopped, killed or crashed."
     }
-}
-
-/// Whether tunnels that ended together have nothing in common but the proxy. A busy proxy ends idle tunnels all the
-/// time; these all fit one timeout.
-pub(super) fn is_one_event<M: Member>(group: &[&M]) -> bool {
-    let mut fits: BTreeMap<i64, usize> = BTreeMap::new();
-    for one in group {
-        if let Some(timeout) = one.timeout() {
-            *fits.entry(timeout).or_default() += 1;
-        }
-    }
-    let common = fits.values().max().copied().unwrap_or(0);
-    let odd = group.len() - common;
-    let instant = span(group, |one| one.ended().at) <= TOGETHER_NANOS;
-    group.len() >= MANY_TUNNELS && odd > 0 && (instant || odd * 2 >= group.len())
 }
 
 /// Runs of items of which each is near the one before. The items are sorted by time.

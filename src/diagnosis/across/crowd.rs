@@ -1,0 +1,160 @@
+//! Tunnels that one proxy ended at one instant, and whether timeouts can explain that.
+//!
+//! ```text
+//!  silences of those that ended together:  0.1 s  0.2 s | 7.3 s  7.5 s | 31.4 s | 60 s  60 s  60 s
+//!                                          busy: 2        one window     one      one: a usual timeout
+//! ```
+//!
+//! One idle timeout ends all tunnels that fell silent together (a message to everybody, say), so that equal silences
+//! count once. What needs many explanations has one: the proxy.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::mass::{Ended, ended};
+use crate::capture::{FrameRef, Timestamp};
+use crate::decode::Endpoint;
+use crate::diagnosis::session::{EARLY_NANOS, LATE_NANOS, usual_timeout};
+use crate::hop::Record;
+use crate::tcp::ConnectionId;
+
+/// Endings remembered: the burst of one reload on a busy proxy fits. About 100 bytes each.
+const REMEMBERED: usize = 8192;
+
+/// Endings looked at on each side of one: the more there are, the less each of them tells.
+const LOOKED_AT: usize = 512;
+
+/// Endings within this time before or after belong to one event: a worker closes its tunnels one after the other.
+const TOGETHER_NANOS: i64 = 100_000_000;
+
+/// What happened before an event, between these times before it, shows how many endings are usual.
+const BEFORE_NANOS: (i64, i64) = (11_000_000_000, 1_000_000_000);
+
+/// Explanations that are needed before an event is one: fewer are a coincidence.
+const EXPLANATIONS: usize = 3;
+
+/// The shortest timeout that anybody sets, as early as a timer may fire: who said something later was not idle.
+const SHORTEST_NANOS: i64 = 1_000_000_000 - EARLY_NANOS;
+
+/// Timeouts below this are hardly ever set: only silences of the same length are taken for one.
+const SHORT_NANOS: i64 = 5_000_000_000 - EARLY_NANOS;
+
+/// How far silences of one short timeout are apart that began together.
+const SAME_NANOS: i64 = 50_000_000;
+
+type Place = (Endpoint, Timestamp, ConnectionId);
+
+/// The endings of tunnels, by listener and time.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Crowds {
+    ended: BTreeMap<Place, Ended>,
+    oldest: VecDeque<Place>,
+}
+
+impl Crowds {
+    /// Takes note of a closed connection, if a session ended on it that way.
+    pub(super) fn note(&mut self, record: &Record) {
+        let Some(ended) = ended(record) else { return };
+        let connection = &record.connection;
+        if self.oldest.len() >= REMEMBERED
+            && let Some(oldest) = self.oldest.pop_front()
+        {
+            self.ended.remove(&oldest);
+        }
+        let place = (connection.server, ended.frame.at, connection.id);
+        self.oldest.push_back(place);
+        self.ended.insert(place, ended);
+    }
+
+    /// Those that ended together with one at this listener, itself included, if no timeouts explain it.
+    pub(super) fn of(&self, front: Endpoint, end: FrameRef) -> Option<Vec<Ended>> {
+        let at = |nanos: i64| end.at.shifted(nanos);
+        let between = |from: Timestamp, to: Timestamp| {
+            let (from, to) = (
+                (front, from, ConnectionId(0)),
+                (front, to, ConnectionId(u32::MAX)),
+            );
+            self.ended.range(from..=to).map(|(_, ended)| *ended)
+        };
+        let before = between(at(-TOGETHER_NANOS), end.at).rev().take(LOOKED_AT);
+        let after = between(at(1), at(TOGETHER_NANOS)).take(LOOKED_AT);
+        let mut group: Vec<Ended> = before.chain(after).collect();
+        group.sort_by_key(|ended| ended.frame);
+        if explanations(&group) < EXPLANATIONS {
+            return None;
+        }
+        let (from, to) = BEFORE_NANOS;
+        let usual = between(at(-from), at(-to)).take(LOOKED_AT).count();
+        // By chance as many would end within such a time; four times that, and some more, is no chance.
+        let windows = usize::try_from((from - to) / (2 * TOGETHER_NANOS)).unwrap_or(1);
+        (group.len() >= EXPLANATIONS + 4 * usual / windows.max(1)).then_some(group)
+    }
+}
+
+/// How many timeouts, or other reasons of their own, it takes to explain these endings.
+fn explanations(group: &[Ended]) -> usize {
+    let mut busy = 0;
+    let mut usual = false;
+    let mut odd = Vec::new();
+    for ended in group {
+        let silence = ended.silence_nanos;
+        if silence < SHORTEST_NANOS {
+            busy += 1;
+        } else if silence >= SHORT_NANOS && usual_timeout(silence) {
+            usual = true;
+        } else {
+            odd.push(silence);
+        }
+    }
+    odd.sort_unstable();
+    let mut windows = 0;
+    let mut until = i64::MIN;
+    for silence in odd {
+        if silence > until {
+            windows += 1;
+            let wide = if silence < SHORT_NANOS {
+                SAME_NANOS
+            } else {
+                EARLY_NANOS + LATE_NANOS
+            };
+            until = silence.saturating_add(wide);
+        }
+    }
+    busy + windows + usize::from(usual)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnosis::testkit::at;
+
+    fn group(silences: &[f64]) -> Vec<Ended> {
+        let one = |seconds: &f64| Ended {
+            opened: at(0.0),
+            frame: at(0.0),
+            hard: false,
+            silence_nanos: (seconds * 1e9) as i64,
+        };
+        silences.iter().map(one).collect()
+    }
+
+    #[test]
+    fn timeouts_explain_what_fell_silent_together() {
+        for (name, silences, needed) in [
+            ("one message to all", &[59.9, 60.0, 59.8, 60.05][..], 1),
+            ("an odd timeout", &[7.31, 7.4, 7.6], 1),
+            ("two timeouts", &[60.0, 59.9, 7.31], 2),
+            (
+                "usual timeouts that expire all the time",
+                &[60.0, 10.0, 300.0, 9.8],
+                1,
+            ),
+            ("a short timeout", &[1.0, 1.01, 1.02], 1),
+            ("seconds apart", &[0.727, 1.007, 1.429], 3),
+            ("busy", &[0.1, 0.1, 0.1, 0.1], 4),
+            ("of all kinds", &[0.1, 3.3, 17.4, 60.0, 60.0], 4),
+            ("nobody", &[], 0),
+        ] {
+            assert_eq!(explanations(&group(silences)), needed, "{name}");
+        }
+    }
+}
