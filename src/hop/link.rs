@@ -62,7 +62,7 @@ pub(super) fn nested(outer: &Node, inner: &Node) -> bool {
 }
 
 /// Whether both are attempts at one listener, which are never nested; but a proxy may connect to itself.
-fn are_siblings(outer: &Node, inner: &Node) -> bool {
+pub(super) fn are_siblings(outer: &Node, inner: &Node) -> bool {
     views(outer, inner).any(|(outer, inner)| {
         let proxy = outer.server;
         proxy == inner.server && (!inner.client.is_at(proxy) || outer.client.is_at(proxy))
@@ -225,8 +225,11 @@ pub(super) fn strong(outer: &Node, inner: &Node, repeated: bool, known: &Known) 
     let score = score(strong_key(outer, inner)?, outer, inner, known);
     // One client at two servers with the same key: with keys used over and over, rather its own two attempts than a
     // proxy that keeps the client's address.
-    let own = score.host == 0 && repeated && score.by() != PairedBy::Bytes;
-    (!own).then_some(score)
+    let own = score.host == 0;
+    // Nor is it forwarded what was answered later than what it would be forwarded for.
+    let late = score.answer == 0;
+    let chance = repeated && score.by() != PairedBy::Bytes;
+    (!(chance && (own || late))).then_some(score)
 }
 
 /// The strongest identity that two exchanges share.

@@ -13,7 +13,7 @@ use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 
 use super::handshake::{Confidence, PairedBy};
 use super::known::Known;
-use super::link::{Score, answer_lag, strong, weak};
+use super::link::{Score, answer_lag, are_siblings, strong, weak};
 use super::node::{LinkKind, Node};
 
 /// Candidates before a child that are looked at, in time order: how many handshakes with one and the same key may
@@ -220,9 +220,28 @@ impl<'a> Forest<'a> {
         }
     }
 
-    /// No second parent, and no circle.
+    /// No second parent, no circle, and no two attempts at one listener in a chain.
     fn fits(&self, edge: &Edge) -> bool {
-        !self.has_parent(edge.child) && self.root(edge.parent) != edge.child
+        !self.has_parent(edge.child)
+            && self.root(edge.parent) != edge.child
+            && !self.would_come_twice(edge)
+    }
+
+    /// Whether a hop above an edge and one below it are attempts at the same listener.
+    fn would_come_twice(&self, edge: &Edge) -> bool {
+        let mut below = vec![edge.child];
+        while let Some(at) = below.pop() {
+            let above = std::iter::successors(Some(edge.parent), |&at| self.parent(at));
+            let mut nodes = above.filter_map(|above| self.nodes.get(above));
+            let Some(inner) = self.nodes.get(at) else {
+                continue;
+            };
+            if nodes.any(|outer| are_siblings(outer, inner)) {
+                return true;
+            }
+            below.extend(self.below.get(at).into_iter().flatten());
+        }
+        false
     }
 
     fn put(&mut self, edge: &Edge, confidence: Confidence) {

@@ -465,6 +465,46 @@ fn parallel_attempts_with_one_key_are_told_apart_or_said_to_be_ambiguous() {
     }
 }
 
+/// As measured: the second client asks before the first backend hop is answered, and gets its own answer after it.
+#[test]
+fn the_backend_hop_of_one_client_does_not_forward_to_another_client() {
+    for bytes in [false, true] {
+        let hop = |id: u32, client: &str, server: &str, from: f64, to: f64, n: u64| {
+            let build = Build::new(id, client, server, from - 0.1)
+                .ask(from, &upgrade("/ws", SAMPLE))
+                .tell(to, &switching(SAMPLE));
+            let fingerprinted = |build: Build| build.session(to + 1.0, to + 9.0, n);
+            if bytes { fingerprinted(build) } else { build }.shared()
+        };
+        let handshakes = paired(vec![
+            hop(0, "192.168.50.23:37954", FRONT, 0.1, 16.4, 7),
+            hop(1, "10.20.0.1:35378", BACKEND, 0.4, 15.2, 7),
+            hop(2, "192.168.50.23:37958", FRONT, 5.5, 16.5, 8),
+            hop(3, "10.20.0.1:35390", BACKEND, 5.7, 16.2, 8),
+        ]);
+        let found: Vec<_> = handshakes.iter().map(ids).collect();
+        assert_eq!(found, [[0, 1], [2, 3]], "bytes: {bytes}");
+    }
+}
+
+/// Alone, each pair looks like forwarding; together a client would come to one listener twice.
+#[test]
+fn nobody_comes_twice_in_one_chain() {
+    let hop = |id: u32, client: &str, server: &str, from: f64, to: f64| {
+        Build::new(id, client, server, from - 0.1)
+            .ask(from, &upgrade("/ws", &key(1)))
+            .tell(to, &switching(&key(1)))
+            .shared()
+    };
+    let handshakes = paired(vec![
+        hop(0, "192.168.50.23:37954", FRONT, 1.0, 20.0),
+        hop(1, "10.20.0.1:35378", BACKEND, 2.0, 19.0),
+        hop(2, "192.168.50.23:37958", FRONT, 5.0, 15.0),
+    ]);
+    let found: Vec<_> = handshakes.iter().map(ids).collect();
+    assert_eq!(found, [vec![0, 1], vec![2]]);
+}
+
 #[test]
 fn two_captures_with_other_clocks_are_lined_up() {
     let key = key(1);
