@@ -12,6 +12,10 @@
 
 #[path = "cli/arguments.rs"]
 mod arguments;
+#[path = "cli/cut.rs"]
+mod cut;
+#[path = "cli/expected.rs"]
+mod expected;
 #[path = "cli/help.rs"]
 mod help;
 #[path = "cli/lab.rs"]

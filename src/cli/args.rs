@@ -58,6 +58,15 @@ into the first packet. Ctrl-C or SIGTERM ends with the report, a second one at o
 
 Exit code: 0 nothing found, 1 something at or above --fail-on found, 2 the capture failed.")]
     Live(super::live::args::Live),
+    /// Write only the frames of chosen handshakes, to attach to a ticket
+    #[command(after_help = "Examples:
+  hop101 cut case.pcapng -o failed.pcapng --failed
+  hop101 cut front.pcap backend.pcap -o h3.pcapng --handshake h3   both hops in one file
+
+Every frame names its handshake in a comment. Payload is copied as it is, cookies and tokens included.
+
+Exit code: 0 written, 2 nothing to write or an input is damaged.")]
+    Cut(Cut),
     /// Say what a finding means: how it looks on the wire, why it happens, what nginx logs, what to change
     #[command(after_help = "Examples:
   hop101 explain                         all findings, a line each
@@ -94,6 +103,34 @@ pub struct Read {
     /// What to use.
     #[command(flatten)]
     pub resources: Resources,
+}
+
+/// The command `cut`.
+#[derive(Debug, Group)]
+pub struct Cut {
+    /// Captures, as for 'read'; they are read twice, so pipes will not do
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+
+    /// Where to write, as pcapng
+    #[arg(short, long, value_name = "OUT.pcapng")]
+    pub output: PathBuf,
+
+    /// Only these handshakes, by the ids that 'read' gives them [default: all]
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    pub handshake: Vec<String>,
+
+    /// Only handshakes that never came up, ended badly, or cannot be told
+    #[arg(long)]
+    pub failed: bool,
+
+    /// Most memory for connections and for bytes that wait to be put in order [default: 512M]
+    #[arg(long, value_name = "SIZE", value_parser = super::plan::size)]
+    pub memory: Option<u64>,
+
+    /// Do not say what was written
+    #[arg(short, long)]
+    pub quiet: bool,
 }
 
 /// The command `explain`.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,7 +11,7 @@ use super::plan::{Plan, is_stdin};
 use super::progress::Progress;
 use crate::capture::{CaptureError, CaptureInfo, Filter, Inputs, Problem};
 use crate::decode::{OtherKind, supports};
-use crate::engine::{Engine, Observer, Options};
+use crate::engine::{Engine, Observer, Options, Selection};
 use crate::hop::Clocks;
 use crate::tcp::Stats;
 
@@ -29,21 +29,48 @@ pub(super) struct Outcome {
     pub(super) problems: Vec<String>,
 }
 
+/// What to read, and how much of it to look at.
+pub(super) struct Sources<'a> {
+    /// The inputs.
+    pub(super) inputs: &'a [PathBuf],
+    /// Only packets that match.
+    pub(super) filter: Option<&'a str>,
+    /// Which connections are looked at.
+    pub(super) selection: Selection,
+    /// Bytes for connections and reassembly; `None` for the usual limits.
+    pub(super) memory: Option<u64>,
+}
+
 /// Reads all inputs of the plan to their ends and tells the observer what they show.
 pub(super) fn run_inputs(
     plan: &Plan,
     observer: &mut dyn Observer,
     progress: &mut Progress,
 ) -> anyhow::Result<Outcome> {
-    let mut filter = plan.filter.as_deref().map(Filter::compile).transpose()?;
-    let interrupt = Interrupt::heard(plan)?;
-    let mut inputs = Inputs::open(&plan.inputs);
-    let clocks = if plan.inputs.len() > 1 {
+    let sources = Sources {
+        inputs: &plan.inputs,
+        filter: plan.filter.as_deref(),
+        selection: plan.selection.clone(),
+        memory: plan.memory,
+    };
+    feed(sources, observer, progress)
+}
+
+/// Reads all inputs to their ends and tells the observer what they show.
+pub(super) fn feed(
+    sources: Sources<'_>,
+    observer: &mut dyn Observer,
+    progress: &mut Progress,
+) -> anyhow::Result<Outcome> {
+    let mut filter = sources.filter.map(Filter::compile).transpose()?;
+    let interrupt = Interrupt::heard(sources.inputs)?;
+    let mut inputs = Inputs::open(sources.inputs);
+    let clocks = if sources.inputs.len() > 1 {
         Clocks::MayDiffer
     } else {
         Clocks::Same
     };
-    let mut engine = Engine::new(Options::new(plan.selection.clone(), clocks, plan.memory));
+    let mut engine = Engine::new(Options::new(sources.selection, clocks, sources.memory));
     let mut problems = Vec::new();
     progress.begin(inputs.progress().size);
     while !interrupt.came() {
@@ -100,9 +127,9 @@ fn not_looked_into(info: &CaptureInfo) -> Option<String> {
 struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
-    fn heard(plan: &Plan) -> io::Result<Self> {
+    fn heard(inputs: &[PathBuf]) -> io::Result<Self> {
         let interrupt = Self(Arc::default());
-        if plan.inputs.iter().any(|path| is_pipe(path)) {
+        if inputs.iter().any(|path| is_pipe(path)) {
             let status = 128 + signal_hook::consts::SIGINT;
             let (signal, flag) = (signal_hook::consts::SIGINT, &interrupt.0);
             signal_hook::flag::register_conditional_shutdown(signal, status, Arc::clone(flag))?;

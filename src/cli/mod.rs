@@ -2,6 +2,7 @@
 //!
 //! Results go to standard output, everything else to standard error; a closed pipe ends the output without a word.
 pub mod args;
+mod cut;
 mod explain;
 mod inputs;
 #[cfg(all(feature = "live", target_os = "linux"))]
@@ -41,6 +42,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Live(live) if live.list_interfaces => live::list(),
         #[cfg(all(feature = "live", target_os = "linux"))]
         Command::Live(live) => live::plan::LivePlan::new(live).and_then(|plan| live::run(&plan)),
+        Command::Cut(cut) => cut::run(&cut),
         Command::Explain(explain) => explain::run(&explain).map(|()| 0),
         Command::Completions { shell } => {
             let mut command = Args::command();

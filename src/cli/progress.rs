@@ -51,6 +51,14 @@ impl Progress {
     pub(super) fn new(plan: &Plan) -> Self {
         Self {
             wanted: plan.progress,
+            ..Self::none()
+        }
+    }
+
+    /// Progress that is never shown.
+    pub(super) fn none() -> Self {
+        Self {
+            wanted: false,
             drawer: None,
             frames: 0,
             frames_per_look: 1,

@@ -251,10 +251,7 @@ impl Book {
         else {
             return None;
         };
-        let (outer, inner) = (
-            &self.held.get(&first)?.node,
-            &self.held.get(&second)?.node,
-        );
+        let (outer, inner) = (&self.held.get(&first)?.node, &self.held.get(&second)?.node);
         let forwards = outer.begin.is_some()
             && inner.begin.is_some()
             && nested(outer, inner)

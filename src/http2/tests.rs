@@ -26,7 +26,7 @@ fn hex(text: &str) -> Vec<u8> {
 
 fn fields(blocks: &mut Blocks, block: &[u8]) -> Option<Vec<(String, String)>> {
     let mut out = Vec::new();
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     blocks.decode(block, |name, value| out.push((text(name), text(value))))?;
     Some(out)
 }

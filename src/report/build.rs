@@ -37,7 +37,7 @@ pub(super) const fn severity(severity: Severity) -> &'static str {
 }
 
 /// The name of a verdict.
-pub(super) const fn verdict(verdict: Verdict) -> &'static str {
+pub(crate) const fn verdict(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Ok => "ok",
         Verdict::Failed => "failed",
@@ -62,7 +62,7 @@ const fn confidence(confidence: Confidence) -> &'static str {
     }
 }
 
-const fn role(role: Role) -> &'static str {
+pub(crate) const fn role(role: Role) -> &'static str {
     match role {
         Role::ClientProxy => "client-proxy",
         Role::ProxyProxy => "proxy-proxy",

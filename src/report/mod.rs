@@ -35,6 +35,7 @@ mod fixtures;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use build::{role as role_name, verdict as verdict_name};
 pub use collector::{Collector, Keep, OTHER_CONNECTIONS_MAX, Traffic};
 pub use redact::Redact;
 pub use view::Report;

@@ -14,6 +14,7 @@ fn help_texts() {
     insta::assert_snapshot!("help-short", says(&["-h"]));
     insta::assert_snapshot!("help-read", says(&["read", "--help"]));
     insta::assert_snapshot!("help-read-short", says(&["read", "-h"]));
+    insta::assert_snapshot!("help-cut", says(&["cut", "--help"]));
     insta::assert_snapshot!("help-explain", says(&["explain", "--help"]));
 }
 
@@ -41,6 +42,7 @@ fn no_page_is_wider_than_a_terminal() {
     for args in [
         &["--help"][..],
         &["read", "--help"],
+        &["cut", "--help"],
         &["explain"],
         &["explain", "idle-timeout"],
     ] {

@@ -8,7 +8,7 @@ use std::thread;
 
 use serde_json::Value;
 
-use crate::samples::Expected;
+use crate::samples::Sample;
 use crate::support::{have, read_json};
 
 /// What is asked of tshark, in this order.
@@ -58,7 +58,10 @@ fn pairs() -> &'static [Pair] {
         if !have("tshark") {
             return Vec::new();
         }
-        let samples: Vec<_> = Expected::all().iter().map(Expected::files).collect();
+        let samples: Vec<_> = Sample::all()
+            .into_iter()
+            .map(|sample| sample.files)
+            .collect();
         let halves = samples.split_at(samples.len() / 2);
         let read = |files: &Vec<PathBuf>| Pair {
             files: files.clone(),
