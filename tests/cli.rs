@@ -14,6 +14,8 @@
 mod arguments;
 #[path = "cli/cut.rs"]
 mod cut;
+#[path = "cli/cases.rs"]
+mod cases;
 #[path = "cli/expected.rs"]
 mod expected;
 #[path = "cli/help.rs"]

@@ -10,7 +10,7 @@ use hop101::capture::LinkType;
 use serde_json::{Value, json};
 
 use crate::pipeline::{Packet, packets, pcapng, read};
-use crate::samples::Expected;
+use crate::expected::Expected;
 use crate::support::have;
 
 /// Ethernet addresses that mean nothing.

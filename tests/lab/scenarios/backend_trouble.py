@@ -248,6 +248,18 @@ SCENARIOS = [
         samples={"any": "backend-timeout.pcapng"},
     ),
     Scenario(
+        name="gateway-timeout",
+        family="handshake",
+        row="H24",
+        title="nginx answers 504, and the capture has its front side only: what the backend did is not known.",
+        nginx=site(location("/ws", QUICK)),
+        backends=(raw_backend((("head",), ("drain",))),),
+        clients=(py_client(),),
+        capture_filter="port 80",
+        expect=expect(failed("gateway-timeout", answered_by=ANY, hops=1), required="backend-hop-not-seen"),
+        witness=Witness(logged=(r"\[error\].*upstream timed out",), access=("504",), saw=({"status": 504},)),
+    ),
+    Scenario(
         name="client-gave-up",
         family="handshake",
         row="H25",

@@ -116,6 +116,27 @@ SCENARIOS = [
         witness=Witness(access=("101",), saw=({"close_code": 1006},), not_logged=(r"timed out",)),
     ),
     Scenario(
+        name="idle-timeout-of-balancer",
+        family="session",
+        row="T2",
+        title="A balancer that names itself in the request closes its connection to nginx after 2 s of silence.",
+        nginx=site(location("/ws")),
+        backends=(py_backend(),),
+        clients=(
+            raw_client(
+                handshake("/ws", "X-Forwarded-For: 198.51.100.7"),
+                ("head",),
+                ("ws", 1, "hello", {"mask": True}),
+                ("frame_in",),
+                ("sleep", 1.95),
+                ("fin",),
+                ("drain",),
+            ),
+        ),
+        expect=expect(broken("idle-timeout-in-front", ended_by="client", close_code=None, hops=2)),
+        witness=Witness(access=("101",), saw=({"status": 101},), not_logged=(r"timed out",)),
+    ),
+    Scenario(
         name="connection-vanished",
         family="session",
         row="T3",
