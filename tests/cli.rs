@@ -16,6 +16,8 @@ mod arguments;
 mod cut;
 #[path = "cli/cases.rs"]
 mod cases;
+#[path = "cli/cut.rs"]
+mod cut;
 #[path = "cli/expected.rs"]
 mod expected;
 #[path = "cli/help.rs"]
