@@ -12,8 +12,6 @@
 
 #[path = "cli/arguments.rs"]
 mod arguments;
-#[path = "cli/cut.rs"]
-mod cut;
 #[path = "cli/cases.rs"]
 mod cases;
 #[path = "cli/cut.rs"]

@@ -10,7 +10,7 @@ use hop101::capture::LinkType;
 use serde_json::{Value, json};
 
 use crate::pipeline::{Packet, packets, pcapng, read};
-use crate::expected::Expected;
+use crate::samples::Sample;
 use crate::support::have;
 
 /// Ethernet addresses that mean nothing.
@@ -18,10 +18,10 @@ const ADDRESSES: [u8; 12] = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2];
 
 /// The files of every sample.
 fn samples() -> Vec<(String, Vec<Vec<u8>>)> {
-    Expected::all()
+    Sample::all()
         .iter()
-        .map(|expected| {
-            let files = expected.files();
+        .map(|sample| {
+            let files = &sample.files;
             let name = files[0].file_name().unwrap().to_str().unwrap().to_owned();
             (
                 name,
