@@ -67,7 +67,7 @@ impl Blocks {
             if first & 0x80 != 0 {
                 // 6.1: an indexed field.
                 let (name, value) = self.entry(integer(&mut rest, 7)?)?;
-                field(&name, &value);
+                field(name, value);
             } else if first & 0xe0 == 0x20 {
                 // 6.3: a new size of the table.
                 self.max = integer(&mut rest, 5)?;
@@ -81,7 +81,7 @@ impl Blocks {
                 let index = integer(&mut rest, if remembered { 6 } else { 4 })?;
                 let name = match index {
                     0 => string(&mut rest)?.into_owned(),
-                    known => self.entry(known)?.0.into_owned(),
+                    known => self.entry(known)?.0.to_vec(),
                 };
                 let value = string(&mut rest)?;
                 field(&name, &value);
@@ -93,13 +93,13 @@ impl Blocks {
         Some(())
     }
 
-    fn entry(&self, index: usize) -> Option<(Cow<'_, [u8]>, Cow<'_, [u8]>)> {
+    fn entry(&self, index: usize) -> Option<(&[u8], &[u8])> {
         let place = index.checked_sub(1)?;
         if let Some(&(name, value)) = STATIC.get(place) {
-            return Some((name.as_bytes().into(), value.as_bytes().into()));
+            return Some((name.as_bytes(), value.as_bytes()));
         }
         let (name, value) = self.table.get(place - STATIC.len())?;
-        Some((name.as_ref().into(), value.as_ref().into()))
+        Some((name, value))
     }
 
     fn remember(&mut self, name: Box<[u8]>, value: Box<[u8]>) {

@@ -224,7 +224,7 @@ fn data_is_skipped_and_holes_end_it() {
 fn ordinary_traffic_is_given_up() {
     let mut sight = Sight::new();
     give(&mut sight, Direction::ToServer, PREFACE, 1);
-    let data = [&[0, 0xff, 0xff, 0, 0, 0, 0, 0, 1][..], &[0; 0xffff]].concat();
+    let data = [&[0, 0xff, 0xff, 0, 0, 0, 0, 0, 1][..], &vec![0; 0xffff]].concat();
     let mut last = Interest::Bytes;
     for _ in 0..5 {
         last = give(&mut sight, Direction::ToServer, &data, 2);

@@ -54,6 +54,9 @@ pub(super) struct Content {
     inflater: Option<Box<Inflater>>,
     /// Compressed messages passed unseen: the window is not known any more.
     window_lost: bool,
+    /// All that inflating gave, for tests to compare.
+    #[cfg(test)]
+    pub(super) inflated: Vec<u8>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +86,8 @@ impl Content {
             utf8: Utf8::default(),
             inflater: None,
             window_lost: compression == Compression::Unknown,
+            #[cfg(test)]
+            inflated: Vec::new(),
         }
     }
 
@@ -228,6 +233,8 @@ impl Content {
             let read = (inflater.state.total_in() - read_before) as usize;
             let made = (inflater.state.total_out() - made_before) as usize;
             rest = rest.get(read..).unwrap_or_default();
+            #[cfg(test)]
+            self.inflated.extend(output.iter().take(made));
             self.left.inflated = self.left.inflated.saturating_sub(made as u64);
             if text {
                 // Told at the end of the message, so that it does not depend on segments which fault comes first.

@@ -331,6 +331,12 @@ impl Reader {
         }
     }
 
+    /// All that inflating gave.
+    #[cfg(test)]
+    pub(super) fn inflated(&self) -> &[u8] {
+        &self.content.inflated
+    }
+
     fn content_fault(&self, rule: Rule, frame: FrameRef, ledger: &mut Ledger) {
         if self.trial.is_none() {
             let opcode = u64::from(opcode::TEXT);

@@ -173,6 +173,15 @@ impl Session {
         client >= 2 || server >= 3 || (client >= 1 && server >= 1)
     }
 
+    /// All that inflating gave of a direction.
+    #[cfg(test)]
+    pub(super) fn inflated(&self, direction: Direction) -> &[u8] {
+        match direction {
+            Direction::ToServer => self.to_server.inflated(),
+            Direction::ToClient => self.to_client.inflated(),
+        }
+    }
+
     /// What is known so far.
     pub fn facts(&self) -> SessionFacts {
         let carried =

@@ -5,6 +5,8 @@
     clippy::too_many_lines,
     reason = "tests"
 )]
+mod deflated;
+
 use super::*;
 use crate::capture::{CaptureId, FrameNo, FrameRef, Timestamp};
 use crate::tcp::Direction::{self, ToClient, ToServer};

@@ -1,18 +1,25 @@
-//! Differential: tshark sees the same connections, requests, statuses, keys and accepts in every sample.
+//! Differential: tshark sees the same connections, requests, statuses, keys, accepts and ws frames in every sample.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::thread;
 
+use hop101::capture::Inputs;
+use hop101::decode::Endpoint;
+use hop101::diagnosis::{Diagnosis, Finding, Limit};
+use hop101::engine::{Engine, Observer, Options};
+use hop101::hop::{Clocks, Handshake, Record};
+use hop101::tcp::Side;
 use serde_json::Value;
 
 use crate::samples::Sample;
 use crate::support::{have, read_json};
 
 /// What is asked of tshark, in this order.
-const FIELDS: [&str; 8] = [
+const FIELDS: [&str; 18] = [
     "frame.number",
     "tcp.stream",
     "http.request.uri",
@@ -21,6 +28,16 @@ const FIELDS: [&str; 8] = [
     "http.upgrade",
     "http.response.code",
     "http.sec_websocket_accept",
+    "ip.src",
+    "ipv6.src",
+    "tcp.srcport",
+    "ip.dst",
+    "ipv6.dst",
+    "tcp.dstport",
+    "websocket.opcode",
+    "websocket.payload_length",
+    "websocket.payload_length_ext_16",
+    "websocket.payload.close.status_code",
 ];
 
 /// One frame as tshark dissects it.
@@ -33,7 +50,15 @@ struct Row {
     upgrade: String,
     status: String,
     accept: String,
+    /// Who sent the frame to whom.
+    way: Option<Way>,
+    /// Opcode and payload length of each ws frame that ends in this frame.
+    ws_frames: Vec<(u64, u64)>,
+    close_codes: Vec<u64>,
 }
+
+/// A direction of a connection.
+type Way = (SocketAddr, SocketAddr);
 
 impl Row {
     /// A request that this program calls an attempt: it names WebSocket in any way.
@@ -115,9 +140,40 @@ fn tshark(file: &Path) -> Vec<Row> {
                 upgrade: next(),
                 status: next(),
                 accept: next(),
+                way: way([next(), next(), next()], [next(), next(), next()]),
+                ws_frames: ws_frames(&next(), &next(), &next()),
+                close_codes: numbers(&next()),
             }
         })
         .collect()
+}
+
+/// Address (of either family) and port of both ends; `None` for what is no TCP.
+fn way(source: [String; 3], destination: [String; 3]) -> Option<Way> {
+    let end = |[v4, v6, port]: [String; 3]| {
+        let address = if v4.is_empty() { v6 } else { v4 };
+        Some(SocketAddr::new(address.parse().ok()?, port.parse().ok()?))
+    };
+    Some((end(source)?, end(destination)?))
+}
+
+/// A list of numbers, several of a frame parted by commas.
+fn numbers(cell: &str) -> Vec<u64> {
+    let cells = cell.split(',').filter(|cell| !cell.is_empty());
+    cells.map(|number| number.parse().unwrap()).collect()
+}
+
+/// Opcodes with lengths: 126 and 127 stand for a longer one that follows (RFC 6455 5.2).
+fn ws_frames(opcodes: &str, lengths: &str, longer: &str) -> Vec<(u64, u64)> {
+    let mut longer = numbers(longer).into_iter();
+    let lengths = numbers(lengths).into_iter().map(|length| match length {
+        126 => longer.next().unwrap(),
+        127 => panic!("no sample has so long a frame"),
+        short => short,
+    });
+    let frames: Vec<_> = numbers(opcodes).into_iter().zip(lengths).collect();
+    assert_eq!(frames.len(), numbers(opcodes).len());
+    frames
 }
 
 /// How often each value occurs.
@@ -258,4 +314,120 @@ fn the_frames_named_are_those_of_wireshark() {
             );
         }
     }
+}
+
+/// What a direction of a connection carried after the 101.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+struct Carried {
+    /// By opcode.
+    frames: BTreeMap<u64, u64>,
+    payload_bytes: u64,
+    close_codes: Vec<u64>,
+}
+
+/// What this program reads on every hop, not only on the one that a report shows.
+#[derive(Default)]
+struct Sessions(BTreeMap<Way, Carried>);
+
+impl Observer for Sessions {
+    fn handshake(&mut self, _: &Handshake, _: &Diagnosis) {}
+
+    fn connection(&mut self, record: &Record, _: &[Finding]) {
+        let address = |end: Endpoint| SocketAddr::new(end.ip(), end.port());
+        let connection = &record.connection;
+        let (client, server) = (address(connection.client), address(connection.server));
+        for session in record
+            .exchanges
+            .iter()
+            .filter_map(|one| one.session.as_ref())
+        {
+            for (way, side, carried) in [
+                ((client, server), Side::Client, &session.to_server),
+                ((server, client), Side::Server, &session.to_client),
+            ] {
+                let counts = &carried.frames;
+                let by_opcode = [
+                    (0, counts.continuation),
+                    (1, counts.text),
+                    (2, counts.binary),
+                    (8, counts.close),
+                    (9, counts.ping),
+                    (10, counts.pong),
+                ];
+                let told = Carried {
+                    frames: by_opcode
+                        .into_iter()
+                        .filter(|&(_, count)| count > 0)
+                        .collect(),
+                    payload_bytes: carried.payload_bytes,
+                    close_codes: session
+                        .close_by(side)
+                        .and_then(|close| close.code)
+                        .map(u64::from)
+                        .into_iter()
+                        .collect(),
+                };
+                if told != Carried::default() {
+                    self.0.insert(way, told);
+                }
+            }
+        }
+    }
+
+    fn finding(&mut self, _: &Finding) {}
+
+    fn limit(&mut self, _: &Limit) {}
+}
+
+/// Reads a capture with the library.
+fn sessions(file: &Path) -> BTreeMap<Way, Carried> {
+    let mut sessions = Sessions::default();
+    let mut engine = Engine::new(Options {
+        ports: Vec::new(),
+        clocks: Clocks::Same,
+        limits: hop101::tcp::Limits::default(),
+    });
+    let mut inputs = Inputs::open(&[file]);
+    while let Some(frame) = inputs.next_frame().unwrap() {
+        engine.frame(&frame, &mut sessions);
+    }
+    engine.finish(&[], &mut sessions);
+    sessions.0
+}
+
+/// tshark dissects no WebSocket whose handshake is not in the capture.
+fn has_no_handshake(file: &Path) -> bool {
+    file.file_name().unwrap() == "mid-stream.pcapng"
+}
+
+#[test]
+fn agrees_on_ws_frames_closes_and_payload() {
+    let mut compared = 0;
+    let mut wrong = Vec::new();
+    for Pair { files, theirs, .. } in pairs() {
+        for (file, rows) in files.iter().zip(theirs) {
+            if has_no_handshake(file) {
+                continue;
+            }
+            let mut told: BTreeMap<Way, Carried> = BTreeMap::new();
+            for row in rows.iter().filter(|row| !row.ws_frames.is_empty()) {
+                let carried = told.entry(row.way.unwrap()).or_default();
+                for &(opcode, length) in &row.ws_frames {
+                    *carried.frames.entry(opcode).or_default() += 1;
+                    carried.payload_bytes += length;
+                }
+                carried.close_codes.extend(&row.close_codes);
+            }
+            let ours = sessions(file);
+            compared += told.len();
+            if ours != told {
+                wrong.push(format!(
+                    "{}: {ours:#?}, tshark has {told:#?}",
+                    file.display()
+                ));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(compared > 60 || pairs().is_empty(), "{compared} directions");
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from model import BACKEND_2, PROXY_FRONT, Event, Scenario, Witness, expect, ok
+from model import BACKEND_2, PROXY_FRONT, Event, Peer, Scenario, Witness, expect, ok
 from nginx import NEW_DEFAULTS, UPGRADE, location, site, upstream
 from programs import (
     KEY,
@@ -58,6 +58,32 @@ def plain(name: str, title: str, *clients, status: int = 200, nginx: str | None 
     )
 
 
+TALK = (
+    *(
+        step
+        for text in ("hello " * 300, "Grüße aus Köln, 你好 " * 90, "hello " * 300, "0123456789abcdef" * 100)
+        for step in (("send", text), ("recv",))
+    ),
+    ("close", 1000, "bye"),
+)
+"""Messages long enough to be compressed by everybody, the later ones by what the earlier ones held."""
+
+
+def compressed(name: str, whose: str, backend: Peer, client: Peer) -> Scenario:
+    """A session whose messages share one window; `tests/lab/deflated.py` makes a test of it."""
+    return Scenario(
+        name=name,
+        family="healthy",
+        row="",
+        title=f"{whose} on both sides, several compressed messages that share one window.",
+        nginx=site(location("/ws")),
+        backends=(backend,),
+        clients=(client,),
+        expect=FINE,
+        witness=CLEAN,
+    )
+
+
 SCENARIOS = [
     Scenario(
         name="healthy",
@@ -84,6 +110,8 @@ SCENARIOS = [
         witness=CLEAN,
         samples={"any.pcap": "healthy-deflate.pcap"},
     ),
+    compressed("healthy-deflate-node", "node", node_backend(deflate=True), node_client(*TALK, deflate=True)),
+    compressed("healthy-deflate-python", "Python `websockets`", py_backend(compress=True), py_client(*TALK, compress=True)),
     Scenario(
         name="healthy-keepalive",
         family="healthy",
