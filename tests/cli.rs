@@ -27,6 +27,8 @@ mod lab;
 mod live;
 #[path = "cli/pipeline.rs"]
 mod pipeline;
+#[path = "cli/properties.rs"]
+mod properties;
 #[path = "cli/quality.rs"]
 mod quality;
 #[path = "cli/samples.rs"]

@@ -157,6 +157,10 @@ impl<'a> End<'a> {
         if !self.one_hop() {
             return self.session.ended_by;
         }
+        // Of the other hops only the session is hidden, so that it is known who stands where.
+        if self.story.handshake.hops.len() > 1 && self.session.ended_by.is_some() {
+            return self.session.ended_by;
+        }
         match (ending.by, self.story.outer.role) {
             (Side::Server, Role::Direct) => Some(Party::Backend),
             (Side::Server, _) if self.story.backend_only() => Some(Party::Backend),
@@ -331,7 +335,7 @@ impl<'a> End<'a> {
         }
         if ending.by == Side::Client {
             // From the proxy's side towards the backend: most often a client that left.
-            let proxy = self.story.proxy_of(self.story.outer);
+            let proxy = self.proxy(ending);
             let text = format!("The client behind {proxy} left without a Close frame");
             let draft = self
                 .draft(Code::ClientLeft)

@@ -313,14 +313,7 @@ impl Collector {
 
         let mut redactor = self.redactor;
         redactor.forget();
-        for view in self.connections.values_mut() {
-            let [client, server] = view.addresses.map(|address| {
-                let mut name = self.names.get(&address)?.clone();
-                redactor.apply(visit::Kind::Host, &mut name);
-                Some(name)
-            });
-            (view.client_name, view.server_name) = (client, server);
-        }
+        name_ends(&mut self.connections, &self.names, &mut redactor);
         let mut report = Report {
             captures: captures
                 .iter()
@@ -364,6 +357,22 @@ impl Collector {
             }
         }
         report
+    }
+}
+
+/// Puts names beside the addresses of connections.
+fn name_ends(
+    connections: &mut BTreeMap<ConnectionId, ConnectionView>,
+    names: &BTreeMap<IpAddr, String>,
+    redactor: &mut Redactor,
+) {
+    for view in connections.values_mut() {
+        let [client, server] = view.addresses.map(|address| {
+            let mut name = names.get(&address)?.clone();
+            redactor.apply(visit::Kind::Host, &mut name);
+            Some(name)
+        });
+        (view.client_name, view.server_name) = (client, server);
     }
 }
 

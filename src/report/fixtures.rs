@@ -86,6 +86,13 @@ pub(crate) fn response(at: FrameRef, head: &str) -> ResponseHead {
     }
 }
 
+fn frames(frames: u64) -> StreamFacts {
+    StreamFacts {
+        frames,
+        ..StreamFacts::default()
+    }
+}
+
 pub(crate) fn connection(
     id: u32,
     client: Endpoint,
@@ -104,8 +111,8 @@ pub(crate) fn connection(
         syns: 1,
         syn_ack: Some(first),
         rtt_nanos: Some(84_000),
-        to_server: StreamFacts::default(),
-        to_client: StreamFacts::default(),
+        to_server: frames(6),
+        to_client: frames(5),
         ended: None,
         unreachable: None,
         captures: 1,

@@ -96,11 +96,7 @@ impl<'a> End<'a> {
         out: &mut Vec<Draft>,
     ) {
         let silence = self.session.idle_before_end_nanos.unwrap_or_default();
-        let proxy = if self.one_hop() && ending.by == Side::Client {
-            self.story.proxy_of(self.story.outer)
-        } else {
-            self.proxy(ending)
-        };
+        let proxy = self.proxy(ending);
         let draft = self.idle_draft(&proxy, limit, silence).sure(sure);
         out.push(self.with_endings(draft));
         if self.silent() {
@@ -124,7 +120,7 @@ impl<'a> End<'a> {
         );
         if self.one_hop() {
             detail.push_str(
-                " Only one hop is in the capture, so what happened on the other is inferred.",
+                " Only one hop shows the session, so what happened on the other is inferred.",
             );
         }
         self.draft(Code::IdleTimeout)
