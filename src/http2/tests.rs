@@ -116,7 +116,7 @@ fn broken_blocks_are_refused() {
         "3fe1ff7f",
         "40",
         "4181",
-        "0001610181",
+        "00016184ffffffff",
     ] {
         assert_eq!(fields(&mut Blocks::default(), &hex(block)), None, "{block}");
     }
