@@ -96,7 +96,7 @@ pub(super) static BACKEND_RETRIED: Entry = Entry {
     backend_hop: "The same key on two connections, the first of them closed, reset, refused or silent.",
     why: "proxy_next_upstream retries after an error or a timeout; a connection from the keepalive pool may just have been closed by the backend.",
     fix: "Repair the backend that failed; for pooled connections let the backend keep them longer than nginx does (60 s), or turn the pool off.",
-    template: "upstream {upstream} {\n    server ...;\n    keepalive 0;\n}",
+    template: "upstream {upstream} {\n    server ...;\n    # no `keepalive` line here; since nginx 1.29.7: keepalive 0;\n}",
     log: "[error] the line of the failed try, although the client succeeded",
     source: "nginx proxy_next_upstream, keepalive",
 };
