@@ -170,7 +170,9 @@ def _latencies(report: dict[str, Any], lines: list[tuple[float, dict[str, Any]]]
 
 
 def _same(line: dict[str, Any], shake: dict[str, Any]) -> bool:
-    return line["started_at"] == shake["started_at"] and line["target"] == shake["target"]
+    """Whether a line is about a handshake: they share a hop. An outer hop may only be found when its connection closes."""
+    hops = [{(hop["connection"], hop["exchange"]) for hop in one["hops"]} for one in (line, shake)]
+    return not hops[0].isdisjoint(hops[1])
 
 
 def _decided(shake: dict[str, Any], connections: dict[str, Any]) -> float | None:
