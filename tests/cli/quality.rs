@@ -394,9 +394,8 @@ fn invented(got: &Value, wanted: &Value) -> Vec<String> {
         .filter(|one| one["severity"] == "error" && one["confidence"] == "certain")
         .filter(|one| {
             let code = one["code"].as_str().unwrap();
-            !known.contains(code)
-                && !SYMPTOMS.contains(&code)
-                && !(code.ends_with("-missing") && is_missing(got, one))
+            let missing = code.ends_with("-missing") && is_missing(got, one);
+            !(known.contains(code) || SYMPTOMS.contains(&code) || missing)
         })
         .map(|one| one["code"].as_str().unwrap().to_owned())
         .collect()

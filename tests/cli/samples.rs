@@ -69,8 +69,7 @@ fn every_finding_points_at_frames_that_exist() {
                 let frames = report["captures"][capture]["frames"].as_u64().unwrap();
                 assert!(
                     (1..=frames).contains(&item["frame"].as_u64().unwrap()),
-                    "{:?}: {item}",
-                    files
+                    "{files:?}: {item}"
                 );
             }
         }

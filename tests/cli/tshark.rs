@@ -10,7 +10,7 @@ use std::thread;
 use hop101::capture::Inputs;
 use hop101::decode::Endpoint;
 use hop101::diagnosis::{Diagnosis, Finding, Limit};
-use hop101::engine::{Engine, Observer, Options};
+use hop101::engine::{Engine, Observer, Options, Selection};
 use hop101::hop::{Clocks, Handshake, Record};
 use hop101::tcp::Side;
 use serde_json::Value;
@@ -382,11 +382,7 @@ impl Observer for Sessions {
 /// Reads a capture with the library.
 fn sessions(file: &Path) -> BTreeMap<Way, Carried> {
     let mut sessions = Sessions::default();
-    let mut engine = Engine::new(Options {
-        ports: Vec::new(),
-        clocks: Clocks::Same,
-        limits: hop101::tcp::Limits::default(),
-    });
+    let mut engine = Engine::new(Options::new(Selection::default(), Clocks::Same, None));
     let mut inputs = Inputs::open(&[file]);
     while let Some(frame) = inputs.next_frame().unwrap() {
         engine.frame(&frame, &mut sessions);

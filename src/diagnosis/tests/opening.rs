@@ -387,7 +387,7 @@ fn backends_that_give_no_usable_answer() {
         bytes: vec![b'x'; len].into(),
         why,
     };
-    for (name, backend, answer, ms, cause) in vec![
+    for (name, backend, answer, ms, cause) in [
         (
             "fin",
             asked().fin(Side::Server, 1.5),
