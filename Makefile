@@ -23,6 +23,15 @@ lab:
 	$(CARGO) build --quiet
 	/usr/bin/python3 tests/lab/lab.py check --hop101 target/debug/hop101 --out target/lab/out
 
+## fuzz: each fuzz target for a minute (SECONDS=... for longer), with cargo-fuzz and a nightly compiler
+SECONDS ?= 60
+TARGETS ?= container decode reassembly http ws_frames tls_records
+fuzz:
+	for target in $(TARGETS); do \
+	  mkdir -p target/fuzz/$$target && $(CARGO) +nightly fuzz run --fuzz-dir tests/fuzz --target-dir target/fuzz-build $$target \
+	    target/fuzz/$$target tests/fuzz/corpus/$$target -- -max_total_time=$(SECONDS) -max_len=4096 -timeout=10 || exit 1; \
+	done
+
 ## samples: remake samples/ from the lab
 samples:
 	.ci/install build peers

@@ -12,12 +12,16 @@
 
 #[path = "cli/arguments.rs"]
 mod arguments;
+#[path = "cli/captures.rs"]
+mod captures;
 #[path = "cli/cases.rs"]
 mod cases;
 #[path = "cli/cut.rs"]
 mod cut;
 #[path = "cli/expected.rs"]
 mod expected;
+#[path = "cli/fuzzed.rs"]
+mod fuzzed;
 #[path = "cli/help.rs"]
 mod help;
 #[path = "cli/lab.rs"]

@@ -10,6 +10,8 @@ use crate::tcp::{LimitHit, LimitKind, Stats, StreamFacts};
 pub(super) fn of_captures(captures: &[CaptureInfo]) -> Vec<Limit> {
     let mut limits = Vec::new();
     for info in captures {
+        // Without its folders, which the report shows once.
+        let name = info.path.rsplit('/').next().unwrap_or(&info.path);
         for &link in info.link_types.iter().filter(|&&link| !supports(link)) {
             let problem = Problem::UnsupportedLink {
                 number: link.0,
@@ -18,7 +20,7 @@ pub(super) fn of_captures(captures: &[CaptureInfo]) -> Vec<Limit> {
             limits.push(Limit {
                 kind: "link-type",
                 connection: None,
-                detail: CaptureError::new(&info.path, problem).to_string(),
+                detail: CaptureError::new(name, problem).to_string(),
                 evidence: Vec::new(),
             });
         }

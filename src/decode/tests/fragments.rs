@@ -47,6 +47,18 @@ fn completes(decoder: &mut Decoder, fragments: &[Vec<u8>]) {
 }
 
 #[test]
+fn memory_for_them_is_bounded_as_told() {
+    let fragments = split_v4(&ipv4(), 16);
+    let mut decoder = Decoder::with_fragment_bytes(0);
+    for fragment in &fragments {
+        let outcome = decoder.decode(&raw(fragment));
+        assert!(matches!(outcome, Decoded::Other(_)), "{outcome:?}");
+    }
+    assert_eq!(decoder.datagrams_held(), 0);
+    assert!(decoder.stats().datagrams_incomplete > 0);
+}
+
+#[test]
 fn in_any_order() {
     for mut fragments in [split_v4(&ipv4(), 16), split_v6(&ipv6(), 16)] {
         assert_eq!(fragments.len(), 4);

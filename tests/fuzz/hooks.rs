@@ -1,0 +1,359 @@
+//! What is fuzzed: each parser behind one function of bytes. Shared by the fuzz targets and, replaying the kept corpora
+//! and mutations of them, by the tests that run everywhere.
+//!
+//! Streams are written as records of a control byte, a length byte and as many bytes: see [`steps`].
+
+use std::io::Cursor;
+
+use hop101::capture::{CaptureId, Frame, FrameNo, FrameRef, LinkType, Reader, Timestamp};
+use hop101::decode::{Decoded, Decoder, Endpoint, Segment, SeqNo, TcpFlags};
+use hop101::http::Conversation;
+use hop101::tcp::{
+    Chunk, Connection, Direction, EndingHow, Gap, GapCause, Handler, Interest, Limits, StreamEnd,
+    Table,
+};
+use hop101::tls::Sight;
+use hop101::websocket::{Depth, Session};
+
+/// A name and what it does with bytes.
+pub(crate) type Hook = (&'static str, fn(&[u8]));
+
+/// All targets; a folder of `corpus/` has the name of each.
+pub(crate) const HOOKS: [Hook; 6] = [
+    ("container", container),
+    ("decode", decode),
+    ("reassembly", reassembly),
+    ("http", http),
+    ("ws_frames", ws_frames),
+    ("tls_records", tls_records),
+];
+
+/// What a compressed input may inflate to here: a bomb must not stop the fuzzing.
+const INFLATED_MAX: u64 = 1 << 20;
+
+fn frame_ref(number: u64) -> FrameRef {
+    FrameRef {
+        at: Timestamp::from_nanos((number * 1_000_000).cast_signed()),
+        capture: CaptureId(0),
+        frame: FrameNo(number),
+    }
+}
+
+/// Reads a capture file to its end: frames, then at most one error.
+pub(crate) fn container(data: &[u8]) {
+    let source = Box::new(Cursor::new(data.to_vec()));
+    let Ok(mut reader) = Reader::from_read(source, "fuzz", CaptureId(0)) else {
+        return;
+    };
+    let mut frames = 0;
+    loop {
+        match reader.next_frame() {
+            Ok(Some(frame)) => {
+                frames += 1;
+                assert!(frame.id.frame.0 >= frames);
+            }
+            Ok(None) => break,
+            Err(error) => {
+                assert!(!error.to_string().is_empty());
+                assert_eq!(
+                    reader.info().damage.as_deref(),
+                    Some(error.problem.to_string().as_str())
+                );
+                break;
+            }
+        }
+        if reader.info().bytes > INFLATED_MAX {
+            return;
+        }
+    }
+    assert_eq!(reader.info().frames, frames);
+    assert!(matches!(reader.next_frame(), Ok(None)));
+}
+
+/// Decodes frames: the first byte chooses the link type, then each frame has two bytes of length in front.
+pub(crate) fn decode(data: &[u8]) {
+    const LINKS: [u32; 12] = [1, 276, 113, 101, 0, 108, 9, 51, 105, 127, 192, 258];
+    let Some((&link, mut rest)) = data.split_first() else {
+        return;
+    };
+    let link = LinkType(LINKS[usize::from(link) % LINKS.len()]);
+    let mut decoder = Decoder::new();
+    let mut number = 0;
+    while let Some((length, after)) = rest.split_first_chunk::<2>() {
+        let length = usize::from(u16::from_be_bytes(*length)).min(after.len());
+        let (frame, after) = after.split_at(length);
+        rest = after;
+        number += 1;
+        let frame = Frame {
+            id: frame_ref(number),
+            interface: 0,
+            link,
+            wire_len: u32::try_from(frame.len()).unwrap_or(u32::MAX),
+            data: frame,
+        };
+        if let Decoded::Tcp(segment) = decoder.decode(&frame) {
+            assert!(segment.payload.len() <= data.len());
+        }
+    }
+}
+
+/// What happens on a stream.
+enum Step<'a> {
+    Bytes(&'a [u8]),
+    Gap(u64),
+    End(EndingHow),
+}
+
+/// Reads steps: of the control byte, bit 0 is the direction, bits 1 and 2 what happens (bytes, a hole of the length
+/// byte, FIN, RST).
+fn steps(mut data: &[u8]) -> impl Iterator<Item = (Direction, Step<'_>)> {
+    std::iter::from_fn(move || {
+        let ([control, length], rest) = data.split_first_chunk::<2>()?;
+        let direction = if control & 1 == 0 {
+            Direction::ToServer
+        } else {
+            Direction::ToClient
+        };
+        let step = match control >> 1 & 3 {
+            0 => {
+                let (bytes, rest) = rest.split_at(usize::from(*length).min(rest.len()));
+                data = rest;
+                return Some((direction, Step::Bytes(bytes)));
+            }
+            1 => Step::Gap(u64::from(*length) + 1),
+            2 => Step::End(EndingHow::Fin),
+            _ => Step::End(EndingHow::Rst),
+        };
+        data = rest;
+        Some((direction, step))
+    })
+}
+
+/// What a reader of streams is told.
+trait Told {
+    fn bytes(&mut self, chunk: &Chunk<'_>);
+    fn gap(&mut self, gap: &Gap);
+    fn ended(&mut self, end: &StreamEnd);
+}
+
+/// Tells a reader the steps, with positions and frames as the table gives them.
+fn tell(data: &[u8], reader: &mut impl Told) {
+    let mut positions = [0_u64; 2];
+    let mut ended = [false; 2];
+    for ((direction, step), number) in steps(data).zip(1..) {
+        let way = usize::from(direction == Direction::ToClient);
+        if ended[way] {
+            continue;
+        }
+        let frame = frame_ref(number);
+        let position = positions[way];
+        match step {
+            Step::Bytes([]) => {}
+            Step::Bytes(data) => {
+                positions[way] += data.len() as u64;
+                reader.bytes(&Chunk {
+                    direction,
+                    position,
+                    data,
+                    frame,
+                });
+            }
+            Step::Gap(len) => {
+                positions[way] += len;
+                reader.gap(&Gap {
+                    direction,
+                    position,
+                    len,
+                    cause: GapCause::NotCaptured,
+                    frame,
+                });
+            }
+            Step::End(how) => {
+                ended[way] = true;
+                reader.ended(&StreamEnd {
+                    direction,
+                    how,
+                    frame,
+                });
+            }
+        }
+    }
+}
+
+struct Http(Conversation, u64);
+
+impl Told for Http {
+    fn bytes(&mut self, chunk: &Chunk<'_>) {
+        let mut events = Vec::new();
+        let used = self.0.bytes(chunk, &mut events);
+        assert!(used <= chunk.data.len());
+        self.1 += events.len() as u64;
+        drop(self.0.take_handover());
+    }
+
+    fn gap(&mut self, gap: &Gap) {
+        self.0.gap(gap, &mut Vec::new());
+    }
+
+    fn ended(&mut self, end: &StreamEnd) {
+        self.0
+            .ended(end.direction, end.frame, false, &mut Vec::new());
+    }
+}
+
+/// Follows an HTTP conversation, from its beginning or from somewhere in the middle.
+pub(crate) fn http(data: &[u8]) {
+    for conversation in [Conversation::new(), Conversation::midstream()] {
+        let mut http = Http(conversation, 0);
+        tell(data, &mut http);
+        // An event stands for at least one byte or step.
+        assert!(http.1 <= 4 * data.len() as u64);
+    }
+}
+
+struct Ws(Session);
+
+impl Told for Ws {
+    fn bytes(&mut self, chunk: &Chunk<'_>) {
+        self.0.bytes(chunk);
+    }
+
+    fn gap(&mut self, gap: &Gap) {
+        self.0.gap(gap);
+    }
+
+    fn ended(&mut self, end: &StreamEnd) {
+        self.0.ended(end);
+    }
+}
+
+/// Reads ws frames: right behind a 101, and of a session that was up before.
+pub(crate) fn ws_frames(data: &[u8]) {
+    let first = frame_ref(1);
+    for session in [
+        Session::new(first, None, Depth::BOUNDED),
+        Session::answer_unseen(first, Depth::BOUNDED),
+        Session::midstream(first, Depth::BOUNDED),
+    ] {
+        let mut ws = Ws(session);
+        tell(data, &mut ws);
+        drop(ws.0.facts());
+    }
+}
+
+struct Tls(Sight);
+
+impl Told for Tls {
+    fn bytes(&mut self, chunk: &Chunk<'_>) {
+        self.0.bytes(chunk);
+    }
+
+    fn gap(&mut self, gap: &Gap) {
+        self.0.gap(gap);
+    }
+
+    fn ended(&mut self, _: &StreamEnd) {}
+}
+
+/// Reads TLS records.
+pub(crate) fn tls_records(data: &[u8]) {
+    let mut tls = Tls(Sight::new());
+    tell(data, &mut tls);
+    drop(tls.0.facts());
+}
+
+/// Checks that every position is delivered once, in order.
+#[derive(Default)]
+struct Ordered {
+    open: u32,
+}
+
+impl Handler for Ordered {
+    type State = [u64; 2];
+
+    fn opened(&mut self, _: &Connection) -> [u64; 2] {
+        self.open += 1;
+        [0; 2]
+    }
+
+    fn bytes(&mut self, _: &Connection, next: &mut [u64; 2], chunk: Chunk<'_>) -> Interest {
+        let next = &mut next[usize::from(chunk.direction == Direction::ToClient)];
+        assert_eq!(chunk.position, *next);
+        assert!(!chunk.data.is_empty());
+        *next += chunk.data.len() as u64;
+        Interest::Bytes
+    }
+
+    fn gap(&mut self, _: &Connection, next: &mut [u64; 2], gap: Gap) -> Interest {
+        let next = &mut next[usize::from(gap.direction == Direction::ToClient)];
+        assert_eq!(gap.position, *next);
+        assert!(gap.len > 0);
+        *next += gap.len;
+        Interest::Bytes
+    }
+
+    fn ended(&mut self, _: &Connection, _: &mut [u64; 2], _: StreamEnd) {}
+
+    fn closed(&mut self, _: Connection, state: Option<[u64; 2]>) {
+        self.open -= u32::from(state.is_some());
+    }
+}
+
+/// Puts segments in order: records of eight bytes (direction and port, flags, the low 12 bits of sequence and
+/// acknowledgment number, window, length, bytes missing, milliseconds since the last one).
+pub(crate) fn reassembly(data: &[u8]) {
+    const PAYLOAD: [u8; 256] = [b'x'; 256];
+    let ends = |port: u8| {
+        (
+            Endpoint::v4([192, 0, 2, 1], 40_000 + u16::from(port)),
+            Endpoint::v4([192, 0, 2, 2], 80),
+        )
+    };
+    let limits = Limits {
+        stream_bytes: 4096,
+        total_bytes: 8192,
+        connections: 3,
+        embryos: 3,
+    };
+    let mut table = Table::new(limits);
+    let mut ordered = Ordered::default();
+    let mut at = 0;
+    let (records, _) = data.as_chunks::<8>();
+    for (&[who, flags, seq, ack, high, length, missing, wait], number) in records.iter().zip(1..) {
+        at += i64::from(wait) * 50_000_000;
+        let (client, server) = ends(who >> 1 & 7);
+        let (source, destination) = if who & 1 == 0 {
+            (client, server)
+        } else {
+            (server, client)
+        };
+        // Close to the wrap of the numbers.
+        let number_of = |low: u8, high: u8| {
+            SeqNo(0xffff_f800_u32.wrapping_add(u32::from(low) | u32::from(high) << 8))
+        };
+        table.segment(
+            &mut ordered,
+            &Segment {
+                frame: FrameRef {
+                    at: Timestamp::from_nanos(at),
+                    ..frame_ref(number)
+                },
+                source,
+                destination,
+                seq: number_of(seq, high & 15),
+                ack: number_of(ack, high >> 4),
+                flags: TcpFlags(flags & 0x1f),
+                window: if who & 0x80 == 0 { 1000 } else { 0 },
+                options: &[],
+                payload: &PAYLOAD[..usize::from(length)],
+                missing: u32::from(missing & 0x0f),
+                ip_id: 0,
+                hop_limit: 64,
+                interface: u32::from(who >> 6 & 1),
+            },
+        );
+    }
+    table.finish(&mut ordered);
+    assert_eq!(ordered.open, 0);
+    assert!(table.is_empty());
+}
