@@ -725,7 +725,9 @@ fn tshark_counts_the_same_in_all_samples_wrapped_anew() {
             continue;
         };
         let later = last.at + 60_000_000_000 - first.at;
-        packets.iter_mut().for_each(|packet| packet.at += later);
+        for packet in &mut packets {
+            packet.at += later;
+        }
         all.append(&mut packets);
     }
     let wrapped = |wrap: fn(&Packet) -> Packet| all.iter().map(wrap).collect::<Vec<_>>();
@@ -741,8 +743,9 @@ fn tshark_counts_the_same_in_all_samples_wrapped_anew() {
     }
     for snaplen in [96, 200] {
         let mut cut = wrapped(LINKS[0].1);
-        cut.iter_mut()
-            .for_each(|packet| packet.data.truncate(snaplen));
+        for packet in &mut cut {
+            packet.data.truncate(snaplen);
+        }
         let file = pcapng(&cut);
         let got = by_report(&report(std::slice::from_ref(&file)))[0];
         let what = format!("{snaplen} bytes");
