@@ -189,7 +189,11 @@ impl Engine {
 
     /// The input ended: everything that is left is reported.
     pub fn finish(&mut self, captures: &[CaptureInfo], observer: &mut dyn Observer) {
-        self.table.finish(&mut self.conversations);
+        let across = &mut self.across;
+        self.table
+            .finish_by(&mut self.conversations, |conversations| {
+                file_closed(conversations, across, observer);
+            });
         self.file_closed(observer);
         let mut settled = std::mem::take(&mut self.settled);
         self.conversations.book.finish(&mut settled);
@@ -210,14 +214,7 @@ impl Engine {
     }
 
     fn file_closed(&mut self, observer: &mut dyn Observer) {
-        for record in self.conversations.closed.drain(..) {
-            self.across.connection(&record);
-            observer.connection(&record, &[]);
-            if let Some(limit) = limits::of_record(&record) {
-                observer.limit(&limit);
-            }
-            self.conversations.book.closed(record);
-        }
+        file_closed(&mut self.conversations, &mut self.across, observer);
     }
 
     fn settle(&mut self, observer: &mut dyn Observer) {
@@ -256,5 +253,22 @@ impl Engine {
             self.totals.handshake(&handshake);
             observer.handshake(&handshake, &diagnosis);
         }
+    }
+}
+
+/// Hands on what connections said that left the table.
+fn file_closed(
+    conversations: &mut Conversations,
+    across: &mut Across,
+    observer: &mut dyn Observer,
+) {
+    let Conversations { closed, book, .. } = conversations;
+    for record in closed.drain(..) {
+        across.connection(&record);
+        observer.connection(&record, &[]);
+        if let Some(limit) = limits::of_record(&record) {
+            observer.limit(&limit);
+        }
+        book.closed(record);
     }
 }

@@ -59,6 +59,9 @@ struct Entry {
     place: u32,
 }
 
+/// Connections closed at the end between two pauses: their records take about a megabyte.
+const PAUSE: usize = 1024;
+
 const EMBRYO: u32 = 1 << 31;
 
 impl Place {
@@ -175,6 +178,12 @@ impl<H: Handler> Table<H> {
 
     /// The capture ended: gives up all holes and closes all connections, in the order of their numbers.
     pub fn finish(&mut self, handler: &mut H) {
+        self.finish_by(handler, |_| {});
+    }
+
+    /// The same, with a `pause` now and then: time for the handler to be relieved of what it collected, for a scan may
+    /// leave millions of connections.
+    pub fn finish_by(&mut self, handler: &mut H, mut pause: impl FnMut(&mut H)) {
         self.agenda = Agenda::new();
         self.tombs = Tombs::default();
         let embryos = self.nursery.all();
@@ -184,7 +193,10 @@ impl<H: Handler> Table<H> {
         all.extend(flows.filter_map(|(flow, slot)| Some((flow.as_ref()?.id(), Place::Flow(slot)))));
         all.sort_unstable_by_key(|&(id, _)| id);
         self.index = HashTable::new();
-        for (_, place) in all {
+        for (number, (_, place)) in all.into_iter().enumerate() {
+            if number % PAUSE == PAUSE - 1 {
+                pause(handler);
+            }
             match place {
                 Place::Embryo(slot) => {
                     if let Some((key, embryo)) = self.nursery.remove(slot) {
