@@ -37,8 +37,8 @@ LATENCY_MAX = 1.0
 class LiveCapture:
     """`hop101 live` on the proxy host in place of the lab's capture tools; same interface as `Captures`."""
 
-    def __init__(self, run: harness.Run, binary: Path, options: list[str]) -> None:
-        self._run, self._binary, self._options = run, binary, options
+    def __init__(self, run: harness.Run, binary: Path, interfaces: list[str], options: list[str]) -> None:
+        self._run, self._binary, self._interfaces, self._options = run, binary, interfaces, options
         self._process: subprocess.Popen[bytes] | None = None
         self._readers: list[threading.Thread] = []
         self.lines: list[tuple[float, dict[str, Any]]] = []
@@ -52,8 +52,8 @@ class LiveCapture:
 
     def start(self, _points: tuple[str, ...], snaplen: int = 0, _filter: str = "") -> None:
         """Starts it and returns once it listens."""
-        interface = ["-i", "lo"] if self._run.scenario.topology == "loopback" else ["-i", "any"]
-        argv = [str(self._binary), "live", *interface, "-w", "live.pcapng", "--format", "jsonl", "-Z", "root"]
+        interfaces = ["lo"] if self._run.scenario.topology == "loopback" else self._interfaces
+        argv = [str(self._binary), "live", *(f"-i{name}" for name in interfaces), "-w", "live.pcapng", "--format", "jsonl", "-Z", "root"]
         argv += ["--report", "live.json", "--evidence", "evidence", *self._options]
         if snaplen:
             argv += ["-s", str(max(snaplen, 64))]
@@ -102,13 +102,15 @@ class LiveCapture:
             self._process.wait()
 
 
-def run_live(scenario: Scenario, out: Path, binary: Path, options: list[str]) -> tuple[str, list[str], list[float]]:
+def run_live(
+    scenario: Scenario, out: Path, binary: Path, interfaces: list[str], options: list[str]
+) -> tuple[str, list[str], list[float]]:
     """One scenario: a line about it, what is wrong, and the latencies."""
     folder = out / scenario.name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     run = harness.Run(scenario, folder)
-    live = LiveCapture(run, binary, options)
+    live = LiveCapture(run, binary, interfaces, options)
     run.captures = live
     try:
         problems = run.run().problems
@@ -203,6 +205,7 @@ def main() -> int:
     parser.add_argument("--hop101", type=Path, required=True, help="the binary")
     parser.add_argument("--out", type=Path, default=CACHE / "live")
     parser.add_argument("--jobs", type=int, default=3)
+    parser.add_argument("--interface", action="append", help="of the proxy host: any, front, back")
     parser.add_argument("--option", action="append", default=[], help="passed on to hop101 live (--option=--port=80)")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -211,9 +214,10 @@ def main() -> int:
     if unknown := set(options.names) - known.keys():
         raise LabError(f"no such scenario: {', '.join(sorted(unknown))}")
     chosen = [known[name] for name in options.names] or list(known.values())
+    interfaces = options.interface or ["any"]
     binary, wrong, all_latencies = options.hop101.resolve(), 0, []
     with ThreadPoolExecutor(max(1, options.jobs)) as pool:
-        rows = [pool.submit(run_live, one, options.out, binary, options.option) for one in chosen]
+        rows = [pool.submit(run_live, one, options.out, binary, interfaces, options.option) for one in chosen]
         for row in rows:
             shown, problems, latencies = row.result()
             all_latencies += latencies
