@@ -57,6 +57,7 @@ fn tls_failed(record: &Record) -> bool {
 
 /// A hop whose request may have caused connects.
 struct Cause<'a> {
+    /// Its place; none for the request of a handshake that is not at hand, which takes its share all the same.
     handshake: usize,
     hop: usize,
     node: &'a Node,
@@ -80,6 +81,11 @@ struct Claim {
     fits: bool,
 }
 
+/// Whether the answer says that a backend could not be reached.
+pub(super) fn is_failed_connect(node: &Node) -> bool {
+    matches!(node.status, Some(502 | 504))
+}
+
 /// Ties candidates to the requests that caused them.
 ///
 /// `hops`: the nodes of each handshake's hops, their times corrected.
@@ -92,7 +98,14 @@ pub(super) fn assign(
     if context.silent.is_empty() {
         return;
     }
-    let causes = causes(handshakes, hops);
+    let mut causes = causes(handshakes, hops);
+    causes.extend(context.rivals.iter().map(|node| Cause {
+        handshake: usize::MAX,
+        hop: 0,
+        node,
+        next: None,
+        alone: true,
+    }));
     let mut claims: BTreeMap<(FrameRef, ConnectionId), Vec<Claim>> = BTreeMap::new();
     for (index, cause) in causes.iter().enumerate() {
         for (key, claim) in claims_of(index, cause, context, offsets) {
@@ -106,7 +119,11 @@ pub(super) fn assign(
         };
         let failed = offsets.correct(record.connection.last);
         let best = claims.iter().min_by_key(|claim| {
-            let node = causes.get(claim.cause).map(|cause| cause.node);
+            let cause = causes.get(claim.cause);
+            let node = cause.map(|cause| cause.node);
+            // Those that failed come before those that were served in the end.
+            let served = cause.is_some_and(|cause| cause.next.is_some());
+            let given = given.get(&claim.cause).copied().unwrap_or(0);
             // The answer follows the failure at once.
             let lag = node
                 .and_then(|node| node.answer)
@@ -115,7 +132,7 @@ pub(super) fn assign(
                 });
             (
                 std::cmp::Reverse((claim.address, claim.fits)),
-                given.get(&claim.cause).copied().unwrap_or(0),
+                given + usize::from(served),
                 lag,
                 claim.cause,
             )

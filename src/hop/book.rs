@@ -499,10 +499,12 @@ impl Book {
             }
         }
         self.add_hanging(&nodes, connections);
+        let rivals = self.rivals(&nodes, connections);
         let mut context = Context {
             known: &mut self.known,
             silent: self.silent.all(),
             ordinary: self.ordinary.all(),
+            rivals: &rivals,
             settled: true,
         };
         let handshakes = pair_nodes(nodes, &mut context);
@@ -511,6 +513,36 @@ impl Book {
             self.silent.forget(&attempt.record);
         }
         out.extend(handshakes);
+    }
+
+    /// Exchanges at the same listener that failed while connects failed that these may be due to.
+    fn rivals(&mut self, nodes: &[Node], connections: &dyn OpenConnections) -> Vec<Node> {
+        let Some(outer) = nodes.iter().min_by_key(|node| (node.start(), node.slot)) else {
+            return Vec::new();
+        };
+        if !self.silent.may_explain(outer) {
+            return Vec::new();
+        }
+        let start = outer.start().at;
+        let end = outer.over().map_or(self.now, |over| over.at).max(start);
+        let listener = outer.record.connection.server;
+        let before = self.by_time.range(..(start, Slot::FIRST)).rev();
+        let before = before.take(NEIGHBOURS_MAX);
+        let waited = |brief: &Brief| brief.over.is_none_or(|over| over >= start);
+        let later = self.by_time.range((start, Slot::FIRST)..=(end, Slot::LAST));
+        let near: Vec<Slot> = before
+            .filter(|(_, brief)| waited(brief))
+            .chain(later.take(NEIGHBOURS_MAX))
+            .map(|(&(_, slot), _)| slot)
+            .collect();
+        near.into_iter()
+            .filter_map(|slot| {
+                self.look_at(slot, connections);
+                let node = self.node(slot)?;
+                let same = node.record.connection.server == listener;
+                (same && attempts::is_failed_connect(node)).then(|| node.clone())
+            })
+            .collect()
     }
 
     fn add_hanging(&mut self, nodes: &[Node], connections: &dyn OpenConnections) {
@@ -561,6 +593,7 @@ impl Book {
             known: &mut self.known.clone(),
             silent: &silent,
             ordinary: self.ordinary.all(),
+            rivals: &[],
             settled: false,
         };
         pair_nodes(nodes, &mut context)
@@ -612,6 +645,7 @@ impl Book {
                     known: known.get_or_insert_with(|| self.known.clone()),
                     silent: more.as_ref().unwrap_or(self.silent.all()),
                     ordinary: self.ordinary.all(),
+                    rivals: &[],
                     settled: false,
                 };
                 // Neighbours that nothing happened to only help to pair.
@@ -651,6 +685,7 @@ impl Book {
             known: &mut self.known,
             silent: self.silent.all(),
             ordinary: self.ordinary.all(),
+            rivals: &[],
             settled: true,
         };
         out.extend(pair_nodes(nodes, &mut context));

@@ -23,6 +23,8 @@ pub(super) struct Context<'a> {
     pub(super) silent: &'a Silent,
     /// Exchanges that are no attempts, by the first frame of their requests.
     pub(super) ordinary: &'a Ordinary,
+    /// Exchanges of other handshakes that failed connects may be due to.
+    pub(super) rivals: &'a [Node],
     /// Nothing more will come for these exchanges.
     pub(super) settled: bool,
 }
@@ -48,6 +50,7 @@ pub fn pair(records: &[SharedRecord], known: &mut Known) -> Vec<Handshake> {
         known,
         silent: &silent,
         ordinary: pool.all(),
+        rivals: &[],
         settled: true,
     };
     pair_nodes(nodes, &mut context)

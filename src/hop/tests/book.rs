@@ -173,6 +173,39 @@ fn hanging_connects_are_found_in_the_table() {
     assert_eq!(found[0].backend, BackendSight::Seen);
 }
 
+/// Two requests fail at the same time and the proxy's connects look alike: each gets one, and a request that was served
+/// meanwhile gets none, in whatever order they are settled.
+#[test]
+fn failed_connects_are_shared_among_those_that_failed() {
+    let refused = |id: u32, ms: f64| {
+        Build::new(id, &format!("192.168.50.1:{}", 50_000 + id), BACKEND, ms)
+            .opening(Opening::Refused, ms + 0.1)
+            .record()
+    };
+    let failed = |id: u32, ms: f64| outer(id, ms, &key(id as u8), 502).fin(ms + 11.0, Side::Server);
+    let mut book = Book::new(Clocks::Same);
+    let records = [
+        outer(0, 0.0, &key(9), 101).record(),
+        failed(1, 0.2).record(),
+        failed(2, 0.4).record(),
+        refused(3, 0.5),
+        refused(4, 0.6),
+        inner(5, 0.0, &key(9), 101).record(),
+    ];
+    for record in &records {
+        attempt(&mut book, record);
+    }
+    for record in records {
+        book.closed(record);
+    }
+    let found = settled(&mut book, 10.0, &Table::default());
+    let attempts: Vec<_> = found
+        .iter()
+        .map(|handshake| (ids(handshake), handshake.attempts.len()))
+        .collect();
+    assert_eq!(attempts, [(vec![0, 5], 0), (vec![1], 1), (vec![2], 1)]);
+}
+
 #[test]
 fn a_scan_costs_no_memory() {
     let mut book = Book::new(Clocks::Same);
