@@ -16,7 +16,7 @@ mod by_proxy;
 
 use super::close::{self, Meaning};
 use super::draft::Draft;
-use super::story::Story;
+use super::story::{HopView, Story};
 use super::text::{capital, duration, short};
 use super::{Code, Severity};
 use crate::capture::FrameRef;
@@ -52,6 +52,8 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
     let faulty = out.len() > before;
     match end.first_close() {
         Some((hop, close)) => out.extend(end.by_close(hop, close)),
+        // Frames, Close frames among them, may have gone the way that was not captured.
+        None if end.hops().all(HopView::one_way) => {}
         None => match end.ended() {
             Some(ending) => end.without_close(ending, faulty, out),
             None => out.extend(end.never_ended()),

@@ -214,6 +214,9 @@ impl<'a> Story<'a> {
 
     /// The proxy that made an attempt.
     pub(super) fn proxy_of_attempt(&self, attempt: &ConnectAttempt) -> String {
+        if self.backend_only() {
+            return self.proxy_of(self.outer);
+        }
         let parent = self
             .handshake
             .hops
@@ -343,6 +346,8 @@ pub(super) trait HopView {
     fn has_proxy_marks(&self) -> bool;
     /// Whether only one direction of its connection was captured.
     fn one_way(&self) -> bool;
+    /// Whether the server sent bytes after the request that nobody could make sense of.
+    fn has_unread_answer(&self) -> bool;
     /// Whether the request says that it came through another proxy or balancer before.
     fn has_device_in_front(&self) -> bool;
 }
@@ -426,6 +431,15 @@ impl HopView for Hop {
             .request
             .as_ref()
             .is_some_and(|head| SIGNS.iter().any(|name| head.fields.count(name) > 0))
+    }
+
+    fn has_unread_answer(&self) -> bool {
+        let exchange = self.exchange();
+        let read = exchange.response.is_some()
+            || exchange.partial_response.is_some()
+            || exchange.not_http.is_some();
+        let asked = exchange.request.as_ref().map(|head| head.span.last);
+        !read && self.record.connection.to_client.last_data > asked
     }
 
     fn one_way(&self) -> bool {

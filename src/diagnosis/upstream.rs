@@ -140,6 +140,7 @@ fn client_gave_up(story: &Story<'_>) -> Option<Draft> {
     if exchange.response.is_some()
         || exchange.not_http.is_some()
         || exchange.gap_in_answer
+        || story.outer.has_unread_answer()
         || story.outer.one_way()
         || record.connection.to_client.missing_bytes > 0
         || exchange

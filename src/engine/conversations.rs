@@ -38,6 +38,7 @@ impl Conversations {
             self.decided.insert(connection.id);
         }
         for seen in self.scratch.attempts.drain(..) {
+            self.book.asked_by(connection.client.ip());
             self.book.attempt(
                 connection.id,
                 seen.exchange,

@@ -361,6 +361,10 @@ impl Followed {
             }
             _ => Session::answer_unseen(established, Depth::BOUNDED),
         };
+        let asked = self.exchanges.get(place);
+        if asked.is_some_and(|one| one.request.is_none() && one.partial_request.is_none()) {
+            session = session.request_unseen();
+        }
         for held in handover.to_server {
             match held {
                 Held::Bytes {

@@ -11,6 +11,7 @@
 //! becomes due and a bounded number of its neighbours.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::ops::Bound;
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ use super::node::{Link, LinkKind, Node, Slot, key_link, server_number};
 use super::ordinary::OrdinaryPool;
 use super::pairing::{Context, nodes_of, order, pair_nodes};
 use super::record::{OrdinaryExchange, Record, SharedRecord};
+use super::siblings::{NEXT_NANOS, before};
 use super::silent::SilentPool;
 use crate::capture::{FrameRef, Timestamp};
 use crate::tcp::ConnectionId;
@@ -171,6 +173,11 @@ impl Book {
         self.open.insert(slot, Open { at, link, seen });
     }
 
+    /// An address that sends attempts: what it fails to connect to may belong to one.
+    pub fn asked_by(&mut self, client: IpAddr) {
+        self.silent.asked_by(client);
+    }
+
     /// A connection left the table.
     pub fn closed(&mut self, record: Record) {
         let id = record.connection.id;
@@ -256,6 +263,11 @@ impl Book {
             && inner.begin.is_some()
             && nested(outer, inner)
             && strong_key(outer, inner).is_some();
+        if forwards && !inner.sample_key {
+            let (front, back) = (&outer.record.connection, &inner.record.connection);
+            let capture = inner.capture();
+            self.known.learn(front.server, back.client.ip(), capture);
+        }
         self.by_time.get_mut(&(began, second))?.forwards = forwards;
         Some(())
     }
@@ -395,19 +407,22 @@ impl Book {
             .map_or(Timestamp::from_nanos(i64::MAX), |over| over.at.max(start));
         // Of those that began before, only what still waited counts. A lone answer has no such beginning.
         let waited = |over: &Over| node.begin.is_none() || over.is_none_or(|over| over >= start);
+        // What a proxy asked a moment before, with a key that nobody makes up twice, counts as well.
+        let moment = if node.sample_key { 0 } else { NEXT_NANOS };
+        let just_over = |over: &Over| over.is_some_and(|over| over >= start.shifted(-moment));
         let mut near = Vec::new();
         for &(_, link) in &node.links {
             let (from, here, to) = (
                 (link, Timestamp::from_nanos(i64::MIN), Slot::FIRST),
                 (link, start, slot),
-                (link, end, Slot::LAST),
+                (link, end.shifted(moment), Slot::LAST),
             );
             let before = self.by_link.range(from..here).rev();
             let before = before.take(NEIGHBOURS_MAX);
             let later = self.by_link.range(here..=to).take(NEIGHBOURS_MAX);
             near.extend(
                 before
-                    .filter(|(_, over)| waited(over))
+                    .filter(|(_, over)| waited(over) || just_over(over))
                     .chain(later)
                     .map(|(&(_, _, slot), _)| slot),
             );
@@ -474,6 +489,9 @@ impl Book {
         } else {
             (b, a)
         };
+        if before(a, b).is_some() {
+            return true;
+        }
         if !nested(a, b) && !nested(b, a) {
             return false;
         }
@@ -515,32 +533,31 @@ impl Book {
         out.extend(handshakes);
     }
 
-    /// Exchanges at the same listener that failed while connects failed that these may be due to.
+    /// Other exchanges that failed connects may be due to which lie within these.
     fn rivals(&mut self, nodes: &[Node], connections: &dyn OpenConnections) -> Vec<Node> {
         let Some(outer) = nodes.iter().min_by_key(|node| (node.start(), node.slot)) else {
             return Vec::new();
         };
-        if !self.silent.may_explain(outer) {
-            return Vec::new();
+        let connects = self.silent.within(outer).take(NEIGHBOURS_MAX);
+        let mut near: Vec<Slot> = Vec::new();
+        for connect in connects {
+            // Whose connect it is began right before it.
+            let before = self.by_time.range(..=(connect.at, Slot::LAST)).rev();
+            let before = before.take(NEIGHBOURS_MAX);
+            let waited = |brief: &Brief| brief.over.is_none_or(|over| over > connect.at);
+            near.extend(
+                before
+                    .filter(|(_, brief)| waited(brief))
+                    .map(|(&(_, slot), _)| slot),
+            );
         }
-        let start = outer.start().at;
-        let end = outer.over().map_or(self.now, |over| over.at).max(start);
-        let listener = outer.record.connection.server;
-        let before = self.by_time.range(..(start, Slot::FIRST)).rev();
-        let before = before.take(NEIGHBOURS_MAX);
-        let waited = |brief: &Brief| brief.over.is_none_or(|over| over >= start);
-        let later = self.by_time.range((start, Slot::FIRST)..=(end, Slot::LAST));
-        let near: Vec<Slot> = before
-            .filter(|(_, brief)| waited(brief))
-            .chain(later.take(NEIGHBOURS_MAX))
-            .map(|(&(_, slot), _)| slot)
-            .collect();
+        near.sort_unstable();
+        near.dedup();
         near.into_iter()
             .filter_map(|slot| {
                 self.look_at(slot, connections);
                 let node = self.node(slot)?;
-                let same = node.record.connection.server == listener;
-                (same && attempts::is_failed_connect(node)).then(|| node.clone())
+                attempts::is_failed_connect(node).then(|| node.clone())
             })
             .collect()
     }

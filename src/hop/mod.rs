@@ -14,6 +14,7 @@ mod pairing;
 mod record;
 mod role;
 mod session;
+mod siblings;
 mod silent;
 #[cfg(test)]
 mod tests;

@@ -1,16 +1,19 @@
 //! Records to handshakes: the pure heart of this stage.
 
+use std::collections::HashMap;
+
 use super::attempts::{self, Silent};
 use super::changes::{changes, check_accept};
 use super::clock::{self, Offsets};
 use super::copies::{self, Merged};
-use super::handshake::{BackendSight, Handshake, Hop, Role};
+use super::handshake::{BackendSight, Confidence, ConnectAttempt, Handshake, Hop, Role};
 use super::known::Known;
 use super::link::other_path;
 use super::matching::{self, Parent};
 use super::node::{Node, ProxyFields};
 use super::ordinary::{self, Ordinary, OrdinaryPool};
 use super::record::SharedRecord;
+use super::siblings::{self, Before};
 use super::{role, session};
 use crate::capture::FrameRef;
 
@@ -79,6 +82,7 @@ pub(super) fn pair_nodes(mut nodes: Vec<Node>, context: &mut Context<'_>) -> Vec
         ordinary::join(&mut nodes, &mut parents, context.ordinary, context.known);
     }
     let mut trees = trees(&nodes, &parents);
+    adopt(&mut trees, &nodes);
     let mut handshakes: Vec<Handshake> = trees
         .iter_mut()
         .map(|tree| {
@@ -89,7 +93,13 @@ pub(super) fn pair_nodes(mut nodes: Vec<Node>, context: &mut Context<'_>) -> Vec
     let hops: Vec<Vec<&Node>> = trees.iter().map(|tree| tree.nodes(&nodes)).collect();
     attempts::assign(&mut handshakes, &hops, context, &offsets);
     for (handshake, hops) in handshakes.iter_mut().zip(&hops) {
-        if let [hop] = hops.as_slice() {
+        if has_orphans(handshake) {
+            // Only a proxy sends one key twice.
+            if let Some(hop) = handshake.hops.first_mut() {
+                hop.role = Role::ProxyBackend;
+            }
+            handshake.backend = BackendSight::Seen;
+        } else if let [hop] = hops.as_slice() {
             role::assign(handshake, hop, context.known);
             handshake.backend = role::backend_sight(handshake, hop, context.known, &offsets);
         } else {
@@ -102,6 +112,56 @@ pub(super) fn pair_nodes(mut nodes: Vec<Node>, context: &mut Context<'_>) -> Vec
         handshakes.sort_by_cached_key(order);
     }
     handshakes
+}
+
+/// Gives lone hops what their proxy asked before, where the hop in front of both is not in the capture.
+fn adopt(trees: &mut Vec<Tree>, nodes: &[Node]) {
+    let lone: Vec<usize> = trees
+        .iter()
+        .filter_map(|tree| match tree.hops.as_slice() {
+            [(at, None)] => Some(*at),
+            _ => None,
+        })
+        .collect();
+    let found = siblings::find(nodes, &lone);
+    if found.is_empty() {
+        return;
+    }
+    let last = |at: usize| {
+        let next = |&at: &usize| found.get(&at).map(|(next, _)| *next);
+        std::iter::successors(Some(at), next).last().unwrap_or(at)
+    };
+    let mut orphans: HashMap<usize, Vec<(usize, Before)>> = HashMap::new();
+    trees.retain(|tree| {
+        let at = tree.hops.first().map(|(at, _)| *at);
+        let Some((at, (_, what))) = at.and_then(|at| Some((at, *found.get(&at)?))) else {
+            return true;
+        };
+        orphans.entry(last(at)).or_default().push((at, what));
+        false
+    });
+    for tree in trees {
+        if let [(at, None)] = tree.hops.as_slice()
+            && let Some(before) = orphans.remove(at)
+        {
+            for (at, what) in before {
+                match what {
+                    Before::Subrequest => tree.subrequests.push((at, None)),
+                    Before::GivenUp => tree.given_up.push(at),
+                }
+            }
+        }
+    }
+}
+
+/// Whether a handshake has what its proxy asked before, without the hop in front.
+fn has_orphans(handshake: &Handshake) -> bool {
+    let subrequest = handshake.subrequests.iter().any(|hop| hop.parent.is_none());
+    subrequest
+        || handshake
+            .attempts
+            .iter()
+            .any(|one| one.record.exchange_count > 0)
 }
 
 /// Handshakes are reported in the order of their first frames; connection and exchange decide between equal ones.
@@ -120,6 +180,8 @@ struct Tree {
     /// Outermost first, each with the place of its parent in this list; children in time order, depth first.
     hops: Vec<(usize, Option<usize>)>,
     subrequests: Vec<(usize, Option<usize>)>,
+    /// Requests that the proxy gave up before the only hop.
+    given_up: Vec<usize>,
     ambiguous: bool,
 }
 
@@ -160,6 +222,7 @@ fn trees(nodes: &[Node], parents: &[Option<Parent>]) -> Vec<Tree> {
             Tree {
                 hops,
                 subrequests: Vec::new(),
+                given_up: Vec::new(),
                 ambiguous: disputed.get(root).copied().unwrap_or_default(),
             }
         })
@@ -289,7 +352,16 @@ impl Tree {
                 .enumerate()
                 .filter_map(|(place, (&found, retried))| hop(place, found, retried))
                 .collect(),
-            attempts: Vec::new(),
+            attempts: self
+                .given_up
+                .iter()
+                .filter_map(|&at| nodes.get(at))
+                .map(|node| ConnectAttempt {
+                    record: node.record.clone(),
+                    confidence: Confidence::Certain,
+                    parent: 0,
+                })
+                .collect(),
             subrequests: self
                 .subrequests
                 .iter()

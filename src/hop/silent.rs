@@ -8,7 +8,7 @@ use super::attempts::{Silent, place};
 use super::known::Known;
 use super::node::Node;
 use super::record::{Record, SharedRecord};
-use crate::capture::Timestamp;
+use crate::capture::{FrameRef, Timestamp};
 use crate::decode::Endpoint;
 use crate::tcp::ConnectionId;
 
@@ -18,6 +18,9 @@ const KEPT_MAX: usize = 8192;
 /// Most addresses remembered that failed to connect somewhere: a flood of made-up addresses goes no further.
 const SOURCES_MAX: usize = 4096;
 
+/// Most addresses remembered that send attempts: a proxy is among the first. About 1 MiB.
+const ASKERS_MAX: usize = 32_768;
+
 /// An address that failed to connect to more endpoints than this scans; an upstream has fewer servers.
 const SERVERS_MAX: usize = 64;
 
@@ -26,6 +29,8 @@ const SERVERS_MAX: usize = 64;
 pub(super) struct SilentPool {
     kept: Silent,
     sources: HashMap<IpAddr, HashSet<Endpoint>>,
+    /// Addresses that send attempts: those of proxies are among them, those of who scans are not.
+    askers: HashSet<IpAddr>,
 }
 
 impl SilentPool {
@@ -36,13 +41,21 @@ impl SilentPool {
     /// Keeps a connection, unless it comes from one who scans. The oldest ones make room.
     pub(super) fn keep(&mut self, record: Record, known: &Known) {
         let source = record.connection.client.ip();
-        if !known.is_any_back(source) && !self.is_plausible(source, record.connection.server) {
+        let known = self.askers.contains(&source) || known.is_any_back(source);
+        if !known && !self.is_plausible(source, record.connection.server) {
             return;
         }
         if self.kept.len() >= KEPT_MAX {
             self.kept.pop_first();
         }
         self.kept.insert(place(&record), record.into());
+    }
+
+    /// An address sends attempts.
+    pub(super) fn asked_by(&mut self, client: IpAddr) {
+        if self.askers.len() < ASKERS_MAX {
+            self.askers.insert(client);
+        }
     }
 
     fn is_plausible(&mut self, source: IpAddr, server: Endpoint) -> bool {
@@ -81,12 +94,16 @@ impl SilentPool {
 
     /// Whether some connect failed while the exchange waited for its answer.
     pub(super) fn may_explain(&self, node: &Node) -> bool {
-        let Some(begin) = node.begin else {
-            return false;
-        };
-        let mut later = self.kept.range((begin, ConnectionId(0))..);
-        later
-            .next()
-            .is_some_and(|((frame, _), _)| node.over().is_none_or(|over| *frame < over))
+        self.within(node).next().is_some()
+    }
+
+    /// The connects that failed while the exchange waited for its answer: their first frames.
+    pub(super) fn within(&self, node: &Node) -> impl Iterator<Item = FrameRef> {
+        let over = node.over();
+        let begin = node.begin.into_iter();
+        begin
+            .flat_map(|begin| self.kept.range((begin, ConnectionId(0))..))
+            .map(|((frame, _), _)| *frame)
+            .take_while(move |frame| over.is_none_or(|over| *frame < over))
     }
 }

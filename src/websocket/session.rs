@@ -70,6 +70,14 @@ impl Session {
         )
     }
 
+    /// The request before the 101 was not seen, and so it is not known which of the client's bytes come first: its
+    /// frames must be found.
+    #[must_use]
+    pub fn request_unseen(mut self) -> Self {
+        self.to_server = self.to_server.searching();
+        self
+    }
+
     /// Behind a 101 that is in a hole or on the side that was not captured: the client's frames begin with its next
     /// byte, where the server's begin must be found.
     pub fn answer_unseen(first: FrameRef, depth: Depth) -> Self {

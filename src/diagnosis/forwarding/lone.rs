@@ -2,13 +2,12 @@
 
 use super::{asks_websocket, generation, names_upgrade, which_answered};
 use crate::diagnosis::draft::Draft;
-use crate::diagnosis::story::{HopView, Link, Story};
+use crate::diagnosis::story::{HopView, Link, RecordView, Story};
 use crate::diagnosis::text::{duration, field, short, short_target, shows_request, shows_response};
 use crate::diagnosis::{Code, Severity};
-use crate::hop::{Confidence, Record, Role};
+use crate::hop::{Confidence, Hop, Record, Role};
 use crate::http::RequestHead;
 use crate::tcp::Side;
-use crate::websocket::SessionFacts;
 
 /// How soon after its 101 a lenient backend closes when it cannot work over HTTP/1.0 after all (tornado: at once).
 const AT_ONCE_NANOS: i64 = 1_000_000_000;
@@ -309,9 +308,10 @@ pub(super) fn http10_session_closed(story: &Story<'_>, out: &mut Vec<Draft>) {
         return;
     };
     let behind_proxy = hop.parent.is_some() || story.backend_only();
-    let silent = hop
-        .session()
-        .is_none_or(|SessionFacts { to_client, .. }| to_client.messages == 0);
+    // What one hop lacks, another may show; and whoever said goodbye was served.
+    let mut sessions = story.handshake.hops.iter().filter_map(Hop::session);
+    let silent = sessions.all(|facts| facts.to_client.messages == 0 && facts.closes.is_empty())
+        && !hop.record.has_holes();
     let gap = end.frame.at.nanos_since(answer.span.last.at);
     if head.minor_version == 0
         && behind_proxy

@@ -545,6 +545,14 @@ fn http10_backend_that_gives_up_at_once() {
     let diagnosis = diagnose(&handshake);
     assert_eq!(diagnosis.cause, Some(Code::Http10ToBackend));
     assert_eq!(diagnosis.verdict, Verdict::Broken);
+    // Whoever said goodbye was served, even where the backend's messages are in a hole.
+    let mut facts = talk(0, 1.6, 0.0);
+    facts.closes = vec![close(Side::Client, Some(1000), "", 1.9)];
+    let backend = back().ask(&sent, 1.2).answer(SWITCH, 1.6).session(facts);
+    let client = front().ask(ASK, 0.5).answer(SWITCHED, 1.7);
+    let client = client.session(talk(2, 1.7, 1.8)).fin(Side::Server, 2.2);
+    let served = with_session(through(client, backend.fin(Side::Server, 2.0)), None);
+    assert_eq!(diagnose(&served).verdict, Verdict::Ok);
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! The same faults from places that do not see everything.
 
 use super::*;
+use crate::diagnosis::Severity;
 use crate::diagnosis::testkit::*;
-use crate::hop::{OrdinaryExchange, PartialHead, Role};
+use crate::hop::{Confidence, OrdinaryExchange, PartialHead, Role};
 use crate::http::PartialWhy;
 use crate::tcp::{GapCause, Side};
 
@@ -284,4 +285,75 @@ fn an_answer_too_fast_for_any_backend() {
         ));
         assert_eq!(diagnosis.answered_by, Some(by), "{ms}");
     }
+}
+
+/// Seen from one direction, a Close frame of the other side may have been there.
+#[test]
+fn endings_seen_one_way_accuse_nobody() {
+    let both = |one_way: bool| {
+        let cut = |conn: Conn| {
+            conn.edit(|conn| {
+                if one_way {
+                    conn.record.connection.to_server.frames = 0;
+                }
+            })
+        };
+        let client = front().ask(ASK, 0.5).answer(SWITCHED, 1.7);
+        let backend = back().ask(FORWARDED, 1.2).answer(SWITCH, 1.6);
+        with_session(
+            through(
+                cut(client
+                    .session(talk(2, 1.7, 20.0))
+                    .fin(Side::Server, 60_020.2)),
+                cut(backend
+                    .session(talk(2, 1.6, 20.0))
+                    .fin(Side::Client, 60_020.0)),
+            ),
+            Some(crate::hop::Party::Proxy),
+        )
+    };
+    assert_eq!(diagnose(&both(false)).cause, Some(Code::IdleTimeout));
+    let diagnosis = diagnose(&both(true));
+    assert_eq!(diagnosis.verdict, Verdict::Ok);
+    assert_eq!(diagnosis.cause, None);
+}
+
+/// Bytes that could not be read are no silence.
+#[test]
+fn an_answer_that_nobody_can_read_is_no_silence() {
+    let unread =
+        |conn: Conn| conn.edit(|c| c.record.connection.to_client.last_data = Some(at(2.0)));
+    let client = || front().ask(ASK, 0.5).fin(Side::Client, 30.0);
+    let backend = || back().ask(FORWARDED, 1.2).fin(Side::Server, 20.0);
+    let silent = diagnose(&through(client(), backend()));
+    assert_eq!(silent.cause, Some(Code::BackendClosedEarly));
+    let diagnosis = diagnose(&through(unread(client()), unread(backend())));
+    let errors = diagnosis
+        .findings
+        .iter()
+        .filter(|one| one.severity == Severity::Error);
+    assert_eq!(errors.count(), 0, "{:?}", found(&diagnosis));
+}
+
+/// A request that got no answer and came again, seen on the backend's side alone.
+#[test]
+fn a_first_try_seen_from_the_backend_is_no_failure() {
+    let mut handshake = alone(
+        conn(2, BACK, BACKEND2, 3.0)
+            .ask(FORWARDED, 3.2)
+            .answer(SWITCH, 3.6)
+            .session(talk(2, 3.6, 20.0)),
+        Role::ProxyBackend,
+    );
+    let first = back().ask(FORWARDED, 1.2).fin(Side::Server, 2.0);
+    let hop = first.hop(Role::ProxyBackend);
+    handshake.attempts = vec![crate::hop::ConnectAttempt {
+        record: hop.record,
+        confidence: Confidence::Certain,
+        parent: 0,
+    }];
+    let diagnosis = diagnose(&with_session(handshake, None));
+    assert_eq!(diagnosis.verdict, Verdict::Ok);
+    let retried = finding(&diagnosis, Code::BackendRetried);
+    assert_eq!(retried.severity, Severity::Warning);
 }

@@ -1,13 +1,13 @@
-//! Connections that the proxy tried to open and that carried no request.
+//! Connections that the proxy tried to open and that carried no request, or one that it sent again elsewhere.
 
 use super::{so_the_client_got, with_answer};
 use crate::decode::Unreachable;
 use crate::diagnosis::Code;
 use crate::diagnosis::draft::Draft;
 use crate::diagnosis::story::{RecordView, Story};
-use crate::diagnosis::text::{count, duration};
-use crate::hop::ConnectAttempt;
-use crate::tcp::{EndingHow, Opening, Side};
+use crate::diagnosis::text::{count, duration, shows_request};
+use crate::hop::{ConnectAttempt, Record};
+use crate::tcp::{Ending, EndingHow, Opening, Side};
 
 pub(super) fn of_attempt(story: &Story<'_>, attempt: &ConnectAttempt) -> Option<Draft> {
     if let Some(draft) = crate::diagnosis::tls::of_attempt(story, attempt) {
@@ -60,11 +60,14 @@ pub(super) fn of_attempt(story: &Story<'_>, attempt: &ConnectAttempt) -> Option<
         ),
         Opening::Unanswered => unanswered(story, attempt, draft),
         Opening::Complete | Opening::Partial => {
-            // Opened, and ended by the backend before the proxy could send a byte.
             let end = record.end_by(Side::Server)?;
-            if connection.to_server.payload_bytes > 0 || record.has_holes() {
+            if record.has_holes() {
                 return None;
             }
+            if connection.to_server.payload_bytes > 0 {
+                return given_up(record, end, draft);
+            }
+            // Opened, and ended by the backend before the proxy could send a byte.
             let (code, how) = match end.how {
                 EndingHow::Fin => (Code::BackendClosedEarly, "closed the connection"),
                 EndingHow::Rst => (Code::BackendResetEarly, "reset the connection"),
@@ -73,6 +76,29 @@ pub(super) fn of_attempt(story: &Story<'_>, attempt: &ConnectAttempt) -> Option<
         }
         Opening::Midstream => None,
     }
+}
+
+/// The backend got the request and ended the connection; the proxy asked again.
+fn given_up(record: &Record, end: Ending, draft: impl Fn(Code, &str) -> Draft) -> Option<Draft> {
+    let request = record
+        .exchanges
+        .iter()
+        .find_map(|one| one.request.as_ref())?;
+    let (code, how) = match end.how {
+        EndingHow::Fin => (
+            Code::BackendClosedEarly,
+            "closed the connection before it answered",
+        ),
+        EndingHow::Rst => (
+            Code::BackendResetEarly,
+            "reset the connection before it answered",
+        ),
+    };
+    Some(
+        draft(code, how)
+            .saw(request.span.first, shows_request(request))
+            .saw(end.frame, "the backend ends it"),
+    )
 }
 
 fn unanswered(

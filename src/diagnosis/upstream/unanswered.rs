@@ -16,9 +16,10 @@ pub(super) fn of_hop(story: &Story<'_>, hop: &Hop) -> Option<Draft> {
     let request = exchange.request.as_ref()?;
     let record = &hop.record;
     let backend = record.connection.server;
-    let proxy = story.proxy_of(hop);
-    let so = so_the_client_got(story);
+    // Nearly all hops are well: their texts are not made.
     let draft = |code: Code, what: &str| {
+        let proxy = story.proxy_of(hop);
+        let so = so_the_client_got(story);
         with_answer(
             story,
             Draft::new(code)
@@ -47,6 +48,7 @@ pub(super) fn of_hop(story: &Story<'_>, hop: &Hop) -> Option<Draft> {
     }
     let hidden = exchange.gap_in_answer
         || hop.one_way()
+        || hop.has_unread_answer()
         || record.connection.to_client.missing_bytes > 0
         || exchange
             .partial_response

@@ -13,3 +13,4 @@ mod book;
 mod build;
 mod keyless;
 mod pairing;
+mod siblings;
