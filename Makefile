@@ -36,3 +36,9 @@ fuzz:
 samples:
 	.ci/install build peers
 	/usr/bin/python3 tests/lab/lab.py samples --out samples
+
+## bench: CPU time and memory against the limit, tcpdump and tshark (SCALE=1 for full size), then every stage by itself
+bench:
+	.ci/install build
+	tests/benches/bench.py
+	$(CARGO) bench --bench stages
