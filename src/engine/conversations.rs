@@ -39,12 +39,8 @@ impl Conversations {
         }
         for seen in self.scratch.attempts.drain(..) {
             self.book.asked_by(connection.client.ip());
-            self.book.attempt(
-                connection.id,
-                seen.exchange,
-                seen.at.at,
-                seen.key.as_deref(),
-            );
+            self.book
+                .attempt(connection, seen.exchange, seen.at.at, seen.key.as_deref());
         }
     }
 }

@@ -77,7 +77,7 @@ impl Followed {
     /// A session that was up when the capture began: an exchange without heads.
     pub(super) fn midstream(session: Box<Session>, proxy_header: Option<ProxyHeader>) -> Self {
         let mut followed = Self::new(Reader::WebSocket { session, place: 0 }, proxy_header);
-        followed.exchanges.push(Exchange::default());
+        followed.file(Exchange::default());
         followed
     }
 
@@ -231,6 +231,14 @@ impl Followed {
         switched
     }
 
+    /// Files an exchange. Nearly all connections carry one attempt: room for one.
+    fn file(&mut self, exchange: Exchange) {
+        if self.exchanges.is_empty() {
+            self.exchanges.reserve_exact(1);
+        }
+        self.exchanges.push(exchange);
+    }
+
     fn attempt(&mut self, exchange: u32) -> Option<&mut Exchange> {
         self.exchanges
             .iter_mut()
@@ -248,7 +256,7 @@ impl Followed {
         }
         let key = head.fields.all("sec-websocket-key").next().map(Box::from);
         let at = head.span.first;
-        self.exchanges.push(Exchange {
+        self.file(Exchange {
             index,
             request: Some(head),
             ..Exchange::default()
@@ -273,7 +281,7 @@ impl Followed {
         } else if head.status == 101 || head.fields.first("sec-websocket-accept").is_some() {
             // Only the answer is in the capture, or its request is there in part.
             let partial_request = self.take_partial(index);
-            self.exchanges.push(Exchange {
+            self.file(Exchange {
                 index,
                 partial_request,
                 response: Some(head),
@@ -301,7 +309,7 @@ impl Followed {
     fn partial(&mut self, direction: Direction, index: u32, partial: PartialHead) {
         match direction {
             Direction::ToServer if names_websocket(&partial.bytes) => {
-                self.exchanges.push(Exchange {
+                self.file(Exchange {
                     index,
                     partial_request: Some(partial),
                     ..Exchange::default()
@@ -311,7 +319,7 @@ impl Followed {
             Direction::ToClient => {
                 if self.attempt(index).is_none() && names_websocket(&partial.bytes) {
                     let partial_request = self.take_partial(index);
-                    self.exchanges.push(Exchange {
+                    self.file(Exchange {
                         index,
                         partial_request,
                         ..Exchange::default()

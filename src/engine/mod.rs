@@ -34,7 +34,7 @@ use totals::Totals;
 
 /// How often, by packet time, finished handshakes are looked for: often enough that memory follows the traffic, seldom
 /// enough to cost nothing.
-const SETTLE_INTERVAL: Duration = Duration::from_secs(1);
+const SETTLE_INTERVAL: Duration = Duration::from_millis(250);
 
 /// The part of the memory that is for IP fragments: 16 MiB of the usual 512.
 const FRAGMENT_SHARE: usize = 32;

@@ -7,6 +7,8 @@
 //!                         ^                     some open  --------> wait, then a snapshot of them
 //! ```
 //!
+//! Where the exchanges are is the index's business; when they are looked at, this one's.
+//!
 //! Time is packet time. What is held follows the number of exchanges not yet emitted; every step looks at what
 //! becomes due and a bounded number of its neighbours.
 
@@ -19,20 +21,21 @@ use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 
 use super::attempts::{self, Silent};
 use super::handshake::Handshake;
+use super::index::{Brief, Index, NEIGHBOURS_MAX};
 use super::known::Known;
 use super::link::{nested, strong_key, weak};
-use super::node::{Link, LinkKind, Node, Slot, key_link, server_number};
+use super::node::{Link, Node, Slot, is_sample, key_link};
 use super::ordinary::OrdinaryPool;
 use super::pairing::{Context, nodes_of, order, pair_nodes};
-use super::record::{OrdinaryExchange, Record, SharedRecord};
-use super::siblings::{NEXT_NANOS, before};
+use super::record::{Record, SharedRecord};
+use super::siblings::before;
 use super::silent::SilentPool;
-use crate::capture::{FrameRef, Timestamp};
-use crate::tcp::ConnectionId;
+use crate::capture::Timestamp;
+use crate::tcp::{Connection, ConnectionId};
 
 /// How long a closed connection waits for others of its handshake to close: a proxy closes both hops within
-/// milliseconds, a capture over several interfaces may deliver them a little apart.
-const LINGER: Duration = Duration::from_secs(5);
+/// milliseconds, a capture over several interfaces may deliver them a little apart. The table has waited as well.
+const LINGER: Duration = Duration::from_millis(250);
 
 /// How long a handshake waits for connections that stay open: longer than nginx keeps idle connections by default
 /// (`keepalive_timeout` 75 s towards clients, 60 s towards upstreams).
@@ -40,10 +43,6 @@ const MAX_WAIT: Duration = Duration::from_secs(80);
 
 /// Exchanges that may wait: beyond, each is emitted as soon as its linger is over. About 1 KiB each.
 const HELD_MAX: usize = 200_000;
-
-/// Exchanges looked at around one in time order, for each link and for none: how many handshakes may be in flight at
-/// once and still be told apart.
-const NEIGHBOURS_MAX: usize = 64;
 
 /// Attempts looked at to see whether an ordinary exchange is near one: there are many more of those.
 const ORDINARY_NEAR: usize = 8;
@@ -75,7 +74,8 @@ pub enum Clocks {
 
 #[derive(Debug)]
 struct Held {
-    node: Node,
+    /// Boxed, so that the map stays small while it grows.
+    node: Box<Node>,
     closed: Timestamp,
 }
 
@@ -87,32 +87,6 @@ struct Open {
     seen: Option<(Timestamp, Node)>,
 }
 
-/// When an exchange no longer waited for its answer.
-type Over = Option<Timestamp>;
-
-/// What tells most exchanges that are near in time, and no more, from those that may belong together.
-#[derive(Debug, Clone, Copy, Default)]
-struct Brief {
-    over: Over,
-    /// The listener, as a number; none for one that also connects to itself, or is not known yet.
-    listener: Option<u64>,
-    /// It shares a link with exactly one exchange that was there before it, and forwards that one.
-    forwards: bool,
-}
-
-impl Brief {
-    fn of(node: &Node) -> Self {
-        let connection = &node.record.connection;
-        let (client, server) = (connection.client, connection.server);
-        let listener = || server_number(server);
-        Self {
-            over: node.over().map(|over| over.at),
-            listener: (!client.is_at(server)).then(listener),
-            forwards: false,
-        }
-    }
-}
-
 /// The exchanges that are not yet part of an emitted handshake.
 #[derive(Debug)]
 pub struct Book {
@@ -122,9 +96,7 @@ pub struct Book {
     open: BTreeMap<Slot, Open>,
     /// Emitted from a snapshot while their connection was open.
     emitted: BTreeSet<Slot>,
-    /// By link and start, with the time of the answer (or of the end without one) where it is known.
-    by_link: BTreeMap<(Link, Timestamp, Slot), Over>,
-    by_time: BTreeMap<(Timestamp, Slot), Brief>,
+    index: Index,
     due: BTreeSet<(Timestamp, Slot)>,
     silent: SilentPool,
     ordinary: OrdinaryPool,
@@ -140,8 +112,7 @@ impl Book {
             held: HashMap::new(),
             open: BTreeMap::new(),
             emitted: BTreeSet::new(),
-            by_link: BTreeMap::new(),
-            by_time: BTreeMap::new(),
+            index: Index::default(),
             due: BTreeSet::new(),
             silent: SilentPool::default(),
             ordinary: OrdinaryPool::default(),
@@ -152,23 +123,25 @@ impl Book {
     /// The request of a handshake attempt was seen on a connection that is still open. Its key, if it has one.
     pub fn attempt(
         &mut self,
-        connection: ConnectionId,
+        connection: &Connection,
         exchange: u32,
         at: Timestamp,
         key: Option<&[u8]>,
     ) {
         self.now = self.now.max(at);
         let slot = Slot {
-            connection,
+            connection: connection.id,
             exchange,
         };
         if self.emitted.contains(&slot) || self.held.contains_key(&slot) {
             return;
         }
         let link = key.map(key_link);
-        self.by_time.insert((at, slot), Brief::default());
-        self.by_link
-            .extend(link.map(|link| ((link, at, slot), None)));
+        let brief = Brief::open(connection, key);
+        self.index.insert(at, slot, brief, link);
+        if let Some(link) = link.filter(|_| !key.is_some_and(is_sample)) {
+            self.index.note_forwarding(link);
+        }
         let seen = None;
         self.open.insert(slot, Open { at, link, seen });
     }
@@ -185,7 +158,8 @@ impl Book {
         self.known.note_opaque(&record);
         if attempts::is_candidate(&record) {
             let (began, _) = attempts::place(&record);
-            let needed = self.clocks == Clocks::MayDiffer || self.is_near(began, NEIGHBOURS_MAX);
+            let needed =
+                self.clocks == Clocks::MayDiffer || self.index.is_near(began, NEIGHBOURS_MAX);
             if needed {
                 self.silent.keep(record, &self.known);
             }
@@ -211,7 +185,8 @@ impl Book {
         let record = SharedRecord::from(record);
         for exchange in &record.ordinary {
             self.ordinary.learn(&record, exchange, &mut self.known);
-            if self.is_near(exchange.request, ORDINARY_NEAR) || self.surrounds_attempt(exchange) {
+            if self.index.is_near(exchange.request, ORDINARY_NEAR) || self.index.is_within(exchange)
+            {
                 self.ordinary.keep(&record, exchange);
             }
         }
@@ -229,35 +204,20 @@ impl Book {
 
     fn hold(&mut self, node: Node) {
         let slot = node.slot;
-        let start = node.start().at;
-        let brief = Brief::of(&node);
-        let over = brief.over;
-        self.by_time.insert((start, slot), brief);
-        let links = node.links.iter();
-        self.by_link
-            .extend(links.map(|&(_, link)| ((link, start, slot), over)));
+        let links = node.links.iter().map(|&(_, link)| link);
+        self.index
+            .insert(node.start().at, slot, Brief::of(&node), links);
         let closed = self.now;
         self.due.insert((closed.plus(LINGER), slot));
+        let node = Box::new(node);
         self.held.insert(slot, Held { node, closed });
-        self.note_forwarding(slot);
+        self.learn_forwarding(slot);
     }
 
-    /// Marks the later one of two held exchanges that share a link with each other and nobody else: what is only near
-    /// it in time cannot be its hop before it.
-    fn note_forwarding(&mut self, slot: Slot) -> Option<()> {
-        let mine = &self.held.get(&slot)?.node;
-        let &(_, link) = mine
-            .links
-            .iter()
-            .find(|(kind, _)| *kind == LinkKind::Accept)?;
-        let from = (link, Timestamp::from_nanos(i64::MIN), Slot::FIRST);
-        let to = (link, Timestamp::from_nanos(i64::MAX), Slot::LAST);
-        let mut sharing = self.by_link.range(from..=to).map(|(&key, _)| key);
-        let (Some((_, _, first)), Some((_, began, second)), None) =
-            (sharing.next(), sharing.next(), sharing.next())
-        else {
-            return None;
-        };
+    /// Learns the proxy's address from two held exchanges that share a key with each other and nobody else.
+    fn learn_forwarding(&mut self, slot: Slot) -> Option<()> {
+        let (_, link) = self.held.get(&slot)?.node.accept_link()?;
+        let (first, second) = self.index.only_two(link)?;
         let (outer, inner) = (&self.held.get(&first)?.node, &self.held.get(&second)?.node);
         let forwards = outer.begin.is_some()
             && inner.begin.is_some()
@@ -268,44 +228,22 @@ impl Book {
             let capture = inner.capture();
             self.known.learn(front.server, back.client.ip(), capture);
         }
-        self.by_time.get_mut(&(began, second))?.forwards = forwards;
+        self.index
+            .set_forwarding(inner.start().at, second, forwards);
         Some(())
     }
 
     fn forget_open(&mut self, slot: Slot) -> Option<Open> {
         let open = self.open.remove(&slot)?;
-        self.by_time.remove(&(open.at, slot));
-        if let Some(link) = open.link {
-            self.by_link.remove(&(link, open.at, slot));
-        }
+        self.index.remove(open.at, slot, open.link);
         Some(open)
     }
 
-    fn forget_held(&mut self, slot: Slot) -> Option<Node> {
+    fn forget_held(&mut self, slot: Slot) -> Option<Box<Node>> {
         let Held { node, .. } = self.held.remove(&slot)?;
-        let start = node.start().at;
-        self.by_time.remove(&(start, slot));
-        for &(_, link) in &node.links {
-            self.by_link.remove(&(link, start, slot));
-        }
+        let links = node.links.iter().map(|&(_, link)| link);
+        self.index.remove(node.start().at, slot, links);
         Some(node)
-    }
-
-    /// Whether something began while one of the last attempts before it waited for its answer.
-    fn is_near(&self, began: FrameRef, attempts: usize) -> bool {
-        let before = self.by_time.range(..=(began.at, Slot::LAST)).rev();
-        before
-            .take(attempts)
-            .any(|(_, brief)| brief.over.is_none_or(|over| over > began.at))
-    }
-
-    /// Whether an attempt began while an ordinary exchange waited for its answer: a proxy may have made one of it.
-    fn surrounds_attempt(&self, exchange: &OrdinaryExchange) -> bool {
-        let from = (exchange.request.at, Slot::FIRST);
-        let answered = exchange.response.map(|(frame, _)| frame.at);
-        let mut later = self.by_time.range(from..);
-        let next = later.next().map(|((began, _), _)| *began);
-        next.is_some_and(|began| answered.is_none_or(|answered| began <= answered))
     }
 
     /// Emits what is complete at this moment of packet time, by start.
@@ -327,9 +265,16 @@ impl Book {
             }
             self.due.pop_first();
             // Emitted with another one's family.
-            let Some(closed) = self.held.get(&slot).map(|held| held.closed) else {
+            let Some(held) = self.held.get(&slot) else {
                 continue;
             };
+            let closed = held.closed;
+            let latest = closed.plus(MAX_WAIT);
+            let early = latest > self.now && self.held.len() <= HELD_MAX;
+            if early && self.has_open_partner(slot, connections) {
+                waiting.push((latest, slot));
+                continue;
+            }
             let family = self.family(slot, connections);
             match self.wait_for(&family, closed) {
                 Some(later) if later > self.now => waiting.push((later, slot)),
@@ -340,7 +285,7 @@ impl Book {
         if let Some(emitted) = out.get_mut(from..) {
             emitted.sort_by_cached_key(order);
         }
-        let oldest = self.by_time.first_key_value().map(|((at, _), _)| *at);
+        let oldest = self.index.oldest();
         if self.clocks == Clocks::Same {
             self.silent.forget_before(oldest);
             self.ordinary
@@ -362,6 +307,18 @@ impl Book {
         (open || self.is_unexplained(family)).then(|| closed.plus(MAX_WAIT))
     }
 
+    /// Whether an exchange that shares a link with it is on a connection that is still open: whatever else belongs to
+    /// them, it is too early.
+    fn has_open_partner(&mut self, slot: Slot, connections: &dyn OpenConnections) -> bool {
+        let near = self.node(slot).map(|node| self.index.linked(node));
+        near.into_iter().flatten().any(|other| {
+            self.open.contains_key(&other) && {
+                self.look_at(other, connections);
+                self.may_belong(slot, other)
+            }
+        })
+    }
+
     /// A lone exchange without a 101: a connect that hangs, a proxy's traffic elsewhere may still explain it.
     fn is_unexplained(&self, family: &[Slot]) -> bool {
         let [slot] = family else { return false };
@@ -378,8 +335,10 @@ impl Book {
         let mut next = 0;
         while let Some(&at) = family.get(next) {
             next += 1;
-            let near = self.neighbours(at);
-            for other in near {
+            let near = self
+                .node(at)
+                .map(|node| self.index.neighbours(node, &self.known));
+            for other in near.unwrap_or_default() {
                 if family.len() >= FAMILY_MAX {
                     return family;
                 }
@@ -395,62 +354,6 @@ impl Book {
         family
     }
 
-    /// Exchanges near in time: of each link, and of any.
-    fn neighbours(&self, slot: Slot) -> Vec<Slot> {
-        let Some(node) = self.node(slot) else {
-            return Vec::new();
-        };
-        let start = node.start().at;
-        // The other side may have ended the connection before the request came.
-        let end = node
-            .over()
-            .map_or(Timestamp::from_nanos(i64::MAX), |over| over.at.max(start));
-        // Of those that began before, only what still waited counts. A lone answer has no such beginning.
-        let waited = |over: &Over| node.begin.is_none() || over.is_none_or(|over| over >= start);
-        // What a proxy asked a moment before, with a key that nobody makes up twice, counts as well.
-        let moment = if node.sample_key { 0 } else { NEXT_NANOS };
-        let just_over = |over: &Over| over.is_some_and(|over| over >= start.shifted(-moment));
-        let mut near = Vec::new();
-        for &(_, link) in &node.links {
-            let (from, here, to) = (
-                (link, Timestamp::from_nanos(i64::MIN), Slot::FIRST),
-                (link, start, slot),
-                (link, end.shifted(moment), Slot::LAST),
-            );
-            let before = self.by_link.range(from..here).rev();
-            let before = before.take(NEIGHBOURS_MAX);
-            let later = self.by_link.range(here..=to).take(NEIGHBOURS_MAX);
-            near.extend(
-                before
-                    .filter(|(_, over)| waited(over) || just_over(over))
-                    .chain(later)
-                    .map(|(&(_, _, slot), _)| slot),
-            );
-        }
-        let mine = self.by_time.get(&(start, slot)).copied();
-        let mine = mine.unwrap_or_default();
-        let listener = mine.listener;
-        // Attempts at one listener are never hops of one another.
-        let elsewhere = |brief: &Brief| listener.is_none() || brief.listener != listener;
-        if !mine.forwards {
-            let before = self.by_time.range(..(start, slot)).rev();
-            let before = before.take(NEIGHBOURS_MAX);
-            near.extend(
-                before
-                    .filter(|(_, brief)| waited(&brief.over) && elsewhere(brief))
-                    .map(|(&(_, slot), _)| slot),
-            );
-        }
-        let later = self.by_time.range((start, slot)..=(end, Slot::LAST));
-        let later = later.take(NEIGHBOURS_MAX);
-        near.extend(
-            later
-                .filter(|(_, brief)| !brief.forwards && elsewhere(brief))
-                .map(|(&(_, slot), _)| slot),
-        );
-        near
-    }
-
     /// Asks for the present state of an exchange on an open connection, unless it is known well enough.
     fn look_at(&mut self, slot: Slot, connections: &dyn OpenConnections) {
         let now = self.now;
@@ -460,15 +363,8 @@ impl Book {
         let fresh = |(at, node): &(Timestamp, Node)| *at == now || node.answer.is_some();
         if open.seen.as_ref().is_none_or(|seen| !fresh(seen)) {
             open.seen = node_of(slot, connections).map(|node| (now, node));
-            let brief = open.seen.as_ref().map(|(_, node)| Brief::of(node));
-            let brief = brief.unwrap_or_default();
-            let over = brief.over;
-            if let Some(place) = self.by_time.get_mut(&(open.at, slot)) {
-                *place = brief;
-            }
-            let link = open.link.map(|link| (link, open.at, slot));
-            if let Some(place) = link.and_then(|link| self.by_link.get_mut(&link)) {
-                *place = over;
+            if let Some((_, node)) = &open.seen {
+                self.index.update(open.at, slot, node, open.link);
             }
         }
     }
@@ -509,7 +405,7 @@ impl Book {
         let mut nodes = Vec::with_capacity(family.len());
         for &slot in family {
             if let Some(node) = self.forget_held(slot) {
-                nodes.push(node);
+                nodes.push(*node);
             } else if self.forget_open(slot).is_some() {
                 // Fresh, because the session on it has gone on.
                 nodes.extend(node_of(slot, connections));
@@ -541,15 +437,7 @@ impl Book {
         let connects = self.silent.within(outer).take(NEIGHBOURS_MAX);
         let mut near: Vec<Slot> = Vec::new();
         for connect in connects {
-            // Whose connect it is began right before it.
-            let before = self.by_time.range(..=(connect.at, Slot::LAST)).rev();
-            let before = before.take(NEIGHBOURS_MAX);
-            let waited = |brief: &Brief| brief.over.is_none_or(|over| over > connect.at);
-            near.extend(
-                before
-                    .filter(|(_, brief)| waited(brief))
-                    .map(|(&(_, slot), _)| slot),
-            );
+            near.extend(self.index.waiting_at(connect.at));
         }
         near.sort_unstable();
         near.dedup();
@@ -584,7 +472,11 @@ impl Book {
 
     /// What is not yet emitted, as it looks now. Nothing is consumed.
     pub fn preview(&self, connections: &dyn OpenConnections) -> Vec<Handshake> {
-        let mut nodes: Vec<Node> = self.held.values().map(|held| held.node.clone()).collect();
+        let mut nodes: Vec<Node> = self
+            .held
+            .values()
+            .map(|held| (*held.node).clone())
+            .collect();
         let mut silent = self.silent.all().clone();
         let mut snapshots: HashMap<ConnectionId, Option<SharedRecord>> = HashMap::new();
         for slot in self.open.keys() {
@@ -638,7 +530,7 @@ impl Book {
                 let nodes: Vec<Node> = family
                     .iter()
                     .filter_map(|slot| match self.held.get(slot) {
-                        Some(held) => Some(held.node.clone()),
+                        Some(held) => Some((*held.node).clone()),
                         None => node_of(*slot, connections),
                     })
                     .collect();
@@ -696,7 +588,7 @@ impl Book {
     pub fn finish(&mut self, out: &mut Vec<Handshake>) {
         let nodes = std::mem::take(&mut self.held)
             .into_values()
-            .map(|held| held.node)
+            .map(|held| *held.node)
             .collect();
         let mut context = Context {
             known: &mut self.known,

@@ -5,6 +5,7 @@ mod changes;
 mod clock;
 mod copies;
 mod handshake;
+mod index;
 mod known;
 mod link;
 mod matching;

@@ -151,9 +151,14 @@ pub(super) fn number(kind: u8, bytes: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// A listener as a number.
-pub(super) fn server_number(server: Endpoint) -> u64 {
-    number(8, &server.octets()) ^ u64::from(server.port())
+/// A key as sent, as a number.
+pub(super) fn key_number(key: &[u8]) -> u64 {
+    number(5, key)
+}
+
+/// Whether recipes and tools use this key over and over.
+pub(super) fn is_sample(key: &[u8]) -> bool {
+    key == SAMPLE_KEY || key.len() != KEY_LENGTH
 }
 
 /// The link of a key: through the Accept that it demands, so that a request and a lone answer meet.
@@ -361,8 +366,8 @@ impl Node {
                 .map(|head| head.status)
                 .or(ordinary.and_then(|summary| Some(summary.response?.1))),
             links: links_of(head, accept.as_deref(), exchange),
-            key: key.map(|key| number(5, key)),
-            sample_key: key.is_some_and(|key| key == SAMPLE_KEY || key.len() != KEY_LENGTH),
+            key: key.map(key_number),
+            sample_key: key.is_some_and(is_sample),
             accept: accept.filter(|_| whole.is_some()),
             named,
             path: path.into(),
@@ -416,6 +421,12 @@ impl Node {
         {
             *frame = offsets.correct(*frame);
         }
+    }
+
+    /// What identifies its key.
+    pub(super) fn accept_link(&self) -> Option<(LinkKind, Link)> {
+        let mut links = self.links.iter().copied();
+        links.find(|(kind, _)| *kind == LinkKind::Accept)
     }
 
     /// Whether both have the same link of a kind.

@@ -11,7 +11,7 @@ use divan::{AllocProfiler, Bencher};
 use hop101::capture::{CaptureId, Frame, FrameNo, FrameRef, LinkType, Reader, Timestamp};
 use hop101::decode::{Decoded, Decoder};
 use hop101::diagnosis::{self, Diagnosis, Finding, Limit};
-use hop101::engine::{Engine, Observer, Options};
+use hop101::engine::{Engine, Observer, Options, Selection};
 use hop101::hop::{self, Clocks, Handshake, Known, Record, SharedRecord};
 use hop101::http::Conversation;
 use hop101::report::{Collector, Keep, Redact, json};
@@ -287,11 +287,7 @@ fn sample() -> Kept {
     let file = include_bytes!("../../samples/upgrade-not-forwarded.pcapng");
     let source = Box::new(Cursor::new(file));
     let mut reader = Reader::from_read(source, "sample", CaptureId(0)).unwrap();
-    let mut engine = Engine::new(Options {
-        ports: Vec::new(),
-        clocks: Clocks::Same,
-        limits: Limits::default(),
-    });
+    let mut engine = Engine::new(Options::new(Selection::default(), Clocks::Same, None));
     let mut kept = Kept::default();
     while let Some(frame) = reader.next_frame().unwrap() {
         engine.frame(&frame, &mut kept);

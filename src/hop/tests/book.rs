@@ -48,7 +48,7 @@ fn attempt(book: &mut Book, record: &Record) {
     for exchange in &record.exchanges {
         let head = exchange.request.as_ref().unwrap();
         book.attempt(
-            record.connection.id,
+            &record.connection,
             exchange.index,
             head.span.first.at,
             head.fields.all("sec-websocket-key").next(),
@@ -107,7 +107,7 @@ fn waits_for_the_hop_that_is_still_open() {
     assert!(!preview[0].settled);
     table.0.clear();
     book.closed(b);
-    assert!(settled(&mut book, 62.0, &table).is_empty());
+    assert!(settled(&mut book, 60.1, &table).is_empty());
     let found = settled(&mut book, 70.0, &table);
     assert_eq!(found.iter().map(ids).collect::<Vec<_>>(), [[0, 1]]);
     assert!(found[0].settled);

@@ -1,0 +1,286 @@
+//! Finds the exchanges that may belong to the same handshake: by what they share, and by time.
+//!
+//! ```text
+//!  by link   key A  --> exchange 3, exchange 4        X-Request-ID 9 --> exchange 3
+//!  by time   ... exchange 1, exchange 3, exchange 4, exchange 7 ...     (each with what rules most of them out)
+//! ```
+//!
+//! Invariants: an exchange is in it from its request to its emission; a look-up costs a bounded number of steps,
+//! however many exchanges there are; what a brief rules out, comparing the exchanges would rule out as well.
+
+use std::collections::BTreeMap;
+
+use super::known::Known;
+use super::node::{Link, Node, Slot, View, is_sample, key_number};
+use super::record::OrdinaryExchange;
+use super::siblings::NEXT_NANOS;
+use crate::capture::{FrameRef, Timestamp};
+use crate::tcp::Connection;
+
+/// Exchanges looked at around one in time order, for each link and for none: how many handshakes may be in flight at
+/// once and still be told apart.
+pub(super) const NEIGHBOURS_MAX: usize = 64;
+
+/// When an exchange no longer waited for its answer.
+type Over = Option<Timestamp>;
+
+/// What tells most exchanges that are near in time, and no more, from those that may belong together.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Brief {
+    over: Over,
+    view: View,
+    /// Hash of the key as sent.
+    key: Option<u64>,
+    /// The request may name its client with the port: such a name counts for more than any address.
+    may_name_port: bool,
+    /// The request was seen, and its key is no sample.
+    is_own: bool,
+    /// It shares a link with exactly one exchange that was there before it, and forwards that one.
+    forwards: bool,
+}
+
+impl Brief {
+    /// Of a request on an open connection.
+    pub(super) fn open(connection: &Connection, key: Option<&[u8]>) -> Self {
+        Self {
+            over: None,
+            view: View {
+                client: connection.client,
+                server: connection.server,
+            },
+            key: key.map(key_number),
+            may_name_port: true,
+            is_own: key.is_some_and(|key| !is_sample(key)),
+            forwards: false,
+        }
+    }
+
+    /// Of an exchange that is known in full.
+    pub(super) fn of(node: &Node) -> Self {
+        let connection = &node.record.connection;
+        Self {
+            over: node.over().map(|over| over.at),
+            key: node.key,
+            may_name_port: node.named.iter().any(|named| named.port.is_some()),
+            is_own: node.begin.is_some() && !node.sample_key,
+            ..Self::open(connection, None)
+        }
+    }
+
+    /// Whether it was still waiting at a time.
+    fn waits_at(&self, at: Timestamp) -> bool {
+        self.over.is_none_or(|over| over > at)
+    }
+
+    /// Whether both are attempts at one listener, which are never hops of one another; but a proxy may connect to
+    /// itself.
+    fn is_sibling(&self, other: &Self) -> bool {
+        let local = |brief: &Self| brief.view.client.is_at(brief.view.server);
+        self.view.server == other.view.server && !local(self) && !local(other)
+    }
+
+    /// Whether the other one may be a hop behind this one although they share no link. Two keys that differ take the
+    /// proxy's address, or the client's with its port, as a witness.
+    fn may_precede(&self, inner: &Self, known: &Known) -> bool {
+        let rekeyed = self.key.is_some() && inner.key.is_some() && self.key != inner.key;
+        let from = inner.view.client;
+        let proxy = self.view.server;
+        !rekeyed || inner.may_name_port || from.is_at(proxy) || known.is_back(proxy, from.ip())
+    }
+}
+
+/// The exchanges that are not yet part of an emitted handshake.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    /// By link and start, with the time of the answer (or of the end without one) where it is known.
+    by_link: BTreeMap<(Link, Timestamp, Slot), Over>,
+    by_time: BTreeMap<(Timestamp, Slot), Brief>,
+}
+
+impl Index {
+    /// An exchange that began at a time.
+    pub(super) fn insert(
+        &mut self,
+        start: Timestamp,
+        slot: Slot,
+        brief: Brief,
+        links: impl IntoIterator<Item = Link>,
+    ) {
+        self.by_time.insert((start, slot), brief);
+        let links = links.into_iter();
+        self.by_link
+            .extend(links.map(|link| ((link, start, slot), brief.over)));
+    }
+
+    /// More is known of an exchange.
+    pub(super) fn update(&mut self, start: Timestamp, slot: Slot, node: &Node, link: Option<Link>) {
+        if let Some(brief) = self.by_time.get_mut(&(start, slot)) {
+            let forwards = brief.forwards;
+            *brief = Brief {
+                forwards,
+                ..Brief::of(node)
+            };
+            let over = brief.over;
+            if let Some(place) = link.and_then(|link| self.by_link.get_mut(&(link, start, slot))) {
+                *place = over;
+            }
+        }
+    }
+
+    /// An exchange is emitted.
+    pub(super) fn remove(
+        &mut self,
+        start: Timestamp,
+        slot: Slot,
+        links: impl IntoIterator<Item = Link>,
+    ) {
+        self.by_time.remove(&(start, slot));
+        for link in links {
+            self.by_link.remove(&(link, start, slot));
+        }
+    }
+
+    /// When the oldest one began.
+    pub(super) fn oldest(&self) -> Option<Timestamp> {
+        self.by_time.first_key_value().map(|((at, _), _)| *at)
+    }
+
+    /// The exchanges that share a link, by start; not all where there are many.
+    fn shared(&self, link: Link) -> impl Iterator<Item = (Timestamp, Slot)> {
+        let from = (link, Timestamp::from_nanos(i64::MIN), Slot::FIRST);
+        let to = (link, Timestamp::from_nanos(i64::MAX), Slot::LAST);
+        let range = self.by_link.range(from..=to).take(NEIGHBOURS_MAX);
+        range.map(|(&(_, start, slot), _)| (start, slot))
+    }
+
+    /// The two exchanges that share a link with each other and nobody else.
+    pub(super) fn only_two(&self, link: Link) -> Option<(Slot, Slot)> {
+        let mut sharing = self.shared(link);
+        match (sharing.next(), sharing.next(), sharing.next()) {
+            (Some((_, first)), Some((_, second)), None) => Some((first, second)),
+            _ => None,
+        }
+    }
+
+    /// Two requests share a key that nobody makes up twice: the later one forwards the earlier one, and what is only
+    /// near it in time cannot be its hop before it.
+    pub(super) fn note_forwarding(&mut self, link: Link) -> Option<()> {
+        let mut sharing = self.shared(link);
+        let (first, second, third) = (sharing.next()?, sharing.next()?, sharing.next());
+        drop(sharing);
+        let (outer, inner) = (self.by_time.get(&first)?, self.by_time.get(&second)?);
+        let forwards = third.is_none()
+            && first.0 < second.0
+            && outer.is_own
+            && inner.is_own
+            && outer.waits_at(second.0)
+            && !outer.is_sibling(inner);
+        self.set_forwarding(second.0, second.1, forwards);
+        Some(())
+    }
+
+    /// Whether an exchange forwards the one that shares its key.
+    pub(super) fn set_forwarding(&mut self, start: Timestamp, slot: Slot, forwards: bool) {
+        if let Some(brief) = self.by_time.get_mut(&(start, slot)) {
+            brief.forwards = forwards;
+        }
+    }
+
+    /// Whether something began while one of the last attempts before it waited for its answer.
+    pub(super) fn is_near(&self, began: FrameRef, attempts: usize) -> bool {
+        let before = self.by_time.range(..=(began.at, Slot::LAST)).rev();
+        before
+            .take(attempts)
+            .any(|(_, brief)| brief.waits_at(began.at))
+    }
+
+    /// Whether an attempt began while an ordinary exchange waited for its answer: a proxy may have made one of it.
+    pub(super) fn is_within(&self, exchange: &OrdinaryExchange) -> bool {
+        let from = (exchange.request.at, Slot::FIRST);
+        let answered = exchange.response.map(|(frame, _)| frame.at);
+        let mut later = self.by_time.range(from..);
+        let next = later.next().map(|((began, _), _)| *began);
+        next.is_some_and(|began| answered.is_none_or(|answered| began <= answered))
+    }
+
+    /// The last ones that began before a time and waited at it.
+    pub(super) fn waiting_at(&self, at: Timestamp) -> impl Iterator<Item = Slot> {
+        let before = self.by_time.range(..=(at, Slot::LAST)).rev();
+        before
+            .take(NEIGHBOURS_MAX)
+            .filter(move |(_, brief)| brief.waits_at(at))
+            .map(|(&(_, slot), _)| slot)
+    }
+
+    /// Exchanges near in time: of each link, and of any.
+    pub(super) fn neighbours(&self, node: &Node, known: &Known) -> Vec<Slot> {
+        let mut near = self.linked(node);
+        self.unlinked(node, known, &mut near);
+        near
+    }
+
+    /// When the exchange began, and no longer waited. The other side may have ended the connection before the request
+    /// came.
+    fn span(node: &Node) -> (Timestamp, Timestamp) {
+        let start = node.start().at;
+        let end = node
+            .over()
+            .map_or(Timestamp::from_nanos(i64::MAX), |over| over.at.max(start));
+        (start, end)
+    }
+
+    /// Exchanges that share a link, near in time.
+    pub(super) fn linked(&self, node: &Node) -> Vec<Slot> {
+        let mut near = Vec::new();
+        let (start, end) = Self::span(node);
+        // What a proxy asked a moment before, with a key that nobody makes up twice, counts as well.
+        let moment = if node.sample_key { 0 } else { NEXT_NANOS };
+        let least = start.shifted(-moment);
+        // Of those that began before, only what still waited counts. A lone answer has no such beginning.
+        let counts = |over: &Over| node.begin.is_none() || over.is_none_or(|over| over >= least);
+        for &(_, link) in &node.links {
+            let (from, here, to) = (
+                (link, Timestamp::from_nanos(i64::MIN), Slot::FIRST),
+                (link, start, node.slot),
+                (link, end.shifted(moment), Slot::LAST),
+            );
+            let before = self.by_link.range(from..here).rev();
+            let before = before.take(NEIGHBOURS_MAX);
+            let later = self.by_link.range(here..=to).take(NEIGHBOURS_MAX);
+            near.extend(
+                before
+                    .filter(|(_, over)| counts(over))
+                    .chain(later)
+                    .map(|(&(_, _, slot), _)| slot),
+            );
+        }
+        near
+    }
+
+    fn unlinked(&self, node: &Node, known: &Known, near: &mut Vec<Slot>) {
+        let slot = node.slot;
+        let (start, end) = Self::span(node);
+        let mine = self.by_time.get(&(start, slot)).copied();
+        let mine = mine.unwrap_or_else(|| Brief::of(node));
+        if !mine.forwards {
+            let waited =
+                |brief: &Brief| node.begin.is_none() || brief.over.is_none_or(|over| over >= start);
+            let before = self.by_time.range(..(start, slot)).rev();
+            let before = before.take(NEIGHBOURS_MAX).filter(|((began, _), brief)| {
+                let at_once = *began == start && mine.may_precede(brief, known);
+                waited(brief)
+                    && !mine.is_sibling(brief)
+                    && (brief.may_precede(&mine, known) || at_once)
+            });
+            near.extend(before.map(|(&(_, slot), _)| slot));
+        }
+        let later = self.by_time.range((start, slot)..=(end, Slot::LAST));
+        let later = later.take(NEIGHBOURS_MAX).filter(|((began, _), brief)| {
+            let at_once = *began == start && brief.may_precede(&mine, known);
+            !brief.forwards
+                && !mine.is_sibling(brief)
+                && (mine.may_precede(brief, known) || at_once)
+        });
+        near.extend(later.map(|(&(_, slot), _)| slot));
+    }
+}
