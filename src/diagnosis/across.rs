@@ -14,6 +14,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use foldhash::HashMap;
+
 use crowd::Crowds;
 use mass::{Ended, Listener, Tunnel, bursts, code_of, span, tunnel, why};
 
@@ -95,7 +97,7 @@ pub struct Across {
     /// Findings about connections that a handshake may still claim.
     unclaimed: BTreeMap<ConnectionId, Failed>,
     closed: VecDeque<Closed>,
-    listeners: BTreeMap<Endpoint, Listener>,
+    listeners: HashMap<Endpoint, Listener>,
     sids: BTreeMap<String, Vec<Sid>>,
     upgrades: VecDeque<FailedUpgrade>,
 }

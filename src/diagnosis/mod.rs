@@ -44,7 +44,7 @@ pub use catalogue::{Entry, entry};
 pub use code::{Code, UnknownCode};
 pub use finding::{AnsweredBy, Diagnosis, Evidence, Finding, Limit, Severity, Verdict};
 
-use crate::hop::{Handshake, Record};
+use crate::hop::{Handshake, Protocol, Record};
 use draft::{Draft, Values};
 use story::Story;
 
@@ -102,6 +102,10 @@ fn conclude(story: &Story<'_>, mut drafts: Vec<Draft>) -> Diagnosis {
 /// Findings about a connection that is in no handshake: faults of a TLS, PROXY protocol or HTTP front, where clear
 /// bytes show them. Healthy and unrelated traffic gives none.
 pub fn diagnose_connection(record: &Record) -> Vec<Finding> {
+    // Most connections are scans and traffic of others, which said nothing of this.
+    if record.protocol == Protocol::None && record.proxy_header.is_none() {
+        return Vec::new();
+    }
     let mut drafts = Vec::new();
     drafts.extend(tls::of_connection(record));
     drafts.extend(http2::of_connection(record));

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::capture::Timestamp;
-use crate::hop::{Book, Clocks, OpenConnections, Protocol, Record};
+use crate::hop::{Book, Clocks, OpenConnections, Protocol, Record, SharedRecord};
 use crate::tcp::{Chunk, Connection, ConnectionId, Gap, Handler, Interest, StreamEnd, Table};
 
 use super::followed::Scratch;
@@ -14,7 +14,7 @@ use super::talk::{Talk, empty_record};
 pub(super) struct Conversations {
     pub(super) book: Book,
     /// Records of connections that left the table, until the engine has filed them.
-    pub(super) closed: Vec<Record>,
+    pub(super) closed: Vec<SharedRecord>,
     pub(super) scratch: Scratch,
     /// Open connections with an attempt at a handshake on which something was decided since last asked.
     pub(super) decided: BTreeSet<ConnectionId>,
@@ -41,6 +41,9 @@ impl Conversations {
             self.book.asked_by(connection.client.ip());
             self.book
                 .attempt(connection, seen.exchange, seen.at.at, seen.key.as_deref());
+        }
+        for (exchange, frame) in self.scratch.answers.drain(..) {
+            self.book.answered(connection.id, exchange, frame.at);
         }
     }
 }
@@ -83,7 +86,7 @@ impl Handler for Conversations {
             }
             None => empty_record(connection, Protocol::None),
         };
-        self.closed.push(record);
+        self.closed.push(record.into());
         // Reported for good from here on.
         self.decided.remove(&id);
         self.ended.remove(&id);

@@ -57,6 +57,8 @@ pub(super) struct AttemptSeen {
 pub(super) struct Scratch {
     events: Vec<HttpEvent>,
     pub(super) attempts: Vec<AttemptSeen>,
+    /// Exchanges that were answered, and when.
+    pub(super) answers: Vec<(u32, FrameRef)>,
     /// Something was decided (an answer, a refusal): a live view may want to look.
     pub(super) decided: bool,
 }
@@ -191,6 +193,7 @@ impl Followed {
                 }
                 HttpEvent::Response { exchange, head } => {
                     scratch.decided = true;
+                    scratch.answers.push((exchange, head.span.first));
                     self.response(exchange, head);
                 }
                 HttpEvent::Body { exchange, excerpt } => {

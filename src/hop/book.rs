@@ -146,13 +146,25 @@ impl Book {
         self.open.insert(slot, Open { at, link, seen });
     }
 
+    /// An attempt on a connection that is still open was answered.
+    pub fn answered(&mut self, connection: ConnectionId, exchange: u32, at: Timestamp) {
+        let slot = Slot {
+            connection,
+            exchange,
+        };
+        if let Some(open) = self.open.get(&slot) {
+            self.index.answered(open.at, slot, at, open.link);
+        }
+    }
+
     /// An address that sends attempts: what it fails to connect to may belong to one.
     pub fn asked_by(&mut self, client: IpAddr) {
         self.silent.asked_by(client);
     }
 
     /// A connection left the table.
-    pub fn closed(&mut self, record: Record) {
+    pub fn closed(&mut self, record: impl Into<SharedRecord>) {
+        let record = record.into();
         let id = record.connection.id;
         self.now = self.now.max(record.connection.last.at);
         self.known.note_opaque(&record);
@@ -182,7 +194,6 @@ impl Book {
         if record.exchanges.is_empty() && record.ordinary.is_empty() {
             return;
         }
-        let record = SharedRecord::from(record);
         for exchange in &record.ordinary {
             self.ordinary.learn(&record, exchange, &mut self.known);
             if self.index.is_near(exchange.request, ORDINARY_NEAR) || self.index.is_within(exchange)
@@ -452,7 +463,7 @@ impl Book {
 
     fn add_hanging(&mut self, nodes: &[Node], connections: &dyn OpenConnections) {
         for record in self.hanging(nodes, connections) {
-            self.silent.keep(record, &self.known);
+            self.silent.keep(record.into(), &self.known);
         }
     }
 

@@ -95,6 +95,9 @@ pub(super) struct Index {
     /// By link and start, with the time of the answer (or of the end without one) where it is known.
     by_link: BTreeMap<(Link, Timestamp, Slot), Over>,
     by_time: BTreeMap<(Timestamp, Slot), Brief>,
+    /// How many still wait for their answer, and when the last one was no longer waited for.
+    waiting: usize,
+    latest_over: Over,
 }
 
 impl Index {
@@ -106,21 +109,59 @@ impl Index {
         brief: Brief,
         links: impl IntoIterator<Item = Link>,
     ) {
-        self.by_time.insert((start, slot), brief);
+        self.note_over(brief.over);
+        if let Some(before) = self.by_time.insert((start, slot), brief) {
+            self.forget_over(before.over);
+        }
         let links = links.into_iter();
         self.by_link
             .extend(links.map(|link| ((link, start, slot), brief.over)));
     }
 
+    fn note_over(&mut self, over: Over) {
+        self.waiting += usize::from(over.is_none());
+        self.latest_over = self.latest_over.max(over);
+    }
+
+    fn forget_over(&mut self, over: Over) {
+        self.waiting -= usize::from(over.is_none());
+    }
+
     /// More is known of an exchange.
     pub(super) fn update(&mut self, start: Timestamp, slot: Slot, node: &Node, link: Option<Link>) {
-        if let Some(brief) = self.by_time.get_mut(&(start, slot)) {
+        self.change(start, slot, link, |brief| {
             let forwards = brief.forwards;
             *brief = Brief {
                 forwards,
                 ..Brief::of(node)
             };
+        });
+    }
+
+    /// An exchange on an open connection was answered.
+    pub(super) fn answered(
+        &mut self,
+        start: Timestamp,
+        slot: Slot,
+        at: Timestamp,
+        link: Option<Link>,
+    ) {
+        self.change(start, slot, link, |brief| brief.over = Some(at));
+    }
+
+    fn change(
+        &mut self,
+        start: Timestamp,
+        slot: Slot,
+        link: Option<Link>,
+        change: impl FnOnce(&mut Brief),
+    ) {
+        if let Some(brief) = self.by_time.get_mut(&(start, slot)) {
+            let before = brief.over;
+            change(brief);
             let over = brief.over;
+            self.forget_over(before);
+            self.note_over(over);
             if let Some(place) = link.and_then(|link| self.by_link.get_mut(&(link, start, slot))) {
                 *place = over;
             }
@@ -134,7 +175,9 @@ impl Index {
         slot: Slot,
         links: impl IntoIterator<Item = Link>,
     ) {
-        self.by_time.remove(&(start, slot));
+        if let Some(brief) = self.by_time.remove(&(start, slot)) {
+            self.forget_over(brief.over);
+        }
         for link in links {
             self.by_link.remove(&(link, start, slot));
         }
@@ -188,6 +231,9 @@ impl Index {
 
     /// Whether something began while one of the last attempts before it waited for its answer.
     pub(super) fn is_near(&self, began: FrameRef, attempts: usize) -> bool {
+        if self.waiting == 0 && self.latest_over <= Some(began.at) {
+            return false;
+        }
         let before = self.by_time.range(..=(began.at, Slot::LAST)).rev();
         before
             .take(attempts)

@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 
+use foldhash::HashSet;
+
 use super::record::{Protocol, Record};
 use crate::capture::{CaptureId, FrameRef, Timestamp};
 use crate::decode::Endpoint;
@@ -30,6 +32,8 @@ struct Opaque {
 pub struct Known {
     /// Listening endpoint of a proxy: the addresses it was seen to use towards backends, and in which capture.
     proxies: BTreeMap<Endpoint, BTreeSet<(IpAddr, CaptureId)>>,
+    /// All of these addresses.
+    backs: HashSet<IpAddr>,
     opaque: VecDeque<Opaque>,
     /// Opaque connections were forgotten up to here.
     forgotten: Option<Timestamp>,
@@ -44,6 +48,7 @@ impl Known {
         let addresses = self.proxies.entry(front).or_default();
         if addresses.len() < ADDRESSES_MAX {
             addresses.insert((back, capture));
+            self.backs.insert(back);
         }
     }
 
@@ -83,10 +88,7 @@ impl Known {
 
     /// Whether the address is one that a proxy uses towards its backends.
     pub(super) fn is_any_back(&self, ip: IpAddr) -> bool {
-        self.proxies
-            .values()
-            .flatten()
-            .any(|&(known, _)| known == ip)
+        self.backs.contains(&ip)
     }
 
     /// Whether the proxy had (or may have had) an unreadable connection open within a time.

@@ -236,12 +236,11 @@ fn ws_frames(bencher: Bencher<'_, '_>, len: usize) {
     let mut carried = Vec::new();
     while carried.len() < MSS * SEGMENTS as usize {
         carried.push(0x82);
-        match u8::try_from(len) {
-            Ok(short @ ..126) => carried.push(0x80 | short),
-            _ => {
-                carried.push(0xfe);
-                carried.extend((len as u16).to_be_bytes());
-            }
+        if let Ok(short @ ..126) = u8::try_from(len) {
+            carried.push(0x80 | short);
+        } else {
+            carried.push(0xfe);
+            carried.extend((len as u16).to_be_bytes());
         }
         carried.extend([1, 2, 3, 4]);
         carried.resize(carried.len() + len, b'x');
