@@ -9,11 +9,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::plan::{Plan, is_stdin};
 use super::progress::Progress;
-use crate::capture::{CaptureError, CaptureInfo, Filter, Inputs, Problem};
+use crate::capture::{CaptureError, CaptureInfo, Filter, Inputs, Problem, Secrets};
 use crate::decode::{OtherKind, supports};
 use crate::engine::{Engine, Observer, Options, Selection};
 use crate::hop::Clocks;
 use crate::tcp::Stats;
+use crate::tls::KeyLog;
 
 /// How reading went.
 pub(super) struct Outcome {
@@ -23,6 +24,8 @@ pub(super) struct Outcome {
     pub(super) others: Vec<(OtherKind, u64)>,
     /// Names of addresses that the inputs bring along.
     pub(super) names: BTreeMap<IpAddr, String>,
+    /// Keys of TLS sessions that the inputs bring along.
+    pub(super) keys: KeyLog,
     /// What the connection table counted.
     pub(super) tcp: Stats,
     /// What was wrong with inputs, a line each.
@@ -98,8 +101,16 @@ pub(super) fn feed(
     let captures: Vec<CaptureInfo> = inputs.infos().cloned().collect();
     engine.finish(&captures, observer);
     problems.extend(captures.iter().filter_map(not_looked_into));
+    let mut keys = KeyLog::default();
+    let logs = inputs
+        .secrets()
+        .filter(|secrets| secrets.kind == Secrets::TLS_KEY_LOG);
+    for log in logs {
+        keys.add(&log.data);
+    }
     Ok(Outcome {
         names: inputs.names(),
+        keys,
         tcp: engine.tcp_stats(),
         captures,
         others: engine.other_frames().kinds(),

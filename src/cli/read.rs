@@ -52,11 +52,13 @@ pub(super) fn run(plan: &Plan) -> anyhow::Result<u8> {
         captures,
         others,
         names,
+        keys,
         tcp,
         problems,
     } = outcome;
     fan.collector.counted(&tcp);
     fan.collector.named(names);
+    fan.collector.keyed(keys);
     let report = fan
         .collector
         .finish(&captures, others.into_iter().collect::<BTreeMap<_, _>>());

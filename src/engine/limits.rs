@@ -122,20 +122,41 @@ pub(super) fn of_record(record: &Record) -> Option<Limit> {
             .collect::<Vec<_>>()
             .join(" and ")
     };
-    let truncated = lost(|facts| facts.truncated_bytes);
-    let missing = lost(|facts| facts.missing_bytes.saturating_sub(facts.truncated_bytes));
-    let (kind, detail) = match (truncated.is_empty(), missing.is_empty()) {
-        (true, true) => return None,
-        (false, true) => (
-            "truncated",
-            format!("{truncated} were cut off by the snaplen"),
-        ),
-        (true, false) => ("gap", format!("{missing} are not in the capture")),
-        (false, false) => (
+    let mut kind = "truncated";
+    let mut details = Vec::new();
+    let causes: [(fn(&StreamFacts) -> u64, &str, &str); 4] = [
+        (
+            StreamFacts::not_captured_bytes,
             "gap",
-            format!("{missing} are not in the capture, {truncated} were cut off by the snaplen"),
+            "are not in the capture",
         ),
-    };
+        (
+            |facts| facts.lost_bytes,
+            "gap",
+            "were lost on the wire and not sent again",
+        ),
+        (
+            |facts| facts.given_up_bytes,
+            "gap",
+            "were no longer waited for, to stay within the memory",
+        ),
+        (
+            |facts| facts.truncated_bytes,
+            "truncated",
+            "were cut off by the snaplen",
+        ),
+    ];
+    for (count, of_kind, what) in causes.into_iter().rev() {
+        let bytes = lost(count);
+        if !bytes.is_empty() {
+            kind = of_kind;
+            details.insert(0, format!("{bytes} {what}"));
+        }
+    }
+    if details.is_empty() {
+        return None;
+    }
+    let detail = details.join(", ");
     Some(Limit {
         kind,
         connection: Some(connection.id),

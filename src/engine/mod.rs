@@ -205,9 +205,11 @@ impl Engine {
         for finding in diagnosis::diagnose_captures(captures, &self.totals.all(&tcp)) {
             observer.finding(&finding);
         }
+        let mut decode = self.decoder.stats();
+        decode.datagrams_incomplete += self.decoder.datagrams_held() as u64;
         for limit in limits::of_captures(captures)
             .into_iter()
-            .chain(limits::collect(self.decoder.stats(), &tcp))
+            .chain(limits::collect(decode, &tcp))
         {
             observer.limit(&limit);
         }

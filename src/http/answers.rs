@@ -85,6 +85,11 @@ impl Answers {
         self.lost && matches!(self.phase, Phase::Search)
     }
 
+    /// Whether a search ends with this segment: an answer begins it.
+    pub(super) fn finds(&self, segment: &[u8]) -> bool {
+        matches!(self.phase, Phase::Search) && begins_answer(segment)
+    }
+
     /// Whether any byte was seen.
     pub(super) const fn seen(&self) -> bool {
         self.seen

@@ -201,6 +201,13 @@ impl Conversation {
                 chunk.data.len()
             }
             Direction::ToClient => {
+                if self.answers.lost() && !self.answers.finds(chunk.data) {
+                    // No answer follows the hole: what the client sent since decides.
+                    self.judge_held(false, out);
+                    if self.shared.switched {
+                        return 0;
+                    }
+                }
                 let mut used = 0;
                 while used < chunk.data.len() && !self.shared.switched {
                     used = self.answers.bytes(&mut self.shared, chunk, used, out);
@@ -225,11 +232,10 @@ impl Conversation {
         match gap.direction {
             Direction::ToServer => self.requests.gap(&mut self.shared, gap, out),
             Direction::ToClient => {
+                // Behind the hole there may be the answer: what is held is judged by what comes next.
                 self.answers.gap(&mut self.shared, gap, out);
                 if self.shared.switched {
                     self.shared.handover.to_server = self.requests.holding.take();
-                } else {
-                    self.judge_held(false, out);
                 }
             }
         }

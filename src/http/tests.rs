@@ -472,6 +472,36 @@ fn a_refusal_in_a_hole_is_known_by_the_request_behind_it() {
     );
 }
 
+/// Bytes behind a hole come late: the client's first frames were held long before.
+#[test]
+fn an_answer_behind_a_hole_is_found_though_frames_are_held() {
+    for between in [server(SWITCHING), server(b"HTTP/1.1 101 S\r\n\r\n")] {
+        let told = check(
+            &[
+                client("GET /a HTTP/1.1\r\n\r\n"),
+                client(UPGRADE),
+                client(FRAME),
+                Step::Gap(ToClient, 300),
+                between,
+            ],
+            &["0 GET /a", "1 GET /ws", "1 answer 101", "1 switched true"],
+        );
+        assert!(told.answer_seen);
+        assert_eq!(told.left[0], FRAME);
+    }
+    let told = check(
+        &[
+            client(UPGRADE),
+            client(FRAME),
+            Step::Gap(ToClient, 129),
+            server(b"\x81\x02hi"),
+        ],
+        &["0 GET /ws", "0 switched true"],
+    );
+    assert!(!told.answer_seen);
+    assert_eq!(told.left, [FRAME.to_vec(), b"\x81\x02hi".to_vec()]);
+}
+
 #[test]
 fn a_101_in_a_hole_is_known_by_the_masked_frames_behind_it() {
     let told = check(

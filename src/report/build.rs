@@ -6,10 +6,11 @@ use super::redact::Redactor;
 use super::view::{
     AlertView, AttemptView, CaptureView, CarriedView, ChangeView, CloseView, ConnectionView,
     EndedView, EventView, EvidenceView, FindingView, FramesView, HandshakeView, HopView, LimitView,
-    RequestView, ResponseView, SessionView, StreamView, TlsView,
+    RequestView, ResponseView, SessionView, StreamView, TlsView, UnreachableView,
 };
 use super::{escape, visit};
 use crate::capture::{CaptureId, CaptureInfo, FrameNo, FrameRef, LinkType, Timestamp};
+use crate::decode::Unreachable;
 use crate::diagnosis::{AnsweredBy, Diagnosis, Evidence, Finding, Limit, Severity, Verdict};
 use crate::hop::{
     AcceptCheck, ChangeKind, Confidence, ConnectAttempt, Handshake, Hop, PairedBy, Party, Protocol,
@@ -180,6 +181,7 @@ pub(super) fn capture(info: &CaptureInfo, duplicates: u64, offset_nanos: i64) ->
         duplicate_frames: duplicates,
         clock_offset_ms: milliseconds(offset_nanos),
         damage: info.damage.clone(),
+        comments: info.comments.clone(),
     }
 }
 
@@ -204,9 +206,15 @@ pub(super) fn connection(record: &Record) -> ConnectionView {
         ended: ended(connection),
         exchanges: record.exchange_count,
         duplicate_frames: connection.duplicates,
+        unreachable: connection.unreachable.map(|(frame, why)| UnreachableView {
+            why: unreachable(why),
+            at: frame.at,
+            frame: frame.frame.0,
+        }),
         quality: quality(connection),
         tls: record.tls.as_deref().map(tls),
         first: connection.first,
+        client_random: record.tls.as_ref().and_then(|tls| tls.client_random),
         addresses: [connection.client.ip(), connection.server.ip()],
         syns: connection.syns,
     }
@@ -217,7 +225,6 @@ fn quality(connection: &Connection) -> Vec<&'static str> {
     let streams = [&connection.to_server, &connection.to_client];
     let sum =
         |count: fn(&StreamFacts) -> u64| streams.iter().map(|facts| count(facts)).sum::<u64>();
-    let truncated = sum(|facts| facts.truncated_bytes);
     [
         ("mid-stream", connection.opening == Opening::Midstream),
         // Nobody answers a connect that is unanswered.
@@ -226,8 +233,11 @@ fn quality(connection: &Connection) -> Vec<&'static str> {
             connection.opening != Opening::Unanswered
                 && streams.iter().any(|facts| facts.frames == 0),
         ),
-        ("truncated", truncated > 0),
-        ("gap", sum(|facts| facts.missing_bytes) > truncated),
+        ("truncated", sum(|facts| facts.truncated_bytes) > 0),
+        ("gap", sum(StreamFacts::not_captured_bytes) > 0),
+        ("lost", sum(|facts| facts.lost_bytes) > 0),
+        ("given-up", sum(|facts| facts.given_up_bytes) > 0),
+        ("conflict", sum(|facts| facts.conflicts) > 0),
     ]
     .into_iter()
     .filter_map(|(name, is)| is.then_some(name))
@@ -246,6 +256,9 @@ const fn stream(facts: &StreamFacts) -> StreamView {
         out_of_order: facts.out_of_order,
         missing_bytes: facts.missing_bytes,
         truncated_bytes: facts.truncated_bytes,
+        lost_bytes: facts.lost_bytes,
+        given_up_bytes: facts.given_up_bytes,
+        conflicts: facts.conflicts,
         zero_windows: facts.zero_windows,
     }
 }
@@ -303,6 +316,18 @@ fn tls(facts: &TlsFacts) -> TlsView {
             })
             .collect(),
         decrypted: false,
+        keys_in_capture: false,
+    }
+}
+
+const fn unreachable(why: Unreachable) -> &'static str {
+    match why {
+        Unreachable::Host => "host",
+        Unreachable::Port => "port",
+        Unreachable::Prohibited => "prohibited",
+        Unreachable::TooBig => "too-big",
+        Unreachable::TimeExceeded => "time-exceeded",
+        Unreachable::Other => "other",
     }
 }
 

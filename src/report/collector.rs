@@ -9,13 +9,14 @@ use super::redact::{Redact, Redactor};
 use super::view::{
     CauseView, ConnectionView, FindingView, HandshakeView, LimitView, Report, Summary,
 };
-use super::{build, visit};
+use super::{build, visit, words};
 use crate::capture::{CaptureInfo, FrameRef};
 use crate::decode::OtherKind;
 use crate::diagnosis::{Diagnosis, Finding, Limit, Severity, Verdict};
 use crate::engine::Observer;
 use crate::hop::{Handshake, Protocol, Record};
 use crate::tcp::{ConnectionId, Stats};
+use crate::tls::KeyLog;
 
 /// Connections listed that belong to no handshake: a page of context; a busy capture has millions.
 pub const OTHER_CONNECTIONS_MAX: usize = 1000;
@@ -130,6 +131,7 @@ pub struct Collector {
     offsets: BTreeMap<u16, i64>,
     duplicates: BTreeMap<u16, u64>,
     names: BTreeMap<IpAddr, String>,
+    keys: KeyLog,
 }
 
 impl Collector {
@@ -153,6 +155,7 @@ impl Collector {
             offsets: BTreeMap::new(),
             duplicates: BTreeMap::new(),
             names: BTreeMap::new(),
+            keys: KeyLog::default(),
         }
     }
 
@@ -189,6 +192,11 @@ impl Collector {
     /// Takes names of addresses, to be shown beside them.
     pub fn named(&mut self, names: BTreeMap<IpAddr, String>) {
         self.names = names;
+    }
+
+    /// Takes the keys that captures bring along.
+    pub fn keyed(&mut self, keys: KeyLog) {
+        self.keys = keys;
     }
 
     /// The counts so far.
@@ -314,6 +322,8 @@ impl Collector {
         let mut redactor = self.redactor;
         redactor.forget();
         name_ends(&mut self.connections, &self.names, &mut redactor);
+        self.limits
+            .extend(find_keys(&mut self.connections, &self.keys));
         let mut report = Report {
             captures: captures
                 .iter()
@@ -354,6 +364,9 @@ impl Collector {
                 if let Some(damage) = &mut capture.damage {
                     redactor.apply(visit::Kind::Line, damage);
                 }
+                for comment in &mut capture.comments {
+                    redactor.apply(visit::Kind::Line, comment);
+                }
             }
         }
         report
@@ -374,6 +387,31 @@ fn name_ends(
         });
         (view.client_name, view.server_name) = (client, server);
     }
+}
+
+/// Marks the connections whose keys a capture brings along; says that they stay unused.
+fn find_keys(
+    connections: &mut BTreeMap<ConnectionId, ConnectionView>,
+    keys: &KeyLog,
+) -> Option<LimitView> {
+    let mut fitting = 0;
+    for view in connections.values_mut() {
+        if let (Some(random), Some(tls)) = (&view.client_random, &mut view.tls) {
+            tls.keys_in_capture = keys.has(random);
+            fitting += u64::from(tls.keys_in_capture);
+        }
+    }
+    (keys.sessions() > 0).then(|| LimitView {
+        kind: "tls-keys",
+        connection: None,
+        detail: format!(
+            "keys of {} come with the capture and fit {} listed here, but nothing is decrypted: the hop behind the proxy, \
+             in clear, tells most",
+            words::count(keys.sessions() as u64, "TLS session"),
+            words::count(fitting, "connection"),
+        ),
+        evidence: Vec::new(),
+    })
 }
 
 /// What a handshake is counted with: its verdict and cause; one that is ok with what it was warned of.

@@ -484,6 +484,7 @@ fn captures(report: &Report) -> Markup {
                 tbody {
                     @for capture in &report.captures {
                         @let troubles = words::troubles(capture);
+                        @let quality = [troubles.clone(), words::oddities(capture)].concat();
                         tr {
                             td { (words::file_name(&capture.path)) }
                             td {
@@ -495,12 +496,20 @@ fn captures(report: &Report) -> Markup {
                             td.time { (time(capture.first_at)) }
                             td.time { (time(capture.last_at)) }
                             td class=[(!troubles.is_empty()).then_some("odd")] {
-                                @if troubles.is_empty() { "complete" } @else { (troubles.join("; ")) }
+                                @if quality.is_empty() { "complete" } @else { (quality.join("; ")) }
                             }
                         }
                     }
                 }
             } }
+            @if report.captures.iter().any(|capture| !capture.comments.is_empty()) {
+                h3 { "Comments in the captures" }
+                ul {
+                    @for comment in report.captures.iter().flat_map(|capture| &capture.comments) {
+                        li { (comment) }
+                    }
+                }
+            }
             @if !report.limits.is_empty() {
                 h3 { "What could not be seen or was given up" }
                 ul {

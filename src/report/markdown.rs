@@ -472,12 +472,7 @@ impl Page<'_> {
         );
         for capture in &report.captures {
             let mut quality = words::troubles(capture);
-            if capture.duplicate_frames > 0 {
-                quality.push(words::count(capture.duplicate_frames, "duplicated frame"));
-            }
-            if capture.clock_offset_ms != 0.0 {
-                quality.push(format!("clock offset {} ms", capture.clock_offset_ms));
-            }
+            quality.extend(words::oddities(capture));
             if quality.is_empty() {
                 quality.push("complete".to_owned());
             }
@@ -499,6 +494,14 @@ impl Page<'_> {
             );
         }
         line!(self);
+        let comments = || report.captures.iter().flat_map(|one| &one.comments);
+        if comments().next().is_some() {
+            line!(self, "Comments in the captures:\n");
+            for comment in comments() {
+                line!(self, "- {}", prose(comment));
+            }
+            line!(self);
+        }
         if !report.limits.is_empty() {
             line!(self, "What could not be seen or was given up:\n");
             for limit in &report.limits {

@@ -173,6 +173,8 @@ pub struct CaptureView {
     pub clock_offset_ms: f64,
     /// What is wrong with the input, and where.
     pub damage: Option<String>,
+    /// Comments in it, the first few, with the frame that has one.
+    pub comments: Vec<String>,
 }
 
 /// Counts over the whole run.
@@ -519,13 +521,20 @@ pub struct ConnectionView {
     pub exchanges: u32,
     /// Frames of it that show what was shown before, in the same capture or another: counted once above.
     pub duplicate_frames: u64,
-    /// What its evidence lacks: `mid-stream`, `one-sided`, `truncated`, `gap`. Empty: it is complete.
+    /// An ICMP error about one of its packets.
+    pub unreachable: Option<UnreachableView>,
+    /// What its evidence lacks: `mid-stream`, `one-sided`; bytes: `truncated` by the snaplen, `gap` not captured although
+    /// acknowledged, `lost` on the wire and not sent again, `given-up` for want of memory; `conflict`: sent again with
+    /// other bytes, of which the first were read. Empty: it is complete.
     pub quality: Vec<&'static str>,
     /// TLS in clear.
     pub tls: Option<TlsView>,
     /// Its first frame.
     #[serde(skip)]
     pub first: FrameRef,
+    /// The random value of its TLS client, by which keys are found.
+    #[serde(skip)]
+    pub client_random: Option<[u8; 32]>,
     /// Addresses of client and server, as they are in the packets.
     #[serde(skip)]
     pub addresses: [IpAddr; 2],
@@ -549,8 +558,26 @@ pub struct StreamView {
     pub missing_bytes: u64,
     /// Of these, bytes cut off by the snaplen.
     pub truncated_bytes: u64,
+    /// Of the missing ones, bytes lost on the wire and not sent again.
+    pub lost_bytes: u64,
+    /// Of the missing ones, bytes no longer waited for, to stay within the memory.
+    pub given_up_bytes: u64,
+    /// Segments that sent bytes again, and others than before.
+    pub conflicts: u64,
     /// Segments that closed the receive window.
     pub zero_windows: u64,
+}
+
+/// What ICMP said about a packet of a connection.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct UnreachableView {
+    /// `host`, `port`, `prohibited`, `too-big`, `time-exceeded`, `other`.
+    pub why: &'static str,
+    /// When.
+    #[serde(serialize_with = "text")]
+    pub at: Timestamp,
+    /// The frame of the message.
+    pub frame: u64,
 }
 
 /// How a connection ended.
@@ -587,6 +614,8 @@ pub struct TlsView {
     pub alerts: Vec<AlertView>,
     /// Whether the content was decrypted.
     pub decrypted: bool,
+    /// Whether a capture brings its keys along (pcapng decryption secrets).
+    pub keys_in_capture: bool,
 }
 
 /// A TLS alert.

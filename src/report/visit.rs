@@ -39,6 +39,9 @@ pub(super) fn report(report: &mut Report, visit: &mut Visitor<'_>) {
     for capture in &mut report.captures {
         visit(Kind::Path, &mut capture.path);
         maybe(Kind::Line, capture.damage.as_mut(), visit);
+        for comment in &mut capture.comments {
+            visit(Kind::Line, comment);
+        }
     }
     for handshake in &mut report.handshakes {
         self::handshake(handshake, visit);

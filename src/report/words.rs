@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::view::{
     CaptureView, ConnectionView, EvidenceView, FindingView, HandshakeView, HopView, Report,
-    RequestView, SessionView,
+    RequestView, SessionView, StreamView,
 };
 use crate::capture::{CaptureId, FrameNo, FrameRef, Timestamp};
 use crate::tcp::ConnectionId;
@@ -96,8 +96,11 @@ pub(super) fn named(address: &str, name: Option<&String>) -> String {
 /// What the evidence of a connection lacks, in words; empty when it is complete.
 pub(super) fn evidence_lacks(connection: &ConnectionView) -> String {
     let streams = [&connection.to_server, &connection.to_client];
-    let cut: u64 = streams.iter().map(|stream| stream.truncated_bytes).sum();
-    let missing: u64 = streams.iter().map(|stream| stream.missing_bytes).sum();
+    let sum = |of: fn(&StreamView) -> u64| streams.iter().map(|stream| of(stream)).sum::<u64>();
+    let cut = sum(|stream| stream.truncated_bytes);
+    let lost = sum(|stream| stream.lost_bytes);
+    let given_up = sum(|stream| stream.given_up_bytes);
+    let missing = sum(|stream| stream.missing_bytes);
     let parts = connection.quality.iter().map(|&lack| match lack {
         "mid-stream" => "began before the capture".to_owned(),
         "one-sided" if connection.to_client.frames == 0 => "only the client's side".to_owned(),
@@ -105,7 +108,13 @@ pub(super) fn evidence_lacks(connection: &ConnectionView) -> String {
         "truncated" => format!("{} cut by the snaplen", count(cut, "byte")),
         "gap" => format!(
             "{} not captured",
-            count(missing.saturating_sub(cut), "byte")
+            count(missing.saturating_sub(cut + lost + given_up), "byte")
+        ),
+        "lost" => format!("{} lost on the wire", count(lost, "byte")),
+        "given-up" => format!("{} given up for memory", count(given_up, "byte")),
+        "conflict" => format!(
+            "{} with other bytes than before",
+            count(sum(|stream| stream.conflicts), "retransmission")
         ),
         other => other.to_owned(),
     });
@@ -571,6 +580,26 @@ pub(super) fn troubles(capture: &CaptureView) -> Vec<String> {
         ));
     }
     troubles
+}
+
+/// What else there is to know about a capture: copies, another clock.
+pub(super) fn oddities(capture: &CaptureView) -> Vec<String> {
+    let mut oddities = Vec::new();
+    if capture.duplicate_frames > 0 {
+        oddities.push(count(capture.duplicate_frames, "duplicated frame"));
+    }
+    if capture.clock_offset_ms != 0.0 {
+        oddities.push(format!(
+            "clock {}{} against the first capture",
+            if capture.clock_offset_ms > 0.0 {
+                "+"
+            } else {
+                ""
+            },
+            duration_ms(capture.clock_offset_ms)
+        ));
+    }
+    oddities
 }
 
 #[cfg(test)]

@@ -138,6 +138,10 @@ pub struct StreamFacts {
     pub missing_bytes: u64,
     /// Of these, bytes cut off by the snaplen.
     pub truncated_bytes: u64,
+    /// Of these, bytes that nobody acknowledged: lost on the wire and not sent again.
+    pub lost_bytes: u64,
+    /// Of these, bytes no longer waited for, to stay within the limits.
+    pub given_up_bytes: u64,
     /// Segments that closed the sender's receive window.
     pub zero_windows: u64,
     /// Keep-alive probes (RFC 9293 3.8.4) sent.
@@ -160,6 +164,26 @@ pub struct StreamFacts {
     pub fin: Option<FrameRef>,
     /// The first RST in this direction.
     pub rst: Option<FrameRef>,
+}
+
+impl StreamFacts {
+    /// Counts bytes that cannot be read.
+    pub(super) const fn miss(&mut self, len: u64, cause: GapCause) {
+        self.missing_bytes += len;
+        match cause {
+            GapCause::NotCaptured => {}
+            GapCause::Truncated => self.truncated_bytes += len,
+            GapCause::Lost => self.lost_bytes += len,
+            GapCause::Evicted => self.given_up_bytes += len,
+        }
+    }
+
+    /// Missing bytes that the peer acknowledged, so that the capture must have lost them. Some of those lost or given
+    /// up may have come late and are then missing no more.
+    pub fn not_captured_bytes(&self) -> u64 {
+        let known = self.truncated_bytes + self.lost_bytes + self.given_up_bytes;
+        self.missing_bytes.saturating_sub(known)
+    }
 }
 
 /// Everything known about one TCP connection.

@@ -42,11 +42,7 @@ impl<S> Flow<S> {
         let position = half.next;
         half.set_gap(position..position + len);
         half.advance(len);
-        let facts = self.cold.connection.stream_mut(direction);
-        facts.missing_bytes += len;
-        if cause == GapCause::Truncated {
-            facts.truncated_bytes += len;
-        }
+        self.cold.connection.stream_mut(direction).miss(len, cause);
         self.update();
         let gap = Gap {
             direction,
@@ -163,7 +159,8 @@ impl<S> Flow<S> {
                 && let Some(hole) = self.half(direction).forced(cause)
             {
                 // Acknowledged, but not a byte of it was captured: a fact, and nothing to read.
-                self.cold.connection.stream_mut(direction).missing_bytes += hole.end;
+                let facts = self.cold.connection.stream_mut(direction);
+                facts.miss(hole.end, hole.cause);
             }
             self.tell_endings(handler, direction);
         }

@@ -21,6 +21,8 @@ pub struct Alert {
 pub struct TlsFacts {
     /// The ClientHello.
     pub client_hello: Option<FrameRef>,
+    /// Its random value, by which a key log names the session.
+    pub client_random: Option<[u8; 32]>,
     /// The name the client asked for (RFC 6066 3).
     pub sni: Option<Box<str>>,
     /// The protocols the client offered (RFC 7301).

@@ -8,6 +8,7 @@
 //! Nothing is decrypted. Of handshake messages only hellos are kept, within a limit, until they are complete.
 //! Reading stops when both sides have sent encrypted data: what follows says nothing in clear.
 mod facts;
+mod key_log;
 mod messages;
 mod names;
 mod records;
@@ -16,6 +17,7 @@ mod sight;
 mod tests;
 
 pub use facts::{Alert, TlsFacts};
+pub use key_log::KeyLog;
 pub use names::{alert_name, cipher_name, version_name};
 pub use sight::Sight;
 

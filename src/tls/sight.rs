@@ -207,6 +207,7 @@ fn read_client_hello(body: &[u8], facts: &mut TlsFacts) {
     let Ok((_, hello)) = parse_tls_handshake_client_hello(body) else {
         return;
     };
+    facts.client_random = hello.random.try_into().ok();
     facts.versions_offered = vec![hello.version.0];
     for extension in extensions(hello.ext) {
         match parse_tls_client_hello_extension(extension) {

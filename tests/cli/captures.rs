@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use hop101::capture::LinkType;
 
-use crate::pipeline::{packets_of, pcapng};
+use crate::pipeline::{Packet, packets_of, pcapng};
 use crate::support::{have, hop101, read_json, sample};
 
 const FAILED: &str = "upgrade-not-forwarded.pcapng";
@@ -55,6 +55,136 @@ fn names_are_shown_beside_addresses() {
         let masked = text(&["--format", form, "-v", "--redact", "strict"], &file);
         assert!(!masked.contains("edge.example"), "{form}: {masked}");
     }
+}
+
+/// A block of pcapng.
+fn block(kind: u32, body: &[u8]) -> Vec<u8> {
+    let mut body = body.to_vec();
+    body.resize(body.len().next_multiple_of(4), 0);
+    let length = (body.len() as u32 + 12).to_le_bytes();
+    [&kind.to_le_bytes()[..], &length, &body, &length].concat()
+}
+
+#[test]
+fn comments_are_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("commented.pcapng");
+    let comment = b"ticket 4711 <b>\x1b[31m\n![x](y) and so on ";
+    let mut section = [0x4d, 0x3c, 0x2b, 0x1a, 1, 0, 0, 0].to_vec();
+    section.extend([0xff; 8]);
+    section.extend([1, 0, comment.len() as u8, 0]);
+    section.extend(comment);
+    section.resize(section.len().next_multiple_of(4), 0);
+    section.extend([0; 4]);
+    let sample = fs::read(sample(FAILED)).unwrap();
+    fs::write(&file, [block(0x0a0d_0d0a, &section), sample].concat()).unwrap();
+    let (report, _) = read_json(std::slice::from_ref(&file), &[]);
+    let comments = report["captures"][0]["comments"].as_array().unwrap();
+    assert!(
+        comments
+            .iter()
+            .any(|one| one.as_str().unwrap().starts_with("ticket 4711"))
+    );
+    for form in ["table", "markdown", "html"] {
+        let shown = text(&["--format", form, "-v"], &file);
+        assert!(shown.contains("ticket 4711"), "{form}: {shown}");
+        assert!(!shown.contains('\x1b'), "{form}");
+    }
+    assert!(!text(&["--format", "html"], &file).contains("<b>"));
+    assert!(!text(&["--format", "markdown"], &file).contains("![x]"));
+}
+
+#[test]
+fn keys_in_a_capture_are_found_for_their_sessions() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("keys.pcapng");
+    let sample = fs::read(sample("healthy-tls.pcapng")).unwrap();
+    // A ClientHello in a record: its random stands behind type, length and version.
+    let hello = packets_of("healthy-tls.pcapng")
+        .into_iter()
+        .find_map(|packet| {
+            let at = packet
+                .data
+                .windows(6)
+                .position(|bytes| matches!(bytes, [22, 3, _, _, _, 1]))?;
+            Some(packet.data[at + 11..at + 43].to_vec())
+        })
+        .unwrap();
+    let random: String = hello.iter().map(|byte| format!("{byte:02x}")).collect();
+    let log = format!(
+        "# a comment\nCLIENT_RANDOM {random} {0}\nCLIENT_RANDOM {0} {0}\n",
+        "5e".repeat(32)
+    );
+    let length = (log.len() as u32).to_le_bytes();
+    let secrets = block(10, &[b"KSLT", &length[..], log.as_bytes()].concat());
+    fs::write(&file, [sample, secrets].concat()).unwrap();
+    let (report, _) = read_json(std::slice::from_ref(&file), &[]);
+    let with_keys: Vec<&serde_json::Value> = report["connections"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|one| one["tls"]["keys_in_capture"] == true)
+        .collect();
+    assert_eq!(with_keys.len(), 1);
+    assert_eq!(report["limits"][0]["kind"], "tls-keys");
+    for form in ["table", "markdown", "html", "json"] {
+        let shown = text(&["--format", form], &file);
+        assert!(shown.contains("keys of 2 TLS sessions"), "{form}: {shown}");
+        assert!(!shown.contains("5e5e5e"), "{form}");
+    }
+}
+
+/// The backend hop of a sample.
+fn backend_hop(name: &str) -> Vec<Packet> {
+    let mut packets = packets_of(name);
+    packets.retain(|packet| {
+        packet
+            .data
+            .windows(2)
+            .skip(36)
+            .step_by(2)
+            .take(2)
+            .any(|port| port == [0x1f, 0x90])
+    });
+    packets
+}
+
+#[test]
+fn holes_are_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let of = |name: &str, packets: &[Packet]| {
+        let file = folder.path().join(name);
+        fs::write(&file, pcapng(packets)).unwrap();
+        let (report, _) = read_json(std::slice::from_ref(&file), &[]);
+        let mut kinds: Vec<String> = Vec::new();
+        for connection in report["connections"].as_array().unwrap() {
+            for lack in connection["quality"].as_array().unwrap() {
+                kinds.push(lack.as_str().unwrap().to_owned());
+            }
+        }
+        let details = report["limits"].to_string();
+        (kinds, details)
+    };
+    let whole = backend_hop("healthy.pcapng");
+    assert_eq!(of("whole", &whole).0, [""; 0]);
+    // The last frame with payload but for the Close frames of each side.
+    let loaded: Vec<usize> = (0..whole.len())
+        .filter(|&at| whole[at].data.ends_with(b"hello"))
+        .collect();
+    let &place = loaded.last().unwrap();
+
+    let mut holed = whole.clone();
+    holed.remove(place);
+    let (kinds, details) = of("holed", &holed);
+    assert_eq!(kinds, ["gap"]);
+    assert!(details.contains("are not in the capture"), "{details}");
+
+    let mut cut = whole.clone();
+    let short = cut[place].data.len() - 3;
+    cut[place].data.truncate(short);
+    let (kinds, details) = of("cut", &cut);
+    assert_eq!(kinds, ["truncated"]);
+    assert!(details.contains("cut off by the snaplen"), "{details}");
 }
 
 #[test]

@@ -67,6 +67,12 @@ pub(super) fn footer(page: &mut Page, report: &Report, verbose: bool) {
                 &format!("! {trouble}"),
             );
         }
+        if verbose {
+            for comment in &capture.comments {
+                let text = format!("comment: {comment}");
+                page.paragraph("          ", Look::Plain, Look::Faint, &text);
+            }
+        }
     }
     let shown = if verbose { usize::MAX } else { LIMITS_MAX };
     let mut lead = "Limits    ";
@@ -105,16 +111,6 @@ fn line(capture: &CaptureView, report: &Report) -> String {
     if let (Some(first), Some(last)) = (capture.first_at, capture.last_at) {
         parts.push(words::duration(last.nanos_since(first)));
     }
-    if capture.clock_offset_ms != 0.0 {
-        parts.push(format!(
-            "clock {}{} against the first capture",
-            if capture.clock_offset_ms > 0.0 {
-                "+"
-            } else {
-                ""
-            },
-            words::duration_ms(capture.clock_offset_ms)
-        ));
-    }
+    parts.extend(words::oddities(capture));
     parts.join(" · ")
 }

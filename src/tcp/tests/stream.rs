@@ -277,6 +277,15 @@ fn holes_that_nobody_acknowledged_are_lost_at_the_end() {
             "c1 closed"
         ]
     );
+    let facts = lab.only().to_server;
+    assert_eq!(
+        (
+            facts.missing_bytes,
+            facts.not_captured_bytes(),
+            facts.lost_bytes
+        ),
+        (3, 2, 1)
+    );
 }
 
 #[test]
