@@ -1,6 +1,6 @@
 //! Differential: tshark sees the same connections, requests, statuses, keys, accepts and ws frames in every sample.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -391,6 +391,49 @@ fn sessions(file: &Path) -> BTreeMap<Way, Carried> {
     sessions.0
 }
 
+/// What tshark saw of each direction of the sessions.
+fn sessions_by_tshark(rows: &[Row]) -> BTreeMap<Way, Carried> {
+    let mut told: BTreeMap<Way, Carried> = BTreeMap::new();
+    for row in rows.iter().filter(|row| !row.ws_frames.is_empty()) {
+        let carried = told.entry(row.way.unwrap()).or_default();
+        for &(opcode, length) in &row.ws_frames {
+            *carried.frames.entry(opcode).or_default() += 1;
+            carried.payload_bytes += length;
+        }
+        carried.close_codes.extend(&row.close_codes);
+    }
+    told
+}
+
+/// Compares both views of any capture in which no connection comes twice: connections, requests by key, answers, ws
+/// frames. Returns how many directions of sessions were compared.
+pub(crate) fn assert_agrees(file: &Path) -> usize {
+    let rows = tshark(file);
+    let report = read_json(&[file.to_owned()], &["--redact", "none"]).0;
+    let streams: BTreeSet<&str> = rows
+        .iter()
+        .map(|row| row.stream.as_str())
+        .filter(|stream| !stream.is_empty())
+        .collect();
+    let name = file.display();
+    assert_eq!(report["summary"]["connections"], streams.len(), "{name}");
+    let keys = rows.iter().filter(|row| row.is_attempt());
+    assert_eq!(
+        count(in_hops(&report, "request", "key")),
+        count(keys.map(|row| row.key.clone())),
+        "{name}"
+    );
+    let accepts = rows.iter().filter(|row| !row.accept.is_empty());
+    assert_eq!(
+        count(in_hops(&report, "response", "accept")),
+        count(accepts.map(|row| row.accept.clone())),
+        "{name}"
+    );
+    let told = sessions_by_tshark(&rows);
+    assert_eq!(sessions(file), told, "{name}");
+    told.len()
+}
+
 /// tshark dissects no WebSocket whose handshake is not in the capture.
 fn has_no_handshake(file: &Path) -> bool {
     file.file_name().unwrap() == "mid-stream.pcapng"
@@ -405,15 +448,7 @@ fn agrees_on_ws_frames_closes_and_payload() {
             if has_no_handshake(file) {
                 continue;
             }
-            let mut told: BTreeMap<Way, Carried> = BTreeMap::new();
-            for row in rows.iter().filter(|row| !row.ws_frames.is_empty()) {
-                let carried = told.entry(row.way.unwrap()).or_default();
-                for &(opcode, length) in &row.ws_frames {
-                    *carried.frames.entry(opcode).or_default() += 1;
-                    carried.payload_bytes += length;
-                }
-                carried.close_codes.extend(&row.close_codes);
-            }
+            let told = sessions_by_tshark(rows);
             let ours = sessions(file);
             compared += told.len();
             if ours != told {
