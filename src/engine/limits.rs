@@ -102,6 +102,9 @@ fn table_limit(hit: &LimitHit) -> Limit {
     }
 }
 
+/// What is counted of a stream.
+type Count = fn(&StreamFacts) -> u64;
+
 /// Bytes of a connection that matters which could not be read.
 pub(super) fn of_record(record: &Record) -> Option<Limit> {
     if record.exchanges.is_empty() {
@@ -112,7 +115,7 @@ pub(super) fn of_record(record: &Record) -> Option<Limit> {
         ("client", &connection.to_server),
         ("server", &connection.to_client),
     ];
-    let lost = |count: fn(&StreamFacts) -> u64| {
+    let lost = |count: Count| {
         let parts = streams
             .iter()
             .map(|(who, facts)| (who, count(facts)))
@@ -124,7 +127,7 @@ pub(super) fn of_record(record: &Record) -> Option<Limit> {
     };
     let mut kind = "truncated";
     let mut details = Vec::new();
-    let causes: [(fn(&StreamFacts) -> u64, &str, &str); 4] = [
+    let causes: [(Count, &str, &str); 4] = [
         (
             StreamFacts::not_captured_bytes,
             "gap",

@@ -360,13 +360,7 @@ impl Collector {
         });
         if !redactor.is_off() {
             for capture in &mut report.captures {
-                redactor.apply(visit::Kind::Path, &mut capture.path);
-                if let Some(damage) = &mut capture.damage {
-                    redactor.apply(visit::Kind::Line, damage);
-                }
-                for comment in &mut capture.comments {
-                    redactor.apply(visit::Kind::Line, comment);
-                }
+                visit::capture(capture, &mut |kind, text| redactor.apply(kind, text));
             }
         }
         report

@@ -1,7 +1,8 @@
 //! Every text of a view in one place: what masks and what escapes cannot forget a field.
 
 use super::view::{
-    ConnectionView, EvidenceView, FindingView, HandshakeView, HopView, LimitView, Report,
+    CaptureView, ConnectionView, EvidenceView, FindingView, HandshakeView, HopView, LimitView,
+    Report,
 };
 
 /// What a text is.
@@ -34,14 +35,19 @@ fn maybe(kind: Kind<'_>, text: Option<&mut String>, visit: &mut Visitor<'_>) {
     }
 }
 
+/// The texts of an input.
+pub(super) fn capture(capture: &mut CaptureView, visit: &mut Visitor<'_>) {
+    visit(Kind::Path, &mut capture.path);
+    maybe(Kind::Line, capture.damage.as_mut(), visit);
+    for comment in &mut capture.comments {
+        visit(Kind::Line, comment);
+    }
+}
+
 /// The texts of a whole report.
 pub(super) fn report(report: &mut Report, visit: &mut Visitor<'_>) {
     for capture in &mut report.captures {
-        visit(Kind::Path, &mut capture.path);
-        maybe(Kind::Line, capture.damage.as_mut(), visit);
-        for comment in &mut capture.comments {
-            visit(Kind::Line, comment);
-        }
+        self::capture(capture, visit);
     }
     for handshake in &mut report.handshakes {
         self::handshake(handshake, visit);

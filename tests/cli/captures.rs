@@ -110,7 +110,9 @@ fn keys_in_a_capture_are_found_for_their_sessions() {
             Some(packet.data[at + 11..at + 43].to_vec())
         })
         .unwrap();
-    let random: String = hello.iter().map(|byte| format!("{byte:02x}")).collect();
+    let random = hello
+        .iter()
+        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
     let log = format!(
         "# a comment\nCLIENT_RANDOM {random} {0}\nCLIENT_RANDOM {0} {0}\n",
         "5e".repeat(32)
