@@ -26,6 +26,8 @@ mod fuzzed;
 mod help;
 #[path = "cli/lab.rs"]
 mod lab;
+#[path = "cli/limits.rs"]
+mod limits;
 #[cfg(all(feature = "live", target_os = "linux"))]
 #[path = "cli/live.rs"]
 mod live;

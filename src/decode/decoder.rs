@@ -12,8 +12,10 @@ use crate::capture::{Frame, LinkType};
 pub struct DecodeStats {
     /// IP datagrams put together from fragments.
     pub datagrams_reassembled: u64,
-    /// Datagrams given up because the rest did not come in time, or to stay within the limits.
+    /// Datagrams given up because the rest did not come in time.
     pub datagrams_incomplete: u64,
+    /// Datagrams given up to stay within the limits.
+    pub datagrams_given_up: u64,
     /// Datagrams given up because fragments contradicted each other.
     pub datagrams_contradicted: u64,
     /// Datagrams given up because a fragment broke the rules of IP.

@@ -193,7 +193,7 @@ impl Fragments {
             {
                 return;
             }
-            self.drop_oldest(stats);
+            self.drop_oldest(&mut stats.datagrams_incomplete);
         }
     }
 
@@ -212,13 +212,14 @@ impl Fragments {
     /// Drops the oldest datagrams until the limits hold.
     fn shrink(&mut self, stats: &mut DecodeStats) {
         while self.partial.len() > MAX_DATAGRAMS || self.bytes > self.max_bytes {
-            if !self.drop_oldest(stats) {
+            if !self.drop_oldest(&mut stats.datagrams_given_up) {
                 return;
             }
         }
     }
 
-    fn drop_oldest(&mut self, stats: &mut DecodeStats) -> bool {
+    /// Drops the oldest datagram, if there is any, and counts it.
+    fn drop_oldest(&mut self, count: &mut u64) -> bool {
         let Some((key, serial)) = self.order.pop_front() else {
             return false;
         };
@@ -228,7 +229,7 @@ impl Fragments {
             .is_some_and(|partial| partial.serial == serial)
         {
             self.remove(&key);
-            stats.datagrams_incomplete += 1;
+            *count += 1;
         }
         true
     }

@@ -161,6 +161,7 @@ pub(super) fn conn(id: u32, client: Endpoint, server: Endpoint, ms: f64) -> Conn
             ordinary: Vec::new(),
             not_http: Vec::new(),
             proxy_header: None,
+            oversized_head: None,
             http2: None,
             tls: None,
         },
@@ -343,6 +344,7 @@ pub(super) fn talk(texts: u64, established_ms: f64, last_ms: f64) -> SessionFact
         faults: Vec::new(),
         cut_mid_frame: None,
         deflate: false,
+        inflation_stopped: None,
         lost_sync: None,
         fingerprint: None,
     }

@@ -28,6 +28,7 @@ pub(super) struct Followed {
     partials: Vec<(u32, PartialHead)>,
     not_http: Vec<(Direction, FrameRef, Box<[u8]>)>,
     proxy_header: Option<ProxyHeader>,
+    oversized_head: Option<(Direction, FrameRef)>,
 }
 
 #[derive(Debug)]
@@ -73,6 +74,7 @@ impl Followed {
             partials: Vec::new(),
             not_http: Vec::new(),
             proxy_header,
+            oversized_head: None,
         }
     }
 
@@ -310,6 +312,10 @@ impl Followed {
     }
 
     fn partial(&mut self, direction: Direction, index: u32, partial: PartialHead) {
+        if partial.why == http::PartialWhy::TooLarge {
+            self.oversized_head
+                .get_or_insert((direction, partial.first));
+        }
         match direction {
             Direction::ToServer if names_websocket(&partial.bytes) => {
                 self.file(Exchange {
@@ -456,6 +462,7 @@ impl Followed {
             ordinary,
             not_http,
             proxy_header: self.proxy_header.clone(),
+            oversized_head: self.oversized_head,
             tls,
             http2,
             ..empty_record(connection, protocol)

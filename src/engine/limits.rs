@@ -4,7 +4,9 @@ use crate::capture::{CaptureError, CaptureInfo, Problem};
 use crate::decode::{DecodeStats, supports};
 use crate::diagnosis::{Evidence, Limit};
 use crate::hop::Record;
-use crate::tcp::{LimitHit, LimitKind, Stats, StreamFacts};
+use crate::http::MAX_HEAD;
+use crate::tcp::{Direction, LimitHit, LimitKind, Stats, StreamFacts};
+use crate::websocket::Depth;
 
 /// Frames of captures that were not looked into.
 pub(super) fn of_captures(captures: &[CaptureInfo]) -> Vec<Limit> {
@@ -34,6 +36,10 @@ pub(super) fn collect(decode: DecodeStats, tcp: &Stats) -> Vec<Limit> {
         (
             decode.datagrams_incomplete,
             "IP datagrams stayed incomplete: fragments are not in the capture",
+        ),
+        (
+            decode.datagrams_given_up,
+            "IP datagrams were given up, the oldest first: more fragments waited than --memory allows",
         ),
         (
             decode.datagrams_contradicted,
@@ -100,6 +106,54 @@ fn table_limit(hit: &LimitHit) -> Limit {
             shows,
         }],
     }
+}
+
+/// A head on a connection that was not read to its end. Whether it is about WebSocket may stand in the rest.
+pub(super) fn of_head(record: &Record) -> Option<Limit> {
+    let (direction, frame) = record.oversized_head?;
+    let what = match direction {
+        Direction::ToServer => "request",
+        Direction::ToClient => "answer",
+    };
+    Some(Limit {
+        kind: "head",
+        connection: Some(record.connection.id),
+        detail: format!(
+            "a {what} head is longer than {} kB: the rest of it was not read",
+            MAX_HEAD / 1000
+        ),
+        evidence: vec![Evidence {
+            frame,
+            shows: format!("the {what} begins"),
+        }],
+    })
+}
+
+/// Compressed messages of a session that were not inflated to their end.
+pub(super) fn of_inflation(record: &Record) -> Option<Limit> {
+    let sessions = record
+        .exchanges
+        .iter()
+        .filter_map(|exchange| exchange.session.as_ref());
+    let (direction, frame) = sessions
+        .filter_map(|session| session.inflation_stopped)
+        .next()?;
+    let who = match direction {
+        Direction::ToServer => "client",
+        Direction::ToClient => "server",
+    };
+    let most = Depth::BOUNDED.inflated >> 20;
+    Some(Limit {
+        kind: "inflation",
+        connection: Some(record.connection.id),
+        detail: format!(
+            "compressed messages from the {who} were looked into up to {most} MiB inflated, and only counted after that"
+        ),
+        evidence: vec![Evidence {
+            frame,
+            shows: "the message that inflates to more".to_owned(),
+        }],
+    })
 }
 
 /// What is counted of a stream.

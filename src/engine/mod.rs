@@ -268,7 +268,8 @@ fn file_closed(
     for record in closed.drain(..) {
         across.connection(&record);
         observer.connection(&record, &[]);
-        if let Some(limit) = limits::of_record(&record) {
+        let met = [limits::of_record, limits::of_head, limits::of_inflation];
+        for limit in met.into_iter().filter_map(|of| of(&record)) {
             observer.limit(&limit);
         }
         book.closed(record);

@@ -178,6 +178,7 @@ pub(super) fn empty_record(connection: Connection, protocol: Protocol) -> Record
         ordinary: Vec::new(),
         not_http: Vec::new(),
         proxy_header: None,
+        oversized_head: None,
         http2: None,
         tls: None,
     }

@@ -150,6 +150,7 @@ pub(crate) fn record(
         ordinary: Vec::new(),
         not_http: Vec::new(),
         proxy_header: None,
+        oversized_head: None,
         http2: None,
         tls: None,
     })
@@ -399,6 +400,7 @@ fn session_facts(closes: Vec<CloseFrame>) -> SessionFacts {
         faults: Vec::new(),
         cut_mid_frame: None,
         deflate: false,
+        inflation_stopped: None,
         lost_sync: None,
         fingerprint: None,
     }

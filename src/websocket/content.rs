@@ -103,6 +103,12 @@ impl Content {
         self.message != Look::Nothing
     }
 
+    /// Whether inflating gave all that it may.
+    #[inline]
+    pub(super) fn is_sated(&self) -> bool {
+        self.left.inflated == 0
+    }
+
     /// A message begins.
     pub(super) fn begin(&mut self, text: bool, compressed: bool) {
         self.utf8 = Utf8::default();

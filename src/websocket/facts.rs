@@ -129,6 +129,8 @@ pub struct SessionFacts {
     pub cut_mid_frame: Option<(Direction, FrameRef, u64)>,
     /// Compression was agreed on in the 101 of this hop.
     pub deflate: bool,
+    /// Inflating reached its limit: which way, and in which frame. Later messages were not looked into.
+    pub inflation_stopped: Option<(Direction, FrameRef)>,
     /// Bytes were lost in a direction and ws frames after it could not be followed (counts are lower bounds).
     pub lost_sync: Option<Direction>,
     /// A hash over the first payload bytes each way as carried (client masking keys make it unique): to pair hops

@@ -7,11 +7,13 @@
 //!      +- first header is none -> Deaf
 //! ```
 
+mod closing;
+
 use super::content::{Compression, Content, Depth};
 use super::header::{Header, MAX_CONTROL, MAX_HEADER, opcode, unmask};
 use super::ledger::Ledger;
 use super::trial::{POINTS_ALIGNED, Trial};
-use super::{Carried, CloseFrame, Rule};
+use super::{Carried, Rule};
 use crate::capture::FrameRef;
 use crate::tcp::Direction;
 
@@ -38,6 +40,8 @@ pub(super) struct Reader {
     /// Frames may have passed unseen.
     lost: bool,
     trial: Option<Box<Trial>>,
+    /// The frame in which inflating reached its limit.
+    sated: Option<FrameRef>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +86,7 @@ impl Reader {
             closed: false,
             lost: false,
             trial: None,
+            sated: None,
         }
     }
 
@@ -93,6 +98,11 @@ impl Reader {
 
     pub(super) const fn carried(&self) -> Carried {
         self.carried
+    }
+
+    /// Where inflating reached its limit.
+    pub(super) fn inflation_stopped(&self) -> Option<(Direction, FrameRef)> {
+        self.sated.map(|frame| (self.direction, frame))
     }
 
     pub(super) const fn lost(&self) -> bool {
@@ -310,9 +320,7 @@ impl Reader {
             return;
         }
         if header.mask.is_none() {
-            if let Some(rule) = self.content.feed(payload) {
-                self.content_fault(rule, frame, ledger);
-            }
+            self.feed(payload, frame, ledger);
             return;
         }
         let mut scratch = [0; SCRATCH];
@@ -322,12 +330,20 @@ impl Reader {
             unmasked.copy_from_slice(piece);
             unmask(unmasked, header.mask, at);
             at += piece.len() as u64;
-            if let Some(rule) = self.content.feed(unmasked) {
-                self.content_fault(rule, frame, ledger);
-            }
+            self.feed(unmasked, frame, ledger);
             if !self.content.is_looking() {
                 return;
             }
+        }
+    }
+
+    /// Looks into unmasked payload of a message.
+    fn feed(&mut self, payload: &[u8], frame: FrameRef, ledger: &mut Ledger) {
+        if let Some(rule) = self.content.feed(payload) {
+            self.content_fault(rule, frame, ledger);
+        }
+        if self.content.is_sated() {
+            self.sated.get_or_insert(frame);
         }
     }
 
@@ -384,47 +400,6 @@ impl Reader {
             self.carried.messages += 1;
         }
         self.message = Message::None;
-    }
-
-    fn end_close(&mut self, header: &Header, frame: FrameRef, ledger: &mut Ledger) {
-        self.closed = true;
-        let by = self.direction.sender();
-        let (code, reason) = match self.control.split_first_chunk::<2>() {
-            Some((code, reason)) => (Some(u16::from_be_bytes(*code)), reason),
-            None => (None, [].as_slice()),
-        };
-        if self.trial.is_none() {
-            self.close_faults(header, code, reason, frame, ledger);
-        }
-        ledger.close(CloseFrame {
-            by,
-            code,
-            reason: String::from_utf8_lossy(reason).into(),
-            frame,
-        });
-    }
-
-    fn close_faults(
-        &self,
-        header: &Header,
-        code: Option<u16>,
-        reason: &[u8],
-        frame: FrameRef,
-        ledger: &mut Ledger,
-    ) {
-        let by = self.direction.sender();
-        if self.control.len() == 1 && header.len == 1 {
-            ledger.fault(Rule::ClosePayloadTooShort, by, frame, 1);
-        }
-        let Some(code) = code else { return };
-        if !may_be_sent(code) {
-            ledger.fault(Rule::CloseCode, by, frame, code.into());
-        }
-        // A reason that is not here in full cannot be judged.
-        let is_whole = self.control.len() as u64 == header.len;
-        if is_whole && std::str::from_utf8(reason).is_err() {
-            ledger.fault(Rule::ReasonNotUtf8, by, frame, code.into());
-        }
     }
 
     /// Takes a hole.
@@ -520,9 +495,4 @@ impl Back {
     fn as_slice(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or_default()
     }
-}
-
-/// Whether a close code may be sent (RFC 6455 7.4, and the codes that IANA registered since).
-const fn may_be_sent(code: u16) -> bool {
-    matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
 }

@@ -207,6 +207,10 @@ impl Session {
             faults: self.ledger.faults.clone(),
             cut_mid_frame: self.cut,
             deflate: self.deflate,
+            inflation_stopped: self
+                .to_server
+                .inflation_stopped()
+                .or_else(|| self.to_client.inflation_stopped()),
             lost_sync,
             fingerprint: (self.start.len() == FINGERPRINT).then(|| fnv1a(&self.start)),
         }

@@ -279,3 +279,34 @@ proptest! {
         prop_assert_eq!(said(&got.report), said(&wanted.report));
     }
 }
+
+/// Every sample, cut and spoiled at every seventh byte: minutes, so on demand (`cargo test -- --ignored`).
+#[test]
+#[ignore = "takes minutes"]
+fn every_sample_cut_and_spoiled_at_every_seventh_byte() {
+    const STEP: usize = 7;
+    let mut tried = 0_u64;
+    for sample in crate::samples::Sample::all() {
+        for path in &sample.files {
+            let file = std::fs::read(path).unwrap();
+            for at in (0..file.len()).step_by(STEP) {
+                let cut = read(&[&file[..at]]);
+                assert!(
+                    cut.errors.len() <= 1,
+                    "{path:?} cut at {at}: {:?}",
+                    cut.errors
+                );
+                let mut spoiled = file.clone();
+                spoiled[at] ^= 1 << (at / STEP % 8);
+                let spoiled = read(&[&spoiled]);
+                assert!(
+                    spoiled.errors.len() <= 1,
+                    "{path:?} spoiled at {at}: {:?}",
+                    spoiled.errors
+                );
+                tried += 2;
+            }
+        }
+    }
+    assert!(tried > 100_000, "{tried}");
+}

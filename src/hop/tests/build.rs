@@ -151,6 +151,7 @@ impl Build {
                 ordinary: Vec::new(),
                 not_http: Vec::new(),
                 proxy_header: None,
+                oversized_head: None,
                 http2: None,
                 tls: None,
             },
@@ -257,6 +258,7 @@ impl Build {
             faults: Vec::new(),
             cut_mid_frame: None,
             deflate: false,
+            inflation_stopped: None,
             lost_sync: None,
             fingerprint: Some(fingerprint),
         });
