@@ -47,6 +47,8 @@ def main() -> int:
     remade.add_argument("--jobs", type=int, default=3)
     commands.add_parser("clean", help="delete runs and what killed runs left behind")
     options = parser.parse_args()
+    if "out" in options:
+        options.out = options.out.resolve()  # Configurations name their files in full: nginx has a prefix of its own.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _on_signal)
     try:
