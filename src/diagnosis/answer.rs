@@ -1,9 +1,9 @@
 //! Any answer other than 101: what it is, who gave it, and whether another finding already says why.
 
+use super::answerer::{Answerer, answerer};
 use super::draft::Draft;
 use super::story::{HopView, Outcome, Story};
 use super::text::{contains, short, short_target, shows_request, shows_response};
-use super::verdict::{Answerer, answerer};
 use super::{AnsweredBy, Code, Severity};
 use crate::hop::{BackendSight, Confidence};
 use crate::http::ResponseHead;
@@ -233,10 +233,12 @@ fn status(story: &Story<'_>, answer: &ResponseHead) -> Draft {
         by,
         name,
         confidence,
+        reason: tells,
     } = answerer(story).unwrap_or_else(|| Answerer {
         by: AnsweredBy::Unknown,
         name: story.front(),
         confidence: Confidence::Guess,
+        reason: "nothing in the capture tells".to_owned(),
     });
     let code = code_of(answer.status);
     let path = story.path();
@@ -256,16 +258,15 @@ fn status(story: &Story<'_>, answer: &ResponseHead) -> Draft {
         format!("{name} answered {path} with {}{reason}", answer.status)
     };
     let said = match (by, confidence) {
-        (AnsweredBy::Backend, _) => "The backend's own hop carries this answer.",
-        (AnsweredBy::Proxy, Confidence::Certain) => {
-            "No backend hop carries this answer: it is the proxy's own."
-        }
-        (AnsweredBy::Proxy, _) => "The answer looks like the proxy's own.",
-        (AnsweredBy::Unknown, _) => {
-            "The capture does not show whether the proxy or a backend answered so."
-        }
+        (AnsweredBy::Backend, Confidence::Certain) => "The backend answered so",
+        (AnsweredBy::Backend, Confidence::Likely) => "The backend probably answered so",
+        (AnsweredBy::Backend, Confidence::Guess) => "Perhaps the backend answered so",
+        (AnsweredBy::Proxy, Confidence::Certain) => "The answer is the proxy's own",
+        (AnsweredBy::Proxy, Confidence::Likely) => "The answer is probably the proxy's own",
+        (AnsweredBy::Proxy, Confidence::Guess) => "The answer may be the proxy's own",
+        (AnsweredBy::Unknown, _) => "Whether the proxy or a backend answered so is not known",
     };
-    let mut detail = format!("{said} {}", hints(story, answer, by));
+    let mut detail = format!("{said}: {tells}. {}", hints(story, answer, by));
     detail.truncate(detail.trim_end().len());
     about(story, code, answer)
         .title(title.clone())
@@ -290,8 +291,8 @@ fn hints(story: &Story<'_>, answer: &ResponseHead, by: AnsweredBy) -> String {
     if let Some(wait) = fields.first("retry-after") {
         hints.push(format!("It says Retry-After: {}.", short(&wait)));
     }
-    if story.outer.has_nginx_page() {
-        hints.push("Its body is nginx's own error page.".to_owned());
+    if by == AnsweredBy::Backend && story.outer.has_nginx_page() {
+        hints.push("Its body is nginx's own page: that backend is an nginx as well.".to_owned());
     }
     if let Some(location) = fields.first("location") {
         hints.push(redirect(story, &location).to_owned());
@@ -302,8 +303,8 @@ fn hints(story: &Story<'_>, answer: &ResponseHead, by: AnsweredBy) -> String {
             .as_ref()
             .is_some_and(|inner| !(200..300).contains(&inner.status))
     });
-    if denied {
-        hints.push("An auth subrequest decided it.".to_owned());
+    if denied && by != AnsweredBy::Proxy {
+        hints.push("An auth subrequest was refused.".to_owned());
     }
     if by == AnsweredBy::Backend && matches!(answer.status, 400 | 403) {
         let forwarded = story

@@ -85,6 +85,10 @@ pub struct Diagnosis {
     pub cause: Option<Code>,
     /// Who produced the answer; `None` without an answer.
     pub answered_by: Option<AnsweredBy>,
+    /// How sure that is; `None` without an answer.
+    pub answered_confidence: Option<Confidence>,
+    /// What tells who answered, as a clause (text from packets is not yet escaped); empty without an answer.
+    pub answered_reason: String,
     /// Who ended the session, where the findings tell more than the order of FIN and RST alone: one hop of two, say.
     /// `None` leaves it at what `Session::ended_by` has.
     pub ended_by: Option<Party>,

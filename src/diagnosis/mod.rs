@@ -13,6 +13,7 @@
 mod across;
 mod answer;
 mod answer_101;
+mod answerer;
 mod capture;
 pub mod catalogue;
 mod certainty;
@@ -55,6 +56,8 @@ pub fn diagnose(handshake: &Handshake) -> Diagnosis {
             verdict: Verdict::Unclear,
             cause: None,
             answered_by: None,
+            answered_confidence: None,
+            answered_reason: String::new(),
             ended_by: None,
             headline: "No hop of this handshake is in the capture".to_owned(),
             findings: Vec::new(),
@@ -89,10 +92,13 @@ fn conclude(story: &Story<'_>, mut drafts: Vec<Draft>) -> Diagnosis {
         finish(drafts, &story.values())
     };
     primary::sort_rest(&mut findings);
+    let answerer = answerer::answerer(story);
     Diagnosis {
         verdict,
         cause,
-        answered_by: verdict::answerer(story).map(|answerer| answerer.by),
+        answered_by: answerer.as_ref().map(|answerer| answerer.by),
+        answered_confidence: answerer.as_ref().map(|answerer| answerer.confidence),
+        answered_reason: answerer.map_or_else(String::new, |answerer| answerer.reason),
         ended_by: verdict::ended_by(story, cause),
         headline,
         findings,

@@ -463,7 +463,7 @@ fn is_set_before_host(fields: &Fields) -> bool {
 }
 
 /// Whether a Server field names nginx or a server built on it.
-fn is_nginx_name(server: &str) -> bool {
+pub(super) fn is_nginx_name(server: &str) -> bool {
     ["nginx", "openresty", "tengine", "angie", "freenginx"]
         .iter()
         .any(|name| {

@@ -1,96 +1,11 @@
-//! How it came out, who answered, and the sentence that says so.
+//! How it came out, and the sentence that says so.
 
 use super::draft::Draft;
 use super::primary;
-use super::story::{HopView, Outcome, Story};
+use super::story::{Outcome, Story};
 use super::text::{capital, duration};
-use super::{AnsweredBy, Code, Severity, Verdict};
-use crate::hop::{BackendSight, Confidence, Party, Role};
-
-/// Who produced the answer that the client got.
-#[derive(Debug, Clone)]
-pub(super) struct Answerer {
-    pub(super) by: AnsweredBy,
-    /// As the subject of a sentence.
-    pub(super) name: String,
-    pub(super) confidence: Confidence,
-}
-
-/// Who produced the answer; `None` without an answer.
-pub(super) fn answerer(story: &Story<'_>) -> Option<Answerer> {
-    let status = story.status()?;
-    let outer = &story.outer.record.connection;
-    let backend = |name: String, confidence| Answerer {
-        by: AnsweredBy::Backend,
-        name,
-        confidence,
-    };
-    let proxy = |name: String, confidence| Answerer {
-        by: AnsweredBy::Proxy,
-        name,
-        confidence,
-    };
-    let behind = story.handshake.hops.len() > 1;
-    if behind {
-        // The innermost hop that carries the same status: its server made the answer.
-        let carrier = story
-            .inner_hops()
-            .filter(|hop| !hop.retried)
-            .filter(|hop| hop.status() == Some(status))
-            .last();
-        if let Some(hop) = carrier {
-            let server = hop.record.connection.server;
-            let innermost = std::ptr::eq(hop, story.inner);
-            return Some(if innermost {
-                backend(server.to_string(), Confidence::Certain)
-            } else {
-                proxy(format!("the proxy {server}"), Confidence::Certain)
-            });
-        }
-        let unseen = story.inner_hops().any(|hop| {
-            !hop.retried
-                && hop.status().is_none()
-                && (hop.exchange().gap_in_answer || hop.one_way())
-        });
-        return Some(if unseen {
-            Answerer {
-                by: AnsweredBy::Unknown,
-                name: story.front(),
-                confidence: Confidence::Guess,
-            }
-        } else {
-            proxy(story.front(), Confidence::Certain)
-        });
-    }
-    if story.backend_only() {
-        return Some(backend(outer.server.to_string(), Confidence::Certain));
-    }
-    if story.attempts().next().is_some() || story.handshake.backend == BackendSight::NotContacted {
-        return Some(proxy(story.front(), Confidence::Likely));
-    }
-    Some(match story.outer.role {
-        Role::Direct => backend(outer.server.to_string(), Confidence::Likely),
-        _ if story.outer.has_nginx_page() => proxy(story.front(), Confidence::Likely),
-        _ if answered_too_fast(story) => proxy(story.front(), Confidence::Guess),
-        _ => Answerer {
-            by: AnsweredBy::Unknown,
-            name: story.front(),
-            confidence: Confidence::Guess,
-        },
-    })
-}
-
-/// nginx answered sooner than it could have asked a backend over TCP: connect, request, answer.
-fn answered_too_fast(story: &Story<'_>) -> bool {
-    const TOO_FAST_NANOS: i64 = 250_000;
-    let exchange = story.outer.exchange();
-    let (Some(request), Some(answer)) = (&exchange.request, &exchange.response) else {
-        return false;
-    };
-    answer.status != 101
-        && story.outer.answered_by_nginx(None)
-        && answer.span.first.at.nanos_since(request.span.last.at) < TOO_FAST_NANOS
-}
+use super::{Code, Severity, Verdict};
+use crate::hop::Party;
 
 /// How the handshake ended.
 pub(super) fn verdict(story: &Story<'_>, drafts: &[Draft]) -> Verdict {

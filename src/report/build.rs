@@ -6,7 +6,7 @@ use super::redact::Redactor;
 use super::view::{
     AlertView, AttemptView, CaptureView, CarriedView, ChangeView, CloseView, ConnectionView,
     EndedView, EventView, EvidenceView, FindingView, FramesView, HandshakeView, HopView, LimitView,
-    RequestView, ResponseView, SessionView, StreamView, TlsView, UnreachableView,
+    RequestView, ResponseView, SessionView, StreamView, SubrequestView, TlsView, UnreachableView,
 };
 use super::{escape, visit};
 use crate::capture::{CaptureId, CaptureInfo, FrameNo, FrameRef, LinkType, Timestamp};
@@ -21,7 +21,7 @@ use crate::tcp::{
     Connection, ConnectionId, Direction, EndingHow, GapCause, Opening, RolesFrom, Side, StreamFacts,
 };
 use crate::tls::TlsFacts;
-use crate::websocket::{Carried, SessionFacts};
+use crate::websocket::{Carried, Key, SessionFacts};
 
 /// Nanoseconds as milliseconds, to the microsecond: more digits are noise in every capture.
 pub(super) fn milliseconds(nanos: i64) -> f64 {
@@ -435,6 +435,10 @@ fn handshake(handshake: &Handshake, diagnosis: &Diagnosis, start: FrameRef) -> H
         verdict: verdict(diagnosis.verdict),
         cause: diagnosis.cause.map(crate::diagnosis::Code::as_str),
         answered_by: diagnosis.answered_by.map(answered_by),
+        answered_by_confidence: diagnosis.answered_confidence.map(confidence),
+        answered_by_reason: Some(&diagnosis.answered_reason)
+            .filter(|reason| !reason.is_empty())
+            .cloned(),
         headline: diagnosis.headline.clone(),
         started_at: start.at,
         target: outer.map(|request| request.target.clone()),
@@ -443,6 +447,7 @@ fn handshake(handshake: &Handshake, diagnosis: &Diagnosis, start: FrameRef) -> H
             .session
             .as_ref()
             .and_then(|session| self::session(handshake, diagnosis, session)),
+        subrequests: handshake.subrequests.iter().map(subrequest).collect(),
         start,
         attempts: handshake.attempts.iter().map(attempt).collect(),
         timeline: timeline(handshake),
@@ -558,6 +563,9 @@ fn request(head: &RequestHead) -> RequestView {
                 .decode(key)
                 .is_ok_and(|bytes| bytes.len() == 16)
         }),
+        key_is_sample: key
+            .as_deref()
+            .map(|key| Key::of(key.as_bytes()) == Key::Sample),
         key: key.map(std::borrow::Cow::into_owned),
         ws_version: owned(fields, "sec-websocket-version"),
         origin: owned(fields, "origin"),
@@ -639,6 +647,18 @@ const fn carried(carried: &Carried) -> CarriedView {
     }
 }
 
+fn subrequest(hop: &Hop) -> SubrequestView {
+    let exchange = hop.exchange();
+    SubrequestView {
+        connection: hop.record.connection.id,
+        target: exchange
+            .request
+            .as_ref()
+            .map(|head| head.target.to_string()),
+        status: exchange.response.as_ref().map(|head| head.status),
+    }
+}
+
 fn attempt(attempt: &ConnectAttempt) -> AttemptView {
     let connection = &attempt.record.connection;
     let ended = connection.ended;
@@ -661,6 +681,8 @@ fn attempt(attempt: &ConnectAttempt) -> AttemptView {
     };
     AttemptView {
         connection: connection.id,
+        hop: attempt.parent,
+        confidence: confidence(attempt.confidence),
         outcome,
         first: connection.first,
     }

@@ -178,9 +178,7 @@ fn handshake(report: &Report, handshake: &HandshakeView) -> Markup {
                 @if let Some(target) = &handshake.target { code { (target) } " " }
                 @if let Some(host) = &handshake.host { "on " code { (host) } " " }
                 "· " (words::time(handshake.started_at))
-                @if let Some(by) = handshake.answered_by.filter(|&by| by != "unknown") {
-                    " · answered by the " (by)
-                }
+                @if let Some(by) = words::answered_by(handshake) { " · " (by) }
             }
             div.wide { (hops(report, handshake, &frames)) }
             @if let Some(session) = &handshake.session {

@@ -172,8 +172,8 @@ impl Page<'_> {
         if let Some(host) = &handshake.host {
             facts.push(format!("host {}", code(host)));
         }
-        if let Some(by) = handshake.answered_by.filter(|&by| by != "unknown") {
-            facts.push(format!("answered by the {by}"));
+        if let Some(by) = words::answered_by(handshake) {
+            facts.push(prose(&by));
         }
         line!(self, "{}.\n", facts.join(", "));
 

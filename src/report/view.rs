@@ -226,6 +226,10 @@ pub struct HandshakeView {
     pub cause: Option<&'static str>,
     /// `backend`, `proxy`, `unknown`; null without an answer.
     pub answered_by: Option<&'static str>,
+    /// How sure that is: `certain`, `likely`, `guess`; null without an answer.
+    pub answered_by_confidence: Option<&'static str>,
+    /// What tells who answered, as a clause; null without an answer.
+    pub answered_by_reason: Option<String>,
     /// The verdict in one sentence.
     pub headline: String,
     /// When its first request began.
@@ -239,11 +243,12 @@ pub struct HandshakeView {
     pub hops: Vec<HopView>,
     /// What followed the 101.
     pub session: Option<SessionView>,
+    /// What a proxy asked an auth service about it first.
+    pub subrequests: Vec<SubrequestView>,
     /// Its first frame: the key of the order.
     #[serde(skip)]
     pub start: FrameRef,
-    /// Connections made for it that carried no request.
-    #[serde(skip)]
+    /// Connections made for it that carried no request: refused, unanswered, unreachable, closed, stuck in TLS.
     pub attempts: Vec<AttemptView>,
     /// What happened on the wire, in order.
     #[serde(skip)]
@@ -251,14 +256,32 @@ pub struct HandshakeView {
 }
 
 /// A connection that a proxy tried to open for a handshake and that carried no request.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct AttemptView {
     /// The connection.
+    #[serde(serialize_with = "text")]
     pub connection: ConnectionId,
+    /// The place in `hops` of the hop whose request it was made for.
+    pub hop: usize,
+    /// How sure it is that it was made for this handshake.
+    pub confidence: &'static str,
     /// What became of it, in a few words.
     pub outcome: String,
     /// Its first frame.
+    #[serde(skip)]
     pub first: FrameRef,
+}
+
+/// A request that a proxy made about a handshake, as nginx's auth_request does.
+#[derive(Debug, Clone, Serialize)]
+pub struct SubrequestView {
+    /// The connection.
+    #[serde(serialize_with = "text")]
+    pub connection: ConnectionId,
+    /// Its target; null when it is not in the capture.
+    pub target: Option<String>,
+    /// What it was answered; null when no answer was seen.
+    pub status: Option<u16>,
 }
 
 /// Something on the wire that belongs to the story of a handshake.
@@ -299,13 +322,11 @@ pub struct HopView {
     /// What changed in the request against the hop that it forwards.
     pub changes: Vec<ChangeView>,
     /// It was given up, and another hop carried the same request.
-    #[serde(skip)]
     pub retried: bool,
     /// What is special about it, in a few words each: partial heads, interim answers, bytes that are no HTTP.
-    #[serde(skip)]
     pub notes: Vec<String>,
     /// Further connections that show the same exchange from another vantage point.
-    #[serde(skip)]
+    #[serde(serialize_with = "texts")]
     pub copies: Vec<ConnectionId>,
 }
 
@@ -333,6 +354,8 @@ pub struct RequestView {
     pub key: Option<String>,
     /// Whether the key is 16 bytes in base64 (RFC 6455 4.1); null without one.
     pub key_valid: Option<bool>,
+    /// Whether the key is the sample of RFC 6455 1.3, which many recipes and tools send every time; null without one.
+    pub key_is_sample: Option<bool>,
     /// Sec-WebSocket-Version.
     pub ws_version: Option<String>,
     /// Origin.

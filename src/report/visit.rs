@@ -69,6 +69,10 @@ pub(super) fn report(report: &mut Report, visit: &mut Visitor<'_>) {
 /// The texts of a handshake.
 pub(super) fn handshake(view: &mut HandshakeView, visit: &mut Visitor<'_>) {
     visit(Kind::Line, &mut view.headline);
+    maybe(Kind::Line, view.answered_by_reason.as_mut(), visit);
+    for asked in &mut view.subrequests {
+        maybe(Kind::Target, asked.target.as_mut(), visit);
+    }
     maybe(Kind::Target, view.target.as_mut(), visit);
     maybe(Kind::Host, view.host.as_mut(), visit);
     for hop in &mut view.hops {

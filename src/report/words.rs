@@ -85,6 +85,24 @@ pub(super) fn time(at: Timestamp) -> String {
     }
 }
 
+/// Who answered, how sure that is and what tells: `answered by the proxy (likely: the body is nginx's own page)`.
+/// `None` where there was no answer or nobody knows.
+pub(super) fn answered_by(handshake: &HandshakeView) -> Option<String> {
+    let by = handshake.answered_by.filter(|&by| by != "unknown")?;
+    let sure = handshake.answered_by_confidence.unwrap_or("guess");
+    let tells = handshake.answered_by_reason.as_deref().unwrap_or_default();
+    Some(format!("answered by the {by} ({sure}: {tells})"))
+}
+
+/// The same without what tells, where a finding says that.
+pub(super) fn answered_by_in_short(handshake: &HandshakeView) -> Option<String> {
+    let by = handshake.answered_by.filter(|&by| by != "unknown")?;
+    Some(match handshake.answered_by_confidence {
+        Some("certain") | None => format!("answered by the {by}"),
+        Some(sure) => format!("answered by the {by} ({sure})"),
+    })
+}
+
 /// An address with the name that a capture has for it.
 pub(super) fn named(address: &str, name: Option<&String>) -> String {
     match name {
@@ -443,7 +461,10 @@ pub(super) fn header(request: &RequestView, name: &str) -> Option<String> {
         "Host" => request.host.clone(),
         "Upgrade" => request.upgrade.clone(),
         "Connection" => request.connection.clone(),
-        "Sec-WebSocket-Key" => request.key.clone(),
+        "Sec-WebSocket-Key" => request.key.as_ref().map(|key| match request.key_is_sample {
+            Some(true) => format!("{key} (RFC sample)"),
+            _ => key.clone(),
+        }),
         "Sec-WebSocket-Version" => request.ws_version.clone(),
         "Origin" => request.origin.clone(),
         "Sec-WebSocket-Protocol" => joined(&request.subprotocols),

@@ -258,6 +258,9 @@ impl Table<'_> {
                 None => target,
             });
         }
+        if handshake.verdict == "failed" {
+            facts.extend(words::answered_by_in_short(handshake));
+        }
         let indent = " ".repeat(columns(&lead));
         self.page
             .paragraph(&indent, Look::Plain, Look::Faint, &facts.join(" · "));

@@ -1,0 +1,286 @@
+//! Who produced the answer that the client got, how sure that is, and what tells.
+//!
+//! The backend's hop decides where it is seen. Where it is not, what only one of them would write does: nginx's own
+//! pages, the Server field, fields and bodies of applications, an answer that came sooner than a backend's can.
+
+use super::AnsweredBy;
+use super::story::{HopView, Story, is_nginx_name};
+use super::text::{contains, short, short_target};
+use crate::hop::{BackendSight, Confidence, Role};
+use crate::http::ResponseHead;
+
+/// Who produced the answer that the client got.
+#[derive(Debug, Clone)]
+pub(super) struct Answerer {
+    pub(super) by: AnsweredBy,
+    /// As the subject of a sentence.
+    pub(super) name: String,
+    pub(super) confidence: Confidence,
+    /// What tells, as a clause.
+    pub(super) reason: String,
+}
+
+/// Who produced the answer; `None` without an answer.
+pub(super) fn answerer(story: &Story<'_>) -> Option<Answerer> {
+    let status = story.status()?;
+    if let Some(refused) = by_subrequest(story, status) {
+        return Some(refused);
+    }
+    Some(if story.handshake.hops.len() > 1 {
+        by_hops(story, status)
+    } else {
+        by_itself(story)
+    })
+}
+
+fn backend(name: String, confidence: Confidence, reason: impl Into<String>) -> Answerer {
+    Answerer {
+        by: AnsweredBy::Backend,
+        name,
+        confidence,
+        reason: reason.into(),
+    }
+}
+
+fn proxy(story: &Story<'_>, confidence: Confidence, reason: impl Into<String>) -> Answerer {
+    Answerer {
+        by: AnsweredBy::Proxy,
+        name: story.front(),
+        confidence,
+        reason: reason.into(),
+    }
+}
+
+fn unknown(story: &Story<'_>, reason: &str) -> Answerer {
+    Answerer {
+        by: AnsweredBy::Unknown,
+        name: story.front(),
+        confidence: Confidence::Guess,
+        reason: reason.to_owned(),
+    }
+}
+
+/// An auth subrequest said the same, and no request to the real backend followed.
+fn by_subrequest(story: &Story<'_>, status: u16) -> Option<Answerer> {
+    if !matches!(status, 401 | 403) || story.inner_hops().any(|hop| hop.status().is_some()) {
+        return None;
+    }
+    let asked = story
+        .handshake
+        .subrequests
+        .iter()
+        .find(|hop| hop.status() == Some(status))?;
+    let target = asked
+        .exchange()
+        .request
+        .as_ref()
+        .map_or_else(String::new, |head| {
+            format!(" {}", short_target(&head.target))
+        });
+    Some(proxy(
+        story,
+        Confidence::Certain,
+        format!(
+            "its auth subrequest{target} to {} answered {status}, which nginx passes on",
+            asked.record.connection.server
+        ),
+    ))
+}
+
+/// The hops behind the first are seen.
+fn by_hops(story: &Story<'_>, status: u16) -> Answerer {
+    // The innermost hop that carries the same status: its server made the answer.
+    let carrier = story
+        .inner_hops()
+        .filter(|hop| !hop.retried)
+        .filter(|hop| hop.status() == Some(status))
+        .last();
+    if let Some(hop) = carrier {
+        let server = hop.record.connection.server;
+        return if std::ptr::eq(hop, story.inner) {
+            backend(
+                server.to_string(),
+                Confidence::Certain,
+                "its own hop carries this answer",
+            )
+        } else {
+            Answerer {
+                name: format!("the proxy {server}"),
+                ..proxy(
+                    story,
+                    Confidence::Certain,
+                    "its hop carries this answer, and the one behind it does not",
+                )
+            }
+        };
+    }
+    let unseen = story.inner_hops().any(|hop| {
+        !hop.retried && hop.status().is_none() && (hop.exchange().gap_in_answer || hop.one_way())
+    });
+    if unseen {
+        unknown(story, "the capture lacks what the backend answered")
+    } else {
+        proxy(
+            story,
+            Confidence::Certain,
+            "no backend hop carries this answer",
+        )
+    }
+}
+
+/// Only the hop that the client is on is seen, or only the backend's.
+fn by_itself(story: &Story<'_>) -> Answerer {
+    let outer = story.outer;
+    let server = outer.record.connection.server.to_string();
+    if story.backend_only() {
+        return backend(server, Confidence::Certain, "this is the backend's own hop");
+    }
+    if let Some(attempt) = story.attempts().last() {
+        let to = attempt.record.connection.server;
+        return proxy(
+            story,
+            Confidence::Likely,
+            format!("its connection to {to} never carried the request"),
+        );
+    }
+    if story.handshake.backend == BackendSight::NotContacted {
+        return proxy(
+            story,
+            Confidence::Likely,
+            "the capture shows it with its backends, and none was asked",
+        );
+    }
+    if outer.role == Role::Direct {
+        return backend(server, Confidence::Likely, "nothing points to a proxy");
+    }
+    let Some(answer) = story.answer() else {
+        return unknown(story, "nothing in the capture tells");
+    };
+    by_content(story, answer)
+        .or_else(|| by_time(story, answer))
+        .unwrap_or_else(|| unknown(story, "the backend's hop is not in the capture"))
+}
+
+/// What only a proxy, or only an application, would write.
+fn by_content(story: &Story<'_>, answer: &ResponseHead) -> Option<Answerer> {
+    let outer = story.outer;
+    if outer.has_nginx_page() {
+        return Some(proxy(
+            story,
+            Confidence::Likely,
+            "the body is nginx's own page",
+        ));
+    }
+    let server = answer.fields.first("server").unwrap_or_default();
+    if let Some(reason) = own_of_balancer(answer, &server, story.body()) {
+        return Some(proxy(story, Confidence::Likely, reason));
+    }
+    let behind = |name: &str| answer.fields.count(name) > 0;
+    let sign = APPLICATION_FIELDS.iter().find(|name| behind(name));
+    let nginx = is_nginx_name(&server);
+    let name = if nginx || outer.role == Role::ClientProxy {
+        format!("a backend behind {}", story.front())
+    } else {
+        story.front()
+    };
+    if let Some(field) = sign {
+        return Some(backend(
+            name,
+            Confidence::Likely,
+            format!("it has {field}, which an application writes"),
+        ));
+    }
+    if !server.is_empty() && APPLICATION_SERVERS.iter().any(|app| starts(&server, app)) {
+        return Some(backend(
+            name,
+            Confidence::Likely,
+            format!("Server names {}", short(&server)),
+        ));
+    }
+    let kind = answer.fields.first("content-type").unwrap_or_default();
+    (nginx && answer.status >= 400 && starts(&kind, "application/json")).then(|| {
+        backend(
+            name,
+            Confidence::Guess,
+            "its body is JSON, as an application writes it",
+        )
+    })
+}
+
+/// Fields that applications write and proxies do not. nginx copies them.
+const APPLICATION_FIELDS: &[&str] = &[
+    "sec-websocket-version",
+    "sec-websocket-accept",
+    "x-powered-by",
+    "x-aspnet-version",
+    "x-runtime",
+    "x-envoy-upstream-service-time",
+];
+
+/// How the Server field of application servers begins. nginx would put its own name there.
+const APPLICATION_SERVERS: &[&str] = &[
+    "python",
+    "tornado",
+    "werkzeug",
+    "uvicorn",
+    "gunicorn",
+    "hypercorn",
+    "daphne",
+    "kestrel",
+    "cowboy",
+    "jetty",
+    "puma",
+    "undertow",
+    "wildfly",
+    "apache-coyote",
+    "simplehttp",
+    "node",
+];
+
+/// What a balancer or CDN writes only into answers of its own: others leave Server as the backend had it.
+fn own_of_balancer(answer: &ResponseHead, server: &str, body: &[u8]) -> Option<String> {
+    const OWN_SERVERS: &[&str] = &[
+        "awselb",
+        "cloudfront",
+        "akamaighost",
+        "varnish",
+        "microsoft-azure-application-gateway",
+        "bigip",
+    ];
+    if OWN_SERVERS.iter().any(|name| starts(server, name)) {
+        return Some(format!(
+            "Server: {} is what that device writes into its own answers",
+            short(server)
+        ));
+    }
+    let envoy = starts(server, "envoy") || starts(server, "istio-envoy");
+    if envoy && answer.fields.count("x-envoy-upstream-service-time") == 0 {
+        return Some("Envoy names no time that its backend took".to_owned());
+    }
+    if server.is_empty() && contains(body, "No server is available to handle this request") {
+        return Some("the body is HAProxy's own page".to_owned());
+    }
+    contains(body, "<span>cloudflare</span>")
+        .then(|| "the body is Cloudflare's own page".to_owned())
+}
+
+fn starts(text: &str, name: &str) -> bool {
+    text.get(..name.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(name))
+}
+
+/// nginx answered sooner than it could have asked a backend over TCP: connect, request, answer.
+fn by_time(story: &Story<'_>, answer: &ResponseHead) -> Option<Answerer> {
+    const TOO_FAST_NANOS: i64 = 250_000;
+    let request = story.outer.exchange().request.as_ref()?;
+    let took = answer.span.first.at.nanos_since(request.span.last.at);
+    let too_fast =
+        answer.status != 101 && story.outer.answered_by_nginx(None) && took < TOO_FAST_NANOS;
+    too_fast.then(|| {
+        proxy(
+            story,
+            Confidence::Guess,
+            "it came sooner than a backend could have been asked",
+        )
+    })
+}
