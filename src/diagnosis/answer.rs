@@ -59,10 +59,14 @@ fn about(story: &Story<'_>, code: Code, answer: &ResponseHead) -> Draft {
 
 /// 100 or 103 before the 101: nginx takes it for the final answer.
 fn interim(story: &Story<'_>, out: &mut Vec<Draft>) {
-    if story.is_up() {
+    // Seen from the backend alone, a 101 whose session no client ever used tells the same.
+    let unused = story.backend_only() && !story.client_spoke() && !story.outer.one_way();
+    if story.is_up() && !unused {
         return;
     }
-    for hop in story.inner_hops().filter(|hop| !hop.retried) {
+    let alone = unused.then_some(story.outer);
+    let hops = story.inner_hops().filter(|hop| !hop.retried);
+    for hop in hops.chain(alone) {
         let exchange = hop.exchange();
         let switched = exchange
             .response
@@ -73,6 +77,11 @@ fn interim(story: &Story<'_>, out: &mut Vec<Draft>) {
         };
         out.push(
             Draft::new(Code::InterimResponse)
+                .sure(if alone.is_some() {
+                    Confidence::Likely
+                } else {
+                    Confidence::Certain
+                })
                 .on(&story.outer.record)
                 .on(&hop.record)
                 .title(format!(

@@ -5,6 +5,7 @@ use super::draft::Draft;
 use super::story::{HopView, Story};
 use crate::hop::{Confidence, Hop};
 use crate::http::PartialWhy;
+use crate::tcp::Opening;
 
 /// Lowers the confidence of findings about connections that the capture does not show well.
 pub(super) fn lower(story: &Story<'_>, drafts: &mut [Draft]) {
@@ -37,7 +38,9 @@ fn is_doubtful(hop: &Hop) -> bool {
     let missing = connection.to_server.missing_bytes > 0 || connection.to_client.missing_bytes > 0;
     let goes_on = exchange.session.is_some() || exchange.response.is_none();
     let no_head = exchange.request.is_none() && exchange.ordinary.is_none();
-    cut || no_head || hop.one_way() || (missing && goes_on)
+    // Of a connection that began before the capture nobody knows what is missing.
+    let late = connection.opening == Opening::Midstream && exchange.response.is_none();
+    cut || no_head || hop.one_way() || late || (missing && goes_on)
 }
 
 /// Findings that say what the capture lacks are as sure as that is.

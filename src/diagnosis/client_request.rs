@@ -3,7 +3,7 @@
 //! Said only of handshakes that failed: what a lenient server accepted is no fault worth a finding.
 
 use super::draft::Draft;
-use super::story::Story;
+use super::story::{Outcome, Story};
 use super::text::{count, field, short, shows_request, shows_response};
 use super::{Code, Severity};
 use crate::http::RequestHead;
@@ -45,10 +45,11 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
             link.requests()
                 .is_some_and(|(_, after)| after.minor_version > 0)
         });
-        let severity = if raised {
-            Severity::Info
-        } else {
-            Severity::Error
+        let severity = match story.outcome {
+            _ if raised => Severity::Info,
+            // nginx upgrades it all the same.
+            Outcome::Unknown => Severity::Warning,
+            _ => Severity::Error,
         };
         out.push(draft(Code::Http10Request, "HTTP/1.0".to_owned()).bad(severity));
     }
@@ -114,7 +115,7 @@ fn key_fault(key: &str) -> Option<String> {
     }
 }
 
-/// Whether the attempt follows a popular recipe that fails on correct servers too (FIELD GUIDE 6).
+/// Whether the attempt follows a popular recipe that fails on correct servers too.
 fn probe(story: &Story<'_>, head: &RequestHead) -> Option<Draft> {
     const TOOLS: &[&str] = &["curl/", "wget/", "httpie/", "python-requests/"];
     let agent = head.fields.first("user-agent").unwrap_or_default();

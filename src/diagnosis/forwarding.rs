@@ -6,10 +6,10 @@
 mod lone;
 mod rewriting;
 
-use super::Code;
 use super::draft::Draft;
-use super::story::{HopView, Link, Story};
+use super::story::{HopView, Link, Outcome, Story};
 use super::text::{field, list, short, shows_request, shows_response};
+use super::{Code, Severity};
 use crate::hop::{Confidence, Hop, PairedBy};
 use crate::http::RequestHead;
 
@@ -161,8 +161,16 @@ fn upgrade_fields(
         );
     }
     if after.minor_version == 0 && before.minor_version > 0 && asks_websocket(after) {
+        // Lenient backends answer it with 101 all the same: without an answer nothing has failed yet.
+        let waiting =
+            story.outcome == Outcome::Unknown && matches!(link.child.status(), None | Some(101));
         out.push(
             about(Code::Http10ToBackend, link, before, after)
+                .bad(if waiting {
+                    Severity::Warning
+                } else {
+                    Severity::Error
+                })
                 .title(format!("{proxy} spoke HTTP/1.0 to {backend}"))
                 .headline(format!("{proxy} spoke HTTP/1.0 to {backend}{answered}")),
         );

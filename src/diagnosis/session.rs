@@ -54,6 +54,10 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
         Some((hop, close)) => out.extend(end.by_close(hop, close)),
         // Frames, Close frames among them, may have gone the way that was not captured.
         None if end.hops().all(HopView::one_way) => {}
+        // Of the hops in one direction, an earlier end may be the one that decided.
+        None if session.ended_by.is_none()
+            && session.ended.is_some()
+            && end.hops().any(HopView::one_way) => {}
         None => match end.ended() {
             Some(ending) => end.without_close(ending, faulty, out),
             None => out.extend(end.never_ended()),

@@ -4,7 +4,7 @@ mod attempt;
 mod unanswered;
 
 use super::draft::Draft;
-use super::story::{HopView, RecordView, Story, hole};
+use super::story::{HopView, Outcome, RecordView, Story, hole};
 use super::text::{count, duration, list, shows_request, shows_response};
 use super::{Code, Severity};
 use crate::hop::{BackendSight, Confidence, Hop, Role};
@@ -16,6 +16,14 @@ const HEAD_MAY_EXCEED: usize = 4096;
 
 /// How soon an answer of the proxy's own must follow for "at once": limits and dead upstreams need no waiting.
 const AT_ONCE_NANOS: i64 = 500_000_000;
+
+/// Failures after which a proxy asks the next server without waiting.
+const FAILED_AT_ONCE: &[Code] = &[
+    Code::BackendRefused,
+    Code::BackendUnreachable,
+    Code::BackendClosedEarly,
+    Code::BackendResetEarly,
+];
 
 pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
     let failures: Vec<Draft> = story
@@ -31,7 +39,15 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
     if story.is_up() || answered_after_retry(story) {
         out.extend(retried(story, &failures));
     } else {
-        out.extend(merge(failures));
+        let waiting = story.outcome == Outcome::Unknown && !story.backend_only();
+        out.extend(merge(failures).into_iter().map(|draft| {
+            // The client still waits, and a proxy asks the next server at once: that may go well.
+            if waiting && FAILED_AT_ONCE.contains(&draft.code()) {
+                draft.bad(Severity::Warning)
+            } else {
+                draft
+            }
+        }));
     }
     if story.is_up() {
         return;
@@ -150,7 +166,12 @@ fn client_gave_up(story: &Story<'_>) -> Option<Draft> {
     {
         return None;
     }
-    let waited = duration(end.frame.at.nanos_since(request.span.last.at));
+    let waited = end.frame.at.nanos_since(request.span.last.at);
+    if waited < 0 {
+        // Frames in another order than they were sent: what came between nobody knows.
+        return None;
+    }
+    let waited = duration(waited);
     let mut draft = Draft::new(Code::ClientGaveUp)
         .on(record)
         .title(format!(
@@ -244,7 +265,6 @@ fn no_backend(story: &Story<'_>, out: &[Draft]) -> Option<Draft> {
 
 /// A connection that the server ended without a byte, and no other rule can say why.
 pub(super) fn no_answer(story: &Story<'_>, out: &[Draft]) -> Option<Draft> {
-    use super::story::Outcome;
     let record = &story.outer.record;
     let request = story.outer.exchange().request.as_ref()?;
     let end = record.end_by(Side::Server)?;
@@ -260,6 +280,28 @@ pub(super) fn no_answer(story: &Story<'_>, out: &[Draft]) -> Option<Draft> {
     };
     out_of_connections(story, request, end, how).or_else(|| {
         let waited = duration(end.frame.at.nanos_since(request.span.last.at).max(0));
+        if story.backend_only() {
+            let (code, flag) = match end.how {
+                EndingHow::Fin => (Code::BackendClosedEarly, "FIN"),
+                EndingHow::Rst => (Code::BackendResetEarly, "RST"),
+            };
+            let text = format!(
+                "{} {how} the connection of {} after {waited}, before it answered",
+                record.connection.server,
+                story.proxy_of(story.outer)
+            );
+            return Some(
+                Draft::new(code)
+                    .on(record)
+                    .title(text.clone())
+                    .headline(text)
+                    .saw(request.span.first, shows_request(request))
+                    .saw(
+                        end.frame,
+                        format!("{flag} from the backend before any answer"),
+                    ),
+            );
+        }
         let draft = Draft::new(Code::NoAnswer)
             .on(record)
             .title(format!(

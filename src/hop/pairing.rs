@@ -383,15 +383,17 @@ fn is_subrequest(outer: &Node, inner: &Node, follower: bool) -> bool {
         return false;
     }
     let told = inner.written_by == Some(ProxyFields::OriginalUri);
+    // While the client still waits, the request that asks for permission may be all that there is so far.
+    let waiting = outer.over().is_none();
     let Some(status) = inner.status else {
         // Without an answer only the recipe's own fields tell it from a request that lost its Upgrade.
-        return told;
+        return told || waiting;
     };
     let allows = (200..300).contains(&status);
     let passed_on = outer.status == Some(status);
     told || follower && allows
         || matches!(status, 401 | 403) && (passed_on || outer.status.is_none())
-        || allows && outer.status.is_some() && !passed_on
+        || allows && (waiting || outer.status.is_some() && !passed_on)
 }
 
 /// Writes down the offsets of the captures that a handshake's frames are in, against its first hop's.

@@ -12,6 +12,25 @@ const RETRYING_NANOS: i64 = 5_000_000_000;
 
 const DIRECTIONS: [Direction; 2] = [Direction::ToServer, Direction::ToClient];
 
+/// Whether somebody else's end, which would be the earlier one, may have gone a way that was not captured.
+fn may_hide_earlier(handshake: &Handshake, sessions: &[(usize, &SessionFacts)], by: Party) -> bool {
+    let lacks = |place: Option<&(usize, &SessionFacts)>, direction: Direction| {
+        place
+            .and_then(|(place, _)| handshake.hops.get(*place))
+            .is_some_and(|hop| {
+                let connection = &hop.record.connection;
+                connection.stream(direction).frames == 0
+                    && connection.stream(direction.reverse()).frames > 0
+            })
+    };
+    let (outer, inner) = (sessions.first(), sessions.last());
+    match by {
+        Party::Client => lacks(outer, Direction::ToClient),
+        Party::Backend => lacks(inner, Direction::ToServer),
+        Party::Proxy => lacks(outer, Direction::ToServer) || lacks(inner, Direction::ToClient),
+    }
+}
+
 /// How much of a session a hop saw.
 fn seen(session: &SessionFacts) -> (bool, u64, u64) {
     let sum = |of: fn(&crate::websocket::Carried) -> u64| {
@@ -72,6 +91,7 @@ pub(super) fn join(handshake: &mut Handshake, offsets: &Offsets) {
         .collect();
     endings.sort_by_key(|ending| (offsets.correct(ending.frame), ending.hop));
     let (ended, ended_by) = decide(handshake, &sessions, &endings, offsets);
+    let ended_by = ended_by.filter(|by| !may_hide_earlier(handshake, &sessions, *by));
     let end = ended.map(|ending| offsets.correct(ending.frame));
     let last_data = sessions
         .iter()

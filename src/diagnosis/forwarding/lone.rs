@@ -39,6 +39,13 @@ pub(super) fn lone_backend_request(story: &Story<'_>, out: &mut Vec<Draft>) {
     } else {
         Confidence::Likely
     };
+    // A request of auth_request has the key and no Upgrade, too, and is answered by one of these.
+    let permission = matches!(hop.status(), Some(204 | 401 | 403));
+    let sure = match permission {
+        true if is_told_target(head) => Confidence::Guess,
+        true => sure.min(Confidence::Likely),
+        false => sure,
+    };
     if has_key && !has_upgrade {
         let lost = if names_upgrade(head) {
             "Upgrade"
@@ -47,8 +54,13 @@ pub(super) fn lone_backend_request(story: &Story<'_>, out: &mut Vec<Draft>) {
         };
         let headline = format!("{proxy} did not forward {lost} to {backend}{answered}");
         let detail = format!(
-            "The request has a Sec-WebSocket-Key and no Upgrade: a client sends both, so a proxy dropped the one ({}).",
-            generation(head)
+            "The request has a Sec-WebSocket-Key and no Upgrade: a client sends both, so a proxy dropped the one ({}).{}",
+            generation(head),
+            if permission {
+                " A question of auth_request to an auth service looks the same: if this is one, look at the request that follows it."
+            } else {
+                ""
+            }
         );
         out.push(
             alone(Code::UpgradeNotForwarded)
@@ -98,6 +110,13 @@ pub(super) fn lone_backend_request(story: &Story<'_>, out: &mut Vec<Draft>) {
                 .headline(format!("{proxy} spoke HTTP/1.0 to {backend}{answered}")),
         );
     }
+}
+
+/// Whether the request names the one that it is asked about, as recipes for auth_request do.
+fn is_told_target(head: &RequestHead) -> bool {
+    ["x-original-uri", "x-original-url"]
+        .iter()
+        .any(|name| head.fields.count(name) > 0)
 }
 
 /// An upgrade without a key: it was lost somewhere, or the proxy made an upgrade of an ordinary request.

@@ -357,3 +357,151 @@ fn a_first_try_seen_from_the_backend_is_no_failure() {
     let retried = finding(&diagnosis, Code::BackendRetried);
     assert_eq!(retried.severity, Severity::Warning);
 }
+
+/// The backend's hop is not in the capture: who answered follows from what only one of them would write.
+#[test]
+fn who_answered_follows_from_the_answer_itself() {
+    let head = |status: &str, fields: &str| format!("HTTP/1.1 {status}\n{fields}");
+    for (answer, body, by, sure) in [
+        (
+            head("404 Not Found", "Server: nginx/1.22.1"),
+            PAGE,
+            AnsweredBy::Proxy,
+            Confidence::Likely,
+        ),
+        (
+            head("426 X", "Server: nginx\nSec-WebSocket-Version: 13"),
+            b"",
+            AnsweredBy::Backend,
+            Confidence::Likely,
+        ),
+        (
+            head("400 X", "Server: nginx\nX-Powered-By: Express"),
+            b"",
+            AnsweredBy::Backend,
+            Confidence::Likely,
+        ),
+        (
+            head("400 X", "Server: nginx\nContent-Type: application/json"),
+            b"{}",
+            AnsweredBy::Backend,
+            Confidence::Guess,
+        ),
+        (
+            head("503 X", "Server: awselb/2.0"),
+            b"",
+            AnsweredBy::Proxy,
+            Confidence::Likely,
+        ),
+        (
+            head("503 X", "Server: envoy"),
+            b"",
+            AnsweredBy::Proxy,
+            Confidence::Likely,
+        ),
+        (
+            head("503 X", "Server: envoy\nX-Envoy-Upstream-Service-Time: 3"),
+            b"",
+            AnsweredBy::Backend,
+            Confidence::Likely,
+        ),
+        (
+            head("503 X", "Cache-Control: no-cache"),
+            b"<h1>503</h1>No server is available to handle this request.",
+            AnsweredBy::Proxy,
+            Confidence::Likely,
+        ),
+        (
+            head("404 X", "Server: TornadoServer/6.2"),
+            b"",
+            AnsweredBy::Backend,
+            Confidence::Likely,
+        ),
+        (
+            head("404 X", "Server: nginx"),
+            b"",
+            AnsweredBy::Unknown,
+            Confidence::Guess,
+        ),
+        (
+            head("404 X", "Server: cloudflare"),
+            b"",
+            AnsweredBy::Unknown,
+            Confidence::Guess,
+        ),
+    ] {
+        let diagnosis = diagnose(&alone(
+            front().ask(ASK, 0.5).answer(&answer, 5.0).body(body),
+            Role::ClientProxy,
+        ));
+        assert_eq!(diagnosis.answered_by, Some(by), "{answer}");
+        assert_eq!(diagnosis.answered_confidence, Some(sure), "{answer}");
+        assert!(!diagnosis.answered_reason.is_empty(), "{answer}");
+    }
+}
+
+/// The client still waits: a proxy may ask another server, and a lenient one may answer 101.
+#[test]
+fn while_the_client_waits_a_first_failure_is_no_error() {
+    let refused = conn(1, BACK, BACKEND, 1.0).edit(|conn| {
+        conn.record.connection.opening = crate::tcp::Opening::Refused;
+    });
+    let lenient = back()
+        .ask(&FORWARDED.replace("HTTP/1.1", "HTTP/1.0"), 1.2)
+        .answer(SWITCH, 1.6);
+    for (waiting, code) in [
+        (
+            tried(front().ask(ASK, 0.5), vec![refused]),
+            Code::BackendRefused,
+        ),
+        (
+            through(front().ask(ASK, 0.5), lenient),
+            Code::Http10ToBackend,
+        ),
+        (
+            alone(
+                front().ask(&ASK.replace("HTTP/1.1", "HTTP/1.0"), 0.5),
+                Role::ClientProxy,
+            ),
+            Code::Http10Request,
+        ),
+    ] {
+        let diagnosis = diagnose(&waiting);
+        assert_eq!(diagnosis.verdict, Verdict::Unclear, "{code}");
+        assert_eq!(finding(&diagnosis, code).severity, Severity::Warning);
+    }
+}
+
+/// A question to an auth service looks like a request that lost its Upgrade.
+#[test]
+fn a_lone_request_that_may_ask_for_permission_is_less_sure() {
+    let told = format!("{STRIPPED_OLD}\nX-Original-URI: /ws");
+    for (sent, status, sure) in [
+        (STRIPPED_OLD, "426 Upgrade Required", Confidence::Certain),
+        (STRIPPED_OLD, "401 Unauthorized", Confidence::Likely),
+        (&told, "401 Unauthorized", Confidence::Guess),
+    ] {
+        let diagnosis = diagnose(&alone(
+            back()
+                .ask(sent, 1.0)
+                .answer(&format!("HTTP/1.1 {status}"), 1.5),
+            Role::ProxyBackend,
+        ));
+        let found = finding(&diagnosis, Code::UpgradeNotForwarded);
+        assert_eq!(found.confidence, sure, "{status}");
+    }
+}
+
+#[test]
+fn silence_of_a_backend_that_ends_the_connection() {
+    for (how, code) in [
+        (crate::tcp::EndingHow::Fin, Code::BackendClosedEarly),
+        (crate::tcp::EndingHow::Rst, Code::BackendResetEarly),
+    ] {
+        let diagnosis = diagnose(&alone(
+            back().ask(FORWARDED, 1.0).end(Side::Server, how, 3.0),
+            Role::ProxyBackend,
+        ));
+        assert_eq!(diagnosis.cause, Some(code));
+    }
+}

@@ -206,6 +206,44 @@ fn auth_request_is_no_hop() {
     assert_eq!(handshake.subrequests[0].parent, Some(0));
 }
 
+/// The capture ends, or goes on live, before the request that permission was asked for.
+#[test]
+fn auth_request_in_flight_is_no_hop() {
+    let key = key(1);
+    let waiting = Build::new(0, CLIENT, FRONT, 0.5).ask(1.0, &upgrade("/ws", &key));
+    let handshake = one(vec![
+        waiting.shared(),
+        asks_permission(1, 2.0, &key, 204).shared(),
+    ]);
+    assert_eq!(ids(&handshake), [0]);
+    assert_eq!(handshake.subrequests.len(), 1);
+}
+
+/// An end of the side that was not captured may have been the first.
+#[test]
+fn an_end_behind_a_hop_in_one_direction_is_nobodys() {
+    let key = key(1);
+    let hops = |hidden: bool| {
+        let outer = client(0, 1.0, 3.0, &key, 101)
+            .session(10.0, 20.0, 7)
+            .fin(2020.1, Side::Server)
+            .shared();
+        let mut outer = (*outer).clone();
+        outer.connection.to_client.frames = 5;
+        outer.connection.to_server.frames = if hidden { 0 } else { 5 };
+        one(vec![
+            std::sync::Arc::new(outer),
+            backend(1, 2.0, 1.0, &key, 101)
+                .session(10.1, 20.1, 7)
+                .end(2020.0, EndingHow::Fin, Side::Client)
+                .shared(),
+        ])
+    };
+    let ended_by = |hidden| hops(hidden).session.unwrap().ended_by;
+    assert_eq!(ended_by(false), Some(Party::Proxy));
+    assert_eq!(ended_by(true), None);
+}
+
 #[test]
 fn refused_permission_means_no_backend_was_contacted() {
     let key = key(1);
