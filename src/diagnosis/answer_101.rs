@@ -42,10 +42,22 @@ pub(super) fn defects(hop: &Hop) -> Vec<(Code, String)> {
         }
         AcceptCheck::Valid | AcceptCheck::NotApplicable | AcceptCheck::Unchecked => {}
     }
+    // RFC 6455 11.3.3: not more than once.
+    let accepts = answer.fields.count("sec-websocket-accept");
+    if accepts > 1 && hop.accept != AcceptCheck::Mismatch {
+        found.push((
+            Code::AcceptMismatch,
+            format!("101 with {accepts} Sec-WebSocket-Accept fields"),
+        ));
+    }
     if answer.fields.count("upgrade") == 0 {
         found.push((Code::AnswerUpgradeMissing, "101 without Upgrade".to_owned()));
-    } else if !answer.fields.has_token("upgrade", "websocket") {
-        let value = answer.fields.combined("upgrade").unwrap_or_default();
+    } else if let Some(value) = answer
+        .fields
+        .combined("upgrade")
+        // RFC 6455 4.1: this value and no list; RFC 9110 7.8 allows layers that no client asks for.
+        .filter(|value| !value.trim().eq_ignore_ascii_case("websocket"))
+    {
         found.push((
             Code::AnswerUpgradeWrong,
             format!("101 with Upgrade: {}", short(&value)),

@@ -128,6 +128,7 @@ pub fn entry(code: Code) -> &'static Entry {
         Code::KeyInvalid => &client_request::KEY_INVALID,
         Code::HeaderDuplicated => &client_request::HEADER_DUPLICATED,
         Code::HostMissing => &client_request::HOST_MISSING,
+        Code::OfferInvalid => &client_request::OFFER_INVALID,
         Code::MethodNotGet => &client_request::METHOD_NOT_GET,
         Code::Http10Request => &client_request::HTTP10_REQUEST,
         Code::TokenCaseRejected => &answer::TOKEN_CASE_REJECTED,

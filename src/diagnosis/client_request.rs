@@ -3,6 +3,7 @@
 //! Said only of handshakes that failed: what a lenient server accepted is no fault worth a finding.
 
 use super::draft::Draft;
+use super::negotiation;
 use super::story::{Outcome, Story};
 use super::text::{count, field, short, shows_request, shows_response};
 use super::{Code, Severity};
@@ -19,7 +20,7 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
     }
     let client = hop.record.connection.client;
     let answer = story.answer();
-    let got = answer.map_or(String::new(), |head| format!(" and got {}", head.status));
+    let got = answer.map_or(String::new(), |head| format!(", and got {}", head.status));
     let draft = |code: Code, what: String| {
         Draft::new(code)
             .on(&hop.record)
@@ -53,8 +54,14 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
         };
         out.push(draft(Code::Http10Request, "HTTP/1.0".to_owned()).bad(severity));
     }
-    if head.fields.count("host") == 0 && head.minor_version > 0 {
-        out.push(draft(Code::HostMissing, "no Host".to_owned()));
+    match head.fields.first("host") {
+        None if head.minor_version > 0 => {
+            out.push(draft(Code::HostMissing, "no Host".to_owned()));
+        }
+        Some(host) if host.is_empty() => {
+            out.push(draft(Code::HostMissing, "an empty Host".to_owned()));
+        }
+        _ => {}
     }
     for name in repeated_fields(&head.fields) {
         out.push(draft(
@@ -96,6 +103,15 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
         }
         Version::Supported | Version::Missing | Version::Unsupported => {}
     }
+    if let Some(what) = negotiation::malformed_offer(&head.fields) {
+        // A server may decline an offer that it cannot read, too.
+        let refused = answer.is_some_and(|head| head.status == 400);
+        out.push(draft(Code::OfferInvalid, what).bad(if refused {
+            Severity::Error
+        } else {
+            Severity::Warning
+        }));
+    }
     out.extend(probe(story, head));
 }
 
@@ -104,6 +120,7 @@ fn key_fault(key: &str) -> Option<String> {
     let shown = short(key);
     match Key::of(key.as_bytes()) {
         Key::Valid | Key::Sample => None,
+        _ if key.is_empty() => Some("an empty Sec-WebSocket-Key".to_owned()),
         Key::Sloppy => Some(format!(
             "the key {shown}, whose last bits are not zero as strict decoders demand"
         )),

@@ -81,6 +81,7 @@ codes! {
     KeyInvalid = "key-invalid",
     HeaderDuplicated = "header-duplicated",
     HostMissing = "host-missing",
+    OfferInvalid = "offer-invalid",
     MethodNotGet = "method-not-get",
     Http10Request = "http10-request",
     TokenCaseRejected = "token-case-rejected",

@@ -20,11 +20,6 @@ use rewriting::{origin, target};
 pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
     if story.is_up() {
         http10_session_closed(story, out);
-        for link in story.links().filter(|link| !link.child.retried) {
-            if let Some((before, after)) = link.requests() {
-                extensions_lost(story, link, before, after, out);
-            }
-        }
         return;
     }
     if story.backend_only() {
@@ -207,11 +202,12 @@ fn websocket_fields(
         ("Sec-WebSocket-Key", Code::KeyNotForwarded),
         ("Sec-WebSocket-Version", Code::VersionNotForwarded),
         ("Sec-WebSocket-Protocol", Code::SubprotocolNotForwarded),
+        // Without them a session works as well, only uncompressed: an observation, for servers that insist.
+        ("Sec-WebSocket-Extensions", Code::ExtensionsNotForwarded),
     ];
     for &(name, code) in COPIED {
         out.extend(dropped(story, link, (before, after), name, code));
     }
-    extensions_lost(story, link, before, after, out);
     let proxy = story.proxy_of(link.child);
     let backend = link.child.record.connection.server;
     let keys = (
@@ -234,18 +230,6 @@ fn websocket_fields(
                 )),
         );
     }
-}
-
-/// Without extensions a session works as well, only uncompressed: said even where it came up.
-fn extensions_lost(
-    story: &Story<'_>,
-    link: Link<'_>,
-    before: &RequestHead,
-    after: &RequestHead,
-    out: &mut Vec<Draft>,
-) {
-    let (name, code) = ("Sec-WebSocket-Extensions", Code::ExtensionsNotForwarded);
-    out.extend(dropped(story, link, (before, after), name, code));
 }
 
 /// A field that came in and did not go out.

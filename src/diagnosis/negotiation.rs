@@ -38,6 +38,54 @@ pub(super) fn faults(request: &Fields, answer: &Fields) -> Vec<(Code, String)> {
     found
 }
 
+/// What is wrong with the offers of a request by themselves, as the object of a sentence.
+pub(super) fn malformed_offer(request: &Fields) -> Option<String> {
+    const FIELD: &str = "sec-websocket-protocol";
+    let offered: Vec<_> = request.list(FIELD).collect();
+    if offered.is_empty() && request.count(FIELD) > 0 {
+        return Some("an empty Sec-WebSocket-Protocol".to_owned());
+    }
+    for (place, name) in offered.iter().enumerate() {
+        // RFC 6455 4.1 step 10: tokens, each of them once.
+        if !name.bytes().all(is_token_byte) {
+            return Some(format!(
+                "the subprotocol \"{}\", which is no token",
+                short(name)
+            ));
+        }
+        if offered.iter().take(place).any(|other| other == name) {
+            return Some(format!("the subprotocol \"{}\" twice", short(name)));
+        }
+    }
+    let fault = Extensions::offered(request).faults.into_iter().next()?;
+    Some(format!(
+        "an offer that is not valid: {}",
+        describe(&fault).1
+    ))
+}
+
+/// RFC 9110 5.6.2.
+const fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
+        )
+}
+
 fn describe(fault: &ExtensionFault) -> (Code, String) {
     let invalid = Code::ExtensionParametersInvalid;
     match fault {
@@ -71,6 +119,7 @@ fn describe(fault: &ExtensionFault) -> (Code, String) {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
     use crate::diagnosis::testkit::fields;
 
@@ -103,6 +152,32 @@ mod tests {
                 fault,
                 "{offered} -> {chosen}"
             );
+        }
+    }
+
+    #[test]
+    fn offers_by_themselves() {
+        for (request, wrong) in [
+            ("Sec-WebSocket-Protocol: a, b.v2+json", None),
+            ("Sec-WebSocket-Protocol:", Some("empty")),
+            ("Sec-WebSocket-Protocol: a, a", Some("twice")),
+            ("Sec-WebSocket-Protocol: Bearer x", Some("no token")),
+            ("Sec-WebSocket-Protocol: a/b", Some("no token")),
+            (
+                "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits",
+                None,
+            ),
+            ("Sec-WebSocket-Extensions: x-webkit-deflate-frame", None),
+            (
+                "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=99",
+                Some("no valid value"),
+            ),
+        ] {
+            let got = malformed_offer(&fields(request));
+            match wrong {
+                None => assert_eq!(got, None, "{request}"),
+                Some(words) => assert!(got.unwrap().contains(words), "{request}"),
+            }
         }
     }
 

@@ -52,6 +52,7 @@ pub(super) const ORDER: &[Code] = &[
     Code::KeyInvalid,
     Code::VersionMissing,
     Code::VersionUnsupported,
+    Code::OfferInvalid,
     Code::Http10Request,
     // The backend was reached and gave no usable answer.
     Code::InterimResponse,

@@ -71,6 +71,8 @@ def _check_view(outcome: Outcome, view: View, binary: Path, row: Row) -> None:
     causes = {shake["cause"] for shake in report["handshakes"]}
     row.others = " ".join(sorted({f["code"] for f in report["findings"]} - causes))
     row.problems += compare(report, view.expect)
+    if outcome.scenario.family == "healthy" and not view.expect.tolerated():
+        row.problems += [f"healthy, and yet {finding['severity']} {finding['code']}" for finding in report["findings"]]
     wanted_exit = 1 if any(f["severity"] == "error" for f in report["findings"]) else 0
     if done.returncode != wanted_exit:
         row.problems.append(f"exit code {done.returncode}, not {wanted_exit}")

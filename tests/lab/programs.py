@@ -39,6 +39,12 @@ def node_backend(at: str = f"{BACKEND}:8080", **setting: Any) -> Peer:
     return Peer(_node("ws_server.js", host, port, json.dumps(setting)), told)
 
 
+def grpc_backend(at: str = f"{BACKEND}:8080") -> Peer:
+    """A gRPC backend on node's http2: every call gets a message and trailers."""
+    host, _, port = at.rpartition(":")
+    return Peer(_node("grpc_server.js", host, port), f"node http2 on {at}, answering gRPC")
+
+
 def raw_backend(*scripts: tuple, at: str = f"{BACKEND}:8080", **setting: Any) -> Peer:
     """A raw-socket backend: one script per connection, the last one repeats."""
     told = f"raw socket on {at}: " + " | ".join(_tell(script) for script in scripts)

@@ -63,7 +63,7 @@ pub(super) static HEADER_DUPLICATED: Entry = Entry {
     code: Code::HeaderDuplicated,
     title: "A header field that must be single is there more than once",
     severity: Severity::Error,
-    meaning: "Host, Sec-WebSocket-Key and Sec-WebSocket-Version must appear once.",
+    meaning: "Host, Origin, Content-Length, Sec-WebSocket-Key and Sec-WebSocket-Version may appear once.",
     client_hop: "The field twice; the answer is 400.",
     backend_hop: "Nothing if nginx refused it (Host), else the same.",
     why: "A chain of proxies of which one adds instead of replacing, or a client bug.",
@@ -71,6 +71,20 @@ pub(super) static HEADER_DUPLICATED: Entry = Entry {
     template: "",
     log: "[info] client sent duplicate host header, for Host; nothing for the others",
     source: "RFC 6455 11.3.1, 11.3.5; RFC 9112 3.2",
+};
+
+pub(super) static OFFER_INVALID: Entry = Entry {
+    code: Code::OfferInvalid,
+    title: "What the client offers is malformed",
+    severity: Severity::Error,
+    meaning: "Sec-WebSocket-Protocol is a list of tokens, each of them once; Sec-WebSocket-Extensions is a list of extensions with their parameters. Strict servers refuse a request in which they are not.",
+    client_hop: "An empty, repeated or misspelled subprotocol, or an extension with parameters that do not exist; the answer is 400.",
+    backend_hop: "The same: nginx copies both fields.",
+    why: "The client fills the subprotocol with what is no token: a token with spaces, a URL, JSON, or an empty string; or a hand-made request.",
+    fix: "Offer plain names. What has other characters (credentials, a URL) belongs into the query, a cookie or the first message.",
+    template: "",
+    log: "nothing is logged",
+    source: "RFC 6455 4.1, 9.1, 11.3.4; RFC 7692 5, 7.1",
 };
 
 pub(super) static HOST_MISSING: Entry = Entry {

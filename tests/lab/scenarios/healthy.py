@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from model import BACKEND_2, PROXY_FRONT, Event, Peer, Scenario, Witness, expect, ok
+from dataclasses import replace
+
+from model import BACKEND, BACKEND_2, PROXY_FRONT, Event, Peer, Scenario, Witness, expect, ok
 from nginx import NEW_DEFAULTS, UPGRADE, location, site, upstream
 from programs import (
     KEY,
     curl,
+    grpc_backend,
     handshake,
     node_backend,
     node_client,
@@ -341,6 +344,89 @@ SCENARIOS = [
         "HTTP/2 with prior knowledge.",
         curl("--http2-prior-knowledge", f"http://{PROXY_FRONT}/"),
         nginx=site(location("/"), listen=f"{PROXY_FRONT}:80 http2"),
+    ),
+    plain(
+        "plain-grpc",
+        "A gRPC call through `grpc_pass`: HTTP/2 on both hops.",
+        curl(
+            "--http2-prior-knowledge",
+            "-H",
+            "content-type: application/grpc",
+            "-H",
+            "te: trailers",
+            "--data-binary",
+            "message",
+            f"http://{PROXY_FRONT}/lab.Echo/Say",
+        ),
+        nginx=site(location("/", "grpc_pass grpc://bk;", to=""), listen=f"{PROXY_FRONT}:80 http2"),
+        backends=(grpc_backend(),),
+    ),
+    Scenario(
+        name="plain-connect-tunnel",
+        family="healthy",
+        row="",
+        title="A forward proxy opens a CONNECT tunnel, and both sides talk through it.",
+        backends=(
+            replace(
+                raw_backend(
+                    (("head",), ("lines", "HTTP/1.1 200 Connection established"), ("bytes", 6), ("send", "HELLO\n"), ("drain",)),
+                    at=f"{PROXY_FRONT}:80",
+                ),
+                role="p",
+            ),
+        ),
+        clients=(
+            raw_client(
+                ("lines", "CONNECT example.org:443 HTTP/1.1", "Host: example.org:443"),
+                ("head",),
+                ("send", "hello\n"),
+                ("bytes", 6),
+                ("fin",),
+                ("drain",),
+            ),
+        ),
+        expect=expect(),
+        witness=Witness(saw=({"status": 200},)),
+    ),
+    Scenario(
+        name="spelling-folded",
+        family="healthy",
+        row="",
+        title="Extensions and Connection in folded lines (obsolete since RFC 7230), past a TCP relay: nginx would refuse them.",
+        backends=(
+            raw_backend(
+                (
+                    ("head",),
+                    switching(),
+                    ("frame_in",),
+                    ("ws", 1, "hello"),
+                    ("frame_in",),
+                    ("ws", 8, "", {"hex": "03e8"}),
+                    ("fin",),
+                    ("drain",),
+                )
+            ),
+            relay(f"{PROXY_FRONT}:80", f"{BACKEND}:8080"),
+        ),
+        clients=(
+            raw_client(
+                (
+                    "lines",
+                    "GET /ws HTTP/1.1",
+                    f"Host: {PROXY_FRONT}",
+                    "Upgrade: websocket",
+                    "Connection: keep-alive,",
+                    "  Upgrade",
+                    *KEYED,
+                    "Sec-WebSocket-Extensions: permessage-deflate;",
+                    "\tclient_max_window_bits",
+                ),
+                ("head",),
+                *ENDS,
+            ),
+        ),
+        expect=expect(ok(close_code=1000, hops=2)),
+        witness=Witness(saw=({"status": 101, "close_code": 1000},)),
     ),
     plain(
         "plain-connect",

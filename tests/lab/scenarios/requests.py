@@ -75,6 +75,14 @@ SCENARIOS = [
         400,
     ),
     asked_wrongly(
+        "offer-invalid",
+        "",
+        "The client puts a token with a space into the subprotocol, as browsers forbid and hand-made clients do.",
+        handshake("/ws", "Sec-WebSocket-Protocol: Bearer eyJhbGciOi"),
+        "offer-invalid",
+        400,
+    ),
+    asked_wrongly(
         "key-duplicated",
         "H14",
         "The request has two keys.",
