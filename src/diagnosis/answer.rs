@@ -8,6 +8,9 @@ use super::{AnsweredBy, Code, Severity};
 use crate::hop::{BackendSight, Confidence};
 use crate::http::ResponseHead;
 
+/// A gateway that answers sooner than this has not waited for anybody.
+const AT_ONCE_NANOS: i64 = 50_000_000;
+
 pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
     interim(story, out);
     let Outcome::Refused(answer) = story.outcome else {
@@ -113,6 +116,7 @@ fn changed(story: &Story<'_>, out: &mut Vec<Draft>) {
             matches!(
                 draft.code(),
                 Code::InterimResponse
+                    | Code::BackendTimeout
                     | Code::BackendHeaderTooBig
                     | Code::BackendInvalidResponse
                     | Code::UpgradeAdded
@@ -305,6 +309,15 @@ fn hints(story: &Story<'_>, answer: &ResponseHead, by: AnsweredBy) -> String {
     }
     if let Some(location) = fields.first("location") {
         hints.push(redirect(story, &location).to_owned());
+    }
+    let asked = story.outer.exchange().request.as_ref();
+    let at_once = asked
+        .is_some_and(|asked| answer.span.first.at.nanos_since(asked.span.last.at) < AT_ONCE_NANOS);
+    if answer.status == 504 && at_once {
+        hints.push(
+            "It came at once, as nobody waits: `proxy_read_timeout 0` does that to every request."
+                .to_owned(),
+        );
     }
     let denied = story.handshake.subrequests.iter().any(|hop| {
         hop.exchange()

@@ -65,6 +65,12 @@ pub(super) fn join(handshake: &mut Handshake, offsets: &Offsets) {
         .hops
         .iter()
         .enumerate()
+        // A 101 that came too late, or that a proxy made another answer of, opened nothing.
+        .filter(|(_, hop)| {
+            let outer = hop.parent.and_then(|place| handshake.hops.get(place));
+            let answer = outer.and_then(|outer| outer.exchange().response.as_ref());
+            answer.is_none_or(|answer| answer.status == 101)
+        })
         .filter_map(|(place, hop)| Some((place, hop.session()?)))
         .collect();
     let Some(&(first, facts)) = sessions.first() else {

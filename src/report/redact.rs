@@ -480,7 +480,9 @@ fn is_token_subprotocol(item: &str) -> bool {
     /// No registered subprotocol is longer than this and a session token seldom shorter.
     const LONG: usize = 40;
     let lower = item.to_ascii_lowercase();
-    lower.contains("bearer.") || lower.contains("token.") || item.len() >= LONG
+    // `Bearer s3cret` is no subprotocol at all, and so a secret by mistake.
+    let credentials = item.contains(char::is_whitespace);
+    credentials || lower.contains("bearer.") || lower.contains("token.") || item.len() >= LONG
 }
 
 /// Rewrites the values of secret parameters (`?token=...`, `;sid=...`, `"token":"..."`); `None` when nothing changed.

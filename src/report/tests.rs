@@ -404,7 +404,7 @@ fn jsonl_has_a_type_on_each_line_and_ends_with_the_summary() {
 }
 
 /// Where a secret can be in a request.
-fn planted(secret: &str) -> [(&'static str, String); 9] {
+fn planted(secret: &str) -> [(&'static str, String); 10] {
     [
         ("Cookie", format!("theme=dark; sid={secret}; lang=en")),
         ("Authorization", format!("Bearer {secret}")),
@@ -419,6 +419,7 @@ fn planted(secret: &str) -> [(&'static str, String); 9] {
             "Sec-WebSocket-Protocol",
             format!("chat.v2, bearer, {secret}"),
         ),
+        ("Sec-WebSocket-Protocol", format!("Bearer {secret}")),
         ("X-Original-URL", format!("/ws?session={secret}&b=2")),
         (
             "Sec-WebSocket-Protocol",

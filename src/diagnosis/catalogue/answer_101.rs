@@ -12,7 +12,7 @@ pub(super) static ACCEPT_MISMATCH: Entry = Entry {
     backend_hop: "The same 101; then FIN from the proxy.",
     why: "The backend computes it wrongly, answers from a cache, or answers another key than the client's.",
     fix: "Repair the backend; do not cache upgrades; do not set Sec-WebSocket-Key in the proxy.",
-    template: "",
+    template: "# remove, if there: proxy_set_header Sec-WebSocket-Key ...;\n# and for this location: proxy_cache off;",
     log: "nothing is logged: nginx does not check the 101",
     source: "RFC 6455 4.1, 4.2.2 step 5.4",
 };

@@ -92,12 +92,12 @@ pub(super) static HOST_MISSING: Entry = Entry {
     title: "The client sent no Host",
     severity: Severity::Error,
     meaning: "HTTP/1.1 requires Host; nginx refuses such a request itself.",
-    client_hop: "No Host; the answer is 400.",
+    client_hop: "No Host, or an empty one; the answer is 400.",
     backend_hop: "Nothing.",
     why: "A hand-made request or a client bug.",
     fix: "Send Host.",
     template: "",
-    log: "[info] client sent HTTP/1.1 request without \"Host\" header",
+    log: "[info] client sent HTTP/1.1 request without \"Host\" header while reading client request headers",
     source: "RFC 9112 3.2; RFC 6455 4.1",
 };
 

@@ -4,7 +4,7 @@ use super::Entry;
 use crate::diagnosis::{Code, Severity};
 
 /// The configuration that the first rows have in common. `{http11}` marks the line that nginx before 1.29.7 needs.
-const UPGRADE_SNIPPET: &str = "\
+pub(super) const UPGRADE_SNIPPET: &str = "\
 # in http { }
 map $http_upgrade $connection_upgrade {
     default upgrade;

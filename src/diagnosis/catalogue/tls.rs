@@ -12,7 +12,7 @@ pub(super) static PLAIN_TO_TLS_PORT: Entry = Entry {
     backend_hop: "Nothing. If the answer is relayed from the backend hop, it is the proxy that speaks http to a TLS backend.",
     why: "ws:// instead of wss://, or `proxy_pass http://` to a port that speaks TLS.",
     fix: "Use wss:// in the client; towards a TLS backend use `proxy_pass https://`.",
-    template: "",
+    template: "proxy_pass https://{upstream};   # if it is a proxy that speaks http to a TLS port",
     log: "[info] client sent plain HTTP request to HTTPS port while reading client request headers",
     source: "RFC 6455 3; nginx listen ssl, proxy_pass",
 };
@@ -69,7 +69,7 @@ pub(super) static CERTIFICATE_REJECTED: Entry = Entry {
     why: "Self-signed, expired, another name, or an incomplete chain.",
     fix: "Install a certificate for the name that clients use, with its whole chain in ssl_certificate.",
     template: "ssl_certificate     /etc/nginx/fullchain.pem;   # the chain, not just the certificate\nssl_certificate_key /etc/nginx/privkey.pem;",
-    log: "[crit] (since 1.31.0 [info]) SSL_do_handshake() failed (... alert number 48) while SSL handshaking",
+    log: "[info] ([crit] for some alerts before 1.31.0) SSL_do_handshake() failed (... alert unknown ca:SSL alert number 48) while SSL handshaking",
     source: "RFC 8446 6.2; nginx ssl_certificate",
 };
 
@@ -96,8 +96,8 @@ pub(super) static TLS_NAME_UNRECOGNIZED: Entry = Entry {
     backend_hop: "Nothing.",
     why: "ssl_reject_handshake on, or no server for this name.",
     fix: "Add the name to server_name of the right server, or use the right name in the client.",
-    template: "server_name ...;",
-    log: "[info] SSL_do_handshake() failed (... unrecognized name / handshake rejected) while SSL handshaking",
+    template: "server {\n    listen 443 ssl;\n    server_name chat.example.org;   # the name that clients use\n}",
+    log: "[info] handshake rejected while SSL handshaking, with ssl_reject_handshake",
     source: "RFC 6066 3; RFC 8446 6.2; nginx ssl_reject_handshake",
 };
 
@@ -111,7 +111,7 @@ pub(super) static TLS_HANDSHAKE_FAILED: Entry = Entry {
     why: "No version, cipher or application protocol in common.",
     fix: "Compare ssl_protocols and ssl_ciphers with what the client offers.",
     template: "ssl_protocols TLSv1.2 TLSv1.3;",
-    log: "[info] SSL_do_handshake() failed (...) while SSL handshaking",
+    log: "[info] SSL_do_handshake() failed (SSL: ... unsupported protocol, no shared cipher or no application protocol) while SSL handshaking",
     source: "RFC 8446 6.2; RFC 7301 3.2; nginx ssl_protocols, ssl_ciphers",
 };
 

@@ -278,6 +278,35 @@ fn statuses_and_who_answered() {
 }
 
 #[test]
+fn answers_that_come_too_late() {
+    let late = |gave_up: f64| {
+        let client = front()
+            .ask(ASK, 0.5)
+            .answer(
+                "HTTP/1.1 504 Gateway Time-out\nServer: nginx/1.22.1",
+                gave_up + 0.1,
+            )
+            .body(PAGE);
+        let backend = back()
+            .ask(FORWARDED, 1.0)
+            .answer(SWITCH, gave_up + 5.0)
+            .fin(Side::Client, gave_up);
+        check(
+            "too late",
+            &through(client, backend),
+            Verdict::Failed,
+            Code::BackendTimeout,
+            &["error backend-timeout"],
+        )
+    };
+    let zero = late(1.1);
+    assert!(zero.headline.contains("proxy_read_timeout 0"));
+    assert_eq!(zero.answered_by, Some(AnsweredBy::Proxy));
+    let waited = late(60_001.0);
+    assert!(waited.headline.contains("gave no answer in"));
+}
+
+#[test]
 fn no_live_backend() {
     let mut handshake = alone(
         front().ask(ASK, 0.5).answer(BAD_GATEWAY, 0.8).body(PAGE),

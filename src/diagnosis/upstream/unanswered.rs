@@ -8,7 +8,10 @@ use crate::diagnosis::story::{HopView, RecordView, Story, hole};
 use crate::diagnosis::text::{duration, list, preview, shows_request, shows_response};
 use crate::hop::{Confidence, Hop};
 use crate::http::{HeadFault, PartialWhy, RequestHead, ResponseHead};
-use crate::tcp::{EndingHow, Side};
+use crate::tcp::{Ending, EndingHow, Side};
+
+/// A proxy that gives up sooner than this has not waited at all.
+const NO_TIME_NANOS: i64 = 50_000_000;
 
 /// A hop whose request got no usable answer.
 pub(super) fn of_hop(story: &Story<'_>, hop: &Hop) -> Option<Draft> {
@@ -54,7 +57,10 @@ pub(super) fn of_hop(story: &Story<'_>, hop: &Hop) -> Option<Draft> {
             .partial_response
             .as_ref()
             .is_some_and(|partial| hole(partial.why).is_some());
-    if exchange.response.is_some() || hidden {
+    if let Some(answer) = &exchange.response {
+        return too_late(story, hop, request, answer, draft);
+    }
+    if hidden {
         return None;
     }
     broke_off(story, hop, request, draft)
@@ -96,6 +102,70 @@ fn refused_head(
     None
 }
 
+/// The answer came when the proxy had given up: the client got a 504 instead.
+fn too_late(
+    story: &Story<'_>,
+    hop: &Hop,
+    request: &RequestHead,
+    answer: &ResponseHead,
+    draft: impl Fn(Code, &str) -> Draft,
+) -> Option<Draft> {
+    let end = hop.record.end_by(Side::Client)?;
+    if story.status() != Some(504) || answer.status == 504 || end.frame >= answer.span.first {
+        return None;
+    }
+    let late = duration(answer.span.first.at.nanos_since(end.frame.at));
+    let draft = timed_out(story, hop, request, end, draft);
+    Some(draft.saw(
+        answer.span.first,
+        format!("{}, {late} too late", shows_response(answer)),
+    ))
+}
+
+/// The proxy waited for the backend in vain, or did not wait at all.
+fn timed_out(
+    story: &Story<'_>,
+    hop: &Hop,
+    request: &RequestHead,
+    end: Ending,
+    draft: impl Fn(Code, &str) -> Draft,
+) -> Draft {
+    let (record, proxy) = (&hop.record, story.proxy_of(hop));
+    let backend = record.connection.server;
+    let so = so_the_client_got(story);
+    let waited = end.frame.at.nanos_since(request.span.last.at);
+    let draft = draft(Code::BackendTimeout, "did not answer in time")
+        .saw(end.frame, "the proxy gives up and closes");
+    let waited = match waited {
+        // A timeout of 0 is none to nginx: it is over when it begins.
+        ..NO_TIME_NANOS if story.status() == Some(504) => {
+            return draft
+                .headline(format!(
+                    "{proxy} gave {backend} no time to answer{so}: that is `proxy_read_timeout 0`"
+                ))
+                .detail(format!(
+                    "The proxy closed {} after it had sent the request. `proxy_read_timeout 0` does not disable the timeout: it fails every request at once.",
+                    duration(waited.max(0))
+                ))
+                .fix("Replace the 0 by the longest silence that is normal, and let either side ping more often than that.")
+                .snippet("proxy_read_timeout 3600s;   # 0 fails every request at once");
+        }
+        _ => duration(waited.max(0)),
+    };
+    let received = if record.connection.to_server.unacknowledged == 0 {
+        "The backend acknowledged the request and said nothing"
+    } else {
+        "The backend did not even acknowledge the request"
+    };
+    draft
+        .headline(format!(
+            "{backend} took the request of {proxy} and gave no answer in {waited}{so}"
+        ))
+        .detail(format!(
+            "{received} for {waited}, until the proxy closed: that is its timeout (proxy_read_timeout)."
+        ))
+}
+
 /// The connection ended before an answer came.
 fn broke_off(
     story: &Story<'_>,
@@ -103,10 +173,8 @@ fn broke_off(
     request: &RequestHead,
     draft: impl Fn(Code, &str) -> Draft,
 ) -> Option<Draft> {
-    let (exchange, record) = (hop.exchange(), &hop.record);
-    let (backend, proxy) = (record.connection.server, story.proxy_of(hop));
-    let so = so_the_client_got(story);
-    let end = record.connection.ended?;
+    let exchange = hop.exchange();
+    let end = hop.record.connection.ended?;
     let after = if exchange.partial_response.is_some() {
         "after a part of its answer"
     } else {
@@ -128,24 +196,7 @@ fn broke_off(
             .saw(end.frame, format!("RST from the backend {after}")),
         ),
         (Side::Client, _) if client_left_before(story, end.frame) => None,
-        (Side::Client, _) => {
-            let waited = duration(end.frame.at.nanos_since(request.span.last.at));
-            let received = if record.connection.to_server.unacknowledged == 0 {
-                "The backend acknowledged the request and said nothing"
-            } else {
-                "The backend did not even acknowledge the request"
-            };
-            Some(
-                draft(Code::BackendTimeout, "did not answer in time")
-                    .headline(format!(
-                        "{backend} took the request of {proxy} and gave no answer in {waited}{so}"
-                    ))
-                    .detail(format!(
-                        "{received} for {waited}, until the proxy closed: that is its timeout (proxy_read_timeout)."
-                    ))
-                    .saw(end.frame, "the proxy gives up and closes"),
-            )
-        }
+        (Side::Client, _) => Some(timed_out(story, hop, request, end, draft)),
     }
 }
 

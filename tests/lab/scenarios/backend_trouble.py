@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from model import ANY, BACKEND, BACKEND_2, Handshake, Scenario, Witness, expect, failed, ok
 from nginx import NEW_DEFAULTS, UPGRADE, location, site, upstream
-from programs import PROXY_FRONT, curl, node_client, page, py_backend, py_client, raw_backend, switching
+from programs import PROXY_FRONT, curl, node_backend, node_client, page, py_backend, py_client, raw_backend, switching
 
 QUICK = UPGRADE + "\nproxy_connect_timeout 2s;\nproxy_read_timeout 1s;"
 UNREACHABLE = (
@@ -246,6 +246,23 @@ SCENARIOS = [
             saw=({"status": 504},),
         ),
         samples={"any": "backend-timeout.pcapng"},
+    ),
+    Scenario(
+        name="backend-timeout-of-zero",
+        family="handshake",
+        row="H24",
+        title="A popular `proxy_read_timeout 0` is meant to disable the timeout and fails every request at once.",
+        nginx=site(location("/ws", f"{UPGRADE}\nproxy_read_timeout 0;")),
+        backends=(node_backend(),),
+        clients=(py_client(),),
+        expect=expect(failed("backend-timeout", answered_by="proxy", hops=2), allowed="gateway-timeout"),
+        witness=Witness(
+            logged=(
+                r"\[error\].*upstream timed out \(110: Connection timed out\) while reading response header from upstream",
+            ),
+            access=("504",),
+            saw=({"status": 504},),
+        ),
     ),
     Scenario(
         name="gateway-timeout",
