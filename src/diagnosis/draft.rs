@@ -156,6 +156,16 @@ impl Draft {
         self
     }
 
+    /// The title by itself.
+    pub(super) fn title_text(&self) -> &str {
+        self.title.as_deref().unwrap_or(self.entry.title)
+    }
+
+    /// The first frame that shows it.
+    pub(super) fn first_frame(&self) -> Option<FrameRef> {
+        self.evidence.iter().map(|evidence| evidence.frame).min()
+    }
+
     /// The sentence for the handshake.
     pub(super) fn sentence(&self) -> String {
         self.headline

@@ -217,8 +217,15 @@ fn websocket_fields(
     if let (Some(was), Some(is)) = keys
         && was != is
     {
+        // A proxy may make a handshake of its own; what fails is a 101 that belongs to the other key.
+        let refused = story.status().is_some_and(|status| status != 101);
         out.push(
             about(Code::KeyRewritten, link, before, after)
+                .bad(if refused {
+                    Severity::Info
+                } else {
+                    Severity::Error
+                })
                 .sure(link.confidence())
                 .title(format!(
                     "{proxy} sent another Sec-WebSocket-Key to {backend} than the client sent"

@@ -26,7 +26,7 @@ const FAILED_AT_ONCE: &[Code] = &[
 ];
 
 pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
-    let failures: Vec<Draft> = story
+    let mut failures: Vec<Draft> = story
         .attempts()
         .filter_map(|tried| attempt::of_attempt(story, tried))
         .chain(
@@ -35,6 +35,7 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
                 .filter_map(|hop| unanswered::of_hop(story, hop)),
         )
         .collect();
+    failures.sort_by_key(|draft| draft.first_frame().map(|frame| story.time(frame)));
     let gone = client_gave_up(story);
     if story.is_up() || answered_after_retry(story) {
         out.extend(retried(story, &failures));
@@ -96,7 +97,7 @@ fn retried(story: &Story<'_>, failures: &[Draft]) -> Option<Draft> {
     let pooled = given_up
         .iter()
         .any(|hop| hop.exchange().index > 0 || !hop.record.ordinary.is_empty());
-    let why: Vec<String> = failures.iter().map(Draft::sentence).collect();
+    let why: Vec<&str> = failures.iter().map(Draft::title_text).collect();
     let mut draft = Draft::new(Code::BackendRetried)
         .title(format!(
             "{} before {} answered: {}",

@@ -267,9 +267,11 @@ pub(super) fn weak(outer: &Node, inner: &Node, known: &Known) -> Option<Score> {
     if host == 0 {
         return None;
     }
-    // Two keys that differ: some proxy made the handshake anew, which takes the proxy's address as a witness.
+    // Two keys that differ: some proxy made the handshake anew, which takes the proxy's address as a witness, or that
+    // nearly all the rest is alike: path, two of query, Origin, Cookie and User-Agent, and the answer passed on at once.
     let rekeyed = outer.key.is_some() && inner.key.is_some() && outer.key != inner.key;
-    if rekeyed && host < 2 && named < 2 {
+    let alike = related > 0 && same >= 2 && is_relayed(outer, inner);
+    if rekeyed && host < 2 && named < 2 && !alike {
         return None;
     }
     let by = if named == 2 || named == 1 && (related > 0 || host >= 2) && !is_local(outer) {

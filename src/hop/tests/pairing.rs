@@ -395,15 +395,19 @@ fn rewritten_keys_are_joined_by_weaker_evidence() {
         let first = Build::new(0, CLIENT, FRONT, 0.5)
             .ask(1.0, &(upgrade("/app/ws", &outer_key) + outer))
             .tell(9.0, &switching(&outer_key));
-        let second = Build::new(1, back, BACKEND, 1.5)
-            .ask(2.0, &(upgrade("/ws", &inner_key) + inner))
-            .tell(8.0, &switching(&inner_key));
-        let handshakes = paired(vec![second.shared(), first.shared()]);
+        let second = |syn: f64| {
+            Build::new(1, back, BACKEND, syn)
+                .ask(2.0, &(upgrade("/ws", &inner_key) + inner))
+                .tell(8.0, &switching(&inner_key))
+                .shared()
+        };
         if by == PairedBy::ForwardedFor && confidence == Confidence::Likely && back == BACK {
-            // An address in a field, without the proxy's own, is too little where both have valid keys.
+            // An address in a field, without the proxy's own, is too little where both have valid keys, if the
+            // connection was there before.
+            let handshakes = paired(vec![second(0.2), first.clone().shared()]);
             assert_eq!(handshakes.len(), 2, "{inner}");
-            continue;
         }
+        let handshakes = paired(vec![second(1.5), first.shared()]);
         assert_eq!(handshakes.len(), 1, "{by:?}");
         assert_eq!(handshakes[0].hops[1].paired_by, Some((by, confidence)));
         let changed = handshakes[0].hops[1].changes.iter();
