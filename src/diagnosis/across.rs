@@ -8,6 +8,7 @@
 //! first. After a crash the master starts a new worker and clients come back; after a stop nobody accepts them.
 
 mod crowd;
+mod lived;
 mod mass;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -17,6 +18,7 @@ use std::time::Duration;
 use foldhash::HashMap;
 
 use crowd::Crowds;
+use lived::Lived;
 use mass::{Ended, Listener, Tunnel, bursts, code_of, span, tunnel, why};
 
 use super::draft::{Draft, Values};
@@ -92,6 +94,7 @@ struct FailedUpgrade {
 pub struct Across {
     tunnels: VecDeque<Tunnel>,
     crowds: Crowds,
+    lived: Lived,
     /// Proxies that were seen to try a backend.
     tried: BTreeSet<Endpoint>,
     /// Findings about connections that a handshake may still claim.
@@ -134,8 +137,14 @@ impl Across {
         if let Some(seen) = self.backend_was_in_sight(handshake, &diagnosis) {
             diagnosis = super::diagnose(&seen);
         }
-        self.ended_with_others(handshake, &diagnosis)
-            .unwrap_or(diagnosis)
+        if let Some(seen) = self.lived.longer_than(handshake, &diagnosis) {
+            diagnosis = super::diagnose(&seen);
+        }
+        if let Some(together) = self.ended_with_others(handshake, &diagnosis) {
+            return together;
+        }
+        self.crowds.confirm(handshake, &mut diagnosis);
+        diagnosis
     }
 
     fn note(&mut self, handshake: &Handshake) {
@@ -236,6 +245,7 @@ impl Across {
         let connection = &record.connection;
         self.listen(record);
         self.crowds.note(record);
+        self.lived.note(record);
         let findings = super::diagnose_connection(record);
         if !findings.is_empty() && self.unclaimed.len() < REMEMBERED {
             let failed = Failed {

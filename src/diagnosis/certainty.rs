@@ -28,7 +28,7 @@ pub(super) fn lower(story: &Story<'_>, drafts: &mut [Draft]) {
 
 /// Whether bytes that matter to the story of a hop are not in the capture. What comes behind a whole request and its
 /// whole answer does not change them.
-fn is_doubtful(hop: &Hop) -> bool {
+pub(super) fn is_doubtful(hop: &Hop) -> bool {
     let exchange = hop.exchange();
     let connection = &hop.record.connection;
     let cut = [&exchange.partial_request, &exchange.partial_response]

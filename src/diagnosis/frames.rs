@@ -154,6 +154,9 @@ fn describe(fault: &FrameFault) -> String {
         Rule::CloseCode => format!("the close code {value}, which must not be sent"),
         Rule::DataAfterClose => "frames after its Close frame".to_owned(),
         Rule::DoesNotInflate => "a compressed message that does not inflate".to_owned(),
+        Rule::WindowExceeded => format!(
+            "a compressed message that refers {value} bytes back, beyond the window agreed on"
+        ),
         Rule::NotWebSocket => "bytes after the 101 that are no WebSocket frames".to_owned(),
     }
 }
@@ -182,7 +185,12 @@ const fn source(rule: Rule) -> &'static str {
             "RFC 6455 7.4: 1004, 1005, 1006, 1015 and undefined codes must not be sent"
         }
         Rule::DataAfterClose => "RFC 6455 5.5.1: nothing may follow a Close frame",
-        Rule::DoesNotInflate => "RFC 7692 7.2.2",
-        Rule::NotWebSocket => "RFC 6455 5.2",
+        Rule::DoesNotInflate => {
+            "RFC 7692 7.2.2: with 00 00 ff ff appended a compressed message is DEFLATE (RFC 1951)"
+        }
+        Rule::WindowExceeded => {
+            "RFC 7692 7.1.2: no sender uses a larger window than server_max_window_bits or client_max_window_bits allow"
+        }
+        Rule::NotWebSocket => "RFC 6455 5.2: after a 101 there are frames and nothing else",
     }
 }

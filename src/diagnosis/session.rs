@@ -17,12 +17,12 @@ mod by_proxy;
 use super::close::{self, Meaning};
 use super::draft::Draft;
 use super::story::{HopView, Story};
-use super::text::{capital, duration, short};
+use super::text::{capital, duration, list, short};
 use super::{Code, Severity};
-use crate::capture::FrameRef;
+use crate::capture::{FrameRef, Timestamp};
 use crate::hop::{Confidence, Hop, HopEnding, Party, Role, Session};
 use crate::tcp::{Direction, EndingHow, Side, StreamFacts};
-use crate::websocket::{CloseFrame, SessionFacts};
+use crate::websocket::{CloseFrame, SessionFacts, Silence};
 
 /// nginx's timers may fire this much early (its timer is lazy by 300 ms) or late (scheduling, capture).
 pub(super) const EARLY_NANOS: i64 = 350_000_000;
@@ -158,6 +158,23 @@ impl<'a> End<'a> {
         self.hops().count() < 2
     }
 
+    /// An earlier silence that was longer than the one before the end: what ends silences of that length would have
+    /// ended it then.
+    fn lived_through(&self, silence: i64) -> Option<Silence> {
+        self.session
+            .survived
+            .filter(|earlier| earlier.nanos() > silence.saturating_add(EARLY_NANOS))
+    }
+
+    /// The timeout that the silence before the end fits, unless something was outstanding or an earlier, longer silence
+    /// did no harm.
+    fn usual_limit(&self) -> Option<i64> {
+        let silence = self.session.idle_before_end_nanos?;
+        let timeout =
+            fitting_timeout(silence).filter(|timeout| USUAL_TIMEOUTS.contains(timeout))?;
+        (!self.session.outstanding && self.lived_through(silence).is_none()).then_some(timeout)
+    }
+
     /// Who ended it. One hop alone does not tell a proxy from what is behind it.
     fn party(&self, ending: HopEnding) -> Option<Party> {
         if !self.one_hop() {
@@ -173,6 +190,10 @@ impl<'a> End<'a> {
             (Side::Client, _) if !self.story.backend_only() => Some(Party::Client),
             _ => None,
         }
+    }
+
+    fn time(&self, frame: FrameRef) -> Timestamp {
+        self.story.time(frame)
     }
 
     fn draft(&self, code: Code) -> Draft {
@@ -329,11 +350,7 @@ impl<'a> End<'a> {
             out.push(draft);
             return;
         }
-        let silence = self.session.idle_before_end_nanos;
-        let fits = silence
-            .and_then(fitting_timeout)
-            .filter(|timeout| USUAL_TIMEOUTS.contains(timeout) && !self.session.outstanding);
-        if let Some(timeout) = fits
+        if let Some(timeout) = self.usual_limit()
             && ending.how == EndingHow::Fin
         {
             self.idle(ending, &Limit::seconds(timeout), Confidence::Likely, out);
@@ -389,20 +406,38 @@ impl<'a> End<'a> {
 
     fn cut(&self, how: &str) -> Option<Draft> {
         let (direction, frame, missing) = self.cut_facts()?;
-        let short_hops = self
-            .hops()
-            .filter(|hop| hop.session().is_some_and(|s| s.cut_mid_frame.is_some()))
-            .count();
+        let is_short = |hop: &&Hop| hop.session().is_some_and(|s| s.cut_mid_frame.is_some());
+        let named = |hops: Vec<&Hop>| {
+            let names: Vec<String> = hops
+                .iter()
+                .map(|hop| {
+                    let connection = &hop.record.connection;
+                    format!("{} to {}", connection.client, connection.server)
+                })
+                .collect();
+            list(&names)
+        };
+        let short: Vec<&Hop> = self.hops().filter(is_short).collect();
+        let whole: Vec<&Hop> = self.hops().filter(|hop| !is_short(hop)).collect();
         let sender = match direction.sender() {
             Side::Client => self.client(),
             Side::Server => self.backend(),
         };
         let place = if self.one_hop() {
-            "Only one hop is in the capture."
-        } else if short_hops == self.hops().count() {
-            "All hops are equally short: the sender stopped."
+            "Only one hop is in the capture.".to_owned()
+        } else if whole
+            .iter()
+            .any(|hop| hop.session().is_some_and(|s| s.lost_sync.is_some()))
+        {
+            format!("It is cut on the hop {}.", named(short))
+        } else if whole.is_empty() {
+            "All hops are equally short: the sender stopped.".to_owned()
         } else {
-            "Not all hops are short: what the sender sent was not delivered on."
+            format!(
+                "It is cut on the hop {} and whole on {}: what the sender sent was not delivered on.",
+                named(short),
+                named(whole)
+            )
         };
         let text =
             format!("The session ended inside a frame of {sender}: {missing} bytes never came");

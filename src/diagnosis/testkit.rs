@@ -346,6 +346,8 @@ pub(super) fn talk(texts: u64, established_ms: f64, last_ms: f64) -> SessionFact
         deflate: false,
         inflation_stopped: None,
         lost_sync: None,
+        longest_silence: None,
+        latest_silence: None,
         fingerprint: None,
     }
 }
@@ -399,6 +401,7 @@ pub(super) fn with_session(mut handshake: Handshake, ended_by: Option<Party>) ->
         ended,
         last_data,
         idle_before_end_nanos: ended.map(|end| end.frame.at.nanos_since(since.at)),
+        survived: None,
         outstanding: false,
         lasted_nanos: ended.map(|end| end.frame.at.nanos_since(established.at)),
         endings,

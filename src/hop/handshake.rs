@@ -3,7 +3,7 @@
 use super::record::{Exchange, SharedRecord};
 use crate::capture::{FrameRef, Timestamp};
 use crate::tcp::{EndingHow, Side};
-use crate::websocket::SessionFacts;
+use crate::websocket::{SessionFacts, Silence};
 
 /// What a hop connects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -202,10 +202,12 @@ pub struct Session {
     pub ended_by: Option<Party>,
     /// The ending that decided it.
     pub ended: Option<HopEnding>,
-    /// The last data (any ws frame bytes) on any hop.
+    /// The last data (any ws frame bytes) on any hop; what came too late, after a silence that the end cut, is left out.
     pub last_data: Option<FrameRef>,
     /// Silence on every hop before the first FIN or RST, nanoseconds.
     pub idle_before_end_nanos: Option<i64>,
+    /// The longest silence that it lived through, on every hop that shows all of it.
+    pub survived: Option<Silence>,
     /// Data was unacknowledged or being retransmitted on some hop when it ended.
     pub outstanding: bool,
     /// From the 101 to the end (or to the last frame seen), nanoseconds.

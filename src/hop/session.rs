@@ -4,7 +4,7 @@ use super::clock::Offsets;
 use super::handshake::{Handshake, HopEnding, Party, Role, Session};
 use crate::capture::FrameRef;
 use crate::tcp::{Direction, Side};
-use crate::websocket::SessionFacts;
+use crate::websocket::{SessionFacts, Silence};
 
 /// A retransmission this short before the end means that the end came while data was on its way: RFC 6298 2
 /// starts at one second and doubles, so a sender that still tries does so at least every few seconds.
@@ -101,7 +101,7 @@ pub(super) fn join(handshake: &mut Handshake, offsets: &Offsets) {
     let end = ended.map(|ending| offsets.correct(ending.frame));
     let last_data = sessions
         .iter()
-        .flat_map(|&(place, session)| data_of(handshake, place, session))
+        .filter_map(|&(place, session)| last_before(handshake, place, session, end, offsets))
         .max_by_key(|frame| offsets.correct(*frame));
     let begun = offsets.correct(established);
     let last_active = last_data.map_or(begun, |frame| offsets.correct(frame).max(begun));
@@ -117,6 +117,7 @@ pub(super) fn join(handshake: &mut Handshake, offsets: &Offsets) {
         ended,
         last_data,
         idle_before_end_nanos: end.map(|end| end.at.nanos_since(last_active.at).max(0)),
+        survived: survived(handshake, &sessions, end, offsets),
         outstanding: end.is_some_and(|end| {
             sessions
                 .iter()
@@ -127,6 +128,54 @@ pub(super) fn join(handshake: &mut Handshake, offsets: &Offsets) {
             .map(|end| end.at.nanos_since(begun.at).max(0)),
         endings,
     });
+}
+
+/// The last data of a hop. What comes after a silence in which the session ended was sent by somebody who did not know
+/// of the end yet, and does not make the silence any shorter.
+fn last_before(
+    handshake: &Handshake,
+    place: usize,
+    session: &SessionFacts,
+    end: Option<FrameRef>,
+    offsets: &Offsets,
+) -> Option<FrameRef> {
+    if let Some(end) = end
+        && let Some(silence) = session.latest_silence
+        && offsets.correct(silence.from) <= end
+        && end <= offsets.correct(silence.until)
+    {
+        return Some(silence.from).filter(|&from| from != session.established);
+    }
+    data_of(handshake, place, session).max_by_key(|frame| offsets.correct(*frame))
+}
+
+/// The longest silence that all hops lived through, seen on those of which the capture has everything: the shortest of
+/// theirs, since a hop may have been captured late.
+fn survived(
+    handshake: &Handshake,
+    sessions: &[(usize, &SessionFacts)],
+    end: Option<FrameRef>,
+    offsets: &Offsets,
+) -> Option<Silence> {
+    let mut shortest: Option<Silence> = None;
+    for &(place, session) in sessions {
+        let connection = &handshake.hops.get(place)?.record.connection;
+        let whole = DIRECTIONS.iter().all(|&direction| {
+            let stream = connection.stream(direction);
+            stream.frames > 0 && stream.missing_bytes == 0
+        });
+        if !whole {
+            continue;
+        }
+        let silence = session.longest_silence?;
+        if end.is_some_and(|end| offsets.correct(silence.until) > end) {
+            return None;
+        }
+        if shortest.is_none_or(|shortest| silence.nanos() < shortest.nanos()) {
+            shortest = Some(silence);
+        }
+    }
+    shortest
 }
 
 /// The last data frames of a hop. Where ws frames could not be followed, any bytes behind the 101 count.

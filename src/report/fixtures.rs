@@ -404,6 +404,8 @@ fn session_facts(closes: Vec<CloseFrame>) -> SessionFacts {
         deflate: false,
         inflation_stopped: None,
         lost_sync: None,
+        longest_silence: None,
+        latest_silence: None,
         fingerprint: None,
     }
 }
@@ -471,6 +473,7 @@ fn established(
             ended: Some(first),
             last_data: Some(frame(32, 1_000_000)),
             idle_before_end_nanos: Some(first.frame.at.nanos_since(frame(32, 1_000_000).at)),
+            survived: None,
             outstanding: false,
             lasted_nanos: Some(first.frame.at.nanos_since(frame(22, 3_100).at)),
         }),

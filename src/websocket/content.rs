@@ -3,6 +3,8 @@
 use flate2::{Decompress, FlushDecompress, Status};
 
 use super::Rule;
+use super::header::opcode;
+use super::window::Window;
 
 /// How deep to look into the payload of each direction of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,8 +39,13 @@ impl Depth {
 pub(super) enum Compression {
     /// Not at all.
     Off,
-    /// permessage-deflate; whether the sender forgets its window after each message (RFC 7692 7.1.1).
-    Deflate { no_context_takeover: bool },
+    /// permessage-deflate (RFC 7692 7.1).
+    Deflate {
+        /// The sender forgets its window after each message.
+        no_context_takeover: bool,
+        /// The size of that window in bits, where it was limited.
+        window_bits: Option<u8>,
+    },
     /// The negotiation was not seen.
     Unknown,
 }
@@ -52,6 +59,10 @@ pub(super) struct Content {
     message: Look,
     utf8: Utf8,
     inflater: Option<Box<Inflater>>,
+    /// Looks for references beyond a limited window, until it finds one.
+    window: Option<Box<Window>>,
+    /// How far back that one goes.
+    beyond: Option<u32>,
     /// Compressed messages passed unseen: the window is not known any more.
     window_lost: bool,
     /// All that inflating gave, for tests to compare.
@@ -85,6 +96,8 @@ impl Content {
             message: Look::Nothing,
             utf8: Utf8::default(),
             inflater: None,
+            window: None,
+            beyond: None,
             window_lost: compression == Compression::Unknown,
             #[cfg(test)]
             inflated: Vec::new(),
@@ -126,6 +139,7 @@ impl Content {
     fn begin_compressed(&mut self, text: bool) -> Look {
         let Compression::Deflate {
             no_context_takeover,
+            window_bits,
         } = self.compression
         else {
             return Look::Nothing;
@@ -138,6 +152,12 @@ impl Content {
             return Look::Nothing;
         }
         self.left.messages -= 1;
+        if self.inflater.is_none() {
+            // Nothing can refer back further than 15 bits.
+            self.window = window_bits
+                .filter(|&bits| bits < 15)
+                .map(|bits| Box::new(Window::of_bits(bits)));
+        }
         let inflater = self.inflater.get_or_insert_with(|| {
             // RFC 7692 7.1.2: a window of 15 bits reads any smaller one.
             Box::new(Inflater {
@@ -149,6 +169,9 @@ impl Content {
         });
         if no_context_takeover {
             inflater.state.reset(false);
+            if let Some(window) = &mut self.window {
+                window.reset();
+            }
         }
         inflater.begun = false;
         inflater.ended = false;
@@ -164,6 +187,7 @@ impl Content {
     fn give_up(&mut self) {
         self.window_lost = true;
         self.inflater = None;
+        self.window = None;
     }
 
     /// Takes payload bytes, unmasked; the rule they break.
@@ -198,10 +222,22 @@ impl Content {
                     return Some(fault);
                 }
                 // Nothing to tell of a text that was not inflated to its end.
-                text && self.inflater.is_some()
+                let text = text && self.inflater.is_some();
+                if self.beyond.is_some() && self.window.take().is_some() {
+                    return Some(Rule::WindowExceeded);
+                }
+                text
             }
         };
         (text && !self.utf8.is_complete()).then_some(Rule::TextNotUtf8)
+    }
+
+    /// The number that goes with a rule that the content breaks.
+    pub(super) fn value(&self, rule: Rule) -> u64 {
+        match rule {
+            Rule::WindowExceeded => self.beyond.unwrap_or_default().into(),
+            _ => opcode::TEXT.into(),
+        }
     }
 
     fn end_compressed(&mut self, text: bool) -> Option<Rule> {
@@ -210,6 +246,9 @@ impl Content {
             // What follows the last block is only there so that the four bytes make sense (RFC 7692 7.2.3.4).
             inflater.state.reset(false);
             inflater.doubtful = true;
+            if let Some(window) = &mut self.window {
+                window.reset();
+            }
             return None;
         }
         if !inflater.begun {
@@ -222,6 +261,11 @@ impl Content {
     fn inflate(&mut self, input: &[u8], text: bool) -> Option<Rule> {
         let inflater = self.inflater.as_mut()?;
         inflater.begun |= !input.is_empty();
+        if let Some(window) = &mut self.window
+            && self.beyond.is_none()
+        {
+            self.beyond = window.feed(input);
+        }
         let mut rest = input;
         let mut output = [0_u8; 4096];
         loop {
@@ -327,6 +371,7 @@ mod tests {
 
     const DEFLATE: Compression = Compression::Deflate {
         no_context_takeover: false,
+        window_bits: None,
     };
 
     /// Compresses as RFC 7692 7.2.1 says, keeping the window.
@@ -381,6 +426,7 @@ mod tests {
         let mut sender = Sender::new();
         let no_takeover = Compression::Deflate {
             no_context_takeover: true,
+            window_bits: None,
         };
         let mut content = Content::new(Depth::BOUNDED, no_takeover);
         let text = b"a text long enough to be referred back to";
@@ -389,6 +435,38 @@ mod tests {
             look(&mut content, &sender.message(text), true, 9),
             Some(Rule::DoesNotInflate)
         );
+    }
+
+    #[test]
+    fn a_window_larger_than_agreed_is_told() {
+        let words: Vec<String> = (0..400).map(|n| format!("{n:x} ")).collect();
+        let text = words.concat();
+        let agreed = |bits| Compression::Deflate {
+            no_context_takeover: false,
+            window_bits: bits,
+        };
+        for (bits, fault) in [
+            (Some(8), Some(Rule::WindowExceeded)),
+            (Some(10), Some(Rule::WindowExceeded)),
+            (Some(11), None),
+            (Some(15), None),
+            (None, None),
+        ] {
+            let mut sender = Sender::new();
+            let mut content = Content::new(Depth::BOUNDED, agreed(bits));
+            let (first, again) = (
+                sender.message(text.as_bytes()),
+                sender.message(text.as_bytes()),
+            );
+            assert_eq!(text.len(), 1328);
+            look(&mut content, &first, true, 100);
+            let mut told = content.beyond.map(|_| Rule::WindowExceeded);
+            told = told.or(look(&mut content, &again, true, 100));
+            assert_eq!(told, fault, "{bits:?}");
+            // Said once; the rest is inflated all the same.
+            let more = sender.message(b"\xff");
+            assert_eq!(look(&mut content, &more, true, 9), Some(Rule::TextNotUtf8));
+        }
     }
 
     /// The examples of RFC 7692 7.2.3: a message in one block, one without compression, one with BFINAL, and the

@@ -93,6 +93,8 @@ pub enum Rule {
     DataAfterClose,
     /// A compressed message that does not inflate (RFC 7692 7.2.2).
     DoesNotInflate,
+    /// A compressed message that refers back beyond the agreed window (RFC 7692 7.1.2).
+    WindowExceeded,
     /// Bytes after the 101 that are no WebSocket frames at all.
     NotWebSocket,
 }
@@ -108,8 +110,24 @@ pub struct FrameFault {
     pub frame: FrameRef,
     /// How often.
     pub count: u64,
-    /// A number that goes with it: the opcode, the close code, the length.
+    /// A number that goes with it: the opcode, the close code, the length, how far it refers back.
     pub value: u64,
+}
+
+/// Nothing was sent either way between two frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Silence {
+    /// The last data before it; the 101 before the first data.
+    pub from: FrameRef,
+    /// The data that ended it.
+    pub until: FrameRef,
+}
+
+impl Silence {
+    /// How long it was, nanoseconds.
+    pub const fn nanos(&self) -> i64 {
+        self.until.at.nanos_since(self.from.at)
+    }
 }
 
 /// Everything known about one session on one hop.
@@ -133,6 +151,10 @@ pub struct SessionFacts {
     pub inflation_stopped: Option<(Direction, FrameRef)>,
     /// Bytes were lost in a direction and ws frames after it could not be followed (counts are lower bounds).
     pub lost_sync: Option<Direction>,
+    /// The longest silence that data ended, if any was worth the name.
+    pub longest_silence: Option<Silence>,
+    /// The newest one.
+    pub latest_silence: Option<Silence>,
     /// A hash over the first payload bytes each way as carried (client masking keys make it unique): to pair hops
     /// by identical bytes. `None` until enough bytes were seen.
     pub fingerprint: Option<u64>,

@@ -14,15 +14,17 @@ mod facts;
 mod handshake;
 mod header;
 mod ledger;
+mod quiet;
 mod reader;
 mod session;
 #[cfg(test)]
 mod tests;
 mod trial;
+mod window;
 
 pub use accept::accept_for;
 pub use content::Depth;
 pub use extensions::{DeflateParams, Extension, ExtensionFault, Extensions};
-pub use facts::{Carried, CloseFrame, FrameCounts, FrameFault, Rule, SessionFacts};
+pub use facts::{Carried, CloseFrame, FrameCounts, FrameFault, Rule, SessionFacts, Silence};
 pub use handshake::{Key, Subprotocol, VERSION, Version, repeated_fields, versions_offered};
 pub use session::Session;

@@ -355,8 +355,8 @@ impl Reader {
 
     fn content_fault(&self, rule: Rule, frame: FrameRef, ledger: &mut Ledger) {
         if self.trial.is_none() {
-            let opcode = u64::from(opcode::TEXT);
-            ledger.fault(rule, self.direction.sender(), frame, opcode);
+            let value = self.content.value(rule);
+            ledger.fault(rule, self.direction.sender(), frame, value);
         }
     }
 

@@ -4,6 +4,7 @@ use smallvec::SmallVec;
 
 use super::content::{Compression, Depth};
 use super::ledger::{Ledger, fnv1a};
+use super::quiet::Quiet;
 use super::reader::Reader;
 use super::{DeflateParams, Extensions, SessionFacts};
 use crate::capture::FrameRef;
@@ -22,6 +23,7 @@ pub struct Session {
     to_server: Reader,
     to_client: Reader,
     ledger: Ledger,
+    quiet: Quiet,
     cut: Option<(Direction, FrameRef, u64)>,
     /// The client's first bytes, as carried.
     start: SmallVec<[u8; FINGERPRINT]>,
@@ -31,26 +33,27 @@ pub struct Session {
 impl Session {
     /// Behind a 101 that was seen. `deflate`: what its Sec-WebSocket-Extensions agreed on.
     pub fn new(established: FrameRef, deflate: Option<DeflateParams>, depth: Depth) -> Self {
-        let compression = |no_context_takeover| match deflate {
+        let compression = |no_context_takeover, window_bits| match deflate {
             Some(_) => Compression::Deflate {
                 no_context_takeover,
+                window_bits,
             },
             None => Compression::Off,
         };
         let params = deflate.unwrap_or_default();
+        let of_client = compression(
+            params.client_no_context_takeover,
+            params.client_max_window_bits,
+        );
+        let of_server = compression(
+            params.server_no_context_takeover,
+            params.server_max_window_bits,
+        );
         Self::with(
             established,
             deflate.is_some(),
-            Reader::new(
-                Direction::ToServer,
-                depth,
-                compression(params.client_no_context_takeover),
-            ),
-            Reader::new(
-                Direction::ToClient,
-                depth,
-                compression(params.server_no_context_takeover),
-            ),
+            Reader::new(Direction::ToServer, depth, of_client),
+            Reader::new(Direction::ToClient, depth, of_server),
         )
     }
 
@@ -109,6 +112,7 @@ impl Session {
             to_server,
             to_client,
             ledger: Ledger::default(),
+            quiet: Quiet::since(established),
             cut: None,
             start: SmallVec::new(),
             start_lost: false,
@@ -128,6 +132,7 @@ impl Session {
             }
             Direction::ToClient => &mut self.to_client,
         };
+        self.quiet.data(chunk.frame);
         reader.bytes(chunk.data, chunk.frame, &mut self.ledger);
     }
 
@@ -212,6 +217,8 @@ impl Session {
                 .inflation_stopped()
                 .or_else(|| self.to_client.inflation_stopped()),
             lost_sync,
+            longest_silence: self.quiet.longest,
+            latest_silence: self.quiet.latest,
             fingerprint: (self.start.len() == FINGERPRINT).then(|| fnv1a(&self.start)),
         }
     }

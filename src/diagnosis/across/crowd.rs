@@ -13,8 +13,10 @@ use std::collections::{BTreeMap, VecDeque};
 use super::mass::{Ended, ended};
 use crate::capture::{FrameRef, Timestamp};
 use crate::decode::Endpoint;
-use crate::diagnosis::session::{EARLY_NANOS, LATE_NANOS, usual_timeout};
-use crate::hop::Record;
+use crate::diagnosis::session::{EARLY_NANOS, LATE_NANOS, fitting_timeout, usual_timeout};
+use crate::diagnosis::text::{count, duration};
+use crate::diagnosis::{Code, Diagnosis, Evidence, certainty};
+use crate::hop::{Confidence, Handshake, Record};
 use crate::tcp::ConnectionId;
 
 /// Endings remembered: the burst of one reload on a busy proxy fits. About 100 bytes each.
@@ -40,6 +42,9 @@ const SHORT_NANOS: i64 = 5_000_000_000 - EARLY_NANOS;
 
 /// How far silences of one short timeout are apart that began together.
 const SAME_NANOS: i64 = 50_000_000;
+
+/// Other tunnels given as evidence of a timeout.
+const CONFIRMED_BY: usize = 2;
 
 type Place = (Endpoint, Timestamp, ConnectionId);
 
@@ -87,6 +92,76 @@ impl Crowds {
         // By chance as many would end within such a time; four times that, and some more, is no chance.
         let windows = usize::try_from((from - to) / (2 * TOGETHER_NANOS)).unwrap_or(1);
         (group.len() >= EXPLANATIONS + 4 * usual / windows.max(1)).then_some(group)
+    }
+}
+
+impl Crowds {
+    /// Makes an idle timeout certain if the same listener ended others after the same silence, at other instants: one
+    /// tunnel may have been cut at that moment by chance.
+    pub(super) fn confirm(&self, handshake: &Handshake, diagnosis: &mut Diagnosis) {
+        let doubtful =
+            handshake.hops.len() < 2 || handshake.hops.iter().any(certainty::is_doubtful);
+        let is_timeout = matches!(
+            diagnosis.cause,
+            Some(Code::IdleTimeout | Code::SilentAfter101)
+        );
+        if doubtful || !is_timeout {
+            return;
+        }
+        let session = handshake.session.as_ref();
+        let (Some(outer), Some(silence)) = (
+            handshake.first(),
+            session.and_then(|session| session.idle_before_end_nanos),
+        ) else {
+            return;
+        };
+        let connection = &outer.record.connection;
+        let (Some(end), Some(timeout)) = (connection.ended, fitting_timeout(silence)) else {
+            return;
+        };
+        let front = connection.server;
+        let (from, to) = (
+            (front, Timestamp::from_nanos(i64::MIN), ConnectionId(0)),
+            (
+                front,
+                Timestamp::from_nanos(i64::MAX),
+                ConnectionId(u32::MAX),
+            ),
+        );
+        let alike: Vec<Ended> = self
+            .ended
+            .range(from..=to)
+            .rev()
+            .take(LOOKED_AT)
+            .map(|(_, other)| *other)
+            .filter(|other| {
+                let apart = other.frame.at.nanos_since(end.frame.at).saturating_abs();
+                apart > TOGETHER_NANOS && fitting_timeout(other.silence_nanos) == Some(timeout)
+            })
+            .collect();
+        let Some(finding) = diagnosis
+            .findings
+            .iter_mut()
+            .find(|finding| finding.code == Code::IdleTimeout)
+            .filter(|_| !alike.is_empty())
+        else {
+            return;
+        };
+        finding.confidence = Confidence::Certain;
+        finding.detail = format!(
+            "{} {} ended after the same silence at other times.",
+            finding.detail,
+            count(alike.len(), "other tunnel")
+        );
+        for other in alike.iter().take(CONFIRMED_BY) {
+            finding.evidence.push(Evidence {
+                frame: other.frame,
+                shows: format!(
+                    "another tunnel ends after {} of silence",
+                    duration(other.silence_nanos)
+                ),
+            });
+        }
     }
 }
 

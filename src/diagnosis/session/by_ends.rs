@@ -1,6 +1,6 @@
 //! Ends by the backend or the client.
 
-use super::{End, Limit, USUAL_TIMEOUTS, fitting_timeout};
+use super::{End, Limit, fitting_timeout};
 use crate::diagnosis::Code;
 use crate::diagnosis::draft::Draft;
 use crate::diagnosis::story::HopView;
@@ -55,12 +55,9 @@ impl End<'_> {
     /// The server of the last hop seen is an nginx of its own, and ended it after a usual timeout.
     fn idle_behind(&self, ending: HopEnding) -> Option<Draft> {
         let silence = self.session.idle_before_end_nanos?;
-        let timeout = fitting_timeout(silence)?;
+        let timeout = self.usual_limit()?;
         let inner = self.story.inner;
-        if self.session.outstanding
-            || !USUAL_TIMEOUTS.contains(&timeout)
-            || !inner.answered_by_nginx(None)
-        {
+        if !inner.answered_by_nginx(None) {
             return None;
         }
         let nginx = format!("nginx {}", inner.record.connection.server.ip());
@@ -139,7 +136,7 @@ impl End<'_> {
     pub(super) fn idle_in_front(&self) -> Option<Draft> {
         const SECOND: i64 = 1_000_000_000;
         let silence = self.session.idle_before_end_nanos?;
-        if self.session.outstanding {
+        if self.session.outstanding || self.lived_through(silence).is_some() {
             return None;
         }
         let device = self.story.outer.has_device_in_front();

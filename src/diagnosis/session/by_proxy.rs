@@ -4,8 +4,9 @@ use super::{EARLY_NANOS, End, IN_VAIN_NANOS, Limit, USUAL_TIMEOUTS, fitting_time
 use crate::diagnosis::Code;
 use crate::diagnosis::draft::Draft;
 use crate::diagnosis::text::{capital, count, duration};
-use crate::hop::{Confidence, Hop, HopEnding};
+use crate::hop::{Confidence, Hop, HopEnding, Party};
 use crate::tcp::{Direction, Side};
+use crate::websocket::Silence;
 
 /// A proxy that ends a tunnel ends both hops within this time.
 const TOGETHER_NANOS: i64 = 50_000_000;
@@ -34,8 +35,21 @@ impl<'a> End<'a> {
             capital(&proxy),
             duration(silence)
         );
-        let draft = self
-            .draft(Code::ProxyClosed)
+        let mut draft = self.draft(Code::ProxyClosed);
+        if let Some(earlier) = self.lived_through(silence) {
+            let long = duration(earlier.nanos());
+            draft = draft
+                .detail(format!(
+                    "No idle timeout: {} lived through a longer silence, of {long}.",
+                    if self.is_own(earlier) {
+                        "the session had"
+                    } else {
+                        "another session of this location"
+                    }
+                ))
+                .saw(earlier.until, format!("data ends a silence of {long}"));
+        }
+        let draft = draft
             .sure(Confidence::Likely)
             .title(title)
             .headline(format!(
@@ -51,18 +65,22 @@ impl<'a> End<'a> {
     /// whole number of seconds; a short one is no silence.
     fn limit(&self, silence: i64) -> Option<(Limit, Confidence)> {
         const LONG_NANOS: i64 = 1_000_000_000;
-        const HARDLY_CHANCE: i64 = 5;
+        if self.lived_through(silence).is_some() {
+            return None;
+        }
         let Some(timeout) = fitting_timeout(silence) else {
             return (silence >= LONG_NANOS && self.client_hop_first() == Some(false))
                 .then(|| (Limit::about(silence), Confidence::Guess));
         };
-        let usual = USUAL_TIMEOUTS.contains(&timeout) && timeout >= HARDLY_CHANCE;
-        let sure = if usual && !self.one_hop() {
-            Confidence::Certain
-        } else {
-            Confidence::Likely
-        };
-        Some((Limit::seconds(timeout), sure))
+        // One tunnel may have been cut at that moment by chance; others that ended after the same silence make it certain.
+        Some((Limit::seconds(timeout), Confidence::Likely))
+    }
+
+    /// Whether a silence is one of this session's.
+    fn is_own(&self, silence: Silence) -> bool {
+        self.hops()
+            .filter_map(Hop::session)
+            .any(|session| session.longest_silence == Some(silence))
     }
 
     /// Whether the client hop ended before the hop behind it; `None` where two clocks or one hop cannot tell. nginx ends
@@ -113,11 +131,20 @@ impl<'a> End<'a> {
             .at_least_nanos
             .saturating_sub(EARLY_NANOS)
             .max(EARLY_NANOS);
+        let directive = if proxy.starts_with("nginx") {
+            "proxy_read_timeout"
+        } else {
+            "idle timeout (proxy_read_timeout, if it is nginx)"
+        };
         let mut detail = format!(
-            "Nothing was said or outstanding on any hop for {silent}: proxy_read_timeout is {text}. {} A ping at least every {} would have kept it open.",
+            "Nothing was said or outstanding on any hop for {silent}: the {directive} is {text}. {} A ping at least every {} would have kept it open.",
             self.pings(),
             duration(enough),
         );
+        if let Some(earlier) = self.session.survived {
+            let long = duration(earlier.nanos());
+            detail = format!("{detail} The longest silence before, {long}, did not end it.");
+        }
         if self.one_hop() {
             detail.push_str(
                 " Only one hop shows the session, so what happened on the other is inferred.",
@@ -125,10 +152,10 @@ impl<'a> End<'a> {
         }
         self.draft(Code::IdleTimeout)
             .title(format!(
-                "{proxy} closed the tunnel after {silent} of silence (proxy_read_timeout {text})"
+                "{proxy} closed the tunnel after {silent} of silence ({directive} {text})"
             ))
             .headline(format!(
-                "{proxy} closed the tunnel after {silent} of silence: its proxy_read_timeout is {text}"
+                "{proxy} closed the tunnel after {silent} of silence: its {directive} is {text}"
             ))
             .detail(detail)
             .fix(format!(
@@ -150,8 +177,15 @@ impl<'a> End<'a> {
                     .map_or_else(String::new, |(_, longest)| {
                         format!(", at most {} apart", duration(longest))
                     });
+                let last = carried.last_ping.zip(self.ended()).map_or_else(
+                    String::new,
+                    |(ping, ending)| {
+                        let before = self.time(ending.frame).nanos_since(self.time(ping));
+                        format!(", the last one {} before the end", duration(before.max(0)))
+                    },
+                );
                 format!(
-                    "{} from the {who}{every}",
+                    "{} from the {who}{every}{last}",
                     count(
                         usize::try_from(carried.frames.ping).unwrap_or(usize::MAX),
                         "ping"
@@ -199,18 +233,18 @@ impl<'a> End<'a> {
 
     /// A receive window that was closed and stayed so.
     pub(super) fn not_reading(&self) -> Option<Draft> {
+        let end = self.ended()?.frame;
         let stuck = |hop: &'a Hop, side: Side| {
             let connection = &hop.record.connection;
             let since = connection.stream(side.sends()).zero_window_since?;
-            let end = connection.ended.map_or(connection.last, |end| end.frame);
-            Some((hop, since, end.at.nanos_since(since.at)))
+            Some((hop, since, self.time(end).nanos_since(self.time(since))))
         };
-        let (code, who, (hop, since, nanos)) = stuck(self.story.outer, Side::Client)
+        let (code, side, who, (hop, since, nanos)) = stuck(self.story.outer, Side::Client)
             .filter(|_| !self.story.backend_only())
-            .map(|found| (Code::ClientNotReading, self.client(), found))
+            .map(|found| (Code::ClientNotReading, Side::Client, self.client(), found))
             .or_else(|| {
                 stuck(self.story.inner, Side::Server)
-                    .map(|found| (Code::BackendNotReading, self.backend(), found))
+                    .map(|found| (Code::BackendNotReading, Side::Server, self.backend(), found))
             })?;
         if nanos < IN_VAIN_NANOS {
             return None;
@@ -221,8 +255,50 @@ impl<'a> End<'a> {
             .on(&hop.record)
             .title(text.clone())
             .headline(format!("{text}, until the tunnel was closed"))
+            .detail(self.patience(side))
             .saw(since, format!("{who} closes its receive window"));
         Some(self.with_endings(draft))
+    }
+
+    /// How long a proxy that ended it had waited for a reader, and the timeout that shows.
+    fn patience(&self, side: Side) -> String {
+        let directive = match side {
+            Side::Client => "send_timeout",
+            Side::Server => "proxy_send_timeout",
+        };
+        let Some(end) = self.ended().map(|ending| self.time(ending.frame)) else {
+            return String::new();
+        };
+        let data = side.sends().reverse();
+        // Progress: data that the proxy still took. It closes its own window when its buffers are full.
+        let progress = self
+            .hops()
+            .flat_map(|hop| {
+                [
+                    hop.record.connection.stream(side.sends()).zero_window_since,
+                    hop.session().and_then(|session| session.carried(data).last),
+                ]
+            })
+            .flatten()
+            .map(|frame| self.time(frame))
+            .filter(|at| *at <= end)
+            .max();
+        if self.session.ended_by != Some(Party::Proxy) {
+            return format!("The limit for this in nginx is {directive}.");
+        }
+        let Some(waited) = progress.map(|at| end.nanos_since(at)) else {
+            return String::new();
+        };
+        match fitting_timeout(waited).filter(|timeout| USUAL_TIMEOUTS.contains(timeout)) {
+            Some(timeout) => format!(
+                "The proxy gave up {} after the last progress: its {directive} is {timeout} s.",
+                duration(waited)
+            ),
+            None => format!(
+                "The proxy gave up {} after the last progress; its limit for this is {directive}.",
+                duration(waited)
+            ),
+        }
     }
 
     /// Data that was sent again and again since before the end.

@@ -5,7 +5,7 @@ use crate::capture::{CaptureId, CaptureInfo};
 use crate::decode::Endpoint;
 use crate::diagnosis::testkit::*;
 use crate::diagnosis::{Across, CaptureTotals, Finding, diagnose_captures, diagnose_connection};
-use crate::hop::{OrdinaryExchange, Party, Protocol, ProxyHeader, Record};
+use crate::hop::{Confidence, OrdinaryExchange, Party, Protocol, ProxyHeader, Record};
 use crate::tcp::{Copies, Direction, EndingHow, Side};
 use crate::tls::{Alert, TlsFacts};
 
@@ -277,6 +277,54 @@ fn tunnels_that_end_together() {
         .map(|n| tunnel(n, 1000.0, 1500.0 + 1000.0 * f64::from(n)))
         .collect();
     assert_eq!(together(&apart, &[]).1, []);
+}
+
+#[test]
+fn others_confirm_a_timeout_or_rule_it_out() {
+    let confidence = |diagnosis: &Diagnosis| finding(diagnosis, Code::IdleTimeout).confidence;
+    let lone = tunnel(0, 1000.0, 60_900.0);
+    let (diagnoses, _) = together(std::slice::from_ref(&lone), &[]);
+    assert_eq!(confidence(&diagnoses[0]), Confidence::Likely);
+    let second = tunnel(1, 5000.0, 64_950.0);
+    let (diagnoses, _) = together(&[lone.clone(), second], &[]);
+    for diagnosis in &diagnoses {
+        assert_eq!(confidence(diagnosis), Confidence::Certain);
+        let detail = &finding(diagnosis, Code::IdleTimeout).detail;
+        assert!(
+            detail.contains("1 other tunnel ended after the same silence"),
+            "{detail}"
+        );
+    }
+
+    let patient = |ask: &str| {
+        let mut facts = talk(2, 1.7, 90_000.0);
+        facts.longest_silence = Some(crate::websocket::Silence {
+            from: at(10_000.0),
+            until: at(90_000.0),
+        });
+        let client = Endpoint::v4([192, 168, 50, 23], 45_000);
+        with_session(
+            alone(
+                conn(70, client, FRONT, 0.2)
+                    .ask(ask, 0.5)
+                    .answer(SWITCHED, 1.7)
+                    .session(facts),
+                crate::hop::Role::ClientProxy,
+            ),
+            None,
+        )
+    };
+    let (diagnoses, _) = together(&[patient(ASK), lone.clone()], &[]);
+    assert_eq!(diagnoses[1].cause, Some(Code::ProxyClosed));
+    let closed = finding(&diagnoses[1], Code::ProxyClosed);
+    assert!(
+        closed.detail.contains("another session of this location"),
+        "{}",
+        closed.detail
+    );
+    // Another location may have another timeout.
+    let (diagnoses, _) = together(&[patient(&ASK.replace("/ws", "/other")), lone], &[]);
+    assert_eq!(diagnoses[1].cause, Some(Code::IdleTimeout));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::diagnosis::session::fitting_timeout;
 use crate::diagnosis::testkit::*;
 use crate::hop::{Confidence, Party, Role};
 use crate::tcp::{Direction, Side};
-use crate::websocket::{FrameFault, Rule, SessionFacts};
+use crate::websocket::{FrameFault, Rule, SessionFacts, Silence};
 
 /// Both hops up at 1.7 ms, with these facts.
 fn hops(facts: SessionFacts) -> (Conn, Conn) {
@@ -65,7 +65,7 @@ fn idle_timeout_by_the_proxy() {
         "nginx 192.168.50.1 closed the tunnel after 59.9 s of silence: its proxy_read_timeout is 60 s"
     );
     let idle = finding(&diagnosis, Code::IdleTimeout);
-    assert_eq!(idle.confidence, Confidence::Certain);
+    assert_eq!(idle.confidence, Confidence::Likely, "one tunnel alone");
     assert!(
         idle.detail
             .contains("3 pings from the client, at most 6.00 s apart"),
@@ -79,6 +79,49 @@ fn idle_timeout_by_the_proxy() {
     );
     assert!(idle.nginx_log.starts_with("[info]"));
     assert_eq!(idle.connections.len(), 2);
+}
+
+#[test]
+fn a_silence_that_was_no_timeout_before_is_none_now() {
+    let survived = |from, until| {
+        let (client, backend) = hops(talk(2, 1.7, 12_000.0));
+        let mut handshake = with_session(
+            through(
+                client.fin(Side::Server, 16_900.5),
+                backend.fin(Side::Client, 16_900.4),
+            ),
+            Some(Party::Proxy),
+        );
+        handshake.session.as_mut().unwrap().survived = Some(Silence {
+            from: at(from),
+            until: at(until),
+        });
+        handshake
+    };
+    let diagnosis = check(
+        "longer",
+        &survived(2000.0, 9000.0),
+        Verdict::Broken,
+        Code::ProxyClosed,
+        &["error proxy-closed"],
+    );
+    let closed = finding(&diagnosis, Code::ProxyClosed);
+    assert!(
+        closed.detail.contains("No idle timeout"),
+        "{}",
+        closed.detail
+    );
+    assert!(closed.detail.contains("7.00 s"), "{}", closed.detail);
+    assert!(closed.evidence.iter().any(|one| one.frame == at(9000.0)));
+
+    let diagnosis = diagnose(&survived(2000.0, 6900.0));
+    let idle = finding(&diagnosis, Code::IdleTimeout);
+    assert!(
+        idle.detail
+            .contains("The longest silence before, 4.90 s, did not end it"),
+        "{}",
+        idle.detail
+    );
 }
 
 #[test]
@@ -294,6 +337,25 @@ fn cut_inside_a_frame() {
         &["error cut-mid-frame"],
     );
     assert!(diagnosis.findings[0].detail.contains("equally short"));
+
+    let mut short = talk(2, 1.7, 100.0);
+    short.cut_mid_frame = Some((Direction::ToClient, at(100.0), 500));
+    let (client, _) = hops(short);
+    let (_, backend) = hops(talk(2, 1.7, 100.0));
+    let handshake = with_session(
+        through(
+            client.fin(Side::Server, 400.3),
+            backend.fin(Side::Client, 400.0),
+        ),
+        Some(Party::Proxy),
+    );
+    let diagnosis = diagnose(&handshake);
+    let cut = finding(&diagnosis, Code::CutMidFrame);
+    assert!(
+        cut.detail.contains("cut on the hop 192.168.50.23:40380 to 192.168.50.1:80 and whole on 10.20.0.1:51000 to 10.20.0.11:8080"),
+        "{}",
+        cut.detail
+    );
 }
 
 #[test]
@@ -514,13 +576,20 @@ fn readers_that_do_not_read() {
             ),
             Some(Party::Proxy),
         );
-        check(
+        let diagnosis = check(
             code.as_str(),
             &handshake,
             Verdict::Broken,
             code,
             &[&format!("error {code}")],
         );
+        let directive = if side == Side::Client {
+            "its send_timeout is 60 s"
+        } else {
+            "its proxy_send_timeout is 60 s"
+        };
+        let detail = &finding(&diagnosis, code).detail;
+        assert!(detail.contains(directive), "{detail}");
     }
 }
 

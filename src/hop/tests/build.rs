@@ -260,6 +260,8 @@ impl Build {
             deflate: false,
             inflation_stopped: None,
             lost_sync: None,
+            longest_silence: None,
+            latest_silence: None,
             fingerprint: Some(fingerprint),
         });
         self

@@ -1,0 +1,94 @@
+//! The longest silence that any session of a location lived through: what ends a shorter one there is no idle timeout.
+
+use std::collections::BTreeMap;
+
+use super::ENDPOINTS;
+use crate::decode::Endpoint;
+use crate::diagnosis::session::EARLY_NANOS;
+use crate::diagnosis::text::path;
+use crate::diagnosis::{Code, Diagnosis};
+use crate::hop::{Handshake, Record};
+use crate::http::RequestHead;
+use crate::websocket::Silence;
+
+/// Listener, host and path: where one proxy_read_timeout holds.
+type Location = (Endpoint, String, String);
+
+/// The longest silences by location.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Lived(BTreeMap<Location, Silence>);
+
+/// Longest host and path that are remembered: real ones are shorter, and hostile ones would fill the memory.
+const LONGEST: usize = 256;
+
+fn location(server: Endpoint, request: &RequestHead) -> Option<Location> {
+    let host = request.fields.combined("host").unwrap_or_default();
+    let path = path(&request.target);
+    (host.len() + path.len() <= LONGEST).then(|| (server, host.into_owned(), path.to_owned()))
+}
+
+impl Lived {
+    /// Takes note of the sessions on a closed connection of which the capture has everything.
+    pub(super) fn note(&mut self, record: &Record) {
+        let connection = &record.connection;
+        let whole = [&connection.to_server, &connection.to_client]
+            .iter()
+            .all(|stream| stream.frames > 0 && stream.missing_bytes == 0);
+        if !whole {
+            return;
+        }
+        for exchange in &record.exchanges {
+            let (Some(session), Some(request)) = (&exchange.session, &exchange.request) else {
+                continue;
+            };
+            let ended = connection.ended.map(|end| end.frame.at);
+            let silence = session
+                .longest_silence
+                .filter(|silence| ended.is_none_or(|end| silence.until.at < end));
+            let (Some(silence), Some(place)) = (silence, location(connection.server, request))
+            else {
+                continue;
+            };
+            if self.0.len() >= ENDPOINTS && !self.0.contains_key(&place) {
+                continue;
+            }
+            let longest = self.0.entry(place).or_insert(silence);
+            if longest.nanos() < silence.nanos() {
+                *longest = silence;
+            }
+        }
+    }
+
+    /// The handshake as one that lived through the longest silence of its location, if that shows that its end was no
+    /// idle timeout.
+    pub(super) fn longer_than(
+        &self,
+        handshake: &Handshake,
+        diagnosis: &Diagnosis,
+    ) -> Option<Handshake> {
+        let is_timeout = matches!(
+            diagnosis.cause,
+            Some(Code::IdleTimeout | Code::SilentAfter101)
+        );
+        let outer = handshake.first().filter(|_| is_timeout)?;
+        let request = outer.exchange().request.as_ref()?;
+        let place = location(outer.record.connection.server, request)?;
+        let longest = *self.0.get(&place)?;
+        let session = handshake.session.as_ref()?;
+        let silence = session.idle_before_end_nanos?;
+        // Several hops may have timeouts of their own, of which only the outermost is known to be the same.
+        let two_at_most = handshake
+            .hops
+            .iter()
+            .filter(|hop| hop.session().is_some())
+            .count()
+            <= 2;
+        (two_at_most && longest.nanos() > silence.saturating_add(EARLY_NANOS)).then(|| {
+            let mut seen = handshake.clone();
+            if let Some(session) = &mut seen.session {
+                session.survived = Some(longest);
+            }
+            seen
+        })
+    }
+}

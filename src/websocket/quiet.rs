@@ -1,0 +1,78 @@
+//! Silences of a session: how long nothing was sent either way, and lived through it.
+
+use super::Silence;
+use crate::capture::FrameRef;
+
+/// Shorter pauses are no silences: no timeout is that short.
+const SHORTEST_NANOS: i64 = 500_000_000;
+
+/// Follows the data of both directions.
+#[derive(Debug)]
+pub(super) struct Quiet {
+    last: FrameRef,
+    pub(super) longest: Option<Silence>,
+    pub(super) latest: Option<Silence>,
+}
+
+impl Quiet {
+    pub(super) const fn since(established: FrameRef) -> Self {
+        Self {
+            last: established,
+            longest: None,
+            latest: None,
+        }
+    }
+
+    /// Takes note of data. Bytes that waited for others to come first are older than what was seen before them.
+    #[inline]
+    pub(super) fn data(&mut self, frame: FrameRef) {
+        let nanos = frame.at.nanos_since(self.last.at);
+        if nanos >= SHORTEST_NANOS {
+            self.silence(frame, nanos);
+        }
+        if nanos >= 0 {
+            self.last = frame;
+        }
+    }
+
+    fn silence(&mut self, until: FrameRef, nanos: i64) {
+        let silence = Silence {
+            from: self.last,
+            until,
+        };
+        self.latest = Some(silence);
+        if self.longest.is_none_or(|longest| longest.nanos() < nanos) {
+            self.longest = Some(silence);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::{CaptureId, FrameNo, Timestamp};
+
+    #[test]
+    fn silences_are_those_of_both_directions() {
+        let at = |ms: i64| FrameRef {
+            at: Timestamp::from_nanos(ms * 1_000_000),
+            capture: CaptureId(0),
+            frame: FrameNo(ms.unsigned_abs() + 1),
+        };
+        let mut quiet = Quiet::since(at(0));
+        let silence = |from, until| {
+            Some(Silence {
+                from: at(from),
+                until: at(until),
+            })
+        };
+        quiet.data(at(499));
+        assert_eq!((quiet.longest, quiet.latest), (None, None));
+        quiet.data(at(2000));
+        // Delivered late, behind bytes that were missing.
+        quiet.data(at(1500));
+        quiet.data(at(2600));
+        assert_eq!(quiet.longest, silence(499, 2000));
+        assert_eq!(quiet.latest, silence(2000, 2600));
+    }
+}
