@@ -2,11 +2,13 @@
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 
+use super::moments::moments;
 use super::redact::Redactor;
 use super::view::{
     AlertView, AttemptView, CaptureView, CarriedView, ChangeView, CloseView, ConnectionView,
     EndedView, EventView, EvidenceView, FindingView, FramesView, HandshakeView, HopView, LimitView,
-    RequestView, ResponseView, SessionView, StreamView, SubrequestView, TlsView, UnreachableView,
+    PingsView, RequestView, ResponseView, SessionView, StreamView, SubrequestView, TlsView,
+    UnreachableView,
 };
 use super::{escape, visit};
 use crate::capture::{CaptureId, CaptureInfo, FrameNo, FrameRef, LinkType, Timestamp};
@@ -446,7 +448,7 @@ fn handshake(handshake: &Handshake, diagnosis: &Diagnosis, start: FrameRef) -> H
         session: handshake
             .session
             .as_ref()
-            .and_then(|session| self::session(handshake, diagnosis, session)),
+            .and_then(|session| self::session(handshake, diagnosis, session, start)),
         subrequests: handshake.subrequests.iter().map(subrequest).collect(),
         start,
         attempts: handshake.attempts.iter().map(attempt).collect(),
@@ -595,11 +597,21 @@ fn response(head: &ResponseHead) -> ResponseView {
     }
 }
 
-fn session(handshake: &Handshake, diagnosis: &Diagnosis, session: &Session) -> Option<SessionView> {
+fn session(
+    handshake: &Handshake,
+    diagnosis: &Diagnosis,
+    session: &Session,
+    start: FrameRef,
+) -> Option<SessionView> {
     let hop = handshake.hops.get(session.hop)?;
     let facts = hop.session()?;
     let answer = hop.exchange().response.as_ref();
     let close = facts.closes.first();
+    let cuts: Vec<_> = handshake
+        .hops
+        .iter()
+        .filter_map(|hop| Some((hop.session()?.cut_mid_frame?.0, id(&hop.record))))
+        .collect();
     Some(SessionView {
         established_at: session.established.at,
         subprotocol: answer.and_then(|head| owned(&head.fields, "sec-websocket-protocol")),
@@ -614,15 +626,17 @@ fn session(handshake: &Handshake, diagnosis: &Diagnosis, session: &Session) -> O
             reason: close.reason.to_string(),
             answered: facts.closes.len() > 1,
         }),
-        cut_mid_frame: facts.cut_mid_frame.map(|(way, ..)| match way {
+        cut_mid_frame: cuts.first().map(|(way, _)| match way {
             Direction::ToServer => "to_server",
             Direction::ToClient => "to_client",
         }),
+        cut_on: cuts.iter().map(|(_, connection)| *connection).collect(),
         idle_before_end_ms: session.idle_before_end_nanos.map(milliseconds),
         ended_by: diagnosis.ended_by.or(session.ended_by).map(party),
         ended_how: session.ended.map(|end| ending(end.how)),
         ended_at: session.ended.map(|end| end.frame.at),
         lasted_ms: session.lasted_nanos.map(milliseconds),
+        timeline: moments(handshake, start),
         established: session.established,
         last_data: session.last_data,
         ended: session.ended.map(|end| end.frame),
@@ -631,7 +645,7 @@ fn session(handshake: &Handshake, diagnosis: &Diagnosis, session: &Session) -> O
     })
 }
 
-const fn carried(carried: &Carried) -> CarriedView {
+fn carried(carried: &Carried) -> CarriedView {
     let frames = &carried.frames;
     CarriedView {
         frames: FramesView {
@@ -644,6 +658,16 @@ const fn carried(carried: &Carried) -> CarriedView {
         },
         messages: carried.messages,
         payload_bytes: carried.payload_bytes,
+        pings: carried.last_ping.map(|_| PingsView {
+            answered: carried.pongs_matched,
+            interval_min_ms: carried
+                .ping_interval_nanos
+                .map(|(shortest, _)| milliseconds(shortest)),
+            interval_max_ms: carried
+                .ping_interval_nanos
+                .map(|(_, longest)| milliseconds(longest)),
+            round_trip_max_ms: carried.ping_rtt_max_nanos.map(milliseconds),
+        }),
     }
 }
 

@@ -6,8 +6,9 @@ use super::advice;
 use super::column::{Column, Field};
 use super::escape;
 use super::ladder::Ladder;
+use super::moments;
 use super::pick::{Most, pick};
-use super::view::{FindingView, HandshakeView, Report};
+use super::view::{FindingView, HandshakeView, Report, SessionView};
 use super::words::{self, Frames, Tone};
 
 /// Handshakes of each verdict and cause in full.
@@ -183,6 +184,7 @@ fn handshake(report: &Report, handshake: &HandshakeView) -> Markup {
             div.wide { (hops(report, handshake, &frames)) }
             @if let Some(session) = &handshake.session {
                 h3 { "After the 101" }
+                (story(session, &frames))
                 table.facts {
                     tbody {
                         @for (label, tone, fact) in words::session(session, &frames) {
@@ -199,6 +201,27 @@ fn handshake(report: &Report, handshake: &HandshakeView) -> Markup {
             }
             (self::also(&also, &frames))
             (ladder(report, handshake, &frames))
+        }
+    }
+}
+
+/// The moments of a session.
+fn story(session: &SessionView, frames: &Frames<'_>) -> Markup {
+    html! {
+        div.wide {
+            table.story {
+                thead { tr { th { "after" } th { "UTC" } th { "what" } th { "where" } } }
+                tbody {
+                    @for moment in moments::lines(session, frames) {
+                        tr {
+                            td.number { (moment.after) }
+                            td.time { (moment.at) }
+                            td { (moment.what) }
+                            td.address { (moment.seen) }
+                        }
+                    }
+                }
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ use super::escape::{
     markdown as text, markdown_block as block, markdown_code as code, markdown_prose as prose,
 };
 use super::ladder::Ladder;
+use super::moments;
 use super::pick::{Most, pick};
 use super::view::{FindingView, HandshakeView, Report, SessionView};
 use super::words::{self, Frames};
@@ -285,7 +286,21 @@ impl Page<'_> {
     }
 
     fn session(&mut self, session: &SessionView, frames: &Frames<'_>) {
-        line!(self, "### After the 101\n\n| | |\n| --- | --- |");
+        line!(
+            self,
+            "### After the 101\n\n| after | UTC | what | where |\n| ---: | --- | --- | --- |"
+        );
+        for moment in moments::lines(session, frames) {
+            line!(
+                self,
+                "| {} | {} | {} | {} |",
+                moment.after,
+                moment.at,
+                text(&moment.what),
+                moment.seen.replace('#', "frame ")
+            );
+        }
+        line!(self, "\n| | |\n| --- | --- |");
         for (label, _, fact) in words::session(session, frames) {
             line!(
                 self,

@@ -17,6 +17,7 @@ mod column;
 pub mod escape;
 pub mod explain;
 mod ladder;
+pub mod moments;
 mod pick;
 mod redact;
 mod style;

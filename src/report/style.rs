@@ -92,6 +92,16 @@ impl Page {
         }
     }
 
+    /// A line whose columns are laid out already; wrapped like a paragraph only if it is too long.
+    pub(super) fn columns(&mut self, lead: &str, lead_look: Look, text: &str) {
+        if columns(lead) + columns(text) > self.width {
+            self.paragraph(lead, lead_look, Look::Plain, text);
+            return;
+        }
+        let line = self.paint(lead_look, lead) + text;
+        self.raw(&line);
+    }
+
     /// A paragraph: `lead` stands before its first line, the others are indented below it.
     pub(super) fn paragraph(&mut self, lead: &str, lead_look: Look, look: Look, text: &str) {
         let indent = columns(lead);

@@ -33,6 +33,7 @@ use std::net::IpAddr;
 use serde::{Serialize, Serializer};
 
 use super::collector::Traffic;
+use super::moments::MomentView;
 use crate::capture::{FrameRef, Timestamp};
 use crate::tcp::ConnectionId;
 
@@ -433,8 +434,11 @@ pub struct SessionView {
     pub to_client: CarriedView,
     /// The first Close frame.
     pub close: Option<CloseView>,
-    /// `to_server` or `to_client`: the stream ended inside a ws frame.
+    /// `to_server` or `to_client`: the stream ended inside a ws frame, on any hop.
     pub cut_mid_frame: Option<&'static str>,
+    /// The connections on which it did.
+    #[serde(serialize_with = "texts")]
+    pub cut_on: Vec<ConnectionId>,
     /// Silence on every hop before the first FIN or RST.
     pub idle_before_end_ms: Option<f64>,
     /// `client`, `proxy`, `backend`: who ended it first.
@@ -446,6 +450,8 @@ pub struct SessionView {
     pub ended_at: Option<Timestamp>,
     /// From the 101 to the end, or to the last frame seen.
     pub lasted_ms: Option<f64>,
+    /// What happened, in the order of time.
+    pub timeline: Vec<MomentView>,
     /// The frame of the 101.
     #[serde(skip)]
     pub established: FrameRef,
@@ -472,6 +478,21 @@ pub struct CarriedView {
     pub messages: u64,
     /// Payload bytes of all ws frames as carried.
     pub payload_bytes: u64,
+    /// The pings among them; null without any.
+    pub pings: Option<PingsView>,
+}
+
+/// The pings of one direction.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct PingsView {
+    /// How many got their pong.
+    pub answered: u64,
+    /// The shortest time between two of them.
+    pub interval_min_ms: Option<f64>,
+    /// The longest.
+    pub interval_max_ms: Option<f64>,
+    /// The longest time to a pong.
+    pub round_trip_max_ms: Option<f64>,
 }
 
 /// ws frames by opcode.

@@ -491,25 +491,67 @@ pub(super) enum Tone {
     Bad,
 }
 
+/// The pings of a side, how regular they were and how fast their pongs.
+fn pings(carried: &super::view::CarriedView, by: &str) -> Option<String> {
+    let pings = carried.pings?;
+    let mut text = format!("{} by the {by}", thousands(carried.frames.ping));
+    if let (Some(shortest), Some(longest)) = (pings.interval_min_ms, pings.interval_max_ms) {
+        let (shortest, longest) = (duration_ms(shortest), duration_ms(longest));
+        text = if shortest == longest {
+            format!("{text}, {longest} apart")
+        } else {
+            format!("{text}, {shortest} to {longest} apart")
+        };
+    }
+    let answered = match pings.round_trip_max_ms {
+        Some(longest) if pings.answered == carried.frames.ping => {
+            format!("all answered within {}", duration_ms(longest))
+        }
+        Some(longest) => format!(
+            "{} answered within {}",
+            thousands(pings.answered),
+            duration_ms(longest)
+        ),
+        None => "none answered".to_owned(),
+    };
+    Some(format!("{text}, {answered}"))
+}
+
+/// `c1 and c2`.
+fn connections(ids: &[ConnectionId]) -> String {
+    let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    ids.join(" and ")
+}
+
 /// What followed a 101, one fact after the other: label, tone, fact.
 pub(super) fn session(
     session: &SessionView,
     frames: &Frames<'_>,
 ) -> Vec<(&'static str, Tone, String)> {
-    let mut up = frames.at(session.established);
-    if let Some(protocol) = &session.subprotocol {
-        up.push_str(", subprotocol ");
-        up.push_str(protocol);
+    let mut lines = Vec::new();
+    let protocol = session
+        .subprotocol
+        .as_ref()
+        .map(|protocol| format!("subprotocol {protocol}"));
+    let agreed: Vec<String> = protocol
+        .into_iter()
+        .chain(session.extensions.iter().cloned())
+        .collect();
+    if !agreed.is_empty() {
+        lines.push(("agreed", Tone::Plain, agreed.join(", ")));
     }
-    if !session.extensions.is_empty() {
-        up.push_str(", ");
-        up.push_str(&session.extensions.join(", "));
+    lines.push(("client →", Tone::Plain, carried(&session.to_server)));
+    lines.push(("← server", Tone::Plain, carried(&session.to_client)));
+    let pings: Vec<String> = [
+        (&session.to_server, "client"),
+        (&session.to_client, "server"),
+    ]
+    .into_iter()
+    .filter_map(|(carried, by)| pings(carried, by))
+    .collect();
+    if !pings.is_empty() {
+        lines.push(("pings", Tone::Plain, pings.join("; ")));
     }
-    let mut lines = vec![
-        ("up", Tone::Plain, up),
-        ("client →", Tone::Plain, carried(&session.to_server)),
-        ("← server", Tone::Plain, carried(&session.to_client)),
-    ];
     let close = match &session.close {
         Some(close) => {
             let code = close
@@ -541,12 +583,13 @@ pub(super) fn session(
             "cut",
             Tone::Bad,
             format!(
-                "the stream {} ends inside a ws frame",
-                way.replace('_', " ")
+                "the stream {} ends inside a ws frame, on {}",
+                way.replace('_', " "),
+                connections(&session.cut_on)
             ),
         ));
     }
-    if let Some(idle) = session.idle_before_end_ms {
+    if let Some(idle) = session.idle_before_end_ms.filter(|&idle| idle > 0.0) {
         lines.push((
             "silent",
             Tone::Plain,

@@ -33,6 +33,8 @@ pub struct Carried {
     pub first: Option<FrameRef>,
     /// The last one.
     pub last: Option<FrameRef>,
+    /// The last complete frame of a message: neither Close nor ping nor pong.
+    pub last_message: Option<FrameRef>,
     /// The last ping.
     pub last_ping: Option<FrameRef>,
     /// The shortest and longest time between two pings, nanoseconds.

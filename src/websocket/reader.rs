@@ -387,8 +387,13 @@ impl Reader {
             opcode::PONG => {
                 ledger.pong(self.direction, &self.control, frame);
             }
-            _ if !header.is_control() && header.is_final() => self.end_message(frame, ledger),
-            _ => {}
+            _ if header.is_control() => {}
+            _ => {
+                self.carried.last_message = Some(frame);
+                if header.is_final() {
+                    self.end_message(frame, ledger);
+                }
+            }
         }
     }
 

@@ -628,6 +628,7 @@ fn without_frames(mut facts: SessionFacts) -> SessionFacts {
     for carried in [&mut facts.to_server, &mut facts.to_client] {
         carried.first = carried.first.map(|_| none);
         carried.last = carried.last.map(|_| none);
+        carried.last_message = carried.last_message.map(|_| none);
         carried.last_ping = carried.last_ping.map(|_| none);
         carried.ping_interval_nanos = None;
         carried.ping_rtt_max_nanos = None;

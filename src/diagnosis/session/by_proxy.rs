@@ -269,17 +269,11 @@ impl<'a> End<'a> {
         let Some(end) = self.ended().map(|ending| self.time(ending.frame)) else {
             return String::new();
         };
-        let data = side.sends().reverse();
-        // Progress: data that the proxy still took. It closes its own window when its buffers are full.
+        // Data in either direction starts the timer anew; a proxy whose buffers are full closes its own window.
         let progress = self
             .hops()
-            .flat_map(|hop| {
-                [
-                    hop.record.connection.stream(side.sends()).zero_window_since,
-                    hop.session().and_then(|session| session.carried(data).last),
-                ]
-            })
-            .flatten()
+            .filter_map(|hop| hop.record.connection.stream(side.sends()).zero_window_since)
+            .chain(self.session.last_data)
             .map(|frame| self.time(frame))
             .filter(|at| *at <= end)
             .max();

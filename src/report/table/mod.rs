@@ -14,6 +14,7 @@ mod hops;
 use tabled::builder::Builder;
 use tabled::settings::Style;
 
+use super::moments;
 use super::pick::{Most, pick};
 use super::style::{Look, Page, columns, fit, pad};
 use super::view::{EvidenceView, FindingView, HandshakeView, Report, SessionView};
@@ -284,10 +285,11 @@ impl Table<'_> {
         self.also(&also);
     }
 
-    /// After the 101: what went each way, how it ended.
+    /// After the 101: what happened when, what went each way, how it ended.
     fn session(&mut self, session: &SessionView, frames: &Frames<'_>) {
         self.page
             .paragraph("", Look::Plain, Look::Strong, "After the 101");
+        self.moments(session, frames);
         for (label, tone, text) in words::session(session, frames) {
             let look = match tone {
                 Tone::Plain => Look::Plain,
@@ -296,6 +298,35 @@ impl Table<'_> {
             };
             let lead = format!("  {}", pad(label, 10));
             self.page.paragraph(&lead, Look::Faint, look, &text);
+        }
+    }
+
+    /// The story of a session. The day is that of the handshake unless it says another.
+    fn moments(&mut self, session: &SessionView, frames: &Frames<'_>) {
+        let lines = moments::lines(session, frames);
+        let widest = |of: fn(&moments::Line) -> &str| {
+            lines
+                .iter()
+                .map(|line| columns(of(line)))
+                .max()
+                .unwrap_or(0)
+        };
+        let first_day = lines.first().and_then(|line| line.at.split_once(' '));
+        let after = widest(|line| &line.after);
+        let what = widest(|line| &line.what);
+        for line in &lines {
+            let at = match line.at.split_once(' ') {
+                Some((day, clock)) if first_day.is_none_or(|(first, _)| first == day) => clock,
+                _ => &line.at,
+            };
+            let lead = format!("  {}  {at}  ", pad(&line.after, after));
+            let room = columns(&lead) + what + 2 + columns(&line.seen);
+            let told = if room > self.page.width {
+                format!("{}  {}", line.what, line.seen)
+            } else {
+                format!("{}  {}", pad(&line.what, what), line.seen)
+            };
+            self.page.columns(&lead, Look::Faint, &told);
         }
     }
 

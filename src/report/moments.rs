@@ -1,0 +1,262 @@
+//! The story of a session in a few moments: up, the last of what went each way, Close frames, the ends of its connections.
+//!
+//! ```text
+//!   client ----- proxy ----- backend       one moment where every hop shows the same:  101 backend → client   c2, c1
+//!          c1           c2                 one for each hop where they differ:         last data client → proxy   c1
+//! ```
+//!
+//! Moments are in the order of time, clocks of the captures made comparable.
+
+use serde::Serialize;
+
+use super::build::role;
+use super::view::{SessionView, text};
+use super::words::{self, Frames};
+use crate::capture::{FrameRef, Timestamp};
+use crate::hop::{Handshake, Hop};
+use crate::tcp::{ConnectionId, Direction, StreamFacts};
+use crate::websocket::SessionFacts;
+
+/// Something that happened in a session.
+#[derive(Debug, Clone, Serialize)]
+pub struct MomentView {
+    /// When it was seen first.
+    #[serde(serialize_with = "text")]
+    pub at: Timestamp,
+    /// Since the handshake began, clocks of the captures made comparable.
+    pub after_ms: f64,
+    /// `established`, `already-up`, `last-data`, `last-ping`, `close`, `zero-window`, `last-retransmission`, `fin`, `rst`.
+    pub event: &'static str,
+    /// The same for readers, with the close code or how many pings there were.
+    pub what: String,
+    /// `client`, `proxy`, `backend`, `server`: who sent it.
+    pub from: &'static str,
+    /// Who got it.
+    pub to: &'static str,
+    /// Where, in the order of time: one frame for each hop that shows it.
+    pub seen: Vec<SeenView>,
+}
+
+/// A frame that shows something, on its connection.
+#[derive(Debug, Clone, Serialize)]
+pub struct SeenView {
+    /// The connection.
+    #[serde(serialize_with = "text")]
+    pub connection: ConnectionId,
+    /// The capture.
+    pub capture: u16,
+    /// The frame.
+    pub frame: u64,
+    /// When.
+    #[serde(serialize_with = "text")]
+    pub at: Timestamp,
+}
+
+/// What a hop shows, before hops are compared.
+struct Sight {
+    event: &'static str,
+    what: String,
+    direction: Direction,
+    frame: FrameRef,
+    /// Hops that show the same have the same number here; `None`: it is the hop's own.
+    same: Option<u64>,
+}
+
+/// The moments of a handshake's session.
+pub(super) fn moments(handshake: &Handshake, start: FrameRef) -> Vec<MomentView> {
+    let corrected = |frame: FrameRef| {
+        let offset = handshake
+            .clock_offsets
+            .iter()
+            .find(|(capture, _)| *capture == frame.capture)
+            .map_or(0, |(_, nanos)| *nanos);
+        frame.at.shifted(offset)
+    };
+    let mut open: Vec<(&Hop, usize, Sight)> = Vec::new();
+    let hops = handshake.hops.iter().filter(|hop| !hop.retried);
+    for (place, hop) in hops.enumerate() {
+        if let Some(facts) = hop.session() {
+            let sights = of_session(hop, facts)
+                .into_iter()
+                .chain(of_connection(hop, facts));
+            open.extend(sights.map(|sight| (hop, place, sight)));
+        }
+    }
+    open.sort_by_key(|(_, place, sight)| {
+        // At one instant it goes the way that its direction says.
+        let order = match sight.direction {
+            Direction::ToServer => *place,
+            Direction::ToClient => usize::MAX - place,
+        };
+        (corrected(sight.frame), order, sight.frame)
+    });
+    let mut moments: Vec<(MomentView, Option<u64>, Direction)> = Vec::new();
+    for (hop, _, sight) in open {
+        let (client, server) = words::ends(role(hop.role));
+        let (from, to) = match sight.direction {
+            Direction::ToServer => (client, server),
+            Direction::ToClient => (server, client),
+        };
+        let seen = SeenView {
+            connection: hop.record.connection.id,
+            capture: sight.frame.capture.0,
+            frame: sight.frame.frame.0,
+            at: sight.frame.at,
+        };
+        let passed_on = moments.iter_mut().find(|(moment, same, direction)| {
+            sight.same.is_some()
+                && *same == sight.same
+                && moment.event == sight.event
+                && *direction == sight.direction
+                && moment.to == from
+                && moment
+                    .seen
+                    .iter()
+                    .all(|other| other.connection != seen.connection)
+        });
+        if let Some((moment, ..)) = passed_on {
+            moment.to = to;
+            moment.seen.push(seen);
+            continue;
+        }
+        let moment = MomentView {
+            at: sight.frame.at,
+            after_ms: corrected(sight.frame).ms_since(corrected(start)),
+            event: sight.event,
+            what: sight.what,
+            from,
+            to,
+            seen: vec![seen],
+        };
+        moments.push((moment, sight.same, sight.direction));
+    }
+    moments.into_iter().map(|(moment, ..)| moment).collect()
+}
+
+/// A moment as the forms of the report print it.
+pub(super) struct Line {
+    /// `+2.00 s`: since the handshake began.
+    pub(super) after: String,
+    /// `2026-11-20 23:17:00.123`, in UTC.
+    pub(super) at: String,
+    /// `FIN proxy → client`.
+    pub(super) what: String,
+    /// `c2 #15, c1 #17 +0.10 ms`: each hop's frame, and how much later than the first.
+    pub(super) seen: String,
+}
+
+/// The moments of a session in words.
+pub(super) fn lines(session: &SessionView, frames: &Frames<'_>) -> Vec<Line> {
+    let line = |moment: &MomentView| {
+        let first = moment.seen.first();
+        let nanos = |sight: &SeenView| frames.nanos(sight.at, sight.capture);
+        let seen: Vec<String> = moment
+            .seen
+            .iter()
+            .map(|sight| {
+                let place = format!("{} #{}", sight.connection, sight.frame);
+                let later = first.map_or(0, |first| nanos(sight).saturating_sub(nanos(first)));
+                if later == 0 {
+                    place
+                } else {
+                    format!("{place} +{}", words::duration(later))
+                }
+            })
+            .collect();
+        Line {
+            after: first.map_or_else(String::new, |sight| {
+                frames.relative(sight.at, sight.capture)
+            }),
+            at: words::time(moment.at).trim_end_matches(" UTC").to_owned(),
+            what: format!("{} {} → {}", moment.what, moment.from, moment.to),
+            seen: seen.join(", "),
+        }
+    };
+    session.timeline.iter().map(line).collect()
+}
+
+fn of_session(hop: &Hop, facts: &SessionFacts) -> Vec<Sight> {
+    let is_answer = hop.exchange().response.is_some();
+    let (event, what) = if is_answer {
+        ("established", "101")
+    } else {
+        ("already-up", "up before")
+    };
+    let mut sights = vec![Sight {
+        event,
+        what: what.to_owned(),
+        direction: Direction::ToClient,
+        frame: facts.established,
+        same: is_answer.then_some(101),
+    }];
+    for direction in [Direction::ToServer, Direction::ToClient] {
+        let carried = facts.carried(direction);
+        let known = facts.lost_sync.is_none();
+        let close = facts.close_by(direction.sender());
+        let told = [close.map(|close| close.frame), carried.last_ping];
+        let last = carried.last.filter(|&last| !told.contains(&Some(last)));
+        if let Some(frame) = last.or(carried.last_message) {
+            sights.push(Sight {
+                event: "last-data",
+                what: "last data".to_owned(),
+                direction,
+                frame,
+                same: known.then_some(carried.payload_bytes),
+            });
+        }
+        if let Some(frame) = carried.last_ping {
+            let what = match carried.frames.ping {
+                1 => "ping".to_owned(),
+                pings => format!("last of {} pings", words::thousands(pings)),
+            };
+            sights.push(Sight {
+                event: "last-ping",
+                what,
+                direction,
+                frame,
+                same: known.then_some(carried.frames.ping),
+            });
+        }
+    }
+    for close in &facts.closes {
+        let what = close
+            .code
+            .map_or_else(|| "Close".to_owned(), |code| format!("Close {code}"));
+        sights.push(Sight {
+            event: "close",
+            what,
+            direction: close.by.sends(),
+            frame: close.frame,
+            same: Some(u64::from(close.code.unwrap_or_default())),
+        });
+    }
+    sights
+}
+
+fn of_connection(hop: &Hop, facts: &SessionFacts) -> Vec<Sight> {
+    let mut sights = Vec::new();
+    for direction in [Direction::ToServer, Direction::ToClient] {
+        let stream: &StreamFacts = hop.record.connection.stream(direction);
+        let lost = stream
+            .last_retransmission
+            .filter(|_| stream.unacknowledged > 0);
+        for (event, what, frame) in [
+            ("zero-window", "window closed", stream.zero_window_since),
+            ("last-retransmission", "last retransmission", lost),
+            ("fin", "FIN", stream.fin),
+            ("rst", "RST", stream.rst),
+        ] {
+            let Some(frame) = frame.filter(|&frame| frame >= facts.established) else {
+                continue;
+            };
+            sights.push(Sight {
+                event,
+                what: what.to_owned(),
+                direction,
+                frame,
+                same: None,
+            });
+        }
+    }
+    sights
+}
