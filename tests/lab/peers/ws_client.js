@@ -1,6 +1,6 @@
 // A client on `ws`: ws_client.js URL JSON; prints what it saw as one JSON line.
 //
-// Settings: headers, origin, subprotocols, deflate, ca (file), steps: ["send", TEXT], ["recv"], ["sleep", S],
+// Settings: headers, origin, subprotocols, deflate (true, or the options of `ws`), ca (file), steps: ["send", TEXT], ["recv"], ["sleep", S],
 // ["close", CODE, REASON], ["terminate"], ["wait_closed"].
 "use strict";
 const fs = require("fs");
@@ -11,7 +11,7 @@ const saw = { status: null, close_code: null, error: null, messages: 0 };
 const inbox = [];
 let wake = () => {};
 
-const options = { headers: setting.headers || {}, origin: setting.origin, perMessageDeflate: Boolean(setting.deflate),
+const options = { headers: setting.headers || {}, origin: setting.origin, perMessageDeflate: setting.deflate || false,
   rejectUnauthorized: Boolean(setting.ca), handshakeTimeout: 8000 };
 if (setting.ca && setting.ca !== "system") options.ca = fs.readFileSync(setting.ca);
 const ws = new WebSocket(url, setting.subprotocols || [], options);

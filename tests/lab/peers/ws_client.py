@@ -1,6 +1,6 @@
 """A client on Python `websockets`: `ws_client.py URL JSON`; prints what it saw as one JSON line.
 
-Settings: `headers`, `origin`, `subprotocols`, `compress`, `ping` (seconds), `timeout` of the opening, `steps`:
+Settings: `headers`, `origin`, `subprotocols`, `compress` (true, or the parameters of permessage-deflate), `ping` (seconds), `timeout` of the opening, `steps`:
 ["send", TEXT], ["send_bytes", N], ["recv"], ["sleep", S], ["ping"], ["close", CODE, REASON], ["wait_closed"],
 ["abort"] (reset), ["eof"] (FIN without a Close frame).
 """
@@ -13,6 +13,7 @@ import struct
 import sys
 
 import websockets
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
 
 def status_of(error):
@@ -54,7 +55,10 @@ async def main():
         "extra_headers": setting.get("headers"),
         "origin": setting.get("origin"),
         "subprotocols": setting.get("subprotocols"),
-        "compression": "deflate" if setting.get("compress") else None,
+        "compression": "deflate" if setting.get("compress") is True else None,
+        "extensions": [ClientPerMessageDeflateFactory(**setting["compress"])]
+        if isinstance(setting.get("compress"), dict)
+        else None,
         "open_timeout": setting.get("timeout", 8),
         "ping_interval": setting.get("ping"),
         "close_timeout": 2,

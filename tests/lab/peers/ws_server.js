@@ -2,7 +2,7 @@
 //
 // Ordinary requests: / answers 200, /events is an event stream, /poll answers late, POST echoes the size.
 // Settings: plain (status of ordinary requests; default 200), path (of the WebSocket), subprotocols (list),
-// deflate, token (required as ?token=), do: echo (default) | silent | terminate | close (code, reason), when: open | message.
+// deflate (true, or the options of `ws`), token (required as ?token=), do: echo (default) | silent | terminate | close (code, reason), when: open | message.
 "use strict";
 const http = require("http");
 const { WebSocketServer } = require("ws");
@@ -34,7 +34,7 @@ const server = http.createServer((request, response) => {
 });
 server.keepAliveTimeout = setting.keepalive || 60000;
 
-const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: Boolean(setting.deflate),
+const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: setting.deflate || false,
   handleProtocols: (offered) => (setting.subprotocols || []).find((name) => offered.has(name)) || false });
 
 function refuse(socket, status, text, headers = "") {

@@ -1,6 +1,6 @@
 """A backend on Python `websockets`: `ws_server.py HOST:PORT JSON`.
 
-Settings: `origins` (list), `subprotocols` (list), `compress` (bool), `do`: `echo` (default), `silent`,
+Settings: `origins` (list), `subprotocols` (list), `compress` (true, or the parameters of permessage-deflate), `do`: `echo` (default), `silent`,
 `greet` (speaks first), `close` (closes with `code` and `reason` after the first message), `hold` (never reads),
 `big` (sends `size` bytes after the first message); `http`: answer every handshake with this status instead.
 """
@@ -12,6 +12,7 @@ import logging
 import sys
 
 import websockets
+from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 
 
 async def main():
@@ -46,7 +47,10 @@ async def main():
     options = {
         "origins": setting.get("origins"),
         "subprotocols": setting.get("subprotocols"),
-        "compression": "deflate" if setting.get("compress") else None,
+        "compression": "deflate" if setting.get("compress") is True else None,
+        "extensions": [ServerPerMessageDeflateFactory(**setting["compress"])]
+        if isinstance(setting.get("compress"), dict)
+        else None,
         "process_request": answer,
         "ping_interval": setting.get("ping"),
         "max_size": setting.get("max_size", 2**20),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+import zlib
+
 from model import ANY, Handshake, Peer, Scenario, Witness, broken, expect
 from nginx import UPGRADE, location, site
 from programs import handshake, node_backend, node_client, py_backend, py_client, raw_backend, raw_client, switching
@@ -39,7 +42,7 @@ def fault_of_backend(
     )
 
 
-def fault_of_client(name: str, title: str, *frames: tuple, code: int, **more) -> Scenario:
+def fault_of_client(name: str, title: str, *frames: tuple, code: int, code_seen=None, **more) -> Scenario:
     """A raw client sends `frames`; Python `websockets` closes with `code`."""
     return Scenario(
         name=name,
@@ -49,11 +52,40 @@ def fault_of_client(name: str, title: str, *frames: tuple, code: int, **more) ->
         nginx=site(location("/ws")),
         backends=(py_backend(),),
         clients=(raw_client(handshake(), ("head",), *frames, ("frame_in",), ("drain",)),),
-        expect=expect(broken("frame-fault", hops=2, close_code=code), allowed=AFTER),
+        expect=expect(broken("frame-fault", hops=2, close_code=code_seen or code), allowed=AFTER),
         witness=Witness(access=("101",), saw=({"close_code": code},)),
         **more,
     )
 
+
+def deflated(*messages: bytes) -> tuple[str, ...]:
+    """Messages as RFC 7692 7.2.1 compresses them, with one window of 15 bits, in hexadecimal."""
+    sender = zlib.compressobj(9, zlib.DEFLATED, -15)
+    return tuple(
+        (sender.compress(message) + sender.flush(zlib.Z_SYNC_FLUSH)).removesuffix(b"\x00\x00\xff\xff").hex()
+        for message in messages
+    )
+
+
+def fault_of_compressor(name: str, title: str, agreed: str, *messages: tuple[int, str]) -> Scenario:
+    """A raw backend agrees on `agreed` and sends messages of an opcode with RSV1; node closes with 1007."""
+    extensions = f"Sec-WebSocket-Extensions: permessage-deflate{agreed}"
+    frames = tuple(("ws", opcode, "", {"hex": payload, "rsv": 4}) for opcode, payload in messages)
+    return Scenario(
+        name=name,
+        family="session",
+        row="T11",
+        title=title,
+        nginx=site(location("/ws")),
+        backends=(raw_backend((("head",), switching(extensions), ("frame_in",), *frames, ("drain",))),),
+        clients=(node_client(*WAITS, deflate=True),),
+        expect=expect(broken("frame-fault", hops=2, close_code=1007), allowed=AFTER),
+        witness=Witness(access=("101",), saw=({"close_code": 1006, "error": "."},)),
+    )
+
+
+SPREAD = random.Random(7692).randbytes(2000)
+"""Bytes that share nothing among themselves."""
 
 # Faults that the other side let pass, so that the session ended well.
 TOLERATED = {"verdict": ("ok", "broken"), "cause": (None, "frame-fault")}
@@ -101,6 +133,74 @@ SCENARIOS = [
     ),
     fault_of_client(
         "frame-ping-too-long", "The client sends a Ping of 200 bytes.", ("ws", 9, "x" * 200, MASKED), code=1002
+    ),
+    fault_of_client(
+        "frame-not-a-frame-of-client",
+        "The client goes on in HTTP after the 101.",
+        ("send", "GET /next HTTP/1.1\r\nHost: x\r\n\r\n"),
+        code=1002,
+    ),
+    fault_of_client(
+        "frame-close-code-undefined",
+        "The client closes with 999, which no table has.",
+        ("ws", 8, "", {"mask": True, "hex": "03e7"}),
+        code=1002,
+        code_seen=999,
+    ),
+    fault_of_client(
+        "frame-close-reason-not-utf8",
+        "The client's close reason is no UTF-8.",
+        ("ws", 8, "", {"mask": True, "hex": "03e8ff"}),
+        code=1007,
+        code_seen=1000,
+    ),
+    Scenario(
+        name="frame-rsv1-of-client",
+        family="session",
+        row="T12",
+        title="The client sets RSV1, but nobody agreed on compression.",
+        nginx=site(location("/ws")),
+        backends=(py_backend(),),
+        clients=(
+            raw_client(handshake(), ("head",), ("ws", 1, "hello", {"mask": True, "rsv": 4}), ("frame_in",), ("drain",)),
+        ),
+        expect=expect(broken("compression-not-negotiated", hops=2, close_code=1002), allowed=AFTER),
+        witness=Witness(access=("101",), saw=({"close_code": 1002},)),
+    ),
+    fault_of_backend(
+        "frame-text-of-backend-not-utf8",
+        "The backend sends text that is no UTF-8.",
+        ("ws", 1, "", {"hex": "68c328"}),
+        code=1006,
+        code_seen=1007,
+    ),
+    fault_of_backend(
+        "frame-continuation-of-backend-alone",
+        "The backend continues a message that it never began.",
+        ("ws", 0, "more"),
+        code=1006,
+        code_seen=1002,
+    ),
+    fault_of_backend(
+        "frame-length-with-high-bit",
+        "The backend writes a length with its highest bit set.",
+        ("hex", "827f8000000000000005" + b"hello".hex()),
+        code=1006,
+    ),
+    fault_of_compressor(
+        "frame-does-not-inflate", "The backend sends a compressed message that is no DEFLATE.", "", (1, "ff" * 8)
+    ),
+    fault_of_compressor(
+        "frame-context-kept",
+        "The backend agreed to forget its window, and refers back to the message before.",
+        "; server_no_context_takeover",
+        *((2, payload) for payload in deflated(SPREAD, SPREAD)),
+    ),
+    fault_of_compressor(
+        "frame-window-exceeded",
+        "The backend agreed on a window of 512 bytes, and refers 2000 bytes back.",
+        "; server_max_window_bits=9",
+        *((2, payload) for payload in deflated(SPREAD, SPREAD)),
     ),
     fault_of_backend(
         "frame-masked-by-backend",

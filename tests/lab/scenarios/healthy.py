@@ -72,13 +72,18 @@ TALK = (
 """Messages long enough to be compressed by everybody, the later ones by what the earlier ones held."""
 
 
+NUMBERS = " ".join(str(number) for number in range(500))
+FAR = (("send", NUMBERS), ("recv",), ("send", NUMBERS), ("recv",), ("close", 1000, "bye"))
+"""Messages that repeat what came some 1900 bytes before."""
+
+
 def compressed(name: str, whose: str, backend: Peer, client: Peer) -> Scenario:
     """A session whose messages share one window; `tests/lab/deflated.py` makes a test of it."""
     return Scenario(
         name=name,
         family="healthy",
         row="",
-        title=f"{whose} on both sides, several compressed messages that share one window.",
+        title=f"{whose} on both sides, several compressed messages.",
         nginx=site(location("/ws")),
         backends=(backend,),
         clients=(client,),
@@ -115,6 +120,25 @@ SCENARIOS = [
     ),
     compressed("healthy-deflate-node", "node", node_backend(deflate=True), node_client(*TALK, deflate=True)),
     compressed("healthy-deflate-python", "Python `websockets`", py_backend(compress=True), py_client(*TALK, compress=True)),
+    compressed(
+        "healthy-deflate-small-window-node",
+        "node with windows of 9 bits",
+        node_backend(deflate={"serverMaxWindowBits": 9, "clientMaxWindowBits": 9}),
+        node_client(*FAR, deflate={"clientMaxWindowBits": 9}),
+    ),
+    compressed(
+        "healthy-deflate-small-window-python",
+        "Python `websockets` with windows of 10 bits that are forgotten",
+        py_backend(
+            compress={
+                "server_max_window_bits": 10,
+                "client_max_window_bits": 10,
+                "server_no_context_takeover": True,
+                "client_no_context_takeover": True,
+            }
+        ),
+        py_client(*FAR, compress={"client_max_window_bits": True}),
+    ),
     Scenario(
         name="healthy-keepalive",
         family="healthy",

@@ -77,6 +77,27 @@ SCENARIOS = [
         witness=Witness(logged=(TUNNEL_TIMEOUT,), access=("101",), saw=({"close_code": 1006},)),
     ),
     Scenario(
+        name="idle-timeout-then-late-data",
+        family="session",
+        row="T1",
+        title="The client speaks again when nginx has closed after 2 s of silence: too late to have kept it open.",
+        nginx=site(location("/ws", IDLE)),
+        backends=(py_backend(),),
+        clients=(
+            raw_client(
+                handshake(),
+                ("head",),
+                ("ws", 1, "hello", {"mask": True}),
+                ("frame_in",),
+                ("sleep", 2.3),
+                ("ws", 1, "too late", {"mask": True}),
+                ("drain",),
+            ),
+        ),
+        expect=expect(broken("idle-timeout", ended_by="proxy", close_code=None, hops=2)),
+        witness=Witness(logged=(TUNNEL_TIMEOUT,), access=("101",), saw=({"status": 101},)),
+    ),
+    Scenario(
         name="idle-timeout-tls",
         family="session",
         row="T1",
