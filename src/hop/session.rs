@@ -204,7 +204,11 @@ fn is_outstanding(handshake: &Handshake, place: usize, end: FrameRef, offsets: &
             let before = end.at.nanos_since(offsets.correct(frame).at);
             (0..=RETRYING_NANOS).contains(&before)
         });
-        retrying || stream.unacknowledged > 0
+        // What was sent after the end is not acknowledged any more, and was not on its way before it.
+        let in_flight = stream
+            .last_data
+            .is_none_or(|frame| offsets.correct(frame) <= end);
+        retrying || (stream.unacknowledged > 0 && in_flight)
     })
 }
 

@@ -6,6 +6,7 @@
     reason = "tests"
 )]
 mod deflated;
+mod written;
 
 use super::*;
 use crate::capture::{CaptureId, FrameNo, FrameRef, Timestamp};

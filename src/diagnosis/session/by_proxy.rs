@@ -11,6 +11,10 @@ use crate::websocket::Silence;
 /// A proxy that ends a tunnel ends both hops within this time.
 const TOGETHER_NANOS: i64 = 50_000_000;
 
+/// A window that is closed this long means a reader that does not read: the shortest timeout that anybody sets, as early
+/// as a timer may fire.
+const STUCK_NANOS: i64 = 1_000_000_000 - EARLY_NANOS;
+
 impl<'a> End<'a> {
     pub(super) fn by_proxy(&self, ending: HopEnding, out: &mut Vec<Draft>) {
         if let Some(draft) = self.not_reading() {
@@ -246,7 +250,7 @@ impl<'a> End<'a> {
                 stuck(self.story.inner, Side::Server)
                     .map(|found| (Code::BackendNotReading, Side::Server, self.backend(), found))
             })?;
-        if nanos < IN_VAIN_NANOS {
+        if nanos < STUCK_NANOS {
             return None;
         }
         let text = format!("{} did not read for {}", capital(&who), duration(nanos));

@@ -287,7 +287,7 @@ SCENARIOS = [
         broken("cut-mid-frame", ended_by="proxy", hops=2),
         raw_backend((("head",), switching(), ("frame_in",), ("ws", 2, "x" * 9000), ("drain",))),
         raw_client(
-            handshake(), ("head",), ("ws", 1, "more", {"mask": True}), ("sleep", 1.0), ("drain",), receive_buffer=4096
+            handshake(), ("head",), ("ws", 1, "more", {"mask": True}), ("sleep", 1.0), ("rst",), receive_buffer=4096
         ),
         {"status": 101},
         events=(Event(0.6, "nginx-stop"),),
