@@ -17,6 +17,9 @@ use crate::hop::{Handshake, Hop};
 use crate::tcp::{ConnectionId, Direction, StreamFacts};
 use crate::websocket::SessionFacts;
 
+/// A session whose 101 is not in the capture.
+const ALREADY_UP: &str = "already-up";
+
 /// Something that happened in a session.
 #[derive(Debug, Clone, Serialize)]
 pub struct MomentView {
@@ -168,7 +171,11 @@ pub(super) fn lines(session: &SessionView, frames: &Frames<'_>) -> Vec<Line> {
                 frames.relative(sight.at, sight.capture)
             }),
             at: words::time(moment.at).trim_end_matches(" UTC").to_owned(),
-            what: format!("{} {} → {}", moment.what, moment.from, moment.to),
+            what: if moment.event == ALREADY_UP {
+                moment.what.clone()
+            } else {
+                format!("{} {} → {}", moment.what, moment.from, moment.to)
+            },
             seen: seen.join(", "),
         }
     };
@@ -177,17 +184,17 @@ pub(super) fn lines(session: &SessionView, frames: &Frames<'_>) -> Vec<Line> {
 
 fn of_session(hop: &Hop, facts: &SessionFacts) -> Vec<Sight> {
     let is_answer = hop.exchange().response.is_some();
-    let (event, what) = if is_answer {
-        ("established", "101")
+    let (event, what, direction) = if is_answer {
+        ("established", "101", Direction::ToClient)
     } else {
-        ("already-up", "up before")
+        (ALREADY_UP, "up before the capture", Direction::ToServer)
     };
     let mut sights = vec![Sight {
         event,
         what: what.to_owned(),
-        direction: Direction::ToClient,
+        direction,
         frame: facts.established,
-        same: is_answer.then_some(101),
+        same: Some(0),
     }];
     for direction in [Direction::ToServer, Direction::ToClient] {
         let carried = facts.carried(direction);

@@ -318,7 +318,10 @@ pub(super) fn protocol(name: &str) -> (&'static str, &'static str) {
         "http2" => ("HTTP/2", "not read"),
         "tls" => ("TLS", "encrypted: a handshake inside cannot be seen"),
         "none" => ("TCP", "without any payload"),
-        _ => ("TCP", "another protocol"),
+        _ => (
+            "TCP",
+            "another protocol, or under way when the capture began",
+        ),
     }
 }
 
@@ -600,7 +603,15 @@ pub(super) fn session(
         .lasted_ms
         .map(|lasted| format!("after {}", duration_ms(lasted)));
     if let (Some(frame), Some(how)) = (session.ended, session.ended_how) {
-        let by = session.ended_by.unwrap_or("an unknown party");
+        let by = session.ended_by.map_or_else(
+            || {
+                // One hop shows who sent it there, not who was first.
+                let first = session.timeline.iter().find(|one| one.event == how);
+                let sender = first.map_or("an unknown party", |one| one.from);
+                format!("seen first from the {sender}")
+            },
+            |by| format!("by the {by}"),
+        );
         let outstanding = if session.outstanding {
             ", with data not acknowledged"
         } else {
@@ -610,7 +621,7 @@ pub(super) fn session(
             "ended",
             Tone::Plain,
             format!(
-                "{} by the {by} {}{outstanding}",
+                "{} {by} {}{outstanding}",
                 how.to_ascii_uppercase(),
                 lasted.unwrap_or_default() + &format!(", #{}", frame.frame)
             ),

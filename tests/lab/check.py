@@ -94,6 +94,8 @@ def compare(report: dict[str, Any], wanted: Expect) -> list[str]:
         problems += [f"{shake['id']}: {p}" for p in _compare_handshake(shake, want)]
     found = {finding["code"]: finding["severity"] for finding in report["findings"]}
     problems += [f"finding {code} is missing" for code in sorted(wanted.codes() - found.keys())]
+    if not any(wanted.says in finding["title"] for finding in report["findings"]) and wanted.says:
+        problems.append(f"no finding says {wanted.says!r}")
     for finding in report["findings"]:
         if not finding["evidence"]:
             problems.append(f"finding {finding['code']} has no evidence")

@@ -78,6 +78,8 @@ class Expect:
     """Codes of severity warning or error that may be there and prove nothing."""
     unordered: bool = False
     """Whether handshakes run in parallel, so that their order says nothing."""
+    says: str = ""
+    """Words that the title of a finding must have."""
 
     def codes(self) -> frozenset[str]:
         """All codes that must be found: those required and the causes."""
@@ -111,9 +113,11 @@ def unclear(cause: Any = None, **fields: Any) -> Handshake:
     return Handshake("unclear", cause, **fields)
 
 
-def expect(*handshakes: Handshake, required: str = "", allowed: str = "", unordered: bool = False) -> Expect:
+def expect(
+    *handshakes: Handshake, required: str = "", allowed: str = "", unordered: bool = False, says: str = ""
+) -> Expect:
     """Builds an expectation; codes are given as words of one string."""
-    return Expect(handshakes, frozenset(required.split()), frozenset(allowed.split()), unordered)
+    return Expect(handshakes, frozenset(required.split()), frozenset(allowed.split()), unordered, says)
 
 
 def expect_findings(required: str = "", allowed: str = "") -> Expect:

@@ -16,6 +16,34 @@ AFTER = (
 )
 
 
+SAYS = {
+    "frame-unmasked": "client 192.168.50.23 sent a frame without a mask",
+    "frame-reserved-bit-of-client": "client 192.168.50.23 sent a frame with a reserved bit",
+    "frame-reserved-opcode": "client 192.168.50.23 sent a frame with the undefined opcode 3",
+    "frame-bad-utf8": "client 192.168.50.23 sent text that is no UTF-8",
+    "frame-continuation-alone": "client 192.168.50.23 sent a continuation without a message",
+    "frame-interrupted-message": "client 192.168.50.23 sent a new message inside",
+    "frame-ping-fragmented": "client 192.168.50.23 sent a fragmented control frame",
+    "frame-ping-too-long": "client 192.168.50.23 sent a control frame of 200 bytes",
+    "frame-not-a-frame-of-client": "client 192.168.50.23 sent bytes after the 101 that are no",
+    "frame-close-code-undefined": "client 192.168.50.23 sent the close code 999",
+    "frame-close-reason-not-utf8": "client 192.168.50.23 sent a close reason that is no UTF-8",
+    "frame-text-of-backend-not-utf8": "backend 10.20.0.11:8080 sent text that is no UTF-8",
+    "frame-continuation-of-backend-alone": "backend 10.20.0.11:8080 sent a continuation without a message",
+    "frame-length-with-high-bit": "backend 10.20.0.11:8080 sent a length with its highest bit set",
+    "frame-does-not-inflate": "backend 10.20.0.11:8080 sent a compressed message that does not inflate",
+    "frame-context-kept": "backend 10.20.0.11:8080 sent a compressed message that does not inflate",
+    "frame-window-exceeded": "backend 10.20.0.11:8080 sent a compressed message that refers 2000 bytes back",
+    "frame-masked-by-backend": "backend 10.20.0.11:8080 sent a masked frame",
+    "frame-reserved-bit": "backend 10.20.0.11:8080 sent a frame with a reserved bit",
+    "frame-close-code-illegal": "backend 10.20.0.11:8080 sent the close code 1005",
+    "frame-close-of-one-byte": "backend 10.20.0.11:8080 sent a Close frame with a body of one byte",
+    "frame-length-not-minimal": "backend 10.20.0.11:8080 sent a length (5) not in its shortest form",
+    "frame-not-a-frame": "backend 10.20.0.11:8080 sent bytes after the 101 that are no",
+}
+"""What the report must say by scenario: the rule, and who broke it."""
+
+
 def fault_of_backend(
     name: str,
     title: str,
@@ -36,7 +64,12 @@ def fault_of_backend(
         nginx=site(location("/ws")),
         backends=(raw_backend((("head",), switching(), ("frame_in",), *frames, ("drain",))),),
         clients=(client or py_client(*WAITS),),
-        expect=expect(Handshake(verdict, cause, hops=2, close_code=code_seen), required="frame-fault", allowed=AFTER),
+        expect=expect(
+            Handshake(verdict, cause, hops=2, close_code=code_seen),
+            required="frame-fault",
+            allowed=AFTER,
+            says=SAYS[name],
+        ),
         witness=Witness(access=("101",), saw=({"close_code": code},)),
         **more,
     )
@@ -52,7 +85,7 @@ def fault_of_client(name: str, title: str, *frames: tuple, code: int, code_seen=
         nginx=site(location("/ws")),
         backends=(py_backend(),),
         clients=(raw_client(handshake(), ("head",), *frames, ("frame_in",), ("drain",)),),
-        expect=expect(broken("frame-fault", hops=2, close_code=code_seen or code), allowed=AFTER),
+        expect=expect(broken("frame-fault", hops=2, close_code=code_seen or code), allowed=AFTER, says=SAYS[name]),
         witness=Witness(access=("101",), saw=({"close_code": code},)),
         **more,
     )
@@ -79,7 +112,7 @@ def fault_of_compressor(name: str, title: str, agreed: str, *messages: tuple[int
         nginx=site(location("/ws")),
         backends=(raw_backend((("head",), switching(extensions), ("frame_in",), *frames, ("drain",))),),
         clients=(node_client(*WAITS, deflate=True),),
-        expect=expect(broken("frame-fault", hops=2, close_code=1007), allowed=AFTER),
+        expect=expect(broken("frame-fault", hops=2, close_code=1007), allowed=AFTER, says=SAYS[name]),
         witness=Witness(access=("101",), saw=({"close_code": 1006, "error": "."},)),
     )
 
