@@ -7,6 +7,7 @@
 //! which they were opened; when its process ends (killed, crashed, or stopped at once) the kernel closes them, the newest
 //! first. After a crash the master starts a new worker and clients come back; after a stop nobody accepts them.
 
+mod affinity;
 mod crowd;
 mod lived;
 mod mass;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use foldhash::HashMap;
 
+use affinity::Affinity;
 use crowd::Crowds;
 use lived::Lived;
 use mass::{Ended, Listener, Tunnel, bursts, code_of, span, tunnel, why};
@@ -26,7 +28,7 @@ use super::text::count;
 use super::{Code, Diagnosis, Finding, Severity};
 use crate::capture::{FrameRef, Timestamp};
 use crate::decode::Endpoint;
-use crate::hop::{BackendSight, Confidence, Handshake, Record};
+use crate::hop::{BackendSight, Confidence, Handshake, Record, Role};
 use crate::tcp::{ConnectionId, Opening, Side};
 
 /// Tunnels and closed connections remembered: the burst of one reload on a busy proxy fits.
@@ -69,26 +71,6 @@ struct Failed {
     claimed: bool,
 }
 
-/// A request that names a Socket.IO session, on the connection to one server.
-#[derive(Debug, Clone)]
-struct Sid {
-    client: IpAddr,
-    server: Endpoint,
-    frame: FrameRef,
-    id: ConnectionId,
-}
-
-/// An upgrade that failed and names a session: where it came in and where it went.
-#[derive(Debug, Clone)]
-struct FailedUpgrade {
-    sid: String,
-    front: Endpoint,
-    proxy: IpAddr,
-    backend: Endpoint,
-    frame: FrameRef,
-    id: ConnectionId,
-}
-
 /// Collects handshakes and connections, and says what they show together.
 #[derive(Debug, Clone, Default)]
 pub struct Across {
@@ -101,8 +83,7 @@ pub struct Across {
     unclaimed: BTreeMap<ConnectionId, Failed>,
     closed: VecDeque<Closed>,
     listeners: HashMap<Endpoint, Listener>,
-    sids: BTreeMap<String, Vec<Sid>>,
-    upgrades: VecDeque<FailedUpgrade>,
+    affinity: Affinity,
 }
 
 fn push<T>(queue: &mut VecDeque<T>, item: T) {
@@ -157,9 +138,7 @@ impl Across {
         {
             self.tried.insert(outer.record.connection.server);
         }
-        if let Some(upgrade) = failed_upgrade(handshake) {
-            push(&mut self.upgrades, upgrade);
-        }
+        self.affinity.handshake(handshake);
     }
 
     /// A 502 for which no backend was tried, by a proxy whose tries are in this capture: it had nobody left to ask.
@@ -179,27 +158,32 @@ impl Across {
 
     /// A tunnel that the proxy ended at the same instant as others, which have no silence in common.
     fn ended_with_others(&self, handshake: &Handshake, diagnosis: &Diagnosis) -> Option<Diagnosis> {
-        let ours = diagnosis.cause.filter(|code| {
-            matches!(
-                code,
-                Code::ProxyClosed | Code::IdleTimeout | Code::SilentAfter101
-            )
+        // One hop does not tell a proxy from the backend behind it.
+        let alone = handshake.hops.len() == 1;
+        let ours = diagnosis.cause.filter(|code| match code {
+            Code::ProxyClosed | Code::IdleTimeout | Code::SilentAfter101 => true,
+            Code::BackendClosedWithoutClose | Code::CutMidFrame => alone,
+            _ => false,
         })?;
         let outer = handshake.first()?;
+        if alone && outer.role != Role::ClientProxy {
+            return None;
+        }
         let front = outer.record.connection.server;
         let end = outer
             .record
             .connection
             .ended
             .filter(|end| end.by == Side::Server)?;
-        let group = self.crowds.of(front, end.frame)?;
+        let group = self.crowds.of(front, Side::Server, end.frame)?;
         let group: Vec<&Ended> = group.iter().collect();
         let tunnel = tunnel(handshake)?;
         let listener = self.listeners.get(&front).copied().unwrap_or_default();
         let (code, sure) = code_of(&group, listener);
-        let proxy = tunnel.proxy;
+        let sure = if alone { Confidence::Guess } else { sure };
+        let proxy = who(tunnel.proxy, alone);
         let title = format!(
-            "The proxy {proxy} closed this tunnel together with {} at one instant",
+            "{proxy} closed this tunnel together with {} at one instant",
             count(group.len() - 1, "other")
         );
         let mut draft = Draft::new(code)
@@ -219,7 +203,7 @@ impl Across {
             .into_iter()
             .collect();
         // What was concluded from this tunnel alone gives way.
-        let alone = [
+        let replaced = [
             ours,
             Code::ProxyClosed,
             Code::IdleTimeout,
@@ -229,13 +213,14 @@ impl Across {
             diagnosis
                 .findings
                 .iter()
-                .filter(|finding| !alone.contains(&finding.code))
+                .filter(|finding| !replaced.contains(&finding.code))
                 .cloned(),
         );
         Some(Diagnosis {
             cause: Some(code),
             headline: title,
             findings,
+            ended_by: diagnosis.ended_by.filter(|_| !alone),
             ..diagnosis.clone()
         })
     }
@@ -272,23 +257,7 @@ impl Across {
                 },
             );
         }
-        for exchange in &record.ordinary {
-            let Some(sid) = sid(&exchange.target) else {
-                continue;
-            };
-            if self.sids.len() >= ENDPOINTS && !self.sids.contains_key(sid) {
-                continue;
-            }
-            let seen = self.sids.entry(sid.to_owned()).or_default();
-            if seen.len() < EVIDENCE && seen.iter().all(|other| other.server != connection.server) {
-                seen.push(Sid {
-                    client: connection.client.ip(),
-                    server: connection.server,
-                    frame: exchange.request,
-                    id: connection.id,
-                });
-            }
-        }
+        self.affinity.connection(record);
     }
 
     fn listen(&mut self, record: &Record) {
@@ -346,7 +315,7 @@ impl Across {
             .flat_map(|failed| failed.findings)
             .collect();
         let mut drafts = self.events();
-        drafts.extend(self.affinity());
+        drafts.extend(self.affinity.lost());
         findings.extend(finished(drafts));
         *self = Self::default();
         findings
@@ -380,6 +349,8 @@ impl Across {
             .copied()
             .unwrap_or_default();
         let (code, sure) = code_of(group, listener);
+        let alone = group.iter().all(|tunnel| tunnel.connections.len() == 1);
+        let sure = if alone { Confidence::Guess } else { sure };
         let why = why(group, listener);
         let what = if code == Code::ProxyCrashed {
             "dropped"
@@ -389,7 +360,8 @@ impl Across {
         let mut draft = Draft::new(code)
             .sure(sure)
             .title(format!(
-                "The proxy {proxy} {what} {} at one instant",
+                "{} {what} {} at one instant",
+                who(proxy, alone),
                 count(group.len(), "tunnel")
             ))
             .detail(why);
@@ -447,44 +419,14 @@ impl Across {
         }
         out
     }
+}
 
-    fn affinity(&self) -> Vec<Draft> {
-        let mut out: Vec<Draft> = Vec::new();
-        for upgrade in &self.upgrades {
-            let Some(seen) = self.sids.get(&upgrade.sid) else {
-                continue;
-            };
-            let elsewhere = seen.iter().find(|poll| {
-                poll.client == upgrade.proxy
-                    && poll.server != upgrade.backend
-                    && poll.server != upgrade.front
-            });
-            let Some(poll) = elsewhere else { continue };
-            out.push(
-                Draft::new(Code::SessionAffinityLost)
-                    .title(format!(
-                        "One session was polled at {} and upgraded at {}",
-                        poll.server, upgrade.backend
-                    ))
-                    .about(poll.id)
-                    .about(upgrade.id)
-                    .saw(
-                        poll.frame,
-                        format!("polling request with this sid to {}", poll.server),
-                    )
-                    .saw(
-                        upgrade.frame,
-                        format!("upgrade with the same sid to {}", upgrade.backend),
-                    ),
-            );
-        }
-        out.into_iter()
-            .reduce(|mut all, one| {
-                all.absorb(one);
-                all
-            })
-            .into_iter()
-            .collect()
+/// Who ended many tunnels at once.
+fn who(proxy: IpAddr, alone: bool) -> String {
+    if alone {
+        format!("The proxy {proxy}, or what is behind it,")
+    } else {
+        format!("The proxy {proxy}")
     }
 }
 
@@ -500,31 +442,4 @@ fn ids(handshake: &Handshake) -> impl Iterator<Item = ConnectionId> + '_ {
     hops.flat_map(|hop| hop.copies.iter().chain([&hop.record]))
         .chain(handshake.attempts.iter().map(|attempt| &attempt.record))
         .map(|record| record.connection.id)
-}
-
-/// The handshake, if it failed at a backend and names a session.
-fn failed_upgrade(handshake: &Handshake) -> Option<FailedUpgrade> {
-    let (outer, inner) = (handshake.first()?, handshake.last()?);
-    let request = inner.exchange().request.as_ref()?;
-    let refused = inner.exchange().response.as_ref()?.status == 400;
-    if !refused || std::ptr::eq(outer, inner) {
-        return None;
-    }
-    Some(FailedUpgrade {
-        sid: sid(&request.target)?.to_owned(),
-        front: outer.record.connection.server,
-        proxy: inner.record.connection.client.ip(),
-        backend: inner.record.connection.server,
-        frame: request.span.first,
-        id: inner.record.connection.id,
-    })
-}
-
-/// The Socket.IO session id in a target.
-fn sid(target: &str) -> Option<&str> {
-    let (_, query) = target.split_once('?')?;
-    query
-        .split('&')
-        .find_map(|pair| pair.strip_prefix("sid="))
-        .filter(|sid| !sid.is_empty() && sid.len() <= 64)
 }

@@ -39,6 +39,9 @@ const USUAL_TIMEOUTS: &[i64] = &[
     36_000, 43_200, 86_400,
 ];
 
+/// Timeouts below this, in seconds, are hardly ever set: a pause of a session fits one by chance.
+const HARDLY_CHANCE: i64 = 5;
+
 pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
     let Some(session) = &story.handshake.session else {
         return;
@@ -353,7 +356,12 @@ impl<'a> End<'a> {
         if let Some(timeout) = self.usual_limit()
             && ending.how == EndingHow::Fin
         {
-            self.idle(ending, &Limit::seconds(timeout), Confidence::Likely, out);
+            let sure = if timeout < HARDLY_CHANCE {
+                Confidence::Guess
+            } else {
+                Confidence::Likely
+            };
+            self.idle(ending, &Limit::seconds(timeout), sure, out);
             return;
         }
         if ending.by == Side::Client {

@@ -599,41 +599,37 @@ pub(super) fn session(
             format!("{} on every hop before the end", duration_ms(idle)),
         ));
     }
-    let lasted = session
-        .lasted_ms
-        .map(|lasted| format!("after {}", duration_ms(lasted)));
-    if let (Some(frame), Some(how)) = (session.ended, session.ended_how) {
-        let by = session.ended_by.map_or_else(
-            || {
-                // One hop shows who sent it there, not who was first.
-                let first = session.timeline.iter().find(|one| one.event == how);
-                let sender = first.map_or("an unknown party", |one| one.from);
-                format!("seen first from the {sender}")
-            },
-            |by| format!("by the {by}"),
-        );
-        let outstanding = if session.outstanding {
-            ", with data not acknowledged"
-        } else {
-            ""
-        };
-        lines.push((
-            "ended",
-            Tone::Plain,
-            format!(
-                "{} {by} {}{outstanding}",
-                how.to_ascii_uppercase(),
-                lasted.unwrap_or_default() + &format!(", #{}", frame.frame)
-            ),
-        ));
-    } else if let Some(lasted) = lasted {
-        lines.push((
-            "ended",
-            Tone::Odd,
-            format!("not in the capture, which ends {lasted}"),
-        ));
-    }
+    lines.extend(end(session));
     lines
+}
+
+/// How a session ended, or that it did not.
+fn end(session: &SessionView) -> Option<(&'static str, Tone, String)> {
+    let lasted = format!("after {}", duration_ms(session.lasted_ms?));
+    let (Some(frame), Some(how)) = (session.ended, session.ended_how) else {
+        let text = format!("not in the capture, which ends {lasted}");
+        return Some(("ended", Tone::Odd, text));
+    };
+    let by = session.ended_by.map_or_else(
+        || {
+            // One hop shows who sent it there, not who was first.
+            let first = session.timeline.iter().find(|one| one.event == how);
+            let sender = first.map_or("an unknown party", |one| one.from);
+            format!("seen first from the {sender}")
+        },
+        |by| format!("by the {by}"),
+    );
+    let outstanding = if session.outstanding {
+        ", with data not acknowledged"
+    } else {
+        ""
+    };
+    let text = format!(
+        "{} {by} {lasted}, #{}{outstanding}",
+        how.to_ascii_uppercase(),
+        frame.frame
+    );
+    Some(("ended", Tone::Plain, text))
 }
 
 /// What makes a capture less than complete.

@@ -16,8 +16,8 @@ use crate::decode::Endpoint;
 use crate::diagnosis::session::{EARLY_NANOS, LATE_NANOS, fitting_timeout, usual_timeout};
 use crate::diagnosis::text::{count, duration};
 use crate::diagnosis::{Code, Diagnosis, Evidence, certainty};
-use crate::hop::{Confidence, Handshake, Record};
-use crate::tcp::ConnectionId;
+use crate::hop::{Confidence, Handshake, Record, Role};
+use crate::tcp::{ConnectionId, Side};
 
 /// Endings remembered: the burst of one reload on a busy proxy fits. About 100 bytes each.
 const REMEMBERED: usize = 8192;
@@ -46,7 +46,8 @@ const SAME_NANOS: i64 = 50_000_000;
 /// Other tunnels given as evidence of a timeout.
 const CONFIRMED_BY: usize = 2;
 
-type Place = (Endpoint, Timestamp, ConnectionId);
+/// The connection's server, and the side that ended it.
+type Place = (Endpoint, Side, Timestamp, ConnectionId);
 
 /// The endings of tunnels, by listener and time.
 #[derive(Debug, Clone, Default)]
@@ -58,25 +59,27 @@ pub(super) struct Crowds {
 impl Crowds {
     /// Takes note of a closed connection, if a session ended on it that way.
     pub(super) fn note(&mut self, record: &Record) {
-        let Some(ended) = ended(record) else { return };
+        let Some((side, ended)) = ended(record) else {
+            return;
+        };
         let connection = &record.connection;
         if self.oldest.len() >= REMEMBERED
             && let Some(oldest) = self.oldest.pop_front()
         {
             self.ended.remove(&oldest);
         }
-        let place = (connection.server, ended.frame.at, connection.id);
+        let place = (connection.server, side, ended.frame.at, connection.id);
         self.oldest.push_back(place);
         self.ended.insert(place, ended);
     }
 
-    /// Those that ended together with one at this listener, itself included, if no timeouts explain it.
-    pub(super) fn of(&self, front: Endpoint, end: FrameRef) -> Option<Vec<Ended>> {
+    /// Those of a server that one side ended together with this one, itself included, if no timeouts explain it.
+    pub(super) fn of(&self, front: Endpoint, side: Side, end: FrameRef) -> Option<Vec<Ended>> {
         let at = |nanos: i64| end.at.shifted(nanos);
         let between = |from: Timestamp, to: Timestamp| {
             let (from, to) = (
-                (front, from, ConnectionId(0)),
-                (front, to, ConnectionId(u32::MAX)),
+                (front, side, from, ConnectionId(0)),
+                (front, side, to, ConnectionId(u32::MAX)),
             );
             self.ended.range(from..=to).map(|(_, ended)| *ended)
         };
@@ -99,6 +102,7 @@ impl Crowds {
     /// Makes an idle timeout certain if the same listener ended others after the same silence, at other instants: one
     /// tunnel may have been cut at that moment by chance.
     pub(super) fn confirm(&self, handshake: &Handshake, diagnosis: &mut Diagnosis) {
+        self.doubt(handshake, diagnosis);
         let doubtful =
             handshake.hops.len() < 2 || handshake.hops.iter().any(certainty::is_doubtful);
         let is_timeout = matches!(
@@ -121,9 +125,15 @@ impl Crowds {
         };
         let front = connection.server;
         let (from, to) = (
-            (front, Timestamp::from_nanos(i64::MIN), ConnectionId(0)),
             (
                 front,
+                Side::Server,
+                Timestamp::from_nanos(i64::MIN),
+                ConnectionId(0),
+            ),
+            (
+                front,
+                Side::Server,
                 Timestamp::from_nanos(i64::MAX),
                 ConnectionId(u32::MAX),
             ),
@@ -161,6 +171,36 @@ impl Crowds {
                     duration(other.silence_nanos)
                 ),
             });
+        }
+    }
+}
+
+impl Crowds {
+    /// Seen from the backend alone, tunnels that a proxy ended together are a reload, or clients that left together:
+    /// one that was silent as long as a timeout is nothing special among them.
+    fn doubt(&self, handshake: &Handshake, diagnosis: &mut Diagnosis) {
+        let Some(outer) = handshake.first() else {
+            return;
+        };
+        let connection = &outer.record.connection;
+        if handshake.hops.len() > 1 || outer.role != Role::ProxyBackend {
+            return;
+        }
+        let group = connection
+            .ended
+            .filter(|end| end.by == Side::Client)
+            .and_then(|end| self.of(connection.server, Side::Client, end.frame));
+        let finding = diagnosis
+            .findings
+            .iter_mut()
+            .find(|finding| finding.code == Code::IdleTimeout);
+        if let (Some(group), Some(finding)) = (group, finding) {
+            finding.confidence = Confidence::Guess;
+            finding.detail = format!(
+                "{} At the same instant {} ended after other silences: a reload of the proxy, or clients that left together, fits as well.",
+                finding.detail,
+                count(group.len() - 1, "other tunnel")
+            );
         }
     }
 }

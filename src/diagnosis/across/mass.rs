@@ -23,7 +23,7 @@ pub(super) struct Tunnel {
     pub(super) cut: bool,
 }
 
-/// A client hop of a tunnel that its server ended without a Close frame.
+/// A hop of a tunnel that was ended without a Close frame.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ended {
     pub(super) opened: FrameRef,
@@ -72,10 +72,10 @@ pub(super) struct Listener {
     pub(super) last_refused: Option<FrameRef>,
 }
 
-/// The client hops (or lone hops) on a connection whose server ended a session without a Close frame.
-pub(super) fn ended(record: &Record) -> Option<Ended> {
+/// A session on a connection that ended without a Close frame, and by which side.
+pub(super) fn ended(record: &Record) -> Option<(Side, Ended)> {
     let connection = &record.connection;
-    let end = connection.ended.filter(|end| end.by == Side::Server)?;
+    let end = connection.ended?;
     let facts = record
         .exchanges
         .iter()
@@ -93,12 +93,13 @@ pub(super) fn ended(record: &Record) -> Option<Ended> {
         .flatten()
         .chain([facts.established])
         .max()?;
-    Some(Ended {
+    let ended = Ended {
         opened: connection.first,
         frame: end.frame,
         hard: end.how == EndingHow::Rst || facts.cut_mid_frame.is_some(),
         silence_nanos: end.frame.at.nanos_since(last.at),
-    })
+    };
+    Some((end.by, ended))
 }
 
 /// The tunnel, if the proxy ended it without a Close frame.

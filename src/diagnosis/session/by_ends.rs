@@ -24,6 +24,9 @@ impl End<'_> {
         } else {
             Confidence::Certain
         };
+        if let Some(draft) = self.stopped_reading(Side::Server) {
+            return draft;
+        }
         if ending.how == EndingHow::Rst {
             let text = format!("{} reset the session", capital(&backend));
             let draft = self
@@ -85,6 +88,9 @@ impl End<'_> {
             return self.with_endings(draft);
         }
         if let Some(draft) = self.half_closed(ending) {
+            return draft;
+        }
+        if let Some(draft) = self.stopped_reading(Side::Client) {
             return draft;
         }
         if let Some(draft) = self.idle_in_front() {

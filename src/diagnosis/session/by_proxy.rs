@@ -235,6 +235,15 @@ impl<'a> End<'a> {
         self.with_endings(draft)
     }
 
+    /// The same of one side, which ended the session itself.
+    pub(super) fn stopped_reading(&self, side: Side) -> Option<Draft> {
+        let code = match side {
+            Side::Client => Code::ClientNotReading,
+            Side::Server => Code::BackendNotReading,
+        };
+        self.not_reading().filter(|draft| draft.code() == code)
+    }
+
     /// A receive window that was closed and stayed so.
     pub(super) fn not_reading(&self) -> Option<Draft> {
         let end = self.ended()?.frame;

@@ -280,6 +280,46 @@ fn tunnels_that_end_together() {
 }
 
 #[test]
+fn tunnels_that_end_together_on_one_hop() {
+    let only = |hop: usize, silences: &[f64]| -> Vec<Handshake> {
+        (0_u32..)
+            .zip(silences)
+            .map(|(n, silence)| {
+                let mut handshake = tunnel(n, 9000.0 - silence, 9000.0 + f64::from(n));
+                let mut hop = handshake.hops.remove(hop);
+                hop.parent = None;
+                hop.paired_by = None;
+                handshake.hops = vec![hop];
+                with_session(handshake, None)
+            })
+            .collect()
+    };
+    // The backend behind the proxy may have ended them: it is one event, and whose is a guess.
+    let (diagnoses, found) = together(&only(0, &[300.0, 1500.0, 3400.0]), &[]);
+    assert_eq!(found, [Code::ProxyRestarted]);
+    for diagnosis in &diagnoses {
+        assert_eq!(diagnosis.cause, Some(Code::ProxyRestarted));
+        assert_eq!(diagnosis.ended_by, None);
+        assert_eq!(diagnosis.findings[0].confidence, Confidence::Guess);
+        assert!(
+            diagnosis.headline.contains("or what is behind it"),
+            "{}",
+            diagnosis.headline
+        );
+    }
+    // Seen from the backend, a silence that fits a timeout is no proof of one among others that do not.
+    let (diagnoses, _) = together(&only(1, &[300.0, 1500.0, 3400.0, 5000.0]), &[]);
+    let idle = finding(&diagnoses[3], Code::IdleTimeout);
+    assert_eq!(idle.confidence, Confidence::Guess);
+    assert!(
+        idle.detail
+            .contains("3 other tunnels ended after other silences"),
+        "{}",
+        idle.detail
+    );
+}
+
+#[test]
 fn others_confirm_a_timeout_or_rule_it_out() {
     let confidence = |diagnosis: &Diagnosis| finding(diagnosis, Code::IdleTimeout).confidence;
     let lone = tunnel(0, 1000.0, 60_900.0);
