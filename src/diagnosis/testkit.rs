@@ -136,7 +136,7 @@ pub(super) fn conn(id: u32, client: Endpoint, server: Endpoint, ms: f64) -> Conn
     Conn {
         record: Record {
             connection: Connection {
-                id: ConnectionId(id),
+                id: ConnectionId(id.into()),
                 client,
                 server,
                 roles_from: RolesFrom::Syn,

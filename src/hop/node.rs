@@ -29,7 +29,7 @@ impl Slot {
 
     /// After all others.
     pub(super) const LAST: Self = Self {
-        connection: ConnectionId(u32::MAX),
+        connection: ConnectionId(u64::MAX),
         exchange: u32::MAX,
     };
 }

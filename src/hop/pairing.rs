@@ -165,7 +165,7 @@ fn has_orphans(handshake: &Handshake) -> bool {
 }
 
 /// Handshakes are reported in the order of their first frames; connection and exchange decide between equal ones.
-pub(super) fn order(handshake: &Handshake) -> (Option<FrameRef>, Option<(u32, u32)>) {
+pub(super) fn order(handshake: &Handshake) -> (Option<FrameRef>, Option<(u64, u32)>) {
     let first = handshake
         .first()
         .map(|hop| (hop.record.connection.id.0, hop.exchange().index));

@@ -100,7 +100,7 @@ pub(crate) fn connection(
     first: FrameRef,
 ) -> Connection {
     Connection {
-        id: ConnectionId(id),
+        id: ConnectionId(id.into()),
         client,
         server,
         roles_from: RolesFrom::Syn,

@@ -263,7 +263,7 @@ fn only_failed_keeps_the_counts_and_drops_the_rest() {
     assert_eq!(report.summary.connections, 5);
     assert_eq!((report.summary.ok, report.summary.failed), (1, 1));
     assert_eq!(report.handshakes.len(), 1);
-    let ids: Vec<u32> = report.connections.iter().map(|c| c.id.0).collect();
+    let ids: Vec<u64> = report.connections.iter().map(|c| c.id.0).collect();
     assert_eq!(ids, [0, 1]);
     assert!(
         report

@@ -54,11 +54,11 @@ impl Side {
 
 /// The number of a connection in a run, from 0, in the order of first frames. Printed as `c1`, `c2`, ...
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConnectionId(pub u32);
+pub struct ConnectionId(pub u64);
 
 impl fmt::Display for ConnectionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "c{}", u64::from(self.0) + 1)
+        write!(f, "c{}", self.0.saturating_add(1))
     }
 }
 

@@ -20,7 +20,7 @@ const COPY_SPAN: i64 = 50_000_000;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Embryo {
     pub(super) key: SmallKey,
-    pub(super) id: ConnectionId,
+    id: SmallId,
     first: Spot,
     /// The first answer.
     answer: Later,
@@ -53,6 +53,10 @@ pub(super) enum SmallKey {
     /// Place of the key.
     Wide(u32),
 }
+
+/// The number of a connection in six bytes, low words first: ten thousand connections a second for nine hundred years.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct SmallId([u16; 3]);
 
 /// A later frame of the same capture in ten bytes: nanoseconds in 48 bits (78 hours) and frames in 32, low words first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -88,6 +92,20 @@ pub(super) enum Step {
     Other,
     /// It is more than an opening.
     Grown,
+}
+
+impl SmallId {
+    /// The number of no connection.
+    const NOBODY: Self = Self([u16::MAX; 3]);
+
+    fn new(id: ConnectionId) -> Self {
+        Self([0, 16, 32].map(|shift| (id.0 >> shift) as u16))
+    }
+
+    fn id(self) -> ConnectionId {
+        let [low, middle, high] = self.0.map(u64::from);
+        ConnectionId(low | middle << 16 | high << 32)
+    }
 }
 
 impl Later {
@@ -135,7 +153,7 @@ impl Embryo {
         let spot = Spot::new(segment.frame);
         (empty && !flags.fin() && spot.frame() == segment.frame).then_some(Self {
             key: SmallKey::Wide(u32::MAX),
-            id,
+            id: SmallId::new(id),
             first: spot,
             answer: Later::default(),
             last: Later::default(),
@@ -151,6 +169,21 @@ impl Embryo {
             stage,
             refreshed: false,
         })
+    }
+
+    /// The number of its connection.
+    pub(super) fn id(&self) -> ConnectionId {
+        self.id.id()
+    }
+
+    /// Makes its place a free one.
+    pub(super) fn clear(&mut self) {
+        self.id = SmallId::NOBODY;
+    }
+
+    /// Whether its place is free.
+    pub(super) fn is_nobody(&self) -> bool {
+        self.id == SmallId::NOBODY
     }
 
     /// Whether nothing came for `kept` nanoseconds.
@@ -321,7 +354,7 @@ impl Embryo {
             Stage::Rst => (RolesFrom::Port, Opening::Midstream),
         };
         let first = self.first.frame();
-        let mut connection = blank(self.id, key, client, roles_from, opening, first);
+        let mut connection = blank(self.id(), key, client, roles_from, opening, first);
         connection.last = self.last.frame(self.first);
         connection.captures = u64::from(self.captures);
         connection.duplicates = u64::from(self.duplicates);

@@ -14,15 +14,18 @@ pub(super) struct Nursery {
     free: Vec<u32>,
     wide: Vec<Key>,
     free_wide: Vec<u32>,
-    /// In the order in which they began, or were looked at last. Those that left are still in it.
-    order: VecDeque<(u32, ConnectionId)>,
+    /// Place and tag, in the order in which they began, or were looked at last. Those that left are still in it.
+    order: VecDeque<(u32, u32)>,
 }
-
-/// The number of an embryo that is none: of a free place.
-const NOBODY: ConnectionId = ConnectionId(u32::MAX);
 
 /// Entries of the order that are not worth tidying up.
 const SPARE: usize = 4096;
+
+/// Tells an embryo from others that had its place: the low half of its number. The order is tidied up long before another
+/// one of the same tag comes.
+const fn tag(id: ConnectionId) -> u32 {
+    id.0 as u32
+}
 
 impl Nursery {
     /// How many there are.
@@ -45,7 +48,7 @@ impl Nursery {
             Some(place) => *place = embryo,
             None => self.embryos.push(embryo),
         }
-        self.order.push_back((slot, embryo.id));
+        self.order.push_back((slot, tag(embryo.id())));
         self.compact();
         slot
     }
@@ -54,8 +57,10 @@ impl Nursery {
     fn compact(&mut self) {
         if self.order.len() > 2 * self.len() + SPARE {
             let embryos = &self.embryos;
-            self.order
-                .retain(|&(slot, id)| embryos.get(slot as usize).is_some_and(|e| e.id == id));
+            self.order.retain(|&(slot, tag)| {
+                let embryo = embryos.get(slot as usize);
+                embryo.is_some_and(|embryo| is_tagged(embryo, tag))
+            });
         }
     }
 
@@ -67,7 +72,7 @@ impl Nursery {
             self.free_wide.push(wide);
         }
         if let Some(place) = self.embryos.get_mut(slot as usize) {
-            place.id = NOBODY;
+            place.clear();
         }
         self.free.push(slot);
         Some((key, embryo))
@@ -75,17 +80,17 @@ impl Nursery {
 
     pub(super) fn get(&self, slot: u32) -> Option<&Embryo> {
         let embryo = self.embryos.get(slot as usize)?;
-        (embryo.id != NOBODY).then_some(embryo)
+        (!embryo.is_nobody()).then_some(embryo)
     }
 
     pub(super) fn get_mut(&mut self, slot: u32) -> Option<&mut Embryo> {
         let embryo = self.embryos.get_mut(slot as usize)?;
-        (embryo.id != NOBODY).then_some(embryo)
+        (!embryo.is_nobody()).then_some(embryo)
     }
 
     /// Whether the embryo at a place is that of a connection.
     pub(super) fn is(&self, slot: u32, id: ConnectionId) -> bool {
-        self.get(slot).is_some_and(|embryo| embryo.id == id)
+        self.get(slot).is_some_and(|embryo| embryo.id() == id)
     }
 
     /// Whether the embryo at a place has a key.
@@ -111,14 +116,14 @@ impl Nursery {
     pub(super) fn all(&self) -> impl Iterator<Item = (ConnectionId, u32)> + '_ {
         let slots = self.embryos.iter().zip(0..);
         slots
-            .filter(|(embryo, _)| embryo.id != NOBODY)
-            .map(|(embryo, slot)| (embryo.id, slot))
+            .filter(|(embryo, _)| !embryo.is_nobody())
+            .map(|(embryo, slot)| (embryo.id(), slot))
     }
 
     /// Those that began last (or were looked at last), the newest first.
     pub(super) fn newest(&self, most: usize) -> impl Iterator<Item = &Embryo> {
         let newest = self.order.iter().rev().take(most);
-        newest.filter_map(|&(slot, id)| self.get(slot).filter(|embryo| embryo.id == id))
+        newest.filter_map(|&(slot, tag)| self.get(slot).filter(|embryo| is_tagged(embryo, tag)))
     }
 
     /// Places kept in the order, those of embryos that left included.
@@ -131,9 +136,9 @@ impl Nursery {
     pub(super) fn expired(&mut self, kept: i64, clock: i64) -> Option<u32> {
         // Those that were refreshed go to the back, each once.
         for _ in 0..=self.order.len() {
-            let &(slot, id) = self.order.front()?;
+            let &(slot, tag) = self.order.front()?;
             let embryo = self.embryos.get_mut(slot as usize)?;
-            if embryo.id != id {
+            if !is_tagged(embryo, tag) {
                 self.order.pop_front();
             } else if embryo.is_older_than(kept, clock) {
                 self.order.pop_front();
@@ -150,15 +155,20 @@ impl Nursery {
     /// One that was idle for long, to make room.
     pub(super) fn idlest(&mut self) -> Option<(u32, ConnectionId)> {
         loop {
-            let (slot, id) = self.order.pop_front()?;
+            let (slot, tag) = self.order.pop_front()?;
             let embryo = self.embryos.get_mut(slot as usize)?;
-            if embryo.id != id {
+            if !is_tagged(embryo, tag) {
                 continue;
             }
             if !std::mem::take(&mut embryo.refreshed) {
-                return Some((slot, id));
+                return Some((slot, embryo.id()));
             }
-            self.order.push_back((slot, id));
+            self.order.push_back((slot, tag));
         }
     }
+}
+
+/// Whether an embryo is the one that the order means.
+fn is_tagged(embryo: &Embryo, wanted: u32) -> bool {
+    !embryo.is_nobody() && tag(embryo.id()) == wanted
 }

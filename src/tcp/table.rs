@@ -33,13 +33,13 @@ pub struct Table<H: Handler> {
     pub(super) flows: Vec<Option<Flow<H::State>>>,
     pub(super) free: Vec<u32>,
     /// Flows by the number of their connection.
-    ids: HashMap<u32, u32, foldhash::fast::RandomState>,
+    ids: HashMap<u64, u32, foldhash::fast::RandomState>,
     pub(super) tombs: Tombs,
     pub(super) agenda: Agenda,
     pub(super) env: Env,
     /// Segments so far.
     pub(super) segments: u64,
-    next_id: u32,
+    next_id: u64,
     /// The frame being looked at.
     pub(super) now: Option<FrameRef>,
 }
@@ -106,6 +106,12 @@ impl<H: Handler> Table<H> {
         }
     }
 
+    /// Goes on with another number, as after that many connections.
+    #[cfg(test)]
+    pub(super) fn begin_at(&mut self, next_id: u64) {
+        self.next_id = next_id;
+    }
+
     /// Takes a segment, and calls the handler with what follows from it. Segments come in the order of the capture.
     pub fn segment(&mut self, handler: &mut H, segment: &Segment<'_>) {
         self.segments += 1;
@@ -153,7 +159,7 @@ impl<H: Handler> Table<H> {
                 let Some(embryo) = self.nursery.get_mut(slot) else {
                     return;
                 };
-                let id = embryo.id;
+                let id = embryo.id();
                 match embryo.icmp(sender, error) {
                     Step::Grown => self.grow(handler, slot, hash),
                     Step::Ended => return self.leave(handler, Place::Embryo(slot), id),
@@ -240,7 +246,7 @@ impl<H: Handler> Table<H> {
     /// What was counted so far.
     pub fn stats(&self) -> Stats {
         let mut stats = self.env.stats.clone();
-        stats.connections = u64::from(self.next_id);
+        stats.connections = self.next_id;
         stats
     }
 
@@ -282,7 +288,7 @@ impl<H: Handler> Table<H> {
     #[inline(never)]
     fn begin(&mut self, handler: &mut H, key: Key, hash: u32, sender: End, segment: &Segment<'_>) {
         let id = ConnectionId(self.next_id);
-        self.next_id = self.next_id.wrapping_add(1);
+        self.next_id += 1;
         if let Some(embryo) = Embryo::new(sender, id, segment, self.env.stamp) {
             if self.nursery.len() >= self.env.limits.embryos {
                 self.evict_embryo(handler);
@@ -359,7 +365,7 @@ impl<H: Handler> Table<H> {
         let Some(embryo) = self.nursery.get_mut(slot) else {
             return;
         };
-        let id = embryo.id;
+        let id = embryo.id();
         let copies = embryo.duplicates();
         match embryo.segment(sender, segment, self.env.stamp) {
             Step::Taken => {

@@ -79,7 +79,7 @@ impl Crowds {
         let between = |from: Timestamp, to: Timestamp| {
             let (from, to) = (
                 (front, side, from, ConnectionId(0)),
-                (front, side, to, ConnectionId(u32::MAX)),
+                (front, side, to, ConnectionId(u64::MAX)),
             );
             self.ended.range(from..=to).map(|(_, ended)| *ended)
         };
@@ -135,7 +135,7 @@ impl Crowds {
                 front,
                 Side::Server,
                 Timestamp::from_nanos(i64::MAX),
-                ConnectionId(u32::MAX),
+                ConnectionId(u64::MAX),
             ),
         );
         let alike: Vec<Ended> = self

@@ -39,7 +39,7 @@ fn settled(book: &mut Book, seconds: f64, table: &Table) -> Vec<Handshake> {
     out
 }
 
-fn ids(handshake: &Handshake) -> Vec<u32> {
+fn ids(handshake: &Handshake) -> Vec<u64> {
     let hops = handshake.hops.iter().chain(&handshake.subrequests);
     hops.map(|hop| hop.record.connection.id.0).collect()
 }

@@ -120,7 +120,7 @@ impl Build {
             capture,
             record: Record {
                 connection: Connection {
-                    id: ConnectionId(id),
+                    id: ConnectionId(id.into()),
                     client: at(client),
                     server: at(server),
                     roles_from: RolesFrom::Syn,

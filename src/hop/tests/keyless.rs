@@ -9,7 +9,7 @@ const BACK: &str = "10.20.0.1:51000";
 const BACKEND: &str = "10.20.0.11:8080";
 
 /// A handshake as the ids of its hops, and how its second hop was paired.
-type Paired = (Vec<u32>, Option<(PairedBy, Confidence)>);
+type Paired = (Vec<u64>, Option<(PairedBy, Confidence)>);
 
 /// What becomes of two connections of a proxy with two addresses that is unknown before.
 fn hops_of(records: [Build; 2]) -> Vec<Paired> {

@@ -20,7 +20,7 @@ fn one(records: Vec<SharedRecord>) -> Handshake {
     handshakes.remove(0)
 }
 
-fn ids(handshake: &Handshake) -> Vec<u32> {
+fn ids(handshake: &Handshake) -> Vec<u64> {
     handshake
         .hops
         .iter()
@@ -453,7 +453,7 @@ fn sequential_attempts_with_one_key_are_separate() {
     let handshakes = paired(records.collect());
     assert_eq!(handshakes.len(), 4);
     for (n, handshake) in handshakes.iter().enumerate() {
-        let n = n as u32;
+        let n = n as u64;
         assert_eq!(ids(handshake), [2 * n, 2 * n + 1]);
         assert!(!handshake.ambiguous);
         // Everybody uses this key, and the addresses do not tell: not beyond doubt.
@@ -498,7 +498,7 @@ fn parallel_attempts_with_one_key_are_told_apart_or_said_to_be_ambiguous() {
         let handshakes = paired(records.collect());
         assert_eq!(handshakes.len(), 5, "{name}");
         for (n, handshake) in handshakes.iter().enumerate() {
-            let n = n as u32;
+            let n = n as u64;
             assert_eq!(ids(handshake), [2 * n, 2 * n + 1], "{name}");
             assert_eq!(handshake.ambiguous, ambiguous, "{name}");
             let (_, confidence) = handshake.hops[1].paired_by.unwrap();

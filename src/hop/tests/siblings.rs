@@ -33,7 +33,7 @@ fn paired(records: &[Build]) -> Vec<Handshake> {
 }
 
 /// Ids of hops, subrequests and attempts.
-fn ids(handshake: &Handshake) -> [Vec<u32>; 3] {
+fn ids(handshake: &Handshake) -> [Vec<u64>; 3] {
     let id = |record: &Record| record.connection.id.0;
     [
         handshake.hops.iter().map(|hop| id(&hop.record)).collect(),

@@ -3,7 +3,7 @@
 use super::*;
 use crate::tcp::embryo::Embryo;
 use crate::tcp::flow::{Cold, Flow};
-use crate::tcp::limits::{CLOCK_JUMP, LINGER, LINGERING};
+use crate::tcp::limits::{CLOCK_JUMP, LINGER, LINGERING, SYN_KEPT};
 use crate::tcp::{LimitKind, Opening, Side};
 
 fn client(n: u32) -> Endpoint {
@@ -14,7 +14,7 @@ fn client(n: u32) -> Endpoint {
 fn records_have_the_size_that_the_documentation_states() {
     assert_eq!(size_of::<Embryo>(), 80);
     assert_eq!(size_of::<Flow<()>>(), 352);
-    assert_eq!(size_of::<Cold<()>>(), 952);
+    assert_eq!(size_of::<Cold<()>>(), 960);
 }
 
 #[test]
@@ -41,6 +41,31 @@ fn connections_are_numbered_by_first_frame_and_closed_in_that_order() {
     let stats = lab.table.stats();
     assert_eq!(stats.connections, 3);
     assert_eq!((stats.complete, stats.unanswered), (1, 2));
+}
+
+#[test]
+fn numbers_go_on_beyond_32_bits() {
+    let mut lab = Lab::new();
+    lab.table.begin_at((1 << 32) - 1);
+    for n in 0..3 {
+        lab.client = client(n);
+        lab.send(seg(UP, SYN, 0, 0));
+    }
+    lab.client = client(3);
+    lab.open().send(data(UP, 1, 1, b"abc"));
+    let flow = ConnectionId((1 << 32) + 2);
+    assert_eq!(lab.table.get(flow).unwrap().0.id, flow);
+    // Too old, refused, and at the end: every way to leave knows the number.
+    lab.wait(SYN_KEPT / 2);
+    lab.client = client(2);
+    lab.send(seg(DOWN, RST, 0, 1));
+    lab.wait(SYN_KEPT / 2 + CLOCK_JUMP);
+    lab.finish();
+    let closed: Vec<u64> = lab.log.closed.iter().map(|one| one.id.0).collect();
+    let first = (1 << 32) - 1;
+    assert_eq!(closed, [first + 2, first, first + 1, first + 3]);
+    assert_eq!(lab.log.closed[0].id.to_string(), "c4294967298");
+    assert_eq!(lab.table.stats().connections, first + 4);
 }
 
 #[test]
