@@ -1,6 +1,6 @@
 //! What could not be seen or was given up, as the report's footer names it.
 
-use crate::capture::{CaptureError, CaptureInfo, Problem};
+use crate::capture::{CaptureError, CaptureInfo, FrameNo, FrameRef, Problem};
 use crate::decode::{DecodeStats, supports};
 use crate::diagnosis::{Evidence, Limit};
 use crate::hop::Record;
@@ -8,12 +8,30 @@ use crate::http::MAX_HEAD;
 use crate::tcp::{Direction, LimitHit, LimitKind, Stats, StreamFacts};
 use crate::websocket::Depth;
 
-/// Frames of captures that were not looked into.
+/// Frames that captures lost, and those that were not looked into.
 pub(super) fn of_captures(captures: &[CaptureInfo]) -> Vec<Limit> {
     let mut limits = Vec::new();
     for info in captures {
         // Without its folders, which the report shows once.
         let name = info.path.rsplit('/').next().unwrap_or(&info.path);
+        if let (Some(dropped @ 1..), Some(at)) = (info.dropped, info.last_at) {
+            let packets = if dropped == 1 { "packet" } else { "packets" };
+            limits.push(Limit {
+                kind: "drops",
+                connection: None,
+                detail: format!(
+                    "{name}: the kernel or an interface lost {dropped} {packets} while capturing"
+                ),
+                evidence: vec![Evidence {
+                    frame: FrameRef {
+                        at,
+                        capture: info.id,
+                        frame: FrameNo(info.frames),
+                    },
+                    shows: "the end of this capture, which counts its losses".to_owned(),
+                }],
+            });
+        }
         for &link in info.link_types.iter().filter(|&&link| !supports(link)) {
             let problem = Problem::UnsupportedLink {
                 number: link.0,
