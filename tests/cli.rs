@@ -16,6 +16,8 @@ mod arguments;
 mod captures;
 #[path = "cli/cases.rs"]
 mod cases;
+#[path = "cli/clock.rs"]
+mod clock;
 #[path = "cli/cut.rs"]
 mod cut;
 #[path = "cli/expected.rs"]

@@ -1,5 +1,6 @@
 //! What could not be seen or was given up, as the report's footer names it.
 
+use super::clock::SetBack;
 use crate::capture::{CaptureError, CaptureInfo, FrameNo, FrameRef, Problem};
 use crate::decode::{DecodeStats, supports};
 use crate::diagnosis::{Evidence, Limit};
@@ -46,6 +47,31 @@ pub(super) fn of_captures(captures: &[CaptureInfo]) -> Vec<Limit> {
         }
     }
     limits
+}
+
+/// Times that go back.
+pub(super) fn of_clock(set_back: SetBack) -> Limit {
+    let SetBack {
+        first,
+        nanos,
+        times,
+    } = set_back;
+    let more = match times {
+        1 => String::new(),
+        more => format!(", {} more times later", more - 1),
+    };
+    Limit {
+        kind: "clock",
+        connection: None,
+        detail: format!(
+            "times go back by {:.1} s{more}: the clock was set, or a timestamp is damaged, and durations across that are wrong",
+            nanos as f64 / 1e9
+        ),
+        evidence: vec![Evidence {
+            frame: first,
+            shows: "the first frame with an earlier time".to_owned(),
+        }],
+    }
 }
 
 /// The limits met in a run, by stage.

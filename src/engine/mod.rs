@@ -7,6 +7,7 @@
 //! Invariants: results depend on the frames alone (no clock, no thread count, no hash order); what is finished is
 //! handed out and forgotten, so memory follows the number of live connections and unsettled handshakes.
 
+mod clock;
 mod conversations;
 mod followed;
 mod limits;
@@ -26,6 +27,7 @@ use crate::diagnosis::{self, Across, Diagnosis, Finding};
 use crate::hop::{Clocks, Handshake, OpenConnections, Record};
 use crate::tcp::{self, ConnectionId, Table};
 
+use clock::Clock;
 use conversations::{Conversations, Open};
 pub use observer::Observer;
 pub use other::OtherFrames;
@@ -74,8 +76,8 @@ pub struct Engine {
     other: OtherFrames,
     across: Across,
     totals: Totals,
+    clock: Clock,
     settle_at: Timestamp,
-    now: Timestamp,
     settled: Vec<Handshake>,
 }
 
@@ -99,18 +101,20 @@ impl Engine {
             other: OtherFrames::default(),
             across: Across::new(),
             totals: Totals::default(),
+            clock: Clock::new(),
             settle_at: Timestamp::from_nanos(i64::MIN),
-            now: Timestamp::from_nanos(i64::MIN),
             settled: Vec::new(),
         }
     }
 
     /// Takes one frame; frames of one capture come in their order.
     pub fn frame(&mut self, frame: &Frame<'_>, observer: &mut dyn Observer) {
-        let at = frame.id.at;
         // What is due by then happens before the frame is looked into, as it does live, where time passes without frames.
-        self.now = self.now.max(at);
-        if at >= self.settle_at {
+        if self.clock.frame(frame.id) {
+            self.table.shift_clock(self.clock.shift());
+            self.conversations.book.clock_set(self.clock.frame_time());
+        }
+        if self.clock.now() >= self.settle_at {
             self.settle(observer);
         }
         match self.decoder.decode(frame) {
@@ -127,12 +131,19 @@ impl Engine {
         }
     }
 
-    /// Time passed without a frame (live capture on a silent line): expires and settles what is due.
+    /// Time passed without a frame (live capture on a silent line): expires and settles what is due. `now` goes on from
+    /// [`Self::newest`]; who tells the time must do so all the time.
     pub fn tick(&mut self, now: Timestamp, observer: &mut dyn Observer) {
-        self.now = self.now.max(now);
-        self.table.advance(&mut self.conversations, self.now);
+        self.clock.tick(now);
+        self.table
+            .advance(&mut self.conversations, self.clock.now());
         self.file_closed(observer);
         self.settle(observer);
+    }
+
+    /// The time of the newest frame as the engine counts it: steps of the clock that stamps the frames are evened out.
+    pub fn newest(&self) -> Option<Timestamp> {
+        self.clock.newest()
     }
 
     /// The handshakes that are not settled, as they look now.
@@ -209,6 +220,7 @@ impl Engine {
         decode.datagrams_incomplete += self.decoder.datagrams_held() as u64;
         for limit in limits::of_captures(captures)
             .into_iter()
+            .chain(self.clock.set_back().map(limits::of_clock))
             .chain(limits::collect(decode, &tcp))
         {
             observer.limit(&limit);
@@ -220,16 +232,17 @@ impl Engine {
     }
 
     fn settle(&mut self, observer: &mut dyn Observer) {
-        self.settle_at = self.now.plus(SETTLE_INTERVAL);
+        self.settle_at = self.clock.now().plus(SETTLE_INTERVAL);
+        let now = self.clock.frame_time();
         let mut settled = std::mem::take(&mut self.settled);
         self.conversations
             .book
-            .settle(self.now, &Open(&self.table), &mut settled);
+            .settle(now, &Open(&self.table), &mut settled);
         self.report(&mut settled, observer);
         self.settled = settled;
-        if self.across.has_due(self.now) {
+        if self.across.has_due(now) {
             let claimed = self.claimed();
-            for finding in self.across.due(self.now, &claimed) {
+            for finding in self.across.due(now, &claimed) {
                 observer.finding(&finding);
             }
         }

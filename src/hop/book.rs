@@ -41,6 +41,9 @@ const LINGER: Duration = Duration::from_millis(250);
 /// (`keepalive_timeout` 75 s towards clients, 60 s towards upstreams).
 const MAX_WAIT: Duration = Duration::from_secs(80);
 
+/// A record that is so much later than the time told is from before the clock was set back.
+const CLOCK_STEP_NANOS: i64 = 30_000_000_000;
+
 /// Exchanges that may wait: beyond, each is emitted as soon as its linger is over. About 1 KiB each.
 const HELD_MAX: usize = 200_000;
 
@@ -128,7 +131,7 @@ impl Book {
         at: Timestamp,
         key: Option<&[u8]>,
     ) {
-        self.now = self.now.max(at);
+        self.saw(at);
         let slot = Slot {
             connection: connection.id,
             exchange,
@@ -157,6 +160,24 @@ impl Book {
         }
     }
 
+    /// Goes on with the time of a frame. Times from before the clock was set are no news.
+    fn saw(&mut self, at: Timestamp) {
+        let known = self.now != Timestamp::from_nanos(i64::MIN);
+        if !known || at.nanos_since(self.now) <= CLOCK_STEP_NANOS {
+            self.now = self.now.max(at);
+        }
+    }
+
+    /// The clock that stamps the frames was set: what waits begins to wait anew.
+    pub fn clock_set(&mut self, now: Timestamp) {
+        self.now = now;
+        for held in self.held.values_mut() {
+            held.closed = now;
+        }
+        let due = std::mem::take(&mut self.due).into_iter();
+        self.due = due.map(|(_, slot)| (now.plus(LINGER), slot)).collect();
+    }
+
     /// An address that sends attempts: what it fails to connect to may belong to one.
     pub fn asked_by(&mut self, client: IpAddr) {
         self.silent.asked_by(client);
@@ -166,7 +187,7 @@ impl Book {
     pub fn closed(&mut self, record: impl Into<SharedRecord>) {
         let record = record.into();
         let id = record.connection.id;
-        self.now = self.now.max(record.connection.last.at);
+        self.saw(record.connection.last.at);
         self.known.note_opaque(&record);
         if attempts::is_candidate(&record) {
             let (began, _) = attempts::place(&record);

@@ -11,6 +11,7 @@ use crate::capture::CaptureId;
 impl<H: Handler> Table<H> {
     /// Moves the clock to a frame's time and does what is due.
     pub(super) fn tick(&mut self, handler: &mut H, at: i64) {
+        let at = at.saturating_add(self.shift);
         self.env.stamp = at.max(self.env.clock);
         if at <= self.env.clock {
             self.agenda.no_jump();

@@ -40,6 +40,8 @@ pub struct Table<H: Handler> {
     /// Segments so far.
     pub(super) segments: u64,
     next_id: u64,
+    /// Nanoseconds from the time of a segment to that of `env.clock`.
+    pub(super) shift: i64,
     /// The frame being looked at.
     pub(super) now: Option<FrameRef>,
 }
@@ -102,6 +104,7 @@ impl<H: Handler> Table<H> {
             },
             segments: 0,
             next_id: 0,
+            shift: 0,
             now: None,
         }
     }
@@ -172,6 +175,12 @@ impl<H: Handler> Table<H> {
             flow.icmp(sender, error);
             self.attend(handler, slot);
         }
+    }
+
+    /// The clock that stamps segments was set: from now on, so many nanoseconds are added to their times before anything
+    /// is made to wait or expires by them.
+    pub const fn shift_clock(&mut self, nanos: i64) {
+        self.shift = nanos;
     }
 
     /// Lets time pass without a segment, as live capture does in silence: whatever is due happens.

@@ -79,6 +79,42 @@ fn reader(file: &[u8], id: u16) -> Result<Reader, hop101::capture::CaptureError>
     Reader::from_read(Box::new(Cursor::new(file.to_vec())), name, CaptureId(id))
 }
 
+/// What live capture makes of packets that come at the times of `really` and say the times that they have.
+pub(crate) fn watch(really: &[Packet], packets: &[Packet]) -> Value {
+    let mut engine = Engine::new(Options::new(Selection::default(), Clocks::Same, None));
+    let mut collector = Collector::new(Keep::default(), Redact::None);
+    let mut info = CaptureInfo::unread(CaptureId(0), "any");
+    let mut now = really[0].at - 1_000_000_000;
+    for ((number, packet), real) in (1..).zip(packets).zip(really) {
+        // A moment late, as the command does it, but only once a second.
+        while now + 1_000_000_000 <= real.at && number > 1 {
+            now += 1_000_000_000;
+            engine.tick(Timestamp::from_nanos(now - 200_000_000), &mut collector);
+            engine.decided();
+        }
+        info.frames = number;
+        let id = FrameRef {
+            at: Timestamp::from_nanos(packet.at),
+            capture: CaptureId(0),
+            frame: FrameNo(number),
+        };
+        engine.frame(
+            &Frame {
+                id,
+                interface: 0,
+                link: packet.link,
+                wire_len: packet.wire_len,
+                data: &packet.data,
+            },
+            &mut collector,
+        );
+    }
+    engine.finish(std::slice::from_ref(&info), &mut collector);
+    collector.counted(&engine.tcp_stats());
+    let report = collector.finish(&[info], BTreeMap::new());
+    serde_json::to_value(report).unwrap()
+}
+
 /// Reads files as one story.
 pub(crate) fn read(files: &[&[u8]]) -> Outcome {
     let mut errors = Vec::new();

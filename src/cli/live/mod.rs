@@ -64,6 +64,9 @@ const STATUS: Duration = Duration::from_secs(10);
 /// Handshakes of each verdict and cause that are kept for a report with all: a run may last for weeks.
 const KEPT_PER_CAUSE: usize = 5000;
 
+/// What is less is slewed or drift, and moves no verdict.
+const CLOCK_STEP_SECONDS: f64 = 1.0;
+
 /// Internal errors after which a run ends: one odd connection must not end it, but something is wrong.
 const PANICS_MAX: u32 = 100;
 
@@ -138,8 +141,8 @@ impl Signals {
 
 /// Packet time, carried on while the line is silent.
 ///
-/// It follows the packets and a clock that nobody sets, so that steps of the time of day neither expire connections nor
-/// stop time for them.
+/// It follows the engine's time, in which steps of the clock are evened out, and a clock that nobody sets: steps of the
+/// time of day neither expire connections nor stop time for them.
 struct PacketClock {
     newest: Timestamp,
     since: Instant,
@@ -159,6 +162,29 @@ impl PacketClock {
     fn now(&self, now: Instant) -> Option<Timestamp> {
         let silent = now.duration_since(self.since).checked_sub(DELIVERY)?;
         (self.newest != Timestamp::from_nanos(i64::MIN)).then(|| self.newest.plus(silent))
+    }
+}
+
+/// Notices that the time of day was set.
+struct TimeOfDay {
+    said: Timestamp,
+    at: Instant,
+}
+
+impl TimeOfDay {
+    fn new(now: Instant) -> Self {
+        Self {
+            said: time_of_day(),
+            at: now,
+        }
+    }
+
+    /// Seconds by which it was set since last asked, if it was.
+    fn step(&mut self, said: Timestamp, now: Instant) -> Option<f64> {
+        let passed = now.duration_since(self.at);
+        let step = said.nanos_since(self.said.plus(passed)) as f64 / 1e9;
+        *self = Self { said, at: now };
+        (step.abs() >= CLOCK_STEP_SECONDS).then_some(step)
     }
 }
 
@@ -183,6 +209,7 @@ struct Run<'a> {
     decide_at: Instant,
     /// Interfaces that were said to be down.
     down: Vec<String>,
+    time_of_day: TimeOfDay,
 }
 
 impl<'a> Run<'a> {
@@ -259,6 +286,7 @@ impl<'a> Run<'a> {
             losses: Drops::default(),
             decide_at: Instant::now(),
             down: Vec::new(),
+            time_of_day: TimeOfDay::new(Instant::now()),
         })
     }
 
@@ -292,7 +320,7 @@ impl<'a> Run<'a> {
             let wait = tick_at.saturating_duration_since(now);
             self.deliver(live, wait);
             let now = Instant::now();
-            clock.saw(live.info().last_at, now);
+            clock.saw(self.engine.newest(), now);
             if now >= tick_at {
                 self.tick(clock.now(now), now);
                 // From the end of it: packets come first.
@@ -404,6 +432,12 @@ impl<'a> Run<'a> {
             let text = format!(
                 "{new} packets lost ({} by the kernel, {} by interfaces since the start); a larger --buffer or a --filter helps",
                 losses.kernel, losses.interface
+            );
+            self.watch.screen.message(&text);
+        }
+        if let Some(step) = self.time_of_day.step(time_of_day(), Instant::now()) {
+            let text = format!(
+                "the clock of this machine was set by {step:+.1} s: times and durations across this moment are wrong"
             );
             self.watch.screen.message(&text);
         }
@@ -621,5 +655,38 @@ impl Rate {
                 per_second,
             };
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_of_day_is_set_or_goes_on() {
+        let begun = Instant::now();
+        let mut clock = TimeOfDay::new(begun);
+        let said = clock.said;
+        let later = |seconds| begun + Duration::from_secs(seconds);
+        let says = |seconds: i64| said.shifted(seconds * 1_000_000_000);
+        assert_eq!(clock.step(says(100), later(100)), None);
+        assert_eq!(clock.step(says(-3499), later(101)), Some(-3600.0));
+        assert_eq!(clock.step(says(-3399), later(201)), None);
+        assert_eq!(clock.step(says(83_001), later(201)), Some(86_400.0));
+    }
+
+    #[test]
+    fn packet_time_goes_on_in_silence() {
+        let begun = Instant::now();
+        let mut clock = PacketClock {
+            newest: Timestamp::from_nanos(i64::MIN),
+            since: begun,
+        };
+        assert_eq!(clock.now(begun + DELIVERY), None);
+        let at = Timestamp::from_nanos(5_000_000_000);
+        clock.saw(Some(at), begun);
+        assert_eq!(clock.now(begun), None, "more may be on its way");
+        let silent = Duration::from_secs(3);
+        assert_eq!(clock.now(begun + DELIVERY + silent), Some(at.plus(silent)));
     }
 }
