@@ -175,13 +175,11 @@ pub(super) fn of_head(record: &Record) -> Option<Limit> {
 
 /// Compressed messages of a session that were not inflated to their end.
 pub(super) fn of_inflation(record: &Record) -> Option<Limit> {
-    let sessions = record
+    let mut sessions = record
         .exchanges
         .iter()
         .filter_map(|exchange| exchange.session.as_ref());
-    let (direction, frame) = sessions
-        .filter_map(|session| session.inflation_stopped)
-        .next()?;
+    let (direction, frame) = sessions.find_map(|session| session.inflation_stopped)?;
     let who = match direction {
         Direction::ToServer => "client",
         Direction::ToClient => "server",

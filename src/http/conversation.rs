@@ -201,8 +201,8 @@ impl Conversation {
                 chunk.data.len()
             }
             Direction::ToClient => {
-                if self.answers.lost() && !self.answers.finds(chunk.data) {
-                    // No answer follows the hole: what the client sent since decides.
+                if self.answers.lost() && is_frame(chunk.data) && !self.answers.finds(chunk.data) {
+                    // Perhaps no answer follows the hole: what the client sent since decides.
                     self.judge_held(false, out);
                     if self.shared.switched {
                         return 0;
@@ -314,15 +314,16 @@ impl Conversation {
     }
 }
 
-/// Whether a WebSocket frame as a client sends it begins here: defined opcode, no reserved bits but RSV1, a mask
-/// (RFC 6455 5.2).
+/// Whether a WebSocket frame plausibly begins here: defined opcode, no reserved bits but RSV1 (RFC 6455 5.2).
+fn is_frame(bytes: &[u8]) -> bool {
+    bytes
+        .first()
+        .is_some_and(|first| first & 0x30 == 0 && matches!(first & 0x0f, 0..=2 | 8..=10))
+}
+
+/// Whether one begins as a client sends it: with a mask.
 fn is_masked_frame(bytes: &[u8]) -> bool {
-    match bytes {
-        [first, second, ..] => {
-            first & 0x30 == 0 && matches!(first & 0x0f, 0..=2 | 8..=10) && second & 0x80 != 0
-        }
-        _ => false,
-    }
+    is_frame(bytes) && bytes.get(1).is_some_and(|second| second & 0x80 != 0)
 }
 
 /// Collects how bytes that are no HTTP begin.
