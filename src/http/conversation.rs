@@ -216,7 +216,7 @@ impl Conversation {
                 }
                 if self.shared.switched {
                     self.shared.handover.to_server = self.requests.holding.take();
-                } else {
+                } else if !self.answers.lost() {
                     self.judge_held(false, out);
                 }
                 used

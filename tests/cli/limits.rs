@@ -186,7 +186,7 @@ fn a_bomb_is_not_inflated_to_its_end() {
     let folder = tempfile::tempdir().unwrap();
     let mut bomb = DeflateEncoder::new(Vec::new(), Compression::best());
     for _ in 0..50 {
-        bomb.write_all(&[b'a'; 1 << 20]).unwrap();
+        bomb.write_all(&vec![b'a'; 1 << 20]).unwrap();
     }
     let bomb = bomb.finish().unwrap();
     let mut message = vec![0xc1, 127];
