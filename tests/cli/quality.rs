@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::Command;
 
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::pipeline::{Packet, packets, pcapng, read};
 use crate::samples::Sample;
-use crate::support::have;
+use crate::support::{have, root};
 
 /// Ethernet addresses that mean nothing.
 const ADDRESSES: [u8; 12] = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2];
@@ -567,6 +568,76 @@ fn doubled(packets: &[Packet]) -> Vec<Packet> {
         [packet.clone(), copy]
     });
     both.collect()
+}
+
+/// Every capture of a case by itself.
+fn cases() -> Vec<(String, Vec<Vec<u8>>)> {
+    let mut found = Vec::new();
+    for case in fs::read_dir(root().join("tests/cases")).unwrap() {
+        let folder = case.unwrap().path();
+        if !folder.is_dir() {
+            continue;
+        }
+        for file in fs::read_dir(&folder).unwrap() {
+            let path = file.unwrap().path();
+            if path.extension().is_some_and(|kind| kind != "toml") {
+                let name = path.strip_prefix(root()).unwrap().display().to_string();
+                found.push((name, vec![fs::read(&path).unwrap()]));
+            }
+        }
+    }
+    found.sort();
+    assert!(found.len() > 30, "{} cases with captures", found.len());
+    found
+}
+
+/// Both ends of a TCP frame as the report writes them, the sender first.
+fn ends(packet: &Packet) -> Option<[String; 2]> {
+    let (kind, ip) = network(packet);
+    let port = |bytes: &[u8]| u16::from_be_bytes([bytes[0], bytes[1]]);
+    if kind == [0x08, 0x00] {
+        let tcp = ip.get(usize::from(ip[0] & 15) * 4..)?;
+        let address = |at: usize| Ipv4Addr::from(<[u8; 4]>::try_from(&ip[at..at + 4]).unwrap());
+        (ip[9] == 6).then(|| {
+            [
+                format!("{}:{}", address(12), port(tcp)),
+                format!("{}:{}", address(16), port(&tcp[2..])),
+            ]
+        })
+    } else {
+        None
+    }
+}
+
+#[test]
+fn one_direction_alone_invents_no_error() {
+    let mut wrong = Differences::default();
+    let all = samples().into_iter().chain(cases());
+    for (name, files) in all {
+        let wanted = report(&files);
+        let clients: BTreeSet<&str> = wanted["connections"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["client"].as_str().unwrap())
+            .collect();
+        for to_server in [true, false] {
+            let kept: Vec<Vec<u8>> = files
+                .iter()
+                .map(|file| {
+                    let packets = packets(file).into_iter().filter(|packet| {
+                        ends(packet)
+                            .is_none_or(|[from, _]| clients.contains(from.as_str()) == to_server)
+                    });
+                    pcapng(&packets.collect::<Vec<_>>())
+                })
+                .collect();
+            let got = report(&kept);
+            let what = format!("{name}, only what goes to the server: {to_server}");
+            wrong.same(&json!(invented(&got, &wanted)), &json!([]), &what);
+        }
+    }
+    wrong.none();
 }
 
 #[test]
