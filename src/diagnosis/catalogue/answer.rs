@@ -222,7 +222,7 @@ pub(super) static SESSION_AFFINITY_LOST: Entry = Entry {
     backend_hop: "Requests with one `sid` on connections to different backends.",
     why: "Round robin over several backends without stickiness.",
     fix: "Keep a client on one backend, or use the websocket transport only.",
-    template: "upstream {upstream} {\n    hash $remote_addr consistent;   # or: ip_hash;\n    server ...;\n    server ...;\n}",
+    template: "upstream backend {\n    hash $remote_addr consistent;   # or: ip_hash;\n    server ...;\n    server ...;\n}",
     log: "nothing is logged",
     source: "nginx ip_hash, hash; Socket.IO: using multiple nodes",
 };

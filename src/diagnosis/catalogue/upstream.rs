@@ -26,7 +26,7 @@ pub(super) static NO_LIVE_BACKEND: Entry = Entry {
     backend_hop: "No SYN at all.",
     why: "After max_fails failures (1 by default) nginx leaves a server alone for fail_timeout (10 s), unless it is the only one. A name with two addresses counts as two: `localhost` is 127.0.0.1 and ::1.",
     fix: "Repair the backends (look at the failures before this one). max_fails=0 keeps nginx trying; an address instead of a name leaves one server.",
-    template: "upstream {upstream} {\n    server ... max_fails=0;\n    server ... max_fails=0;\n}",
+    template: "upstream backend {\n    server ... max_fails=0;\n    server ... max_fails=0;\n}",
     log: "[error] no live upstreams while connecting to upstream; before it [warn] upstream server temporarily disabled",
     source: "nginx ngx_http_upstream_module: max_fails, fail_timeout",
 };
@@ -96,7 +96,7 @@ pub(super) static BACKEND_RETRIED: Entry = Entry {
     backend_hop: "The same key on two connections, the first of them closed, reset, refused or silent.",
     why: "proxy_next_upstream retries after an error or a timeout; a connection from the keepalive pool may just have been closed by the backend.",
     fix: "Repair the backend that failed; for pooled connections let the backend keep them longer than nginx does (60 s), or turn the pool off.",
-    template: "upstream {upstream} {\n    server ...;\n    # no `keepalive` line here; since nginx 1.29.7: keepalive 0;\n}",
+    template: "upstream backend {\n    server ...;\n    # no `keepalive` line here; since nginx 1.29.7: keepalive 0;\n}",
     log: "[error] the line of the failed try, although the client succeeded",
     source: "nginx proxy_next_upstream, keepalive",
 };

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from model import INNER_FRONT, Scenario, View, Witness, expect, failed
+from model import INNER_FRONT, PROXY_FRONT, Scenario, View, Witness, expect, failed
 from nginx import MAP, NEW_DEFAULTS, UPGRADE, location, server, site, upstream
 from programs import (
+    curl,
     handshake,
     node_backend,
     node_client,
@@ -74,6 +75,30 @@ SCENARIOS = [
         witness=Witness(access=("426",), saw=({"status": 426},)),
         samples={"any": "connection-not-forwarded.pcapng"},
         lesson="An Upgrade field without the `upgrade` connection option must be ignored (RFC 9110 7.8).",
+    ),
+    Scenario(
+        name="connection-not-forwarded-new-defaults",
+        family="handshake",
+        row="H2",
+        title="The same with newer defaults, after an ordinary request on the same backend connection: no Connection field at all.",
+        nginx=site(location("/", f"{NEW_DEFAULTS}\nproxy_set_header Upgrade $http_upgrade;"), up=NEW_UPSTREAM),
+        backends=(node_backend(plain=426),),
+        clients=(curl(f"http://{PROXY_FRONT}/"), node_client()),
+        expect=expect(failed("connection-not-forwarded", answered_by="backend", hops=2), allowed=ANSWERS),
+        witness=Witness(access=("426", "426"), saw=({"status": 426}, {"status": 426})),
+    ),
+    Scenario(
+        name="upgrade-alone-not-forwarded-new-defaults",
+        family="handshake",
+        row="H2",
+        title="Newer defaults, and only Connection is set: Upgrade is dropped.",
+        nginx=site(
+            location("/", 'proxy_http_version 1.1;\nproxy_set_header Connection $connection_upgrade;'), up=NEW_UPSTREAM
+        ),
+        backends=(node_backend(plain=426),),
+        clients=(node_client(),),
+        expect=expect(failed("upgrade-not-forwarded", answered_by="backend", hops=2), allowed=ANSWERS),
+        witness=Witness(access=("426",), saw=({"status": 426},)),
     ),
     Scenario(
         name="upgrade-alone-not-forwarded",
