@@ -225,6 +225,11 @@ impl Across {
         })
     }
 
+    /// The clock that stamps the frames was set, at this moment of its former time.
+    pub fn clock_set(&mut self, before: Timestamp) {
+        self.lived.clock_set(before);
+    }
+
     /// Takes note of a finished connection, whether it is part of a handshake or not.
     pub fn connection(&mut self, record: &Record) {
         let connection = &record.connection;

@@ -110,7 +110,9 @@ impl Engine {
     /// Takes one frame; frames of one capture come in their order.
     pub fn frame(&mut self, frame: &Frame<'_>, observer: &mut dyn Observer) {
         // What is due by then happens before the frame is looked into, as it does live, where time passes without frames.
+        let before = self.clock.frame_time();
         if self.clock.frame(frame.id) {
+            self.across.clock_set(before);
             self.table.shift_clock(self.clock.shift());
             self.conversations.book.clock_set(self.clock.frame_time());
         }

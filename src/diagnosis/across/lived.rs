@@ -1,8 +1,9 @@
 //! The longest silence that any session of a location lived through: what ends a shorter one there is no idle timeout.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::ENDPOINTS;
+use crate::capture::Timestamp;
 use crate::decode::Endpoint;
 use crate::diagnosis::session::EARLY_NANOS;
 use crate::diagnosis::text::path;
@@ -16,7 +17,14 @@ type Location = (Endpoint, String, String);
 
 /// The longest silences by location.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Lived(BTreeMap<Location, Silence>);
+pub(super) struct Lived {
+    longest: BTreeMap<Location, Silence>,
+    /// When the clock that stamps the frames was set, by its former time: no silence is known across.
+    steps: VecDeque<Timestamp>,
+}
+
+/// Steps of the clock that are remembered: it is set once, or steadily drifts and is set by little.
+const STEPS: usize = 64;
 
 /// Longest host and path that are remembered: real ones are shorter, and hostile ones would fill the memory.
 const LONGEST: usize = 256;
@@ -28,6 +36,19 @@ fn location(server: Endpoint, request: &RequestHead) -> Option<Location> {
 }
 
 impl Lived {
+    /// The clock was set.
+    pub(super) fn clock_set(&mut self, before: Timestamp) {
+        if self.steps.len() >= STEPS {
+            self.steps.pop_front();
+        }
+        self.steps.push_back(before);
+    }
+
+    fn is_measured(&self, silence: &Silence) -> bool {
+        let across = |step: &Timestamp| silence.from.at <= *step && *step < silence.until.at;
+        !self.steps.iter().any(across)
+    }
+
     /// Takes note of the sessions on a closed connection of which the capture has everything.
     pub(super) fn note(&mut self, record: &Record) {
         let connection = &record.connection;
@@ -44,15 +65,16 @@ impl Lived {
             let ended = connection.ended.map(|end| end.frame.at);
             let silence = session
                 .longest_silence
-                .filter(|silence| ended.is_none_or(|end| silence.until.at < end));
+                .filter(|silence| ended.is_none_or(|end| silence.until.at < end))
+                .filter(|silence| self.is_measured(silence));
             let (Some(silence), Some(place)) = (silence, location(connection.server, request))
             else {
                 continue;
             };
-            if self.0.len() >= ENDPOINTS && !self.0.contains_key(&place) {
+            if self.longest.len() >= ENDPOINTS && !self.longest.contains_key(&place) {
                 continue;
             }
-            let longest = self.0.entry(place).or_insert(silence);
+            let longest = self.longest.entry(place).or_insert(silence);
             if longest.nanos() < silence.nanos() {
                 *longest = silence;
             }
@@ -73,7 +95,7 @@ impl Lived {
         let outer = handshake.first().filter(|_| is_timeout)?;
         let request = outer.exchange().request.as_ref()?;
         let place = location(outer.record.connection.server, request)?;
-        let longest = *self.0.get(&place)?;
+        let longest = *self.longest.get(&place)?;
         let session = handshake.session.as_ref()?;
         let silence = session.idle_before_end_nanos?;
         // Several hops may have timeouts of their own, of which only the outermost is known to be the same.
