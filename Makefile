@@ -4,7 +4,7 @@
 CARGO ?= cargo
 SAMPLE ?= samples/upgrade-not-forwarded.pcapng
 
-.PHONY: demo test lab samples bench fuzz
+.PHONY: demo test lab samples bench growth fuzz
 
 ## demo: build, and explain a sample capture
 demo:
@@ -42,3 +42,9 @@ bench:
 	.ci/install build
 	tests/benches/bench.py
 	$(CARGO) bench --bench stages
+
+## growth: peak memory over 1, 3 and 10 million short connections through a pipe; fails when it grows
+growth:
+	.ci/install build
+	$(CARGO) build --release --quiet
+	tests/benches/growth.py

@@ -8,7 +8,7 @@ one request, one answer, closed by FIN), `scan` (a SYN, answered by RST or by no
 one connection in ten thousand is a WebSocket handshake that is refused). Handshakes are what a report is about: each
 costs its part of the report, so that kind grows with their number, and by nothing else. A SYN without an answer is
 remembered for 130 s of packet time: 1.3 million connections here, so memory is level from then on. Exits with 1 if
-`http` or `scan` take a tenth more memory for the last count than for the one before.
+`http` or `scan` take a fifth more memory for the last count than for the one before (a table may double once).
 """
 
 import argparse
@@ -151,7 +151,7 @@ def main():
             peak, seconds, report = measure(args.hop101, kind, count)
             peaks.append(peak)
             print(f"{kind:6} {count:12} {peak:9.1f} {seconds:8.2f} {report / 1000:10.1f}", flush=True)
-        if kind != "mixed" and peaks[-1] > 1.1 * peaks[-2:][0]:
+        if kind != "mixed" and peaks[-1] > 1.2 * peaks[-2:][0]:
             grown.append(kind)
     if grown:
         sys.exit(f"memory grows with the number of connections: {', '.join(grown)}")
