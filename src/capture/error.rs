@@ -5,7 +5,8 @@ use std::io;
 
 /// An input that cannot be read, or not to its end.
 ///
-/// Displayed as one line: `case.pcap: cut off at byte offset 7984: ...`. The part after the path is [`Problem`].
+/// Displayed as one line: `case.pcap: cut off at byte offset 7984: ...`. The part after the path is [`Problem`], which is
+/// therefore not told as a source again.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {problem}", Printable(path))]
 #[non_exhaustive]
@@ -13,7 +14,6 @@ pub struct CaptureError {
     /// The input as it was named; `-` for standard input.
     pub path: String,
     /// What is wrong with it.
-    #[source]
     pub problem: Problem,
 }
 

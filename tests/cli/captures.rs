@@ -265,6 +265,21 @@ fn filters_are_compiled_for_each_link_type() {
     assert_eq!(mixed["summary"], whole["summary"]);
 }
 
+#[cfg(feature = "live")]
+#[test]
+fn a_filter_that_does_not_compile_is_told_once() {
+    let output = hop101()
+        .arg("read")
+        .arg(sample(FAILED))
+        .args(["--filter", "nonsense("])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(said.matches("does not compile").count(), 1, "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+}
+
 #[test]
 fn threads_change_nothing() {
     let files = [sample("front.pcap"), sample("mid.pcap")];
