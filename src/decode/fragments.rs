@@ -19,6 +19,10 @@ use crate::capture::{FrameRef, Timestamp};
 /// Datagrams held incomplete: far more than a sound capture has at any time.
 const MAX_DATAGRAMS: usize = 1024;
 
+/// Datagrams remembered after they were complete, so that copies of their fragments (a mirror port shows each frame
+/// twice) are not taken for datagrams of which the rest is missing: copies come within microseconds.
+const RECENT: usize = 64;
+
 /// Bytes held of datagrams that are not complete, unless told otherwise: four times what Linux allows itself
 /// (`ipfrag_high_thresh`).
 pub const FRAGMENT_BYTES: usize = 16 << 20;
@@ -55,6 +59,8 @@ struct Partial {
     since: Timestamp,
     /// Tells it from a later datagram of the same key.
     serial: u64,
+    /// The datagram was complete before: these are copies.
+    is_copy: bool,
 }
 
 /// A datagram put together: what follows its IP header.
@@ -98,6 +104,8 @@ pub(super) struct Fragments {
     partial: HashMap<Key, Partial>,
     /// In order of their first fragment; may name some that are gone.
     order: VecDeque<(Key, u64)>,
+    /// The datagrams that were complete last.
+    recent: VecDeque<Key>,
     bytes: usize,
     serial: u64,
 }
@@ -108,6 +116,7 @@ impl Fragments {
             max_bytes,
             partial: HashMap::new(),
             order: VecDeque::new(),
+            recent: VecDeque::new(),
             bytes: 0,
             serial: 0,
         }
@@ -115,7 +124,8 @@ impl Fragments {
 
     /// Datagrams that wait for their rest.
     pub(super) fn held(&self) -> usize {
-        self.partial.len()
+        let partial = self.partial.values();
+        partial.filter(|partial| !partial.is_copy).count()
     }
 
     /// Takes a fragment in.
@@ -144,6 +154,7 @@ impl Fragments {
                 protocol: fragment.protocol,
                 since: walk.frame.at,
                 serial: self.serial,
+                is_copy: self.recent.contains(&key),
             }
         });
         if contradicts(&partial.bytes, fragment) {
@@ -165,6 +176,10 @@ impl Fragments {
             return Added::Held;
         }
         stats.datagrams_reassembled += 1;
+        if self.recent.len() >= RECENT {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(key);
         Added::Complete(Whole {
             frame: walk.frame,
             interface: walk.interface,
@@ -223,13 +238,10 @@ impl Fragments {
         let Some((key, serial)) = self.order.pop_front() else {
             return false;
         };
-        if self
-            .partial
-            .get(&key)
-            .is_some_and(|partial| partial.serial == serial)
-        {
+        let is_this = |partial: &&Partial| partial.serial == serial;
+        if let Some(partial) = self.partial.get(&key).filter(is_this) {
+            *count += u64::from(!partial.is_copy);
             self.remove(&key);
-            *count += 1;
         }
         true
     }

@@ -59,6 +59,18 @@ fn memory_for_them_is_bounded_as_told() {
 }
 
 #[test]
+fn copies_behind_a_complete_datagram_are_no_incomplete_one() {
+    let fragments = split_v4(&ipv4(), 16);
+    let mut decoder = Decoder::new();
+    let mut whole = 0;
+    for fragment in fragments.iter().flat_map(|one| [one, one]) {
+        whole += u64::from(matches!(decoder.decode(&raw(fragment)), Decoded::Tcp(_)));
+    }
+    assert_eq!((whole, decoder.datagrams_held()), (1, 0));
+    assert_eq!(decoder.stats().datagrams_incomplete, 0);
+}
+
+#[test]
 fn in_any_order() {
     for mut fragments in [split_v4(&ipv4(), 16), split_v6(&ipv6(), 16)] {
         assert_eq!(fragments.len(), 4);
