@@ -290,10 +290,20 @@ impl Across {
             || self.closed.front().is_some_and(|c| c.ended.at <= complete)
     }
 
-    /// What is certain by now, and forgets it. `claimed`: connections of handshakes that are not settled yet.
-    pub fn due(&mut self, now: Timestamp, claimed: &BTreeSet<ConnectionId>) -> Vec<Finding> {
+    /// What is certain by now, and forgets it. `claimed`: connections of handshakes that are not settled yet, which is
+    /// expensive to know and only asked for where it matters.
+    pub fn due(
+        &mut self,
+        now: Timestamp,
+        claimed: impl FnOnce() -> BTreeSet<ConnectionId>,
+    ) -> Vec<Finding> {
         let failed = now.minus(UNCLAIMED_AFTER);
         let mut findings = Vec::new();
+        let any_due = self
+            .unclaimed
+            .values()
+            .any(|one| !one.claimed && one.last.at <= failed);
+        let claimed = any_due.then(claimed).unwrap_or_default();
         self.unclaimed.retain(|id, one| {
             one.claimed |= claimed.contains(id);
             let keep = one.claimed || one.last.at > failed;

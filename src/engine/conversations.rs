@@ -15,6 +15,8 @@ pub(super) struct Conversations {
     pub(super) book: Book,
     /// Records of connections that left the table, until the engine has filed them.
     pub(super) closed: Vec<SharedRecord>,
+    /// Attempts that are over on connections that stay.
+    pub(super) chapters: Vec<Record>,
     pub(super) scratch: Scratch,
     /// Open connections with an attempt at a handshake on which something was decided since last asked.
     pub(super) decided: BTreeSet<ConnectionId>,
@@ -27,15 +29,17 @@ impl Conversations {
         Self {
             book: Book::new(clocks),
             closed: Vec::new(),
+            chapters: Vec::new(),
             scratch: Scratch::default(),
             decided: BTreeSet::new(),
             ended: BTreeSet::new(),
         }
     }
 
-    fn announce(&mut self, connection: &Connection, talk: &Talk) {
+    fn announce(&mut self, connection: &Connection, talk: &mut Talk) {
         if std::mem::take(&mut self.scratch.decided) && talk.has_attempt() {
             self.decided.insert(connection.id);
+            self.chapters.extend(talk.chapter(connection));
         }
         for seen in self.scratch.attempts.drain(..) {
             self.book.asked_by(connection.client.ip());
@@ -81,7 +85,7 @@ impl Handler for Conversations {
         let record = match talk {
             Some(mut talk) => {
                 talk.cut_off(&connection, &mut self.scratch);
-                self.announce(&connection, &talk);
+                self.announce(&connection, &mut talk);
                 talk.into_record(connection)
             }
             None => empty_record(connection, Protocol::None),

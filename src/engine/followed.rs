@@ -17,6 +17,13 @@ use super::talk::empty_record;
 /// Excerpts of foreign bytes kept per connection: the first each way, and a repetition to tell a habit.
 const NOT_HTTP_MAX: usize = 4;
 
+/// Answered attempts of an open connection that are kept before they are handed over as a chapter of its story: a connection
+/// that a proxy uses again and again may carry attempts for weeks.
+const CHAPTER: usize = 64;
+
+/// Bytes of heads with which a chapter is over, however few attempts they are.
+const CHAPTER_BYTES: usize = 256 << 10;
+
 /// A connection worth reading.
 #[derive(Debug)]
 pub(super) struct Followed {
@@ -411,6 +418,45 @@ impl Followed {
             session: Box::new(session),
             place,
         };
+    }
+
+    /// The answered attempts, if they are many and more may follow: what is left is as if they had never been.
+    pub(super) fn chapter(&mut self, connection: &Connection) -> Option<Record> {
+        let many = self.exchanges.len() >= CHAPTER
+            || self.exchanges.len() > 1 && self.head_bytes() >= CHAPTER_BYTES;
+        if !many || !matches!(self.reader, Reader::Http(_)) {
+            return None;
+        }
+        // The last one may still get a body, or a session.
+        let last = self.exchanges.len() - 1;
+        let waits = |exchange: &Exchange| exchange.response.is_none();
+        let answered = self
+            .exchanges
+            .iter()
+            .position(waits)
+            .unwrap_or(last)
+            .min(last);
+        if answered == 0 {
+            return None;
+        }
+        let exchanges: Vec<Exchange> = self.exchanges.drain(..answered).collect();
+        let parts = (exchanges, self.ordinary.clone(), self.not_http.clone());
+        Some(self.assemble(connection.clone(), parts))
+    }
+
+    fn head_bytes(&self) -> usize {
+        let heads = |exchange: &Exchange| {
+            let request = exchange
+                .request
+                .as_ref()
+                .map(|head| head.fields.raw().len());
+            let response = exchange
+                .response
+                .as_ref()
+                .map(|head| head.fields.raw().len());
+            request.unwrap_or_default() + response.unwrap_or_default()
+        };
+        self.exchanges.iter().map(heads).sum()
     }
 
     pub(super) fn record(&self, connection: Connection) -> Record {

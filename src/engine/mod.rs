@@ -24,7 +24,7 @@ use std::time::Duration;
 use crate::capture::{CaptureInfo, Frame, Timestamp};
 use crate::decode::{self, Decoded, Decoder};
 use crate::diagnosis::{self, Across, Diagnosis, Finding};
-use crate::hop::{Clocks, Handshake, OpenConnections, Record};
+use crate::hop::{Book, Clocks, Handshake, OpenConnections, Record};
 use crate::tcp::{self, ConnectionId, Table};
 
 use clock::Clock;
@@ -128,7 +128,7 @@ impl Engine {
             Decoded::Icmp(error) => self.table.icmp(&mut self.conversations, &error),
             Decoded::Other(kind) => self.other.count(kind),
         }
-        if !self.conversations.closed.is_empty() {
+        if !self.conversations.closed.is_empty() || !self.conversations.chapters.is_empty() {
             self.file_closed(observer);
         }
     }
@@ -243,25 +243,12 @@ impl Engine {
         self.report(&mut settled, observer);
         self.settled = settled;
         if self.across.has_due(now) {
-            let claimed = self.claimed();
-            for finding in self.across.due(now, &claimed) {
+            let (book, open) = (&self.conversations.book, Open(&self.table));
+            let findings = self.across.due(now, || claimed(book, &open));
+            for finding in findings {
                 observer.finding(&finding);
             }
         }
-    }
-
-    /// Connections of handshakes that are not settled: what failed on them is part of their story.
-    fn claimed(&self) -> BTreeSet<ConnectionId> {
-        let unsettled = self.conversations.book.preview(&Open(&self.table));
-        unsettled
-            .iter()
-            .flat_map(|handshake| {
-                let hops = handshake.hops.iter().chain(&handshake.subrequests);
-                let attempts = handshake.attempts.iter().map(|attempt| &attempt.record);
-                hops.map(|hop| &hop.record).chain(attempts)
-            })
-            .map(|record| record.connection.id)
-            .collect()
     }
 
     fn report(&mut self, settled: &mut Vec<Handshake>, observer: &mut dyn Observer) {
@@ -273,13 +260,35 @@ impl Engine {
     }
 }
 
+/// Connections of handshakes that are not settled: what failed on them is part of their story.
+fn claimed(book: &Book, open: &Open<'_>) -> BTreeSet<ConnectionId> {
+    let unsettled = book.preview(open);
+    unsettled
+        .iter()
+        .flat_map(|handshake| {
+            let hops = handshake.hops.iter().chain(&handshake.subrequests);
+            let attempts = handshake.attempts.iter().map(|attempt| &attempt.record);
+            hops.map(|hop| &hop.record).chain(attempts)
+        })
+        .map(|record| record.connection.id)
+        .collect()
+}
+
 /// Hands on what connections said that left the table.
 fn file_closed(
     conversations: &mut Conversations,
     across: &mut Across,
     observer: &mut dyn Observer,
 ) {
-    let Conversations { closed, book, .. } = conversations;
+    let Conversations {
+        closed,
+        chapters,
+        book,
+        ..
+    } = conversations;
+    for record in chapters.drain(..) {
+        book.chapter(record);
+    }
     for record in closed.drain(..) {
         across.connection(&record);
         observer.connection(&record, &[]);

@@ -147,6 +147,14 @@ impl Talk {
         }
     }
 
+    /// Attempts that are over, when many of them are kept.
+    pub(super) fn chapter(&mut self, connection: &Connection) -> Option<Record> {
+        match self {
+            Self::Followed(followed) => followed.chapter(connection),
+            _ => None,
+        }
+    }
+
     /// The connection is closed: what there is to report.
     pub(super) fn into_record(self, connection: Connection) -> Record {
         match self {

@@ -12,6 +12,7 @@
 //! Time is packet time. What is held follows the number of exchanges not yet emitted; every step looks at what
 //! becomes due and a bounded number of its neighbours.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::ops::Bound;
@@ -51,13 +52,22 @@ const HELD_MAX: usize = 200_000;
 const ORDINARY_NEAR: usize = 8;
 
 /// Largest set of exchanges paired at once while the capture goes on: attempts with one and the same key that
-/// overlap without a break.
-const FAMILY_MAX: usize = 1024;
+/// overlap without a break. In a larger crowd those that are over do not wait for others: each of them would look at all
+/// of it again and again.
+const FAMILY_MAX: usize = 256;
+
+/// The same for a preview: the nearest ones, which are more than the hops and tries of any handshake.
+const PREVIEWED_MAX: usize = 32;
 
 /// Connections that are still open.
 pub trait OpenConnections {
     /// A connection as it is now.
     fn snapshot(&self, id: ConnectionId) -> Option<Record>;
+
+    /// The same, to be kept by several.
+    fn shared(&self, id: ConnectionId) -> Option<SharedRecord> {
+        self.snapshot(id).map(Into::into)
+    }
 
     /// Connections without any payload so far whose first SYN lies within these times (both included): connects that
     /// hang. Those that do not know answer with none; such connects are then found when they leave the table.
@@ -88,6 +98,8 @@ struct Open {
     link: Option<Link>,
     /// As seen when last asked for, and when.
     seen: Option<(Timestamp, Node)>,
+    /// It was previewed with its answer.
+    told: bool,
 }
 
 /// The exchanges that are not yet part of an emitted handshake.
@@ -104,6 +116,10 @@ pub struct Book {
     silent: SilentPool,
     ordinary: OrdinaryPool,
     known: Known,
+    /// Somebody asks for previews.
+    previews: bool,
+    /// Held exchanges of connections that stay, not previewed so far.
+    untold: Vec<Slot>,
 }
 
 impl Book {
@@ -120,6 +136,8 @@ impl Book {
             silent: SilentPool::default(),
             ordinary: OrdinaryPool::default(),
             known: Known::default(),
+            previews: false,
+            untold: Vec::new(),
         }
     }
 
@@ -145,8 +163,13 @@ impl Book {
         if let Some(link) = link.filter(|_| !key.is_some_and(is_sample)) {
             self.index.note_forwarding(link);
         }
-        let seen = None;
-        self.open.insert(slot, Open { at, link, seen });
+        let open = Open {
+            at,
+            link,
+            seen: None,
+            told: false,
+        };
+        self.open.insert(slot, open);
     }
 
     /// An attempt on a connection that is still open was answered.
@@ -229,6 +252,22 @@ impl Book {
         }
     }
 
+    /// Exchanges of a connection that stays are over: as if it had closed for them.
+    pub fn chapter(&mut self, record: Record) {
+        self.saw(record.connection.last.at);
+        let record = SharedRecord::from(record);
+        for node in nodes_of(&record) {
+            let slot = node.slot;
+            let told = self.forget_open(slot).is_none_or(|open| open.told);
+            if !self.emitted.remove(&slot) {
+                self.hold(node);
+                if self.previews && !told {
+                    self.untold.push(slot);
+                }
+            }
+        }
+    }
+
     /// How many connections and exchanges are kept: what memory follows.
     pub fn kept(&self) -> usize {
         self.held.len() + self.open.len() + self.silent.all().len() + self.ordinary.all().len()
@@ -307,7 +346,12 @@ impl Book {
                 waiting.push((latest, slot));
                 continue;
             }
-            let family = self.family(slot, connections);
+            let mut family = self.family(slot, FAMILY_MAX, connections);
+            if family.len() >= FAMILY_MAX {
+                family.retain(|slot| self.is_over(*slot));
+                self.emit(&family, connections, out);
+                continue;
+            }
             match self.wait_for(&family, closed) {
                 Some(later) if later > self.now => waiting.push((later, slot)),
                 _ => self.emit(&family, connections, out),
@@ -323,6 +367,12 @@ impl Book {
             self.ordinary
                 .forget_before(oldest.map(|oldest| oldest.minus(LINGER)));
         }
+    }
+
+    /// Whether an exchange is closed and has waited for others to close.
+    fn is_over(&self, slot: Slot) -> bool {
+        let held = self.held.get(&slot);
+        held.is_some_and(|held| held.closed.plus(LINGER) <= self.now)
     }
 
     /// When a family is to be looked at again, if not all of it is there yet.
@@ -359,8 +409,8 @@ impl Book {
         })
     }
 
-    /// All exchanges that may belong to the same handshakes as this one.
-    fn family(&mut self, slot: Slot, connections: &dyn OpenConnections) -> Vec<Slot> {
+    /// All exchanges that may belong to the same handshakes as this one, the nearest `most` of them.
+    fn family(&mut self, slot: Slot, most: usize, connections: &dyn OpenConnections) -> Vec<Slot> {
         let mut family = vec![slot];
         let mut seen = HashSet::new();
         seen.insert(slot);
@@ -371,7 +421,7 @@ impl Book {
                 .node(at)
                 .map(|node| self.index.neighbours(node, &self.known));
             for other in near.unwrap_or_default() {
-                if family.len() >= FAMILY_MAX {
+                if family.len() >= most {
                     return family;
                 }
                 if !seen.contains(&other) {
@@ -547,61 +597,67 @@ impl Book {
         touched: &BTreeSet<ConnectionId>,
         connections: &dyn OpenConnections,
     ) -> Vec<Handshake> {
+        let connections = &Once::new(connections);
         let mut seen = BTreeSet::new();
         let mut out = Vec::new();
         // What is not settled teaches nothing: a copy, made once for all.
         let mut known = None;
-        for &id in touched {
-            for slot in self.open_slots(id) {
-                if seen.contains(&slot) {
-                    continue;
-                }
-                self.look_at(slot, connections);
-                let family = self.family(slot, connections);
-                seen.extend(family.iter().copied());
-                let nodes: Vec<Node> = family
-                    .iter()
-                    .filter_map(|slot| match self.held.get(slot) {
-                        Some(held) => Some((*held.node).clone()),
-                        None => node_of(*slot, connections),
-                    })
-                    .collect();
-                let hanging = self.hanging(&nodes, connections);
-                let more = (!hanging.is_empty()).then(|| {
-                    let begin = nodes.iter().map(Node::start).min();
-                    let from = begin.map_or((Bound::Unbounded, Bound::Unbounded), |begin| {
-                        (Bound::Included((begin, ConnectionId(0))), Bound::Unbounded)
-                    });
-                    let kept = self.silent.all().range(from);
-                    let mut silent: Silent =
-                        kept.map(|(key, record)| (*key, record.clone())).collect();
-                    silent.extend(
-                        hanging
-                            .into_iter()
-                            .map(|one| (attempts::place(&one), one.into())),
-                    );
-                    silent
-                });
-                let mut context = Context {
-                    known: known.get_or_insert_with(|| self.known.clone()),
-                    silent: more.as_ref().unwrap_or(self.silent.all()),
-                    ordinary: self.ordinary.all(),
-                    rivals: &[],
-                    settled: false,
-                };
-                // Neighbours that nothing happened to only help to pair.
-                let is_touched = |found: &Handshake| {
-                    found
-                        .hops
-                        .iter()
-                        .any(|hop| touched.contains(&hop.record.connection.id))
-                };
-                out.extend(
-                    pair_nodes(nodes, &mut context)
-                        .into_iter()
-                        .filter(is_touched),
-                );
+        self.previews = true;
+        let untold = std::mem::take(&mut self.untold);
+        let decided = touched.iter().flat_map(|&id| self.undecided_slots(id));
+        let slots: Vec<Slot> = untold.into_iter().chain(decided).collect();
+        for slot in slots {
+            if seen.contains(&slot) {
+                continue;
             }
+            self.look_at(slot, connections);
+            if let Some(open) = self.open.get_mut(&slot) {
+                let node = open.seen.as_ref().map(|(_, node)| node);
+                open.told = node.is_some_and(|node| node.answer.is_some());
+            }
+            let family = self.family(slot, PREVIEWED_MAX, connections);
+            seen.extend(family.iter().copied());
+            let nodes: Vec<Node> = family
+                .iter()
+                .filter_map(|slot| match self.held.get(slot) {
+                    Some(held) => Some((*held.node).clone()),
+                    None => node_of(*slot, connections),
+                })
+                .collect();
+            let hanging = self.hanging(&nodes, connections);
+            let more = (!hanging.is_empty()).then(|| {
+                let begin = nodes.iter().map(Node::start).min();
+                let from = begin.map_or((Bound::Unbounded, Bound::Unbounded), |begin| {
+                    (Bound::Included((begin, ConnectionId(0))), Bound::Unbounded)
+                });
+                let kept = self.silent.all().range(from);
+                let mut silent: Silent = kept.map(|(key, record)| (*key, record.clone())).collect();
+                silent.extend(
+                    hanging
+                        .into_iter()
+                        .map(|one| (attempts::place(&one), one.into())),
+                );
+                silent
+            });
+            let mut context = Context {
+                known: known.get_or_insert_with(|| self.known.clone()),
+                silent: more.as_ref().unwrap_or(self.silent.all()),
+                ordinary: self.ordinary.all(),
+                rivals: &[],
+                settled: false,
+            };
+            // Neighbours that nothing happened to only help to pair.
+            let is_touched = |found: &Handshake| {
+                found
+                    .hops
+                    .iter()
+                    .any(|hop| touched.contains(&hop.record.connection.id))
+            };
+            out.extend(
+                pair_nodes(nodes, &mut context)
+                    .into_iter()
+                    .filter(is_touched),
+            );
         }
         out
     }
@@ -614,6 +670,16 @@ impl Book {
         };
         let open = self.open.range(of(0)..=of(u32::MAX));
         open.map(|(slot, _)| *slot).collect()
+    }
+
+    /// Those to which something may have happened since they were previewed: the last one may be followed by a session, and
+    /// all that had no answer.
+    fn undecided_slots(&self, id: ConnectionId) -> Vec<Slot> {
+        let mut slots = self.open_slots(id);
+        let last = slots.pop();
+        slots.retain(|slot| self.open.get(slot).is_none_or(|open| !open.told));
+        slots.extend(last);
+        slots
     }
 
     /// The capture is over: everything left, by start.
@@ -638,6 +704,40 @@ impl Book {
 }
 
 fn node_of(slot: Slot, connections: &dyn OpenConnections) -> Option<Node> {
-    let record = SharedRecord::from(connections.snapshot(slot.connection)?);
-    nodes_of(&record).find(|node| node.slot == slot)
+    let record = connections.shared(slot.connection)?;
+    let mut exchanges = record.exchanges.iter();
+    let place = exchanges.position(|exchange| exchange.index == slot.exchange)?;
+    Node::new(&record, place)
+}
+
+/// Looks at each open connection once.
+struct Once<'a> {
+    connections: &'a dyn OpenConnections,
+    seen: RefCell<HashMap<ConnectionId, Option<SharedRecord>>>,
+}
+
+impl<'a> Once<'a> {
+    fn new(connections: &'a dyn OpenConnections) -> Self {
+        Self {
+            connections,
+            seen: RefCell::default(),
+        }
+    }
+}
+
+impl OpenConnections for Once<'_> {
+    fn snapshot(&self, id: ConnectionId) -> Option<Record> {
+        self.connections.snapshot(id)
+    }
+
+    fn shared(&self, id: ConnectionId) -> Option<SharedRecord> {
+        let mut seen = self.seen.borrow_mut();
+        seen.entry(id)
+            .or_insert_with(|| self.connections.shared(id))
+            .clone()
+    }
+
+    fn without_payload(&self, from: Timestamp, to: Timestamp) -> Vec<Record> {
+        self.connections.without_payload(from, to)
+    }
 }

@@ -197,6 +197,32 @@ impl<'a> Forest<'a> {
             }
         }
         self.judge(edges, &taken);
+        for child in taken {
+            self.drop_idle_guess(child);
+        }
+    }
+
+    /// Lets go of a hop before an answered one that has no answer itself and was chosen among several that fit alike, none
+    /// of them at the proxy's address: who repeats one key and waits for ever must not hide what became of others.
+    fn drop_idle_guess(&mut self, child: usize) {
+        let Some((edge, Confidence::Guess)) = self.above.get(child).copied().flatten() else {
+            return;
+        };
+        let answered = |index: usize| {
+            self.nodes
+                .get(index)
+                .is_some_and(|node| node.answer.is_some())
+        };
+        let rival = self.rivals.get(child).copied().flatten();
+        if rival.is_none() || edge.score.host >= 2 || answered(edge.parent) || !answered(child) {
+            return;
+        }
+        if let Some(above) = self.above.get_mut(child) {
+            *above = None;
+        }
+        if let Some(below) = self.below.get_mut(edge.parent) {
+            below.retain(|&other| other != child);
+        }
     }
 
     /// Children left over because their only handshake has another child at that time (mirrored requests, an end

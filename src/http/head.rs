@@ -2,12 +2,17 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::capture::FrameRef;
 
-/// The header fields of a message (RFC 9112 5), in their order, over the raw bytes of its head.
+/// The header fields of a message (RFC 9112 5), in their order, over the raw bytes of its head. A clone shares them: a
+/// live view looks at the same heads again and again.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Fields {
+pub struct Fields(Arc<Head>);
+
+#[derive(Debug, PartialEq, Eq, Default)]
+struct Head {
     raw: Box<[u8]>,
     spans: Box<[(Range<u32>, Range<u32>)]>,
 }
@@ -15,10 +20,10 @@ pub struct Fields {
 impl Fields {
     /// Fields whose names and values lie in `raw` at `spans`. A span outside of `raw` reads as empty.
     pub fn new(raw: Box<[u8]>, spans: Vec<(Range<u32>, Range<u32>)>) -> Self {
-        Self {
+        Self(Arc::new(Head {
             raw,
             spans: spans.into_boxed_slice(),
-        }
+        }))
     }
 
     /// Fields as they would be sent.
@@ -40,36 +45,38 @@ impl Fields {
     }
 
     fn slice(&self, span: &Range<u32>) -> &[u8] {
-        self.raw
+        self.0
+            .raw
             .get(span.start as usize..span.end as usize)
             .unwrap_or_default()
     }
 
     /// The head as it was on the wire: start line, fields, without the blank line's own meaning.
     pub fn raw(&self) -> &[u8] {
-        &self.raw
+        &self.0.raw
     }
 
     /// All fields in order: name as spelled, value without surrounding white space.
     pub fn iter(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
-        self.spans
+        self.0
+            .spans
             .iter()
             .map(|(name, value)| (text(self.slice(name)), text(self.slice(value))))
     }
 
     /// The names of all fields as spelled, as bytes, in order.
     pub fn names(&self) -> impl Iterator<Item = &[u8]> {
-        self.spans.iter().map(|(name, _)| self.slice(name))
+        self.0.spans.iter().map(|(name, _)| self.slice(name))
     }
 
     /// How many fields there are.
     pub fn len(&self) -> usize {
-        self.spans.len()
+        self.0.spans.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.spans.is_empty()
+        self.0.spans.is_empty()
     }
 
     /// The values of every field of this name (ASCII case-insensitive), as bytes, in order.
@@ -79,7 +86,8 @@ impl Fields {
             span.end.wrapping_sub(span.start) as usize == name.len()
                 && self.slice(span).eq_ignore_ascii_case(name.as_bytes())
         };
-        self.spans
+        self.0
+            .spans
             .iter()
             .filter(move |(span, _)| same(span))
             .map(|(_, value)| self.slice(value))
@@ -158,7 +166,7 @@ impl RequestHead {
     pub fn is_handshake_attempt(&self) -> bool {
         const PREFIX: &[u8] = b"sec-websocket-";
         self.fields.has_token("upgrade", "websocket")
-            || self.fields.spans.iter().any(|(name, _)| {
+            || self.fields.0.spans.iter().any(|(name, _)| {
                 self.fields
                     .slice(name)
                     .get(..PREFIX.len())

@@ -1,8 +1,10 @@
-"""A flood of SYNs and of garbage on loopback, and one handshake that fails in the middle of it.
+"""A flood on loopback, and one handshake that fails in the middle of it.
 
-    flood.py SECONDS RATE
+    flood.py SECONDS RATE [KIND...]
 
-RATE is packets per second of each kind. Prints one line of JSON at the end: how many packets were sent, and whether the client got its answer.
+KIND is `syns`, `frames` (nonsense under every EtherType) or `heads` (conversations that look like handshakes); without
+one, SYNs and frames. RATE is packets per second of each kind. Prints one line of JSON at the end: how many packets were
+sent, and whether the client got its answer.
 """
 
 import base64
@@ -75,6 +77,78 @@ def garbage(until, pause, sent):
         time.sleep(pause)
 
 
+KEY = b"one that matters"
+"""All conversations have the key of the handshake that matters."""
+
+HOSTS = 0x0A000000
+"""Addresses that this machine does not have, so that it answers none of it."""
+
+
+def frame(source, target, seq, ack, flags, payload=b""):
+    """An Ethernet frame with a TCP segment; addresses are (number, port)."""
+    tcp = struct.pack("!HHIIBBHHH", source[1], target[1], seq & 0xFFFFFFFF, ack & 0xFFFFFFFF, 0x50, flags, 64240, 0, 0)
+    ip = struct.pack("!BBHHHBBHII", 0x45, 0, 40 + len(payload), 0, 0, 64, 6, 0, source[0], target[0])
+    return b"\0" * 12 + b"\x08\x00" + ip + tcp + payload
+
+
+SYN, ACK, SYN_ACK, FIN = 2, 16, 18, 17
+
+
+def heads(until, pause, sent):
+    """Conversations with port 80: handshakes with one and the same key that are refused, that wait for ever, one after
+    the other on a connection that stays; heads without an end, heads of 60 KB, random bytes."""
+    chance = random.Random(3)
+    sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+    sock.bind(("lo", 0))
+    server = (HOSTS | 0xFF0001, 80)
+    kept = [[(HOSTS | 0xFE0000 + n, 40000), 1, 1] for n in range(4)]
+    shake = request(b"ws", KEY)
+    refused = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"
+    while time.monotonic() < until:
+        count = 0
+        while count < 100:
+            client = (HOSTS | chance.randrange(0xFE0000), chance.randrange(1024, 65536))
+            kind = chance.randrange(7)
+            if kind == 6:
+                one = chance.choice(kept)
+                wire = [frame(one[0], server, one[1], one[2], ACK, shake)]
+                one[1] += len(shake)
+                wire.append(frame(server, one[0], one[2], one[1], ACK, refused))
+                one[2] += len(refused)
+            else:
+                isn, nsi = chance.randrange(1 << 32), chance.randrange(1 << 32)
+                wire = [
+                    frame(client, server, isn, 0, SYN),
+                    frame(server, client, nsi, isn + 1, SYN_ACK),
+                    frame(client, server, isn + 1, nsi + 1, ACK),
+                ]
+                said = {
+                    0: shake,
+                    1: shake,
+                    2: shake,
+                    3: shake[: chance.randrange(1, len(shake))],
+                    4: chance.randbytes(chance.randrange(1, 1400)),
+                    5: shake[:-2] + b"Cookie: " + b"c" * 60000 + b"\r\n\r\n",
+                }[kind]
+                wire.append(frame(client, server, isn + 1, nsi + 1, ACK, said))
+                if kind in (0, 1):
+                    here, there = isn + 1 + len(said), nsi + 1 + len(refused)
+                    wire += [
+                        frame(server, client, nsi + 1, here, ACK, refused),
+                        frame(server, client, there, here, FIN),
+                        frame(client, server, here, there + 1, FIN),
+                        frame(server, client, there + 1, here + 1, ACK),
+                    ]
+            for one in wire:
+                sock.send(one)
+            count += len(wire)
+        sent.value += count
+        time.sleep(pause)
+
+
+KINDS = {"syns": syns, "frames": garbage, "heads": heads}
+
+
 def serve(listener):
     while True:
         connection, _ = listener.accept()
@@ -88,16 +162,17 @@ def main():
     threading.Thread(target=serve, args=(listener,), daemon=True).start()
     begin = time.monotonic()
     until = begin + float(sys.argv[1])
-    counts = [multiprocessing.Value("q", 0) for _ in range(2)]
+    kinds = [KINDS[kind] for kind in sys.argv[3:] or ("syns", "frames")]
+    counts = [multiprocessing.Value("q", 0) for _ in kinds]
     floods = [
         multiprocessing.Process(target=flood, args=(until, 100 / float(sys.argv[2]), count), daemon=True)
-        for flood, count in zip((syns, garbage), counts)
+        for flood, count in zip(kinds, counts)
     ]
     for flood in floods:
         flood.start()
     time.sleep((until - begin) / 2)
     with socket.create_connection(("127.0.0.1", PORT), timeout=20) as client:
-        client.sendall(request(b"ws", b"one that matters"))
+        client.sendall(request(b"ws", KEY))
         answer = client.recv(4096)
     for flood in floods:
         flood.join()
