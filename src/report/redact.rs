@@ -4,7 +4,10 @@
 //! handshake (a finding may quote a header), and free text is searched for the shapes of secrets besides.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use memchr::memmem;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 
@@ -85,6 +88,19 @@ const SECRET_PARTS: &[&str] = &[
 
 /// The shortest value that is looked for in free text: shorter ones are words there.
 const LEARNED_MIN: usize = 6;
+
+/// Addresses that get a pseudonym of their own: a live run may last for weeks. The ones beyond share one. About 64 bytes
+/// each.
+const ADDRESSES_MAX: usize = 1 << 16;
+
+/// Host names that get one: more than most proxies serve. Every text is searched for all of them.
+const HOSTS_MAX: usize = 512;
+
+/// The pseudonym that addresses share for which there was no other left.
+const ANY_ADDRESS: &str = "ip-other";
+
+/// The same for host names.
+const ANY_HOST: &str = "host-other";
 
 /// Characters that end a value in free text.
 const TEXT_STOPS: &[char] = &[' ', '\t', '\r', '\n', '"', '\'', '`', '<', '>', '&', '#'];
@@ -172,6 +188,8 @@ pub(super) struct Redactor {
     level: Redact,
     addresses: BTreeMap<IpAddr, usize>,
     hosts: BTreeMap<String, usize>,
+    /// Host names of the last handshake that share a pseudonym.
+    strangers: Vec<String>,
     learned: Vec<String>,
 }
 
@@ -191,6 +209,7 @@ impl Redactor {
     /// Forgets the secrets of the last handshake.
     pub(super) fn forget(&mut self) {
         self.learned.clear();
+        self.strangers.clear();
     }
 
     /// Remembers the secrets in a text, to find them in other texts.
@@ -284,7 +303,7 @@ impl Redactor {
         if has_sign && let Some(new) = parameters(text, TEXT_STOPS, |value| Some(masked(value))) {
             *text = new;
         }
-        if memchr::memmem::find(text.as_bytes(), b"eyJ").is_some()
+        if memmem::find(text.as_bytes(), b"eyJ").is_some()
             && let Some(new) = web_tokens(text)
         {
             *text = new;
@@ -346,8 +365,10 @@ impl Redactor {
         if ip.is_loopback() || ip.is_unspecified() {
             return ip.to_string();
         }
-        let next = self.addresses.len() + 1;
-        format!("ip-{}", self.addresses.entry(ip).or_insert(next))
+        match number(&mut self.addresses, ip, ADDRESSES_MAX) {
+            Some(number) => format!("ip-{number}"),
+            None => ANY_ADDRESS.to_owned(),
+        }
     }
 
     /// The pseudonym of a host with an optional port, which stays.
@@ -365,9 +386,15 @@ impl Redactor {
                 name.to_owned()
             }
             Err(_) => {
-                let next = self.hosts.len() + 1;
-                let number = self.hosts.entry(name.to_ascii_lowercase()).or_insert(next);
-                format!("host-{number}")
+                let lower = name.to_ascii_lowercase();
+                if let Some(number) = number(&mut self.hosts, lower.clone(), HOSTS_MAX) {
+                    format!("host-{number}")
+                } else {
+                    if !self.strangers.contains(&lower) {
+                        self.strangers.push(lower);
+                    }
+                    ANY_HOST.to_owned()
+                }
             }
         };
         match port {
@@ -377,12 +404,24 @@ impl Redactor {
     }
 
     fn replace_hosts(&self, text: &mut String) {
+        let shown = |number: &usize| format!("host-{number}");
+        let known = self
+            .hosts
+            .iter()
+            .map(|(name, number)| (name, shown(number)));
+        let strangers = self
+            .strangers
+            .iter()
+            .map(|name| (name, ANY_HOST.to_owned()));
+        let mut lower = text.to_ascii_lowercase();
+        let is_in = |(name, _): &(&String, String)| {
+            memmem::find(lower.as_bytes(), name.as_bytes()).is_some()
+        };
+        let mut hosts: Vec<(&String, String)> = known.chain(strangers).filter(is_in).collect();
         // The longest first: a name may be the end of another.
-        let mut hosts: Vec<(&String, &usize)> = self.hosts.iter().collect();
         hosts.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
         let part_of_name = |c: char| c.is_alphanumeric() || matches!(c, '-' | '.' | '_');
-        for (name, number) in hosts {
-            let lower = text.to_ascii_lowercase();
+        for (name, shown) in hosts {
             let mut out = String::new();
             let mut done = 0;
             for (at, _) in lower.match_indices(name.as_str()) {
@@ -399,13 +438,13 @@ impl Redactor {
                     continue;
                 }
                 out.push_str(text.get(done..at).unwrap_or_default());
-                out.push_str("host-");
-                out.push_str(&number.to_string());
+                out.push_str(&shown);
                 done = at + name.len();
             }
             if done > 0 {
                 out.push_str(text.get(done..).unwrap_or_default());
                 *text = out;
+                lower = text.to_ascii_lowercase();
             }
         }
     }
@@ -442,9 +481,21 @@ impl Redactor {
     }
 }
 
+/// The number of a name, a new one unless too many have one.
+fn number<K: Ord>(known: &mut BTreeMap<K, usize>, key: K, most: usize) -> Option<usize> {
+    let next = known.len() + 1;
+    match known.entry(key) {
+        Entry::Occupied(found) => Some(*found.get()),
+        Entry::Vacant(_) if next > most => None,
+        Entry::Vacant(place) => Some(*place.insert(next)),
+    }
+}
+
 fn is_host_pseudonym(name: &str) -> bool {
-    name.strip_prefix("host-")
-        .is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+    name == ANY_HOST
+        || name
+            .strip_prefix("host-")
+            .is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// Masks tokens that travel as subprotocols.
@@ -665,4 +716,30 @@ fn queries(text: &str, url: bool) -> Option<String> {
         out.push_str(text.get(done..).unwrap_or_default());
         out
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pseudonyms_are_bounded_and_hide_what_is_beyond_as_well() {
+        let mut redactor = Redactor::new(Redact::Strict);
+        for number in 0..HOSTS_MAX {
+            let name = format!("h{number}.example");
+            assert_eq!(redactor.host(&name), format!("host-{}", number + 1));
+        }
+        assert_eq!(redactor.host("late.example:8080"), "host-other:8080");
+        assert_eq!(redactor.host("h3.example"), "host-4");
+        let mut text = "late.example and h3.example, not h3.example.org".to_owned();
+        redactor.apply(Kind::Line, &mut text);
+        assert_eq!(text, "host-other and host-4, not h3.example.org");
+        for number in 0..=ADDRESSES_MAX as u32 {
+            redactor.address(Ipv4Addr::from(0x0a00_0000 + number).into());
+        }
+        assert_eq!(redactor.addresses.len(), ADDRESSES_MAX);
+        let mut text = "192.0.2.1:80 asked 10.0.0.1".to_owned();
+        redactor.apply(Kind::Line, &mut text);
+        assert_eq!(text, "ip-other:80 asked ip-2");
+    }
 }

@@ -348,7 +348,7 @@ fn a_failure_in_a_flood_of_syns_and_garbage_is_still_shown() {
 
 #[test]
 fn a_failure_in_a_flood_of_handshakes_with_the_same_key_is_still_shown() {
-    a_failure_is_shown_in_a_flood(&["heads"], "2000");
+    a_failure_is_shown_in_a_flood(&["heads"], "500");
 }
 
 #[test]
@@ -394,6 +394,57 @@ fn a_terminal_line_a_snapshot_and_the_report() {
             .unwrap()
             .contains(r#""type":"summary""#)
     );
+}
+
+#[test]
+fn on_a_terminal_lines_fit_and_the_status_line_stays_apart() {
+    let Some(space) = Space::new() else { return };
+    if !have("script") {
+        return;
+    }
+    for columns in [80, 160] {
+        let program = env!("CARGO_BIN_EXE_hop101");
+        let command = format!(
+            "stty cols {columns} rows 24; {program} live -i lo --duration 4s --fail-on never -Z root"
+        );
+        let mut child = space
+            .inside(&["script", "-qec", &command, "typescript"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let typescript = space.path("typescript");
+        let until = Instant::now() + PATIENCE;
+        while !std::fs::read_to_string(&typescript).is_ok_and(|text| text.contains("packets/s")) {
+            assert!(Instant::now() < until, "no status line");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        space.refuse(2);
+        assert!(child.wait().unwrap().success());
+        let text = std::fs::read_to_string(&typescript).unwrap();
+        let text = anstream::adapter::strip_str(&text).to_string();
+        let (live, report) = text.split_once("2 handshakes: ").unwrap();
+        assert!(report.contains("forbidden"), "{text}");
+        // What is drawn over begins at the left; the first line is of `script` itself.
+        let drawn: Vec<&str> = live
+            .split(['\r', '\n'])
+            .skip(1)
+            .filter(|line| !line.trim().is_empty())
+            .collect();
+        let lines: Vec<&&str> = drawn
+            .iter()
+            .filter(|line| line.contains("FAILED"))
+            .collect();
+        assert_eq!(lines.len(), 2, "{drawn:?}");
+        for line in lines {
+            assert!(line.ends_with("  forbidden"), "{line}");
+        }
+        for line in &drawn {
+            assert!(line.chars().count() <= columns, "{line:?}");
+            let status = line.contains("handshakes: ");
+            assert!(!status || line.starts_with("handshakes: "), "{line:?}");
+        }
+    }
 }
 
 #[test]

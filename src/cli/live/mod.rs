@@ -413,13 +413,17 @@ impl<'a> Run<'a> {
         let connections = self.engine.connections();
         let (counts, losses) = (self.watch.counts, self.losses);
         self.watch.screen.status(now, || {
-            format!(
-                "{frames} packets  {per_second}/s  {} dropped  {connections} connections  handshakes: {} ok  {} failed  {} unclear",
-                losses.total(),
-                counts.ok,
-                counts.failed,
-                counts.unclear,
-            )
+            // The least important last.
+            vec![
+                format!(
+                    "handshakes: {} ok  {} failed  {} unclear",
+                    counts.ok, counts.failed, counts.unclear
+                ),
+                format!("{} dropped", losses.total()),
+                format!("{per_second} packets/s"),
+                format!("{connections} connections"),
+                format!("{frames} packets"),
+            ]
         });
     }
 

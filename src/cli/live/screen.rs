@@ -46,6 +46,16 @@ impl Screen {
         self.lines != Lines::Nowhere && !self.closed
     }
 
+    /// Columns of the terminal that lines go to, if it is one; it may change its size.
+    pub(super) fn width(&self) -> Option<usize> {
+        let size = match self.lines {
+            Lines::Stdout => terminal_size::terminal_size_of(io::stdout()),
+            Lines::Stderr => terminal_size::terminal_size_of(io::stderr()),
+            Lines::Nowhere => None,
+        };
+        size.map(|(width, _)| usize::from(width.0))
+    }
+
     /// Prints text that ends with a line feed.
     pub(super) fn print(&mut self, text: &str) {
         match self.lines {
@@ -79,8 +89,8 @@ impl Screen {
         super::super::message(text);
     }
 
-    /// Draws the status line if it is time for it.
-    pub(super) fn status(&mut self, now: Instant, text: impl FnOnce() -> String) {
+    /// Draws the status line if it is time for it: as many of the parts as there is room for.
+    pub(super) fn status(&mut self, now: Instant, parts: impl FnOnce() -> Vec<String>) {
         if !self.status || (self.drawn && now < self.redraw_at) {
             return;
         }
@@ -88,7 +98,14 @@ impl Screen {
         self.drawn = true;
         let width = terminal_size::terminal_size_of(io::stderr())
             .map_or(80, |(width, _)| usize::from(width.0));
-        let text: String = text().chars().take(width.saturating_sub(1)).collect();
+        let mut text = String::new();
+        for part in parts() {
+            let gap = if text.is_empty() { "" } else { "  " };
+            if text.chars().count() + gap.len() + part.chars().count() < width {
+                text.push_str(gap);
+                text.push_str(&part);
+            }
+        }
         let _ = write!(io::stderr(), "\r{text}\x1b[K");
     }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use super::evidence::Evidence;
-use super::line::{self, What};
+use super::line::{self, Look, What};
 use super::screen::Screen;
 use crate::capture::{FrameRef, Timestamp};
 use crate::diagnosis::{Code, Diagnosis, Finding, Limit, Severity, Verdict};
@@ -208,7 +208,7 @@ impl Watch {
             return;
         }
         let report = self.one.one(handshake, diagnosis);
-        let mut text = line::handshake(&report, at, what, self.style.color);
+        let mut text = line::handshake(&report, at, what, self.look());
         if let Some(options) = &self.style.block {
             text.push_str(&table::blocks(&report, options));
             text.push('\n');
@@ -224,12 +224,19 @@ impl Watch {
         if !self.screen.wants_lines() || self.style.redact == Redact::Strict {
             return;
         }
+        let look = self.look();
         for finding in findings
             .iter()
             .filter(|finding| finding.severity >= Severity::Warning)
         {
-            self.screen
-                .print(&line::connection(record, finding, self.style.color));
+            self.screen.print(&line::connection(record, finding, look));
+        }
+    }
+
+    fn look(&self) -> Look {
+        Look {
+            color: self.style.color,
+            width: self.screen.width(),
         }
     }
 

@@ -441,6 +441,25 @@ fn unrelated_attempts_of_one_client_stay_apart() {
 
 const SAMPLE: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
+/// A flood of handshakes with one key that wait for ever must not take in one that was refused elsewhere.
+#[test]
+fn those_who_repeat_a_key_and_wait_do_not_hide_an_answered_one() {
+    let waits = |id: u32, ms: f64| {
+        let client = format!("192.168.50.{id}:40000");
+        Build::new(id, &client, FRONT, ms - 1.0)
+            .ask(ms, &upgrade("/ws", SAMPLE))
+            .shared()
+    };
+    let refused = Build::new(9, "203.0.113.7:50000", "203.0.113.80:8080", 9.0)
+        .ask(10.0, &upgrade("/ws", SAMPLE))
+        .tell(11.0, &answer(403));
+    let alone = |handshakes: &[Handshake]| handshakes.iter().any(|one| ids(one) == [9]);
+    let crowd: Vec<SharedRecord> = (1..8).map(|id| waits(id, f64::from(id))).collect();
+    let mut records = crowd.clone();
+    records.push(refused.shared());
+    assert!(alone(&paired(records)));
+}
+
 #[test]
 fn sequential_attempts_with_one_key_are_separate() {
     let records = (0..4_u32).flat_map(|n| {
