@@ -76,7 +76,15 @@ pub(super) fn join(handshake: &mut Handshake, offsets: &Offsets) {
     let Some(&(first, facts)) = sessions.first() else {
         return;
     };
-    let established = facts.established;
+    // Of a hop whose answer was not captured it is only known when its session was noticed.
+    let answered = |place: usize| {
+        let hop = handshake.hops.get(place);
+        hop.is_some_and(|hop| hop.exchange().response.is_some())
+    };
+    let established = sessions
+        .iter()
+        .find(|(place, _)| answered(*place))
+        .map_or(facts.established, |(_, facts)| facts.established);
     // The first of equals: hops come outermost first.
     let most = sessions
         .iter()

@@ -244,6 +244,27 @@ fn an_end_behind_a_hop_in_one_direction_is_nobodys() {
     assert_eq!(ended_by(true), None);
 }
 
+/// The client hop's 101 was not captured, and its session noticed only when it ended.
+#[test]
+fn a_session_is_as_old_as_the_answer_that_was_seen() {
+    let key = key(1);
+    let noticed_late = Build::new(0, CLIENT, FRONT, 0.5)
+        .ask(1.0, &upgrade("/ws", &key))
+        .session(2020.2, 20.0, 7)
+        .fin(2020.2, Side::Client);
+    let handshake = one(vec![
+        noticed_late.shared(),
+        backend(1, 2.0, 1.0, &key, 101)
+            .session(10.1, 20.1, 7)
+            .end(2020.0, EndingHow::Fin, Side::Client)
+            .shared(),
+    ]);
+    let session = handshake.session.unwrap();
+    let shown = &handshake.hops[1].session().unwrap().established;
+    assert_eq!(&session.established, shown);
+    assert!(session.idle_before_end_nanos > Some(1_900_000_000));
+}
+
 #[test]
 fn refused_permission_means_no_backend_was_contacted() {
     let key = key(1);
