@@ -405,7 +405,7 @@ fn on_a_terminal_lines_fit_and_the_status_line_stays_apart() {
     for columns in [80, 160] {
         let program = env!("CARGO_BIN_EXE_hop101");
         let command = format!(
-            "stty cols {columns} rows 24; {program} live -i lo --duration 4s --fail-on never -Z root"
+            "stty cols {columns} rows 24; {program} live -i lo -c 18 --duration 30s --fail-on never -Z root"
         );
         let mut child = space
             .inside(&["script", "-qec", &command, "typescript"])
