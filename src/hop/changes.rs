@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::handshake::{AcceptCheck, Change, ChangeKind};
 use super::record::{Exchange, OrdinaryExchange};
-use crate::http::RequestHead;
+use crate::http::{RequestHead, version};
 
 /// Compares the answer's Accept with the key's (RFC 6455 4.1, step 4 of what the client checks).
 pub(super) fn check_accept(exchange: &Exchange, expected: Option<&str>) -> AcceptCheck {
@@ -128,11 +128,7 @@ impl<'a> Lines<'a> {
 
     fn of_summary(summary: &'a OrdinaryExchange) -> Self {
         Self {
-            version: if summary.minor_version == 0 {
-                "1.0"
-            } else {
-                "1.1"
-            },
+            version: version(summary.minor_version),
             method: &summary.method,
             target: &summary.target,
             upgrade: summary.upgrade.as_deref().map(Cow::Borrowed),

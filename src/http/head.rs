@@ -152,7 +152,7 @@ pub struct RequestHead {
     pub method: Box<str>,
     /// The request target as sent.
     pub target: Box<str>,
-    /// The minor version: 0 for HTTP/1.0, 1 for HTTP/1.1.
+    /// The minor version: 0 for HTTP/1.0, 1 for HTTP/1.1; above, it is to be treated as 1 (RFC 9110 2.5).
     pub minor_version: u8,
     /// The header fields.
     pub fields: Fields,
@@ -174,7 +174,7 @@ impl RequestHead {
             })
     }
 
-    /// `1.0` or `1.1`.
+    /// `1.0`, `1.1`, or what else was sent.
     pub const fn version(&self) -> &'static str {
         version(self.minor_version)
     }
@@ -189,7 +189,7 @@ pub struct ResponseHead {
     pub status: u16,
     /// The reason phrase, possibly empty.
     pub reason: Box<str>,
-    /// The minor version: 0 for HTTP/1.0, 1 for HTTP/1.1.
+    /// The minor version: 0 for HTTP/1.0, 1 for HTTP/1.1; above, it is to be treated as 1 (RFC 9110 2.5).
     pub minor_version: u8,
     /// The header fields.
     pub fields: Fields,
@@ -198,14 +198,26 @@ pub struct ResponseHead {
 }
 
 impl ResponseHead {
-    /// `1.0` or `1.1`.
+    /// `1.0`, `1.1`, or what else was sent.
     pub const fn version(&self) -> &'static str {
         version(self.minor_version)
     }
 }
 
-const fn version(minor: u8) -> &'static str {
-    if minor == 0 { "1.0" } else { "1.1" }
+/// A version of HTTP/1 as it is written.
+pub(crate) const fn version(minor: u8) -> &'static str {
+    match minor {
+        0 => "1.0",
+        1 => "1.1",
+        2 => "1.2",
+        3 => "1.3",
+        4 => "1.4",
+        5 => "1.5",
+        6 => "1.6",
+        7 => "1.7",
+        8 => "1.8",
+        _ => "1.9",
+    }
 }
 
 /// A deviation from RFC 9112 that the strict parser refuses and the tolerant one reads.

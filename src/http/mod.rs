@@ -25,6 +25,7 @@ mod tests;
 
 pub use conversation::Conversation;
 pub use event::{HttpEvent, PartialWhy};
+pub(crate) use head::version;
 pub use head::{Fields, HeadFault, RequestHead, ResponseHead, Span};
 pub use held::{Handover, Held};
 pub use probe::{PROBE_MAX, Probe, probe};

@@ -93,11 +93,12 @@ fn request_parts(bytes: &[u8]) -> Option<Parts<RequestLine>> {
         return Some((line, spans, line_end_faults(bytes)));
     }
     let end = length(request_line(bytes))?;
-    let (line, mut faults) = lone_line(bytes, end, |config, alone| {
+    let (mut line, minor, mut faults) = lone_line(bytes, end, |config, alone| {
         let mut request = httparse::Request::new(&mut []);
         config.parse_request(&mut request, alone).ok()?;
         request_line_of(&request)
     })?;
+    line.minor_version = minor.unwrap_or(line.minor_version);
     let spans = tolerant_fields(bytes, end, &mut faults);
     faults.extend(line_end_faults(bytes));
     Some((line, spans, faults))
@@ -112,11 +113,12 @@ fn response_parts(bytes: &[u8]) -> Option<Parts<StatusLine>> {
         return Some((line, spans, line_end_faults(bytes)));
     }
     let end = length(status_line(bytes))?;
-    let (line, mut faults) = lone_line(bytes, end, |config, alone| {
+    let (mut line, minor, mut faults) = lone_line(bytes, end, |config, alone| {
         let mut response = httparse::Response::new(&mut []);
         config.parse_response(&mut response, alone).ok()?;
         status_line_of(&response)
     })?;
+    line.minor_version = minor.unwrap_or(line.minor_version);
     let spans = tolerant_fields(bytes, end, &mut faults);
     faults.extend(line_end_faults(bytes));
     Some((line, spans, faults))
@@ -174,21 +176,39 @@ fn status_line_of(response: &httparse::Response<'_, '_>) -> Option<StatusLine> {
     })
 }
 
-/// Reads a start line by itself, first strictly, then with the white space that some senders put into it.
+/// Reads a start line by itself, first strictly, then with the white space that some senders put into it. A minor version
+/// above 1, which httparse does not know, is read as 1 and given apart: it is to be treated so (RFC 9110 2.5).
 fn lone_line<L>(
     bytes: &[u8],
     end: usize,
     read: impl Fn(&httparse::ParserConfig, &[u8]) -> Option<L>,
-) -> Option<(L, Vec<HeadFault>)> {
+) -> Option<(L, Option<u8>, Vec<HeadFault>)> {
     let mut alone = bytes.get(..end)?.to_vec();
     alone.extend_from_slice(b"\r\n");
+    let minor = later_minor(&mut alone);
     let mut config = httparse::ParserConfig::default();
     if let Some(line) = read(&config, &alone) {
-        return Some((line, Vec::new()));
+        return Some((line, minor, Vec::new()));
     }
     config.allow_multiple_spaces_in_request_line_delimiters(true);
     config.allow_multiple_spaces_in_response_status_delimiters(true);
-    read(&config, &alone).map(|line| (line, vec![HeadFault::StartLineSpaces]))
+    read(&config, &alone).map(|line| (line, minor, vec![HeadFault::StartLineSpaces]))
+}
+
+/// The minor version of a start line if it is above 1; the line says 1 from then on.
+fn later_minor(line: &mut [u8]) -> Option<u8> {
+    const VERSION: &[u8] = b"HTTP/1.";
+    let at = if line.starts_with(VERSION) {
+        0
+    } else {
+        memchr::memmem::rfind(line, VERSION)?
+    };
+    let digit = line.get_mut(at + VERSION.len())?;
+    let minor = digit
+        .checked_sub(b'0')
+        .filter(|minor| (2..=9).contains(minor))?;
+    *digit = b'1';
+    Some(minor)
 }
 
 /// The places of httparse's slices in the head that they borrow from.

@@ -165,7 +165,10 @@ pub(super) fn request_line(bytes: &[u8]) -> Verdict {
     };
     let line = bytes.get(..end).unwrap_or_default().trim_ascii_end();
     let version = line.rsplit(|&byte| byte == b' ').next().unwrap_or_default();
-    if matches!(version, b"HTTP/1.1" | b"HTTP/1.0") {
+    if matches!(
+        version,
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0'..=b'9']
+    ) {
         Verdict::Yes(end + 1)
     } else {
         Verdict::No
@@ -177,7 +180,7 @@ pub(super) fn status_line(bytes: &[u8]) -> Verdict {
     const PATTERN: &[u8] = b"HTTP/1.v ddd";
     for (&byte, &expected) in bytes.iter().zip(PATTERN) {
         let fits = match expected {
-            b'v' => matches!(byte, b'0' | b'1'),
+            b'v' => byte.is_ascii_digit(),
             b'd' => byte.is_ascii_digit() || byte == b' ',
             _ => byte == expected,
         };

@@ -225,6 +225,29 @@ fn answers_are_matched_in_order_and_bodies_skipped() {
     );
 }
 
+/// A later minor version is read as the latest one known (RFC 9110 2.5) and told as it was sent.
+#[test]
+fn later_minor_versions_are_read() {
+    for (minor, version) in [(0, "1.0"), (1, "1.1"), (2, "1.2"), (9, "1.9")] {
+        let ask = UPGRADE.replace("HTTP/1.1", &format!("HTTP/{version}"));
+        let told = tell(&[
+            client(ask),
+            server(SWITCHING.replace("HTTP/1.1", &format!("HTTP/{version}"))),
+        ]);
+        let heads = told.events.iter().filter_map(|event| match event {
+            HttpEvent::Request { head, .. } => Some((head.minor_version, head.version())),
+            HttpEvent::Response { head, .. } => Some((head.minor_version, head.version())),
+            _ => None,
+        });
+        assert_eq!(heads.collect::<Vec<_>>(), [(minor, version); 2]);
+        assert_eq!(
+            brief(&told.events).last().unwrap(),
+            "0 switched true",
+            "{version}"
+        );
+    }
+}
+
 #[test]
 fn what_a_101_switches_to() {
     let h2c = "GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n";
