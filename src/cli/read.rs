@@ -134,6 +134,7 @@ pub(super) fn keep(plan: &Plan) -> Keep {
     Keep {
         only_failed: plan.only_failed,
         per_cause,
+        bytes: None,
     }
 }
 

@@ -18,6 +18,8 @@ pub(super) struct Conversations {
     /// Attempts that are over on connections that stay.
     pub(super) chapters: Vec<Record>,
     pub(super) scratch: Scratch,
+    /// Bytes read since the states of all connections were weighed.
+    pub(super) fed: usize,
     /// Open connections with an attempt at a handshake on which something was decided since last asked.
     pub(super) decided: BTreeSet<ConnectionId>,
     /// Other connections on which one side ended since last asked, and that are still in the table.
@@ -25,12 +27,13 @@ pub(super) struct Conversations {
 }
 
 impl Conversations {
-    pub(super) fn new(clocks: Clocks) -> Self {
+    pub(super) fn new(clocks: Clocks, held_bytes: usize) -> Self {
         Self {
-            book: Book::new(clocks),
+            book: Book::new(clocks).with_room(held_bytes),
             closed: Vec::new(),
             chapters: Vec::new(),
             scratch: Scratch::default(),
+            fed: 0,
             decided: BTreeSet::new(),
             ended: BTreeSet::new(),
         }
@@ -60,6 +63,7 @@ impl Handler for Conversations {
     }
 
     fn bytes(&mut self, connection: &Connection, talk: &mut Talk, chunk: Chunk<'_>) -> Interest {
+        self.fed += chunk.data.len();
         let interest = talk.bytes(connection, chunk, &mut self.scratch);
         self.announce(connection, talk);
         interest

@@ -444,6 +444,21 @@ impl Followed {
         Some(self.assemble(connection.clone(), parts))
     }
 
+    /// Bytes that it holds besides itself.
+    pub(super) fn held(&self) -> usize {
+        let reader = match &self.reader {
+            Reader::Http(http) => size_of::<http::Conversation>() + http.held(),
+            Reader::WebSocket { session, .. } => size_of::<Session>() + session.held(),
+            Reader::Tls(sight) => size_of::<tls::Sight>() + sight.held(),
+            Reader::Http2(sight) => size_of::<http2::Sight>() + sight.held(),
+            Reader::Done(_) => 0,
+        };
+        let partials = self.partials.iter().map(|(_, head)| head.bytes.len());
+        let exchanges = self.exchanges.iter().map(Exchange::held);
+        let ordinary = self.ordinary.len() * (size_of::<OrdinaryExchange>() + ORDINARY_TARGET_MAX);
+        reader + ordinary + partials.sum::<usize>() + exchanges.sum::<usize>()
+    }
+
     fn head_bytes(&self) -> usize {
         let heads = |exchange: &Exchange| {
             let request = exchange

@@ -49,6 +49,18 @@ pub(super) fn of_captures(captures: &[CaptureInfo]) -> Vec<Limit> {
     limits
 }
 
+/// Handshakes that were paired too early.
+pub(super) fn of_hurry(times: u64) -> Option<Limit> {
+    (times > 0).then(|| Limit {
+        kind: "memory",
+        connection: None,
+        detail: format!(
+            "{times} times handshakes were paired before all of their hops had closed: more waited than memory allows"
+        ),
+        evidence: Vec::new(),
+    })
+}
+
 /// Times that go back.
 pub(super) fn of_clock(set_back: SetBack) -> Limit {
     let SetBack {
@@ -131,6 +143,13 @@ fn table_limit(hit: &LimitHit) -> Limit {
             "connections",
             format!(
                 "{times} times there were more connections than allowed: the longest idle ones were closed early"
+            ),
+        ),
+        LimitKind::StateBytes => (
+            "memory",
+            format!(
+                "{times} times heads on their way and messages being looked into took more memory than allowed: the \
+                 longest idle of the largest were closed early"
             ),
         ),
         LimitKind::Embryos => (

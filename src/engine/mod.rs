@@ -24,7 +24,7 @@ use std::time::Duration;
 use crate::capture::{CaptureInfo, Frame, Timestamp};
 use crate::decode::{self, Decoded, Decoder};
 use crate::diagnosis::{self, Across, Diagnosis, Finding};
-use crate::hop::{Book, Clocks, Handshake, OpenConnections, Record};
+use crate::hop::{self, Book, Clocks, Handshake, OpenConnections, Record};
 use crate::tcp::{self, ConnectionId, Table};
 
 use clock::Clock;
@@ -32,11 +32,16 @@ use conversations::{Conversations, Open};
 pub use observer::Observer;
 pub use other::OtherFrames;
 pub use selection::{Network, Selection};
+use talk::Talk;
 use totals::Totals;
 
 /// How often, by packet time, finished handshakes are looked for: often enough that memory follows the traffic, seldom
 /// enough to cost nothing.
 const SETTLE_INTERVAL: Duration = Duration::from_millis(250);
+
+/// Bytes that the reader of a stream may come to hold for one byte of it: a compressed message of a few bytes starts an
+/// inflater of 48 KiB, behind a handshake of some hundred.
+const GROWTH: usize = 128;
 
 /// The part of the memory that is for IP fragments: 16 MiB of the usual 512.
 const FRAGMENT_SHARE: usize = 32;
@@ -52,16 +57,22 @@ pub struct Options {
     pub limits: tcp::Limits,
     /// Bytes held of IP datagrams that are not complete.
     pub fragment_bytes: usize,
+    /// Bytes held of exchanges that wait for the other hops of their handshakes.
+    pub held_bytes: usize,
 }
 
 impl Options {
-    /// The usual limits, or those that follow from a budget of memory in bytes.
+    /// The usual limits, or those that follow from a budget of memory in bytes: half for connections under way, half for
+    /// what waits for other hops.
     pub fn new(selection: Selection, clocks: Clocks, memory: Option<u64>) -> Self {
         let memory = memory.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
         Self {
             selection,
             clocks,
-            limits: memory.map_or_else(tcp::Limits::default, tcp::Limits::with_memory),
+            limits: memory.map_or_else(tcp::Limits::default, |bytes| {
+                tcp::Limits::with_memory(bytes / 2)
+            }),
+            held_bytes: memory.map_or(hop::HELD_BYTES, |bytes| bytes / 2),
             fragment_bytes: memory.map_or(decode::FRAGMENT_BYTES, |bytes| bytes / FRAGMENT_SHARE),
         }
     }
@@ -78,6 +89,8 @@ pub struct Engine {
     totals: Totals,
     clock: Clock,
     settle_at: Timestamp,
+    /// Bytes to be read before the states of all connections are weighed again.
+    weigh_after: usize,
     settled: Vec<Handshake>,
 }
 
@@ -97,12 +110,13 @@ impl Engine {
             selection: options.selection,
             decoder: Decoder::with_fragment_bytes(options.fragment_bytes),
             table: Table::new(options.limits),
-            conversations: Conversations::new(options.clocks),
+            conversations: Conversations::new(options.clocks, options.held_bytes),
             other: OtherFrames::default(),
             across: Across::new(),
             totals: Totals::default(),
             clock: Clock::new(),
             settle_at: Timestamp::from_nanos(i64::MIN),
+            weigh_after: 0,
             settled: Vec::new(),
         }
     }
@@ -130,6 +144,15 @@ impl Engine {
         }
         if !self.conversations.closed.is_empty() || !self.conversations.chapters.is_empty() {
             self.file_closed(observer);
+        }
+        if self.conversations.fed > self.weigh_after {
+            self.conversations.fed = 0;
+            let left = self.table.relieve(&mut self.conversations, Talk::held);
+            self.weigh_after = left / GROWTH;
+            self.file_closed(observer);
+        }
+        if self.conversations.book.is_crowded() {
+            self.settle(observer);
         }
     }
 
@@ -223,6 +246,7 @@ impl Engine {
         for limit in limits::of_captures(captures)
             .into_iter()
             .chain(self.clock.set_back().map(limits::of_clock))
+            .chain(limits::of_hurry(self.conversations.book.hurried()))
             .chain(limits::collect(decode, &tcp))
         {
             observer.limit(&limit);

@@ -147,6 +147,15 @@ impl Talk {
         }
     }
 
+    /// Bytes that it holds besides itself.
+    pub(super) fn held(&self) -> usize {
+        match self {
+            Self::Undecided(undecided) => size_of::<Undecided>() + undecided.held(),
+            Self::Followed(followed) => size_of::<Followed>() + followed.held(),
+            Self::Ignored(_) => 0,
+        }
+    }
+
     /// Attempts that are over, when many of them are kept.
     pub(super) fn chapter(&mut self, connection: &Connection) -> Option<Record> {
         match self {

@@ -100,6 +100,12 @@ impl Undecided {
         }
     }
 
+    /// Bytes that it holds besides itself.
+    pub(super) fn held(&self) -> usize {
+        let session = self.session.as_ref();
+        self.prefix.capacity() + session.map_or(0, |session| size_of::<Session>() + session.held())
+    }
+
     pub(super) fn gap(&mut self, gap: &Gap) {
         self.prefix.clear();
         if let Some(session) = &mut self.session {

@@ -45,8 +45,11 @@ const MAX_WAIT: Duration = Duration::from_secs(80);
 /// A record that is so much later than the time told is from before the clock was set back.
 const CLOCK_STEP_NANOS: i64 = 30_000_000_000;
 
-/// Exchanges that may wait: beyond, each is emitted as soon as its linger is over. About 1 KiB each.
+/// Exchanges that may wait: beyond, the ones that closed first are emitted at once.
 const HELD_MAX: usize = 200_000;
+
+/// Memory that these may usually take: about 120,000 with usual heads.
+pub const HELD_BYTES: usize = 512 << 20;
 
 /// Attempts looked at to see whether an ordinary exchange is near one: there are many more of those.
 const ORDINARY_NEAR: usize = 8;
@@ -108,6 +111,12 @@ pub struct Book {
     clocks: Clocks,
     now: Timestamp,
     held: HashMap<Slot, Held>,
+    /// Bytes of memory that these take, about.
+    held_bytes: usize,
+    /// How many they may take.
+    room: usize,
+    /// Emitted before their time.
+    hurried: u64,
     open: BTreeMap<Slot, Open>,
     /// Emitted from a snapshot while their connection was open.
     emitted: BTreeSet<Slot>,
@@ -129,6 +138,9 @@ impl Book {
             clocks,
             now: Timestamp::from_nanos(i64::MIN),
             held: HashMap::new(),
+            held_bytes: 0,
+            room: HELD_BYTES,
+            hurried: 0,
             open: BTreeMap::new(),
             emitted: BTreeSet::new(),
             index: Index::default(),
@@ -139,6 +151,13 @@ impl Book {
             previews: false,
             untold: Vec::new(),
         }
+    }
+
+    /// The same with this room for what waits, in bytes.
+    #[must_use]
+    pub fn with_room(mut self, bytes: usize) -> Self {
+        self.room = bytes;
+        self
     }
 
     /// The request of a handshake attempt was seen on a connection that is still open. Its key, if it has one.
@@ -281,6 +300,7 @@ impl Book {
         let closed = self.now;
         self.due.insert((closed.plus(LINGER), slot));
         let node = Box::new(node);
+        self.held_bytes += node.held();
         self.held.insert(slot, Held { node, closed });
         self.learn_forwarding(slot);
     }
@@ -312,6 +332,7 @@ impl Book {
 
     fn forget_held(&mut self, slot: Slot) -> Option<Box<Node>> {
         let Held { node, .. } = self.held.remove(&slot)?;
+        self.held_bytes = self.held_bytes.saturating_sub(node.held());
         let links = node.links.iter().map(|&(_, link)| link);
         self.index.remove(node.start().at, slot, links);
         Some(node)
@@ -325,13 +346,14 @@ impl Book {
         out: &mut Vec<Handshake>,
     ) {
         self.now = self.now.max(now);
-        if self.clocks == Clocks::MayDiffer && self.held.len() <= HELD_MAX {
+        if self.clocks == Clocks::MayDiffer && !self.is_crowded() {
             return;
         }
         let from = out.len();
         let mut waiting = Vec::new();
         while let Some(&(at, slot)) = self.due.first() {
-            if at > self.now {
+            let crowded = self.is_crowded();
+            if at > self.now && !crowded {
                 break;
             }
             self.due.pop_first();
@@ -341,7 +363,7 @@ impl Book {
             };
             let closed = held.closed;
             let latest = closed.plus(MAX_WAIT);
-            let early = latest > self.now && self.held.len() <= HELD_MAX;
+            let early = latest > self.now && !crowded;
             if early && self.has_open_partner(slot, connections) {
                 waiting.push((latest, slot));
                 continue;
@@ -353,8 +375,11 @@ impl Book {
                 continue;
             }
             match self.wait_for(&family, closed) {
-                Some(later) if later > self.now => waiting.push((later, slot)),
-                _ => self.emit(&family, connections, out),
+                Some(later) if later > self.now && !crowded => waiting.push((later, slot)),
+                later => {
+                    self.hurried += u64::from(crowded && later > Some(self.now));
+                    self.emit(&family, connections, out);
+                }
             }
         }
         self.due.extend(waiting);
@@ -369,10 +394,20 @@ impl Book {
         }
     }
 
+    /// Whether more waits than may.
+    pub fn is_crowded(&self) -> bool {
+        self.held.len() > HELD_MAX || self.held_bytes > self.room
+    }
+
+    /// Sets of exchanges that were paired before their time, because too much waited.
+    pub const fn hurried(&self) -> u64 {
+        self.hurried
+    }
+
     /// Whether an exchange is closed and has waited for others to close.
     fn is_over(&self, slot: Slot) -> bool {
         let held = self.held.get(&slot);
-        held.is_some_and(|held| held.closed.plus(LINGER) <= self.now)
+        held.is_some_and(|held| self.is_crowded() || held.closed.plus(LINGER) <= self.now)
     }
 
     /// When a family is to be looked at again, if not all of it is there yet.
@@ -382,7 +417,7 @@ impl Book {
             .filter_map(|slot| Some(self.held.get(slot)?.closed))
             .max()?;
         let lingers = last.plus(LINGER);
-        if lingers > self.now || self.held.len() > HELD_MAX {
+        if lingers > self.now {
             return Some(lingers);
         }
         let open = family.iter().any(|slot| self.open.contains_key(slot));
@@ -698,6 +733,8 @@ impl Book {
         out.extend(pair_nodes(nodes, &mut context));
         *self = Self {
             known: std::mem::take(&mut self.known),
+            room: self.room,
+            hurried: self.hurried,
             ..Self::new(self.clocks)
         };
     }

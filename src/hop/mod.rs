@@ -20,7 +20,7 @@ mod silent;
 #[cfg(test)]
 mod tests;
 
-pub use book::{Book, Clocks, OpenConnections};
+pub use book::{Book, Clocks, HELD_BYTES, OpenConnections};
 pub use handshake::{
     AcceptCheck, BackendSight, Change, ChangeKind, Confidence, ConnectAttempt, Handshake, Hop,
     HopEnding, PairedBy, Party, Role, Session,

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use smallvec::SmallVec;
 
 use super::clock::Offsets;
-use super::record::{Exchange, PartialHead, SharedRecord};
+use super::record::{Exchange, PartialHead, Record, SharedRecord};
 use crate::capture::{CaptureId, FrameRef};
 use crate::decode::Endpoint;
 use crate::http::{Fields, RequestHead, Span};
@@ -386,6 +386,11 @@ impl Node {
     /// The exchange.
     pub(super) fn exchange(&self) -> Option<&Exchange> {
         self.record.exchanges.get(self.place)
+    }
+
+    /// About how many bytes of memory it takes, with its share of the connection's record.
+    pub(super) fn held(&self) -> usize {
+        size_of::<Self>() + size_of::<Record>() + self.exchange().map_or(0, Exchange::held)
     }
 
     /// What orders it among others: the request, or the first of it that was seen.

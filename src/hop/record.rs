@@ -67,6 +67,20 @@ pub struct Exchange {
     pub ordinary: Option<OrdinaryExchange>,
 }
 
+impl Exchange {
+    /// About how many bytes of memory it takes.
+    pub fn held(&self) -> usize {
+        // A field's name and value each have a place of 8 bytes, for about 32 bytes of text.
+        let head = |raw: &[u8]| raw.len() + raw.len() / 2;
+        let requests = self.request.iter().map(|one| head(one.fields.raw()));
+        let answers = self.interim.iter().chain(&self.response);
+        let answers = answers.map(|one| head(one.fields.raw()));
+        let partial = [&self.partial_request, &self.partial_response].into_iter();
+        let partial = partial.flatten().map(|one| one.bytes.len());
+        size_of::<Self>() + requests.chain(answers).chain(partial).sum::<usize>()
+    }
+}
+
 /// An exchange that is no handshake attempt by itself, kept small: a candidate when nothing better pairs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OrdinaryExchange {

@@ -64,6 +64,18 @@ impl Excerpt {
 }
 
 impl Answers {
+    /// Bytes that it holds.
+    pub(super) fn held(&self) -> usize {
+        match &self.phase {
+            Phase::Head(head) => head.held(),
+            Phase::Body {
+                excerpt: Some(excerpt),
+                ..
+            } => excerpt.bytes.capacity(),
+            _ => 0,
+        }
+    }
+
     pub(super) fn new() -> Self {
         Self {
             phase: Phase::Head(Gather::default()),

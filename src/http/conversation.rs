@@ -168,6 +168,12 @@ impl Default for Conversation {
 }
 
 impl Conversation {
+    /// Bytes that it holds besides itself.
+    pub fn held(&self) -> usize {
+        let waiting = self.shared.waiting.capacity() * size_of::<Waiting>();
+        self.requests.held() + self.answers.held() + waiting
+    }
+
     /// For a connection seen from its first byte.
     pub fn new() -> Self {
         Self {

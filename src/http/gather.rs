@@ -37,6 +37,11 @@ pub(super) enum Gathered<'a> {
 }
 
 impl Gather {
+    /// Bytes that it holds.
+    pub(super) fn held(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Whether no byte of a head was seen.
     pub(super) const fn is_empty(&self) -> bool {
         self.bytes.is_empty()

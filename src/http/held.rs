@@ -42,6 +42,11 @@ pub(super) struct Holding {
 }
 
 impl Holding {
+    /// Bytes that it holds.
+    pub(super) const fn held(&self) -> usize {
+        self.bytes
+    }
+
     pub(super) const fn is_empty(&self) -> bool {
         self.parts.is_empty()
     }

@@ -34,6 +34,15 @@ enum Phase {
 }
 
 impl Requests {
+    /// Bytes that it holds.
+    pub(super) fn held(&self) -> usize {
+        let head = match &self.phase {
+            Phase::Head(head) => head.held(),
+            _ => 0,
+        };
+        head + self.holding.held()
+    }
+
     pub(super) fn new() -> Self {
         Self {
             phase: Phase::Head(Gather::default()),

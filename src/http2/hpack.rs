@@ -57,6 +57,11 @@ impl Default for Blocks {
 }
 
 impl Blocks {
+    /// Bytes that its table holds.
+    pub(super) const fn held(&self) -> usize {
+        self.size
+    }
+
     /// Decodes a whole block; `None` when it breaks the rules, and then no later block can be read.
     pub(super) fn decode(
         &mut self,

@@ -81,6 +81,14 @@ impl Default for Sight {
 }
 
 impl Sight {
+    /// Bytes that it holds besides itself.
+    pub fn held(&self) -> usize {
+        let lanes = [&self.to_server, &self.to_client].into_iter();
+        lanes
+            .map(|lane| lane.frame.capacity() + lane.block.capacity() + lane.blocks.held())
+            .sum()
+    }
+
     /// For a connection from its first byte on.
     pub fn new() -> Self {
         Self {

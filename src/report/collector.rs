@@ -44,6 +44,8 @@ pub struct Keep {
     pub only_failed: bool,
     /// At most so many of each verdict and cause: enough where a report groups by cause.
     pub per_cause: Option<usize>,
+    /// Of all together at most as many as take about so much memory: heads may be long.
+    pub bytes: Option<usize>,
 }
 
 /// What was seen besides handshakes: by protocol and server port, and frames that are no TCP.
@@ -119,6 +121,8 @@ pub struct Collector {
     summary: Summary,
     starts: Vec<FrameRef>,
     kept: Vec<Kept>,
+    /// Bytes of memory that these take, about.
+    kept_bytes: usize,
     connections: BTreeMap<ConnectionId, ConnectionView>,
     others: BTreeMap<ConnectionId, ConnectionView>,
     others_unlisted: u64,
@@ -143,6 +147,7 @@ impl Collector {
             summary: Summary::default(),
             starts: Vec::new(),
             kept: Vec::new(),
+            kept_bytes: 0,
             connections: BTreeMap::new(),
             others: BTreeMap::new(),
             others_unlisted: 0,
@@ -205,7 +210,7 @@ impl Collector {
     }
 
     /// Whether a handshake is wanted as a whole; counts it in any case.
-    fn tally(&mut self, diagnosis: &Diagnosis, number: usize) -> bool {
+    fn tally(&mut self, handshake: &Handshake, diagnosis: &Diagnosis, number: usize) -> bool {
         self.summary.handshakes += 1;
         match diagnosis.verdict {
             Verdict::Ok => self.summary.ok += 1,
@@ -219,8 +224,14 @@ impl Collector {
         }
         tally.count += 1;
         let wanted = !(self.keep.only_failed && diagnosis.verdict == Verdict::Ok)
-            && self.keep.per_cause.is_none_or(|most| tally.kept < most);
-        tally.kept += usize::from(wanted);
+            && self.keep.per_cause.is_none_or(|most| tally.kept < most)
+            && self.keep.bytes.is_none_or(|most| self.kept_bytes < most);
+        if wanted {
+            tally.kept += 1;
+            // A view has each head as text, as what changed and in what it says.
+            let heads = handshake.hops.iter().map(|hop| hop.exchange().held());
+            self.kept_bytes += 3 * heads.sum::<usize>();
+        }
         wanted
     }
 
@@ -457,7 +468,7 @@ impl Observer for Collector {
         if number < STARTS_MAX {
             self.starts.push(start);
         }
-        if !self.tally(diagnosis, number) {
+        if !self.tally(handshake, diagnosis, number) {
             return;
         }
         let (view, findings) =

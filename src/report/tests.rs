@@ -43,7 +43,7 @@ fn report(cases: &[Case]) -> Report {
 fn failed_only() -> Keep {
     Keep {
         only_failed: true,
-        per_cause: None,
+        ..Keep::default()
     }
 }
 
@@ -291,8 +291,8 @@ fn other_connections_are_listed_up_to_a_limit_that_is_named() {
 #[test]
 fn per_cause_keeps_the_first_and_counts_all() {
     let keep = Keep {
-        only_failed: false,
         per_cause: Some(1),
+        ..Keep::default()
     };
     let cases: Vec<Case> = (0..5).map(|_| fix::idle()).collect();
     let report = report_with(keep, Redact::Standard, &cases);
@@ -300,6 +300,20 @@ fn per_cause_keeps_the_first_and_counts_all() {
     assert_eq!(report.summary.broken, 5);
     assert_eq!(report.causes.len(), 1);
     assert_eq!(report.causes[0].count, 5);
+    assert!(terminal(&report, 100, false).contains("4 more handshakes that went wrong"));
+}
+
+#[test]
+fn what_takes_too_much_memory_is_counted_and_not_kept() {
+    let keep = Keep {
+        bytes: Some(1),
+        ..Keep::default()
+    };
+    let cases: Vec<Case> = (0..5).map(|_| fix::idle()).collect();
+    let report = report_with(keep, Redact::Standard, &cases);
+    // The first one filled the room.
+    assert_eq!(report.handshakes.len(), 1);
+    assert_eq!((report.summary.broken, report.causes[0].count), (5, 5));
     assert!(terminal(&report, 100, false).contains("4 more handshakes that went wrong"));
 }
 

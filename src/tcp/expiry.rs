@@ -108,6 +108,40 @@ impl<H: Handler> Table<H> {
         }
     }
 
+    /// Closes connections until the states of all hold well below what they may, by `held`: those that hold more than
+    /// most do, the longest idle first. Nothing else is lost. Returns how many bytes may still be held.
+    pub fn relieve(&mut self, handler: &mut H, held: impl Fn(&H::State) -> usize) -> usize {
+        let flows = self.flows.iter().zip(0..);
+        let mut all: Vec<(i64, ConnectionId, u32, usize)> = flows
+            .filter_map(|(flow, slot)| {
+                let flow = flow.as_ref()?;
+                let bytes = held(flow.cold.state.as_ref()?);
+                Some((flow.stamp, flow.id(), slot, bytes))
+            })
+            .collect();
+        let mut sum: usize = all.iter().map(|(.., bytes)| bytes).sum();
+        let most = self.env.limits.state_bytes;
+        if sum <= most {
+            return most - sum;
+        }
+        let usual = sum / all.len().max(1);
+        all.retain(|(.., bytes)| *bytes >= usual);
+        all.sort_unstable();
+        for (_, id, slot, bytes) in all {
+            if sum <= most - most / 4 {
+                break;
+            }
+            sum = sum.saturating_sub(bytes);
+            if let Some(now) = self.now {
+                self.env.stats.hit(LimitKind::StateBytes, now, id);
+            }
+            if let Some(flow) = self.take_flow(slot) {
+                self.hand_over_flow(handler, flow, GapCause::Evicted, true);
+            }
+        }
+        most.saturating_sub(sum)
+    }
+
     /// Lets go of an opening.
     pub(super) fn close_embryo(&mut self, handler: &mut H, slot: u32, evicted: bool) {
         let Some((key, embryo)) = self.nursery.remove(slot) else {

@@ -87,24 +87,28 @@ pub struct Limits {
     pub connections: usize,
     /// Connections of which only the opening was seen.
     pub embryos: usize,
+    /// Bytes held by the states of all connections together, as their handler counts them.
+    pub state_bytes: usize,
 }
 
 impl Default for Limits {
     /// 4 MiB per stream holds a window of 100 Mbit/s at 300 ms; 64 MiB in total sixteen of these. 2^17 connections
-    /// take about 180 MB and what their readers keep, 2^21 openings about 200 MB.
+    /// take about 180 MB, 2^21 openings about 200 MB. A tunnel's state takes about 5 KiB, so that 768 MiB are enough
+    /// for 2^17 of them; heads on their way and messages that are looked into take more, for a moment.
     fn default() -> Self {
         Self {
             stream_bytes: 4 << 20,
             total_bytes: 64 << 20,
             connections: 1 << 17,
             embryos: 1 << 21,
+            state_bytes: 768 << 20,
         }
     }
 }
 
 impl Limits {
     /// The limits for a total budget of memory in bytes: nearly a quarter for buffered bytes, one for openings, half for
-    /// connections (at 2 KiB each, what the readers of their streams keep included).
+    /// connections (at 8 KiB each, of which a usual state takes five).
     #[must_use]
     pub fn with_memory(bytes: usize) -> Self {
         let default = Self::default();
@@ -113,8 +117,9 @@ impl Limits {
         Self {
             stream_bytes: default.stream_bytes.min(total_bytes),
             total_bytes,
-            connections: (bytes / 2 / 2048).max(64),
+            connections: (bytes / 2 / 8192).max(64),
             embryos: (bytes / 4 / 128).max(1024),
+            state_bytes: bytes / 8 * 3,
         }
     }
 }
@@ -130,6 +135,8 @@ pub enum LimitKind {
     Connections,
     /// [`Limits::embryos`].
     Embryos,
+    /// [`Limits::state_bytes`].
+    StateBytes,
 }
 
 /// A limit that was met.

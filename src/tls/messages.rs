@@ -38,6 +38,11 @@ pub(super) struct Messages {
 }
 
 impl Messages {
+    /// Bytes that it holds.
+    pub(super) fn held(&self) -> usize {
+        self.body.capacity()
+    }
+
     /// Takes bytes of handshake records.
     pub(super) fn feed(
         &mut self,

@@ -153,6 +153,11 @@ impl Sight {
         }
     }
 
+    /// Bytes that it holds besides itself.
+    pub fn held(&self) -> usize {
+        self.to_server.messages.held() + self.to_client.messages.held()
+    }
+
     /// What is known so far.
     pub fn facts(&self) -> TlsFacts {
         let foreign = |lane: &Lane, other: &Lane, side: Side| {

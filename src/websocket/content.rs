@@ -88,7 +88,16 @@ struct Inflater {
     doubtful: bool,
 }
 
+/// What a running inflater takes: the window of 32 KiB (RFC 1951 2) and its tables.
+const INFLATER: usize = 48 << 10;
+
 impl Content {
+    /// Bytes that it holds besides itself.
+    pub(super) fn held(&self) -> usize {
+        let inflater = self.inflater.as_ref().map_or(0, |_| INFLATER);
+        inflater + self.window.as_ref().map_or(0, |_| size_of::<Window>())
+    }
+
     pub(super) fn new(depth: Depth, compression: Compression) -> Self {
         Self {
             left: depth,

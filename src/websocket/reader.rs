@@ -72,6 +72,12 @@ enum Run {
 }
 
 impl Reader {
+    /// Bytes that it holds besides itself.
+    pub(super) fn held(&self) -> usize {
+        let trial = self.trial.as_ref().map_or(0, |_| size_of::<Trial>());
+        self.content.held() + self.control.capacity() + trial
+    }
+
     pub(super) fn new(direction: Direction, depth: Depth, compression: Compression) -> Self {
         Self {
             direction,

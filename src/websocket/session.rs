@@ -195,6 +195,11 @@ impl Session {
         }
     }
 
+    /// Bytes that it holds besides itself.
+    pub fn held(&self) -> usize {
+        self.to_server.held() + self.to_client.held()
+    }
+
     /// What is known so far.
     pub fn facts(&self) -> SessionFacts {
         let carried =

@@ -405,21 +405,31 @@ fn on_a_terminal_lines_fit_and_the_status_line_stays_apart() {
     for columns in [80, 160] {
         let program = env!("CARGO_BIN_EXE_hop101");
         let command = format!(
-            "stty cols {columns} rows 24; {program} live -i lo -c 18 --duration 30s --fail-on never -Z root"
+            "stty cols {columns} rows 24; {program} live -i lo --duration 60s --fail-on never -Z root"
         );
+        // One of its own: that of the run before shows all that is waited for.
+        let name = format!("typescript-{columns}");
         let mut child = space
-            .inside(&["script", "-qec", &command, "typescript"])
-            .stdin(Stdio::null())
+            .inside(&["script", "-qec", &command, &name])
+            .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        let typescript = space.path("typescript");
-        let until = Instant::now() + PATIENCE;
-        while !std::fs::read_to_string(&typescript).is_ok_and(|text| text.contains("packets/s")) {
-            assert!(Instant::now() < until, "no status line");
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        let typescript = space.path(&name);
+        let shows = |what: &str, times: usize| {
+            let until = Instant::now() + PATIENCE;
+            let shown = || std::fs::read_to_string(&typescript).unwrap_or_default();
+            while shown().matches(what).count() < times {
+                assert!(Instant::now() < until, "no {what}: {}", shown());
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        };
+        shows("packets/s", 1);
         space.refuse(2);
+        shows("forbidden", 2);
+        // Ctrl-C, as the terminal passes it on.
+        let mut keyboard = child.stdin.take().unwrap();
+        std::io::Write::write_all(&mut keyboard, b"\x03").unwrap();
         assert!(child.wait().unwrap().success());
         let text = std::fs::read_to_string(&typescript).unwrap();
         let text = anstream::adapter::strip_str(&text).to_string();

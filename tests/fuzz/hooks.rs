@@ -314,6 +314,7 @@ pub(crate) fn reassembly(data: &[u8]) {
         total_bytes: 8192,
         connections: 3,
         embryos: 3,
+        state_bytes: 1 << 20,
     };
     let mut table = Table::new(limits);
     let mut ordered = Ordered::default();

@@ -64,6 +64,9 @@ const STATUS: Duration = Duration::from_secs(10);
 /// Handshakes of each verdict and cause that are kept for a report with all: a run may last for weeks.
 const KEPT_PER_CAUSE: usize = 5000;
 
+/// Memory that these may take, all causes together: heads may be as long as 64 KiB.
+const KEPT_BYTES: usize = 256 << 20;
+
 /// What is less is slewed or drift, and moves no verdict.
 const CLOCK_STEP_SECONDS: f64 = 1.0;
 
@@ -240,6 +243,7 @@ impl<'a> Run<'a> {
         let collector = Collector::new(
             Keep {
                 per_cause: Some(wanted.per_cause.unwrap_or(KEPT_PER_CAUSE)),
+                bytes: Some(KEPT_BYTES),
                 ..wanted
             },
             read.redact,

@@ -114,6 +114,32 @@ fn waits_for_the_hop_that_is_still_open() {
     assert!(book.preview(&table).is_empty());
 }
 
+/// However many close at one moment: those that closed first do not wait, their hops are still paired, and it is told.
+#[test]
+fn a_crowd_is_paired_before_its_time() {
+    let mut book = Book::new(Clocks::Same).with_room(100_000);
+    let table = Table::default();
+    for n in 0..50 {
+        let ms = f64::from(n) / 1000.0;
+        for record in [
+            outer(2 * n, ms, &key(n as u8), 101).record(),
+            inner(2 * n + 1, ms, &key(n as u8), 101).record(),
+        ] {
+            attempt(&mut book, &record);
+            book.closed(record);
+        }
+    }
+    assert!(book.is_crowded());
+    let found = settled(&mut book, 0.001, &table);
+    assert!(!book.is_crowded() && book.kept() > 0);
+    assert!(!found.is_empty() && found.len() < 50);
+    assert!(found.iter().all(|found| found.hops.len() == 2));
+    assert_eq!(book.hurried(), found.len() as u64);
+    let mut rest = Vec::new();
+    book.finish(&mut rest);
+    assert_eq!(found.len() + rest.len(), 50);
+}
+
 #[test]
 fn takes_a_snapshot_of_what_stays_open_and_reports_it_once() {
     let (a, b) = (

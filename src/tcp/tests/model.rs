@@ -158,6 +158,7 @@ fn run(anything: &[Any]) -> (Vec<String>, Vec<Connection>) {
         total_bytes: 1500,
         connections: 2,
         embryos: 2,
+        state_bytes: usize::MAX,
     };
     let mut lab = Lab::with(limits);
     for any in anything {

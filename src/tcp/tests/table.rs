@@ -103,6 +103,28 @@ fn an_embryo_that_grows_keeps_its_facts() {
 }
 
 #[test]
+fn states_that_hold_too_much_go_the_idlest_first() {
+    let mut lab = Lab::with(Limits {
+        state_bytes: 200,
+        ..Limits::default()
+    });
+    for (n, bytes) in [(0, 100), (1, 1), (2, 90), (3, 80)] {
+        lab.client = client(n);
+        lab.open().send(data(UP, 1, 1, &vec![b'x'; bytes]));
+    }
+    lab.calls();
+    let held = |state: &u64| *state as usize;
+    // 81 of 200 are left: the one that holds next to nothing stays, however idle.
+    assert_eq!(lab.table.relieve(&mut lab.log, held), 119);
+    assert_eq!(lab.calls(), ["c1 closed", "c3 closed"]);
+    assert!(lab.log.closed.iter().all(|connection| connection.evicted));
+    let hit = lab.table.stats().limits[0];
+    assert_eq!(hit.kind, LimitKind::StateBytes);
+    assert_eq!((hit.connection, hit.times), (ConnectionId(0), 2));
+    assert_eq!(lab.table.relieve(&mut lab.log, held), 119);
+}
+
+#[test]
 fn too_many_connections_evict_the_idlest() {
     let mut lab = Lab::with(Limits {
         connections: 4,
