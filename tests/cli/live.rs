@@ -405,12 +405,14 @@ fn on_a_terminal_lines_fit_and_the_status_line_stays_apart() {
     for columns in [80, 160] {
         let program = env!("CARGO_BIN_EXE_hop101");
         let command = format!(
-            "stty cols {columns} rows 24; {program} live -i lo --duration 60s --fail-on never -Z root"
+            "stty cols {columns} rows 24; \
+             exec {program} live -i lo --duration 60s --fail-on never -Z root"
         );
         // One of its own: that of the run before shows all that is waited for.
         let name = format!("typescript-{columns}");
         let mut child = space
-            .inside(&["script", "-qec", &command, &name])
+            // -f: written as it comes, not by the block.
+            .inside(&["script", "-qfec", &command, &name])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()
@@ -430,8 +432,15 @@ fn on_a_terminal_lines_fit_and_the_status_line_stays_apart() {
         // Ctrl-C, as the terminal passes it on.
         let mut keyboard = child.stdin.take().unwrap();
         std::io::Write::write_all(&mut keyboard, b"\x03").unwrap();
-        assert!(child.wait().unwrap().success());
+        let pressed = Instant::now();
+        let status = child.wait().unwrap();
         let text = std::fs::read_to_string(&typescript).unwrap();
+        assert!(status.success(), "{status}: {text}");
+        assert!(
+            pressed.elapsed() < PATIENCE,
+            "Ctrl-C took {:?}",
+            pressed.elapsed()
+        );
         let text = anstream::adapter::strip_str(&text).to_string();
         let (live, report) = text.split_once("2 handshakes: ").unwrap();
         assert!(report.contains("forbidden"), "{text}");
