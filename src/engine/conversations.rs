@@ -44,10 +44,14 @@ impl Conversations {
             self.decided.insert(connection.id);
             self.chapters.extend(talk.chapter(connection));
         }
-        for seen in self.scratch.attempts.drain(..) {
-            self.book.asked_by(connection.client.ip());
-            self.book
-                .attempt(connection, seen.exchange, seen.at.at, seen.key.as_deref());
+        if let Talk::Followed(followed) = talk {
+            for exchange in self.scratch.attempts.drain(..) {
+                self.book.asked_by(connection.client.ip());
+                if let Some(head) = followed.asked(exchange) {
+                    let introduced = followed.is_introduced();
+                    self.book.attempt(connection, exchange, head, introduced);
+                }
+            }
         }
         for (exchange, frame) in self.scratch.answers.drain(..) {
             self.book.answered(connection.id, exchange, frame.at);

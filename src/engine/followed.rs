@@ -52,19 +52,12 @@ pub(super) enum Reader {
     Done(Protocol),
 }
 
-/// A request that may begin a handshake was completed: what the pairing stage needs to know at once.
-#[derive(Debug)]
-pub(super) struct AttemptSeen {
-    pub(super) exchange: u32,
-    pub(super) at: FrameRef,
-    pub(super) key: Option<Box<[u8]>>,
-}
-
 /// Reused between calls, so that following a connection allocates nothing per segment.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     events: Vec<HttpEvent>,
-    pub(super) attempts: Vec<AttemptSeen>,
+    /// Exchanges whose requests may begin a handshake, and were completed just now.
+    pub(super) attempts: Vec<u32>,
     /// Exchanges that were answered, and when.
     pub(super) answers: Vec<(u32, FrameRef)>,
     /// Something was decided (an answer, a refusal): a live view may want to look.
@@ -191,8 +184,8 @@ impl Followed {
             match event {
                 HttpEvent::Request { exchange, head } => {
                     self.exchange_count = self.exchange_count.max(exchange.saturating_add(1));
-                    if let Some(seen) = self.request(exchange, head) {
-                        scratch.attempts.push(seen);
+                    if self.request(exchange, head) {
+                        scratch.attempts.push(exchange);
                     }
                 }
                 HttpEvent::Interim { exchange, head } => {
@@ -251,6 +244,18 @@ impl Followed {
         self.exchanges.push(exchange);
     }
 
+    /// The request of an attempt, complete.
+    pub(super) fn asked(&self, exchange: u32) -> Option<&RequestHead> {
+        let mut attempts = self.exchanges.iter().rev();
+        let attempt = attempts.find(|attempt| attempt.index == exchange)?;
+        attempt.request.as_ref()
+    }
+
+    /// Whether a PROXY header stood before the first request.
+    pub(super) const fn is_introduced(&self) -> bool {
+        self.proxy_header.is_some()
+    }
+
     fn attempt(&mut self, exchange: u32) -> Option<&mut Exchange> {
         self.exchanges
             .iter_mut()
@@ -258,26 +263,21 @@ impl Followed {
             .find(|attempt| attempt.index == exchange)
     }
 
-    fn request(&mut self, index: u32, head: RequestHead) -> Option<AttemptSeen> {
+    /// Files a request; whether it may begin a handshake.
+    fn request(&mut self, index: u32, head: RequestHead) -> bool {
         if !head.is_handshake_attempt() {
             if self.ordinary.len() >= ORDINARY_MAX {
                 self.ordinary.remove(0);
             }
             self.ordinary.push(ordinary(index, &head));
-            return None;
+            return false;
         }
-        let key = head.fields.all("sec-websocket-key").next().map(Box::from);
-        let at = head.span.first;
         self.file(Exchange {
             index,
             request: Some(head),
             ..Exchange::default()
         });
-        Some(AttemptSeen {
-            exchange: index,
-            at,
-            key,
-        })
+        true
     }
 
     fn response(&mut self, index: u32, head: ResponseHead) {

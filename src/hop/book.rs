@@ -25,13 +25,14 @@ use super::handshake::Handshake;
 use super::index::{Brief, Index, NEIGHBOURS_MAX};
 use super::known::Known;
 use super::link::{nested, strong_key, weak};
-use super::node::{Link, Node, Slot, is_sample, key_link};
+use super::node::{Link, Node, Slot, is_sample, key_link, may_name_port};
 use super::ordinary::OrdinaryPool;
 use super::pairing::{Context, nodes_of, order, pair_nodes};
 use super::record::{Record, SharedRecord};
 use super::siblings::before;
 use super::silent::SilentPool;
 use crate::capture::Timestamp;
+use crate::http::RequestHead;
 use crate::tcp::{Connection, ConnectionId};
 
 /// How long a closed connection waits for others of its handshake to close: a proxy closes both hops within
@@ -160,14 +161,16 @@ impl Book {
         self
     }
 
-    /// The request of a handshake attempt was seen on a connection that is still open. Its key, if it has one.
+    /// The request of a handshake attempt was seen on a connection that is still open. `introduced`: a PROXY header
+    /// names the connection's client.
     pub fn attempt(
         &mut self,
         connection: &Connection,
         exchange: u32,
-        at: Timestamp,
-        key: Option<&[u8]>,
+        head: &RequestHead,
+        introduced: bool,
     ) {
+        let at = head.span.first.at;
         self.saw(at);
         let slot = Slot {
             connection: connection.id,
@@ -176,8 +179,10 @@ impl Book {
         if self.emitted.contains(&slot) || self.held.contains_key(&slot) {
             return;
         }
+        let key = head.fields.all("sec-websocket-key").next();
         let link = key.map(key_link);
-        let brief = Brief::open(connection, key);
+        let may_name_port = introduced || may_name_port(&head.fields);
+        let brief = Brief::open(connection, key, may_name_port);
         self.index.insert(at, slot, brief, link);
         if let Some(link) = link.filter(|_| !key.is_some_and(is_sample)) {
             self.index.note_forwarding(link);

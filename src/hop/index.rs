@@ -6,9 +6,17 @@
 //! ```
 //!
 //! Invariants: an exchange is in it from its request to its emission; a look-up costs a bounded number of steps,
-//! however many exchanges there are; what a brief rules out, comparing the exchanges would rule out as well.
+//! however many exchanges there are; what a brief rules out, comparing the exchanges would rule out as well; what the
+//! census rules out, no brief would let through.
+
+mod census;
+mod links;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use census::{Census, Counted};
+use links::Links;
 
 use super::known::Known;
 use super::node::{Link, Node, Slot, View, is_sample, key_number};
@@ -40,8 +48,8 @@ pub(super) struct Brief {
 }
 
 impl Brief {
-    /// Of a request on an open connection.
-    pub(super) fn open(connection: &Connection, key: Option<&[u8]>) -> Self {
+    /// Of a request on an open connection. `may_name_port`: its client's port may be among its fields.
+    pub(super) fn open(connection: &Connection, key: Option<&[u8]>, may_name_port: bool) -> Self {
         Self {
             over: None,
             view: View {
@@ -49,10 +57,28 @@ impl Brief {
                 server: connection.server,
             },
             key: key.map(key_number),
-            may_name_port: true,
+            may_name_port,
             is_own: key.is_some_and(|key| !is_sample(key)),
             forwards: false,
         }
+    }
+
+    /// As one that may be a hop before others.
+    const fn as_outer(&self) -> Counted {
+        Counted {
+            keyless: self.key.is_none(),
+            naming: false,
+            address: self.view.server.octets(),
+        }
+    }
+
+    /// As one that may be a hop behind others than the one that it is known to forward.
+    fn as_inner(&self) -> Option<Counted> {
+        (!self.forwards).then(|| Counted {
+            keyless: self.key.is_none(),
+            naming: self.may_name_port,
+            address: self.view.client.octets(),
+        })
     }
 
     /// Of an exchange that is known in full.
@@ -63,7 +89,7 @@ impl Brief {
             key: node.key,
             may_name_port: node.named.iter().any(|named| named.port.is_some()),
             is_own: node.begin.is_some() && !node.sample_key,
-            ..Self::open(connection, None)
+            ..Self::open(connection, None, true)
         }
     }
 
@@ -92,9 +118,10 @@ impl Brief {
 /// The exchanges that are not yet part of an emitted handshake.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    /// By link and start, with the time of the answer (or of the end without one) where it is known.
-    by_link: BTreeMap<(Link, Timestamp, Slot), Over>,
+    links: Links,
     by_time: BTreeMap<(Timestamp, Slot), Brief>,
+    outer: Census,
+    inner: Census,
     /// How many still wait for their answer, and when the last one was no longer waited for.
     waiting: usize,
     latest_over: Over,
@@ -109,13 +136,29 @@ impl Index {
         brief: Brief,
         links: impl IntoIterator<Item = Link>,
     ) {
-        self.note_over(brief.over);
+        self.enter(&brief);
         if let Some(before) = self.by_time.insert((start, slot), brief) {
-            self.forget_over(before.over);
+            self.leave(&before);
         }
-        let links = links.into_iter();
-        self.by_link
-            .extend(links.map(|link| ((link, start, slot), brief.over)));
+        for link in links {
+            self.links.insert(link, start, slot, brief.over);
+        }
+    }
+
+    fn enter(&mut self, brief: &Brief) {
+        self.note_over(brief.over);
+        self.outer.enter(brief.as_outer());
+        if let Some(inner) = brief.as_inner() {
+            self.inner.enter(inner);
+        }
+    }
+
+    fn leave(&mut self, brief: &Brief) {
+        self.waiting -= usize::from(brief.over.is_none());
+        self.outer.leave(brief.as_outer());
+        if let Some(inner) = brief.as_inner() {
+            self.inner.leave(inner);
+        }
     }
 
     fn note_over(&mut self, over: Over) {
@@ -123,19 +166,19 @@ impl Index {
         self.latest_over = self.latest_over.max(over);
     }
 
-    fn forget_over(&mut self, over: Over) {
-        self.waiting -= usize::from(over.is_none());
-    }
-
     /// More is known of an exchange.
     pub(super) fn update(&mut self, start: Timestamp, slot: Slot, node: &Node, link: Option<Link>) {
-        self.change(start, slot, link, |brief| {
-            let forwards = brief.forwards;
-            *brief = Brief {
-                forwards,
-                ..Brief::of(node)
-            };
-        });
+        let Some(&before) = self.by_time.get(&(start, slot)) else {
+            return;
+        };
+        let brief = Brief {
+            forwards: before.forwards,
+            ..Brief::of(node)
+        };
+        self.insert(start, slot, brief, None);
+        if let Some(link) = link {
+            self.links.set_over(link, start, slot, brief.over);
+        }
     }
 
     /// An exchange on an open connection was answered.
@@ -146,25 +189,15 @@ impl Index {
         at: Timestamp,
         link: Option<Link>,
     ) {
-        self.change(start, slot, link, |brief| brief.over = Some(at));
-    }
-
-    fn change(
-        &mut self,
-        start: Timestamp,
-        slot: Slot,
-        link: Option<Link>,
-        change: impl FnOnce(&mut Brief),
-    ) {
-        if let Some(brief) = self.by_time.get_mut(&(start, slot)) {
-            let before = brief.over;
-            change(brief);
-            let over = brief.over;
-            self.forget_over(before);
-            self.note_over(over);
-            if let Some(place) = link.and_then(|link| self.by_link.get_mut(&(link, start, slot))) {
-                *place = over;
-            }
+        let Some(brief) = self.by_time.get_mut(&(start, slot)) else {
+            return;
+        };
+        let over = Some(at);
+        self.waiting -= usize::from(brief.over.is_none());
+        brief.over = over;
+        self.note_over(over);
+        if let Some(link) = link {
+            self.links.set_over(link, start, slot, over);
         }
     }
 
@@ -176,10 +209,10 @@ impl Index {
         links: impl IntoIterator<Item = Link>,
     ) {
         if let Some(brief) = self.by_time.remove(&(start, slot)) {
-            self.forget_over(brief.over);
+            self.leave(&brief);
         }
         for link in links {
-            self.by_link.remove(&(link, start, slot));
+            self.links.remove(link, start, slot);
         }
     }
 
@@ -188,17 +221,9 @@ impl Index {
         self.by_time.first_key_value().map(|((at, _), _)| *at)
     }
 
-    /// The exchanges that share a link, by start; not all where there are many.
-    fn shared(&self, link: Link) -> impl Iterator<Item = (Timestamp, Slot)> {
-        let from = (link, Timestamp::from_nanos(i64::MIN), Slot::FIRST);
-        let to = (link, Timestamp::from_nanos(i64::MAX), Slot::LAST);
-        let range = self.by_link.range(from..=to).take(NEIGHBOURS_MAX);
-        range.map(|(&(_, start, slot), _)| (start, slot))
-    }
-
     /// The two exchanges that share a link with each other and nobody else.
     pub(super) fn only_two(&self, link: Link) -> Option<(Slot, Slot)> {
-        let mut sharing = self.shared(link);
+        let mut sharing = self.links.all(link);
         match (sharing.next(), sharing.next(), sharing.next()) {
             (Some((_, first)), Some((_, second)), None) => Some((first, second)),
             _ => None,
@@ -208,7 +233,7 @@ impl Index {
     /// Two requests share a key that nobody makes up twice: the later one forwards the earlier one, and what is only
     /// near it in time cannot be its hop before it.
     pub(super) fn note_forwarding(&mut self, link: Link) -> Option<()> {
-        let mut sharing = self.shared(link);
+        let mut sharing = self.links.all(link);
         let (first, second, third) = (sharing.next()?, sharing.next()?, sharing.next());
         drop(sharing);
         let (outer, inner) = (self.by_time.get(&first)?, self.by_time.get(&second)?);
@@ -224,8 +249,14 @@ impl Index {
 
     /// Whether an exchange forwards the one that shares its key.
     pub(super) fn set_forwarding(&mut self, start: Timestamp, slot: Slot, forwards: bool) {
-        if let Some(brief) = self.by_time.get_mut(&(start, slot)) {
+        if let Some(brief) = self.by_time.get_mut(&(start, slot))
+            && brief.forwards != forwards
+        {
+            let before = *brief;
             brief.forwards = forwards;
+            let after = *brief;
+            self.leave(&before);
+            self.enter(&after);
         }
     }
 
@@ -284,21 +315,16 @@ impl Index {
         let least = start.shifted(-moment);
         // Of those that began before, only what still waited counts. A lone answer has no such beginning.
         let counts = |over: &Over| node.begin.is_none() || over.is_none_or(|over| over >= least);
+        let here = (start, node.slot);
+        let to = (end.shifted(moment), Slot::LAST);
         for &(_, link) in &node.links {
-            let (from, here, to) = (
-                (link, Timestamp::from_nanos(i64::MIN), Slot::FIRST),
-                (link, start, node.slot),
-                (link, end.shifted(moment), Slot::LAST),
-            );
-            let before = self.by_link.range(from..here).rev();
-            let before = before.take(NEIGHBOURS_MAX);
-            let later = self.by_link.range(here..=to).take(NEIGHBOURS_MAX);
+            let before = self.links.before(link, here).take(NEIGHBOURS_MAX);
             near.extend(
                 before
                     .filter(|(_, over)| counts(over))
-                    .chain(later)
-                    .map(|(&(_, _, slot), _)| slot),
+                    .map(|(slot, _)| slot),
             );
+            near.extend(self.links.later(link, here, to).take(NEIGHBOURS_MAX));
         }
         near
     }
@@ -308,7 +334,8 @@ impl Index {
         let (start, end) = Self::span(node);
         let mine = self.by_time.get(&(start, slot)).copied();
         let mine = mine.unwrap_or_else(|| Brief::of(node));
-        if !mine.forwards {
+        let crowd = self.is_anything_at(start, slot);
+        if !mine.forwards && (crowd || self.may_have_outer(&mine, known)) {
             let waited =
                 |brief: &Brief| node.begin.is_none() || brief.over.is_none_or(|over| over >= start);
             let before = self.by_time.range(..(start, slot)).rev();
@@ -320,6 +347,9 @@ impl Index {
             });
             near.extend(before.map(|(&(_, slot), _)| slot));
         }
+        if !crowd && !self.may_have_inner(&mine, known) {
+            return;
+        }
         let later = self.by_time.range((start, slot)..=(end, Slot::LAST));
         let later = later.take(NEIGHBOURS_MAX).filter(|((began, _), brief)| {
             let at_once = *began == start && brief.may_precede(&mine, known);
@@ -328,5 +358,43 @@ impl Index {
                 && (mine.may_precede(brief, known) || at_once)
         });
         near.extend(later.map(|(&(_, slot), _)| slot));
+    }
+
+    /// Whether another exchange began at the very same time.
+    fn is_anything_at(&self, start: Timestamp, slot: Slot) -> bool {
+        let mut at = self
+            .by_time
+            .range((start, Slot::FIRST)..=(start, Slot::LAST));
+        at.any(|((_, other), _)| *other != slot)
+    }
+
+    /// Whether [`Brief::may_precede`] holds for any other exchange before this one. What shares its key is linked.
+    fn may_have_outer(&self, mine: &Brief, known: &Known) -> bool {
+        let client = mine.view.client;
+        mine.key.is_none()
+            || mine.may_name_port
+            || self.outer.has_keyless()
+            || self.outer.has(&client.octets())
+            || known.is_any_back(client.ip())
+    }
+
+    /// Whether [`Brief::may_precede`] holds for this one before any other exchange.
+    fn may_have_inner(&self, mine: &Brief, known: &Known) -> bool {
+        let server = mine.view.server;
+        mine.key.is_none()
+            || self.inner.has_keyless()
+            || self.inner.has_naming()
+            || self.inner.has(&server.octets())
+            || known
+                .backs(server)
+                .any(|(back, _)| self.inner.has(&octets(back)))
+    }
+}
+
+/// An address as endpoints have it.
+fn octets(ip: IpAddr) -> [u8; 16] {
+    match ip {
+        IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
+        IpAddr::V6(ip) => ip.octets(),
     }
 }

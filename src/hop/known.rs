@@ -104,7 +104,8 @@ impl Known {
             .any(|opaque| opaque.client == front.ip() || self.is_back(front, opaque.client))
     }
 
-    fn backs(&self, front: Endpoint) -> impl Iterator<Item = (IpAddr, CaptureId)> + '_ {
+    /// The addresses that the proxy behind `front` uses towards backends, and in which capture that was seen.
+    pub(super) fn backs(&self, front: Endpoint) -> impl Iterator<Item = (IpAddr, CaptureId)> + '_ {
         self.proxies.get(&front).into_iter().flatten().copied()
     }
 }

@@ -191,14 +191,15 @@ pub(super) fn parse_address(text: &str) -> Option<Named> {
 }
 
 fn named_by(fields: &Fields) -> SmallVec<[Named; 2]> {
+    let [forwarded_for, real_ip, forwarded] = NAMING_FIELDS;
     let mut named = SmallVec::new();
-    let forwarded_for = fields.list("x-forwarded-for").last();
-    named.extend(forwarded_for.as_deref().and_then(parse_address));
-    let real = fields.first("x-real-ip");
+    let last = fields.list(forwarded_for).last();
+    named.extend(last.as_deref().and_then(parse_address));
+    let real = fields.first(real_ip);
     named.extend(real.as_deref().and_then(parse_address));
     // RFC 7239 4: the last element was added by the nearest proxy.
-    let forwarded = fields.list("forwarded").last();
-    named.extend(forwarded.as_deref().and_then(|element| {
+    let last = fields.list(forwarded).last();
+    named.extend(last.as_deref().and_then(|element| {
         element
             .split(';')
             .filter_map(|pair| pair.split_once('='))
@@ -206,6 +207,12 @@ fn named_by(fields: &Fields) -> SmallVec<[Named; 2]> {
             .and_then(|(_, value)| parse_address(value))
     }));
     named
+}
+
+/// Whether a request may name its client with the port: cheap, and never wrong when it says no.
+pub(super) fn may_name_port(fields: &Fields) -> bool {
+    let mut values = NAMING_FIELDS.into_iter().flat_map(|name| fields.all(name));
+    values.any(|value| value.contains(&b':'))
 }
 
 /// The trace-id of a traceparent field (W3C Trace Context 3.2): version, trace-id, parent-id, flags.
@@ -220,6 +227,9 @@ const SAMPLE_KEY: &[u8] = b"dGhlIHNhbXBsZSBub25jZQ==";
 
 /// 16 bytes in base64 (RFC 6455 4.1); keys of another length were made up by hand.
 const KEY_LENGTH: usize = 24;
+
+/// Fields that name who sent the request to the proxy.
+const NAMING_FIELDS: [&str; 3] = ["x-forwarded-for", "x-real-ip", "forwarded"];
 
 const FORWARDING_FIELDS: [&str; 9] = [
     "x-forwarded-for",

@@ -47,12 +47,7 @@ fn ids(handshake: &Handshake) -> Vec<u64> {
 fn attempt(book: &mut Book, record: &Record) {
     for exchange in &record.exchanges {
         let head = exchange.request.as_ref().unwrap();
-        book.attempt(
-            &record.connection,
-            exchange.index,
-            head.span.first.at,
-            head.fields.all("sec-websocket-key").next(),
-        );
+        book.attempt(&record.connection, exchange.index, head, false);
     }
 }
 

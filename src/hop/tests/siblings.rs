@@ -114,8 +114,7 @@ fn the_book_keeps_them_together() {
     let open = Table(BTreeMap::from([(ConnectionId(2), late.clone())]));
     for record in [&early, &late] {
         let head = record.exchanges[0].request.as_ref().unwrap();
-        let key = head.fields.all("sec-websocket-key").next();
-        book.attempt(&record.connection, 0, head.span.first.at, key);
+        book.attempt(&record.connection, 0, head, false);
     }
     book.closed(early);
     let mut out = Vec::new();
