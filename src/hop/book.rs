@@ -12,20 +12,22 @@
 //! Time is packet time. What is held follows the number of exchanges not yet emitted; every step looks at what
 //! becomes due and a bounded number of its neighbours.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+mod preview;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap};
 use std::net::IpAddr;
-use std::ops::Bound;
 use std::time::Duration;
 
 use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 
-use super::attempts::{self, Silent};
+use super::attempts;
 use super::handshake::Handshake;
 use super::index::{Brief, Index, NEIGHBOURS_MAX};
 use super::known::Known;
 use super::link::{nested, strong_key, weak};
-use super::node::{Link, Node, Slot, is_sample, key_link, may_name_port};
+use super::node::{Node, Slot, is_sample, key_link, may_name_port};
+use super::open::{Open, OpenAttempts};
 use super::ordinary::OrdinaryPool;
 use super::pairing::{Context, nodes_of, order, pair_nodes};
 use super::record::{Record, SharedRecord};
@@ -60,9 +62,6 @@ const ORDINARY_NEAR: usize = 8;
 /// of it again and again.
 const FAMILY_MAX: usize = 256;
 
-/// The same for a preview: the nearest ones, which are more than the hops and tries of any handshake.
-const PREVIEWED_MAX: usize = 32;
-
 /// Connections that are still open.
 pub trait OpenConnections {
     /// A connection as it is now.
@@ -96,16 +95,6 @@ struct Held {
     closed: Timestamp,
 }
 
-#[derive(Debug)]
-struct Open {
-    at: Timestamp,
-    link: Option<Link>,
-    /// As seen when last asked for, and when.
-    seen: Option<(Timestamp, Node)>,
-    /// It was previewed with its answer.
-    told: bool,
-}
-
 /// The exchanges that are not yet part of an emitted handshake.
 #[derive(Debug)]
 pub struct Book {
@@ -118,11 +107,12 @@ pub struct Book {
     room: usize,
     /// Emitted before their time.
     hurried: u64,
-    open: BTreeMap<Slot, Open>,
+    open: OpenAttempts,
     /// Emitted from a snapshot while their connection was open.
     emitted: BTreeSet<Slot>,
     index: Index,
-    due: BTreeSet<(Timestamp, Slot)>,
+    /// When each of those held is looked at next, the soonest first.
+    due: BinaryHeap<Reverse<(Timestamp, Slot)>>,
     silent: SilentPool,
     ordinary: OrdinaryPool,
     known: Known,
@@ -142,10 +132,10 @@ impl Book {
             held_bytes: 0,
             room: HELD_BYTES,
             hurried: 0,
-            open: BTreeMap::new(),
+            open: OpenAttempts::default(),
             emitted: BTreeSet::new(),
             index: Index::default(),
-            due: BTreeSet::new(),
+            due: BinaryHeap::new(),
             silent: SilentPool::default(),
             ordinary: OrdinaryPool::default(),
             known: Known::default(),
@@ -202,7 +192,7 @@ impl Book {
             connection,
             exchange,
         };
-        if let Some(open) = self.open.get(&slot) {
+        if let Some(open) = self.open.get(slot) {
             self.index.answered(open.at, slot, at, open.link);
         }
     }
@@ -222,7 +212,9 @@ impl Book {
             held.closed = now;
         }
         let due = std::mem::take(&mut self.due).into_iter();
-        self.due = due.map(|(_, slot)| (now.plus(LINGER), slot)).collect();
+        self.due = due
+            .map(|Reverse((_, slot))| Reverse((now.plus(LINGER), slot)))
+            .collect();
     }
 
     /// An address that sends attempts: what it fails to connect to may belong to one.
@@ -252,7 +244,7 @@ impl Book {
             connection: id,
             exchange: u32::MAX,
         };
-        for slot in self.open_slots(id) {
+        for slot in self.open.on(id) {
             self.forget_open(slot);
         }
         let emitted: Vec<Slot> = self.emitted.range(all).copied().collect();
@@ -303,7 +295,7 @@ impl Book {
         self.index
             .insert(node.start().at, slot, Brief::of(&node), links);
         let closed = self.now;
-        self.due.insert((closed.plus(LINGER), slot));
+        self.due.push(Reverse((closed.plus(LINGER), slot)));
         let node = Box::new(node);
         self.held_bytes += node.held();
         self.held.insert(slot, Held { node, closed });
@@ -330,7 +322,7 @@ impl Book {
     }
 
     fn forget_open(&mut self, slot: Slot) -> Option<Open> {
-        let open = self.open.remove(&slot)?;
+        let open = self.open.remove(slot)?;
         self.index.remove(open.at, slot, open.link);
         Some(open)
     }
@@ -356,12 +348,12 @@ impl Book {
         }
         let from = out.len();
         let mut waiting = Vec::new();
-        while let Some(&(at, slot)) = self.due.first() {
+        while let Some(&Reverse((at, slot))) = self.due.peek() {
             let crowded = self.is_crowded();
             if at > self.now && !crowded {
                 break;
             }
-            self.due.pop_first();
+            self.due.pop();
             // Emitted with another one's family.
             let Some(held) = self.held.get(&slot) else {
                 continue;
@@ -387,7 +379,7 @@ impl Book {
                 }
             }
         }
-        self.due.extend(waiting);
+        self.due.extend(waiting.into_iter().map(Reverse));
         if let Some(emitted) = out.get_mut(from..) {
             emitted.sort_by_cached_key(order);
         }
@@ -425,7 +417,7 @@ impl Book {
         if lingers > self.now {
             return Some(lingers);
         }
-        let open = family.iter().any(|slot| self.open.contains_key(slot));
+        let open = family.iter().any(|slot| self.open.contains(*slot));
         (open || self.is_unexplained(family)).then(|| closed.plus(MAX_WAIT))
     }
 
@@ -434,7 +426,7 @@ impl Book {
     fn has_open_partner(&mut self, slot: Slot, connections: &dyn OpenConnections) -> bool {
         let near = self.node(slot).map(|node| self.index.linked(node));
         near.into_iter().flatten().any(|other| {
-            self.open.contains_key(&other) && {
+            self.open.contains(other) && {
                 self.look_at(other, connections);
                 self.may_belong(slot, other)
             }
@@ -479,13 +471,13 @@ impl Book {
     /// Asks for the present state of an exchange on an open connection, unless it is known well enough.
     fn look_at(&mut self, slot: Slot, connections: &dyn OpenConnections) {
         let now = self.now;
-        let Some(open) = self.open.get_mut(&slot) else {
+        let Some(open) = self.open.get_mut(slot) else {
             return;
         };
         let fresh = |(at, node): &(Timestamp, Node)| *at == now || node.answer.is_some();
-        if open.seen.as_ref().is_none_or(|seen| !fresh(seen)) {
-            open.seen = node_of(slot, connections).map(|node| (now, node));
-            if let Some((_, node)) = &open.seen {
+        if open.seen.as_deref().is_none_or(|seen| !fresh(seen)) {
+            open.seen = node_of(slot, connections).map(|node| Box::new((now, node)));
+            if let Some((_, node)) = open.seen.as_deref() {
                 self.index.update(open.at, slot, node, open.link);
             }
         }
@@ -494,7 +486,7 @@ impl Book {
     fn node(&self, slot: Slot) -> Option<&Node> {
         match self.held.get(&slot) {
             Some(held) => Some(&held.node),
-            None => Some(&self.open.get(&slot)?.seen.as_ref()?.1),
+            None => Some(&self.open.get(slot)?.seen.as_deref()?.1),
         }
     }
 
@@ -592,136 +584,6 @@ impl Book {
         found
     }
 
-    /// What is not yet emitted, as it looks now. Nothing is consumed.
-    pub fn preview(&self, connections: &dyn OpenConnections) -> Vec<Handshake> {
-        let mut nodes: Vec<Node> = self
-            .held
-            .values()
-            .map(|held| (*held.node).clone())
-            .collect();
-        let mut silent = self.silent.all().clone();
-        let mut snapshots: HashMap<ConnectionId, Option<SharedRecord>> = HashMap::new();
-        for slot in self.open.keys() {
-            let record = snapshots
-                .entry(slot.connection)
-                .or_insert_with(|| connections.snapshot(slot.connection).map(Into::into));
-            let node = record
-                .iter()
-                .flat_map(nodes_of)
-                .find(|node| node.slot == *slot);
-            nodes.extend(node);
-        }
-        nodes.sort_by_key(|node| (node.start(), node.slot));
-        if let Some(waiting) = nodes.iter().find(|node| node.status != Some(101)) {
-            let from = waiting.start().at;
-            for record in connections.without_payload(from, self.now) {
-                if attempts::is_candidate(&record) {
-                    silent.insert(attempts::place(&record), record.into());
-                }
-            }
-        }
-        let mut context = Context {
-            known: &mut self.known.clone(),
-            silent: &silent,
-            ordinary: self.ordinary.all(),
-            rivals: &[],
-            settled: false,
-        };
-        pair_nodes(nodes, &mut context)
-    }
-
-    /// The handshakes that these open connections take part in, as they look now. Nothing is consumed; the cost follows
-    /// the number of connections named, not that of all that are open.
-    pub fn preview_of(
-        &mut self,
-        touched: &BTreeSet<ConnectionId>,
-        connections: &dyn OpenConnections,
-    ) -> Vec<Handshake> {
-        let connections = &Once::new(connections);
-        let mut seen = BTreeSet::new();
-        let mut out = Vec::new();
-        // What is not settled teaches nothing: a copy, made once for all.
-        let mut known = None;
-        self.previews = true;
-        let untold = std::mem::take(&mut self.untold);
-        let decided = touched.iter().flat_map(|&id| self.undecided_slots(id));
-        let slots: Vec<Slot> = untold.into_iter().chain(decided).collect();
-        for slot in slots {
-            if seen.contains(&slot) {
-                continue;
-            }
-            self.look_at(slot, connections);
-            if let Some(open) = self.open.get_mut(&slot) {
-                let node = open.seen.as_ref().map(|(_, node)| node);
-                open.told = node.is_some_and(|node| node.answer.is_some());
-            }
-            let family = self.family(slot, PREVIEWED_MAX, connections);
-            seen.extend(family.iter().copied());
-            let nodes: Vec<Node> = family
-                .iter()
-                .filter_map(|slot| match self.held.get(slot) {
-                    Some(held) => Some((*held.node).clone()),
-                    None => node_of(*slot, connections),
-                })
-                .collect();
-            let hanging = self.hanging(&nodes, connections);
-            let more = (!hanging.is_empty()).then(|| {
-                let begin = nodes.iter().map(Node::start).min();
-                let from = begin.map_or((Bound::Unbounded, Bound::Unbounded), |begin| {
-                    (Bound::Included((begin, ConnectionId(0))), Bound::Unbounded)
-                });
-                let kept = self.silent.all().range(from);
-                let mut silent: Silent = kept.map(|(key, record)| (*key, record.clone())).collect();
-                silent.extend(
-                    hanging
-                        .into_iter()
-                        .map(|one| (attempts::place(&one), one.into())),
-                );
-                silent
-            });
-            let mut context = Context {
-                known: known.get_or_insert_with(|| self.known.clone()),
-                silent: more.as_ref().unwrap_or(self.silent.all()),
-                ordinary: self.ordinary.all(),
-                rivals: &[],
-                settled: false,
-            };
-            // Neighbours that nothing happened to only help to pair.
-            let is_touched = |found: &Handshake| {
-                found
-                    .hops
-                    .iter()
-                    .any(|hop| touched.contains(&hop.record.connection.id))
-            };
-            out.extend(
-                pair_nodes(nodes, &mut context)
-                    .into_iter()
-                    .filter(is_touched),
-            );
-        }
-        out
-    }
-
-    /// The exchanges of an open connection that wait.
-    fn open_slots(&self, id: ConnectionId) -> Vec<Slot> {
-        let of = |exchange| Slot {
-            connection: id,
-            exchange,
-        };
-        let open = self.open.range(of(0)..=of(u32::MAX));
-        open.map(|(slot, _)| *slot).collect()
-    }
-
-    /// Those to which something may have happened since they were previewed: the last one may be followed by a session, and
-    /// all that had no answer.
-    fn undecided_slots(&self, id: ConnectionId) -> Vec<Slot> {
-        let mut slots = self.open_slots(id);
-        let last = slots.pop();
-        slots.retain(|slot| self.open.get(slot).is_none_or(|open| !open.told));
-        slots.extend(last);
-        slots
-    }
-
     /// The capture is over: everything left, by start.
     pub fn finish(&mut self, out: &mut Vec<Handshake>) {
         let nodes = std::mem::take(&mut self.held)
@@ -750,36 +612,4 @@ fn node_of(slot: Slot, connections: &dyn OpenConnections) -> Option<Node> {
     let mut exchanges = record.exchanges.iter();
     let place = exchanges.position(|exchange| exchange.index == slot.exchange)?;
     Node::new(&record, place)
-}
-
-/// Looks at each open connection once.
-struct Once<'a> {
-    connections: &'a dyn OpenConnections,
-    seen: RefCell<HashMap<ConnectionId, Option<SharedRecord>>>,
-}
-
-impl<'a> Once<'a> {
-    fn new(connections: &'a dyn OpenConnections) -> Self {
-        Self {
-            connections,
-            seen: RefCell::default(),
-        }
-    }
-}
-
-impl OpenConnections for Once<'_> {
-    fn snapshot(&self, id: ConnectionId) -> Option<Record> {
-        self.connections.snapshot(id)
-    }
-
-    fn shared(&self, id: ConnectionId) -> Option<SharedRecord> {
-        let mut seen = self.seen.borrow_mut();
-        seen.entry(id)
-            .or_insert_with(|| self.connections.shared(id))
-            .clone()
-    }
-
-    fn without_payload(&self, from: Timestamp, to: Timestamp) -> Vec<Record> {
-        self.connections.without_payload(from, to)
-    }
 }

@@ -10,6 +10,7 @@ mod known;
 mod link;
 mod matching;
 mod node;
+mod open;
 mod ordinary;
 mod pairing;
 mod record;
