@@ -8,13 +8,16 @@
 //! Work is linear in the number of exchanges: a child looks at a bounded number of neighbours in time.
 
 use std::cmp::Reverse;
+use std::ops::Range;
 
-use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
+use foldhash::{HashMap, HashMapExt as _};
+use smallvec::SmallVec;
 
 use super::handshake::{Confidence, PairedBy};
 use super::known::Known;
 use super::link::{Score, answer_lag, are_siblings, strong, weak};
 use super::node::{LinkKind, Node};
+use crate::decode::Endpoint;
 
 /// Candidates before a child that are looked at, in time order: how many handshakes with one and the same key may
 /// be in flight at once and still be told apart.
@@ -56,31 +59,22 @@ pub(super) fn assign(nodes: &[Node], known: &mut Known) -> Vec<Option<Parent>> {
 }
 
 fn strong_edges(nodes: &[Node], known: &Known) -> Vec<Edge> {
-    let mut buckets: HashMap<(LinkKind, u64), Vec<usize>> = HashMap::new();
-    for (index, node) in nodes.iter().enumerate() {
-        for &link in &node.links {
-            buckets.entry(link).or_default().push(index);
-        }
-    }
-    let buckets: HashMap<_, _> = buckets
-        .into_iter()
-        .map(|(link, bucket)| (link, (is_repeated(nodes, &bucket), bucket)))
-        .collect();
+    let shared = Shared::new(nodes);
     let mut edges = Vec::new();
     let mut candidates = Vec::new();
     for (child, node) in nodes.iter().enumerate() {
         candidates.clear();
         let mut any_repeated = false;
-        for (repeated, bucket) in node.links.iter().filter_map(|link| buckets.get(link)) {
+        for (bucket, repeated) in node.links.iter().filter_map(|link| shared.by(*link)) {
             any_repeated |= repeated;
-            let place = bucket.partition_point(|&other| other < child);
+            let place = bucket.partition_point(|&(_, other)| other < child);
             let (before, after) = bucket.split_at(place);
             candidates.extend(before.iter().rev().take(BEFORE_MAX));
             candidates.extend(after.iter().skip(1).take(AFTER_MAX));
         }
-        candidates.sort_unstable();
-        candidates.dedup();
-        edges.extend(candidates.iter().filter_map(|&parent| {
+        candidates.sort_unstable_by_key(|&(_, parent)| parent);
+        candidates.dedup_by_key(|&mut (_, parent)| parent);
+        edges.extend(candidates.iter().filter_map(|&(_, parent)| {
             let outer = nodes.get(parent)?;
             Some(Edge {
                 parent,
@@ -93,15 +87,54 @@ fn strong_edges(nodes: &[Node], known: &Known) -> Vec<Edge> {
     edges
 }
 
+type KindOfLink = (LinkKind, u64);
+
+/// The nodes by what they share.
+struct Shared {
+    /// By link, then in their order.
+    nodes: Vec<(KindOfLink, usize)>,
+    /// Where the nodes of each link are among these, and whether several exchanges at one listener share it.
+    buckets: Vec<(KindOfLink, Range<usize>, bool)>,
+}
+
+impl Shared {
+    fn new(nodes: &[Node]) -> Self {
+        let each = nodes.iter().enumerate();
+        let mut by_link: Vec<(KindOfLink, usize)> = each
+            .flat_map(|(at, node)| node.links.iter().map(move |&link| (link, at)))
+            .collect();
+        by_link.sort_unstable();
+        let mut from = 0;
+        let of_one = by_link.chunk_by(|(one, _), (other, _)| one == other);
+        let buckets = of_one.filter_map(|bucket| {
+            let (link, _) = *bucket.first()?;
+            let range = from..from + bucket.len();
+            from = range.end;
+            Some((link, range, is_repeated(nodes, bucket)))
+        });
+        Self {
+            buckets: buckets.collect(),
+            nodes: by_link,
+        }
+    }
+
+    fn by(&self, link: KindOfLink) -> Option<(&[(KindOfLink, usize)], bool)> {
+        let place = self.buckets.binary_search_by_key(&link, |(link, ..)| *link);
+        let (_, range, repeated) = self.buckets.get(place.ok()?)?;
+        Some((self.nodes.get(range.clone())?, *repeated))
+    }
+}
+
 /// Whether several exchanges at one listener share the link.
-fn is_repeated(nodes: &[Node], bucket: &[usize]) -> bool {
-    let mut servers = HashSet::new();
+fn is_repeated(nodes: &[Node], bucket: &[(KindOfLink, usize)]) -> bool {
     let views = bucket
         .iter()
-        .filter_map(|&index| nodes.get(index)?.views.first());
-    !views
-        .map(|view| view.server)
-        .all(|server| servers.insert(server))
+        .filter_map(|&(_, index)| nodes.get(index)?.views.first());
+    let mut servers: SmallVec<[Endpoint; 4]> = views.map(|view| view.server).collect();
+    servers.sort_unstable();
+    servers
+        .windows(2)
+        .any(|pair| matches!(pair, [one, other] if one == other))
 }
 
 /// Edges to children that still lack a parent, from the exchanges that were in flight when they began.

@@ -318,8 +318,13 @@ fn links_of(
 }
 
 fn field_number(head: Option<&RequestHead>, name: &str) -> Option<u64> {
-    head.and_then(|head| head.fields.combined(name))
-        .map(|value| number(4, value.as_bytes()))
+    let mut values = head?.fields.all(name);
+    let (first, second) = (values.next()?, values.next());
+    // Several fields are one list (RFC 9110 5.3).
+    Some(match second {
+        None => number(4, first),
+        Some(_) => number(4, head?.fields.combined(name)?.as_bytes()),
+    })
 }
 
 impl Node {

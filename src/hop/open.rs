@@ -31,12 +31,12 @@ impl OpenAttempts {
     /// One more; what was there under its name is replaced.
     pub(super) fn insert(&mut self, slot: Slot, open: Open) {
         let attempts = self.by_connection.entry(slot.connection).or_default();
-        match attempts.iter_mut().find(|(at, _)| *at == slot.exchange) {
-            Some((_, before)) => *before = open,
-            None => {
-                attempts.push((slot.exchange, open));
-                self.count += 1;
-            }
+        let before = attempts.iter_mut().find(|(at, _)| *at == slot.exchange);
+        if let Some((_, before)) = before {
+            *before = open;
+        } else {
+            attempts.push((slot.exchange, open));
+            self.count += 1;
         }
     }
 

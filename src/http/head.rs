@@ -15,14 +15,29 @@ pub struct Fields(Arc<Head>);
 struct Head {
     raw: Box<[u8]>,
     spans: Box<[(Range<u32>, Range<u32>)]>,
+    /// The [`mark`]s of all names: most fields that are asked for are not there.
+    marks: u64,
+}
+
+/// One bit for a field name, whatever its case: by its length and its first letter.
+const fn mark(name: &[u8]) -> u64 {
+    let first = match name {
+        [first, ..] => first.to_ascii_lowercase() as u32,
+        [] => 0,
+    };
+    // A name longer than 4 GiB would only share its bit with another.
+    1 << ((name.len() as u32).wrapping_mul(5).wrapping_add(first) % u64::BITS)
 }
 
 impl Fields {
     /// Fields whose names and values lie in `raw` at `spans`. A span outside of `raw` reads as empty.
     pub fn new(raw: Box<[u8]>, spans: Vec<(Range<u32>, Range<u32>)>) -> Self {
+        let name = |span: &Range<u32>| raw.get(span.start as usize..span.end as usize);
+        let names = spans.iter().map(|(span, _)| name(span).unwrap_or_default());
         Self(Arc::new(Head {
-            raw,
+            marks: names.fold(0, |marks, name| marks | mark(name)),
             spans: spans.into_boxed_slice(),
+            raw,
         }))
     }
 
@@ -86,8 +101,12 @@ impl Fields {
             span.end.wrapping_sub(span.start) as usize == name.len()
                 && self.slice(span).eq_ignore_ascii_case(name.as_bytes())
         };
-        self.0
-            .spans
+        let spans = if self.0.marks & mark(name.as_bytes()) == 0 {
+            &[]
+        } else {
+            &*self.0.spans
+        };
+        spans
             .iter()
             .filter(move |(span, _)| same(span))
             .map(|(_, value)| self.slice(value))
