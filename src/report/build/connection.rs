@@ -1,0 +1,147 @@
+//! A connection as the report has it: its ends, its two streams, its opening and end, TLS in clear.
+//!
+//! Counts are those of the stages, each byte and frame once; what the evidence lacks is said, not made up for.
+
+use super::milliseconds;
+use super::names::{alert_name, ending, opening, protocol, roles_from, side, unreachable};
+use crate::hop::Record;
+use crate::report::view::{
+    AlertView, ConnectionView, EndedView, StreamView, TlsView, UnreachableView,
+};
+use crate::tcp::{Connection, Opening, StreamFacts};
+use crate::tls::TlsFacts;
+
+/// A connection.
+pub(in crate::report) fn connection(record: &Record) -> ConnectionView {
+    let connection = &record.connection;
+    ConnectionView {
+        id: connection.id,
+        captures: capture_ids(connection.captures),
+        client: connection.client.to_string(),
+        server: connection.server.to_string(),
+        client_name: None,
+        server_name: None,
+        roles_from: roles_from(connection.roles_from),
+        protocol: protocol(record.protocol),
+        first_at: connection.first.at,
+        last_at: connection.last.at,
+        opening: opening(connection.opening),
+        rtt_ms: connection.rtt_nanos.map(milliseconds),
+        to_server: stream(&connection.to_server),
+        to_client: stream(&connection.to_client),
+        ended: ended(connection),
+        exchanges: record.exchange_count,
+        duplicate_frames: connection.duplicates,
+        unreachable: connection.unreachable.map(|(frame, why)| UnreachableView {
+            why: unreachable(why),
+            at: frame.at,
+            frame: frame.frame.0,
+        }),
+        quality: quality(connection),
+        tls: record.tls.as_deref().map(tls),
+        first: connection.first,
+        client_random: record.tls.as_ref().and_then(|tls| tls.client_random),
+        addresses: [connection.client.ip(), connection.server.ip()],
+        syns: connection.syns,
+    }
+}
+
+/// What the evidence of a connection lacks.
+fn quality(connection: &Connection) -> Vec<&'static str> {
+    let streams = [&connection.to_server, &connection.to_client];
+    let sum =
+        |count: fn(&StreamFacts) -> u64| streams.iter().map(|facts| count(facts)).sum::<u64>();
+    [
+        ("mid-stream", connection.opening == Opening::Midstream),
+        // Nobody answers a connect that is unanswered.
+        (
+            "one-sided",
+            connection.opening != Opening::Unanswered
+                && streams.iter().any(|facts| facts.frames == 0),
+        ),
+        ("truncated", sum(|facts| facts.truncated_bytes) > 0),
+        ("gap", sum(StreamFacts::not_captured_bytes) > 0),
+        ("lost", sum(|facts| facts.lost_bytes) > 0),
+        ("given-up", sum(|facts| facts.given_up_bytes) > 0),
+        ("conflict", sum(|facts| facts.conflicts) > 0),
+    ]
+    .into_iter()
+    .filter_map(|(name, is)| is.then_some(name))
+    .collect()
+}
+
+fn capture_ids(bits: u64) -> Vec<u16> {
+    (0..64).filter(|bit| bits >> bit & 1 == 1).collect()
+}
+
+pub(super) const fn stream(facts: &StreamFacts) -> StreamView {
+    StreamView {
+        frames: facts.frames,
+        payload_bytes: facts.payload_bytes,
+        retransmitted: facts.retransmitted,
+        out_of_order: facts.out_of_order,
+        missing_bytes: facts.missing_bytes,
+        truncated_bytes: facts.truncated_bytes,
+        lost_bytes: facts.lost_bytes,
+        given_up_bytes: facts.given_up_bytes,
+        conflicts: facts.conflicts,
+        zero_windows: facts.zero_windows,
+    }
+}
+
+pub(super) fn ended(connection: &Connection) -> EndedView {
+    match connection.ended {
+        Some(end) => EndedView {
+            how: ending(end.how),
+            by: Some(side(end.by)),
+            at: Some(end.frame.at),
+            frame: Some(end.frame.frame.0),
+            at_frame: Some(end.frame),
+        },
+        None => EndedView {
+            how: "open",
+            by: None,
+            at: None,
+            frame: None,
+            at_frame: None,
+        },
+    }
+}
+
+pub(super) fn tls(facts: &TlsFacts) -> TlsView {
+    let version = |code: u16| match code {
+        0x0300 => "SSL 3.0".to_owned(),
+        0x0301 => "1.0".to_owned(),
+        0x0302 => "1.1".to_owned(),
+        0x0303 => "1.2".to_owned(),
+        0x0304 => "1.3".to_owned(),
+        other => format!("{other:#06x}"),
+    };
+    let cipher = |code: u16| {
+        tls_parser::TlsCipherSuite::from_id(code)
+            .map_or_else(|| format!("{code:#06x}"), |suite| suite.name.to_owned())
+    };
+    TlsView {
+        version: facts.version.map(version),
+        sni: facts.sni.as_deref().map(str::to_owned),
+        alpn_offered: facts.alpn_offered.iter().map(ToString::to_string).collect(),
+        alpn: facts.alpn.as_deref().map(str::to_owned),
+        cipher: facts.cipher.map(cipher),
+        alerts: facts
+            .alerts
+            .iter()
+            .map(|alert| AlertView {
+                from: side(alert.from),
+                level: match alert.level {
+                    1 => "warning".to_owned(),
+                    2 => "fatal".to_owned(),
+                    other => other.to_string(),
+                },
+                description: alert_name(alert.description)
+                    .map_or_else(|| alert.description.to_string(), str::to_owned),
+            })
+            .collect(),
+        decrypted: false,
+        keys_in_capture: false,
+    }
+}

@@ -1,0 +1,113 @@
+//! What happened on the wire for one handshake, in the order of time.
+//!
+//! Times of several captures are compared after their clocks were evened out; an event stays with the frame that shows it.
+
+use super::heads::owned;
+use crate::capture::FrameRef;
+use crate::hop::Handshake;
+use crate::http::RequestHead;
+use crate::report::view::EventView;
+use crate::tcp::{Connection, Direction};
+use crate::websocket::SessionFacts;
+
+/// What happened on the wire, in the order of (corrected) time.
+pub(super) fn timeline(handshake: &Handshake) -> Vec<EventView> {
+    let mut events = Vec::new();
+    for attempt in &handshake.attempts {
+        lifecycle(&attempt.record.connection, &mut events);
+    }
+    for hop in handshake.hops.iter().chain(&handshake.subrequests) {
+        let connection = &hop.record.connection;
+        lifecycle(connection, &mut events);
+        let exchange = hop.exchange();
+        let mut push = |frame: FrameRef, way: Direction, what: String| {
+            events.push(EventView {
+                frame,
+                connection: connection.id,
+                to_server: way == Direction::ToServer,
+                what,
+            });
+        };
+        if let Some(request) = &exchange.request {
+            push(
+                request.span.first,
+                Direction::ToServer,
+                request_event(request),
+            );
+        }
+        for answer in exchange.interim.iter().chain(&exchange.response) {
+            push(
+                answer.span.first,
+                Direction::ToClient,
+                format!("{} {}", answer.status, answer.reason),
+            );
+        }
+        if let Some(facts) = &exchange.session {
+            session_events(facts, &mut push);
+        }
+    }
+    events.sort_by_key(|event| {
+        let offset = handshake
+            .clock_offsets
+            .iter()
+            .find(|(capture, _)| *capture == event.frame.capture)
+            .map_or(0, |(_, nanos)| *nanos);
+        (event.frame.at.shifted(offset), event.frame)
+    });
+    events.dedup();
+    events
+}
+
+fn request_event(request: &RequestHead) -> String {
+    let upgrade = owned(&request.fields, "upgrade").map_or_else(
+        || "no Upgrade".to_owned(),
+        |value| format!("Upgrade: {value}"),
+    );
+    format!(
+        "{} {} HTTP/{}, {upgrade}",
+        request.method,
+        request.target,
+        request.version()
+    )
+}
+
+fn session_events(facts: &SessionFacts, push: &mut impl FnMut(FrameRef, Direction, String)) {
+    for (way, carried) in [
+        (Direction::ToServer, &facts.to_server),
+        (Direction::ToClient, &facts.to_client),
+    ] {
+        if let Some(first) = carried.first {
+            push(first, way, "first ws frame".to_owned());
+        }
+        if let Some(last) = carried.last.filter(|&last| Some(last) != carried.first) {
+            push(last, way, "last ws frame".to_owned());
+        }
+    }
+    for close in &facts.closes {
+        let code = close
+            .code
+            .map_or_else(|| "without a code".to_owned(), |code| code.to_string());
+        push(close.frame, close.by.sends(), format!("Close {code}"));
+    }
+}
+
+/// SYN, SYN-ACK and the end of a connection.
+fn lifecycle(connection: &Connection, events: &mut Vec<EventView>) {
+    let mut push = |frame: Option<FrameRef>, way: Direction, what: &str| {
+        if let Some(frame) = frame {
+            events.push(EventView {
+                frame,
+                connection: connection.id,
+                to_server: way == Direction::ToServer,
+                what: what.to_owned(),
+            });
+        }
+    };
+    push(connection.syn, Direction::ToServer, "SYN");
+    push(connection.syn_ack, Direction::ToClient, "SYN-ACK");
+    for way in [Direction::ToServer, Direction::ToClient] {
+        let stream = connection.stream(way);
+        push(stream.fin, way, "FIN");
+        push(stream.rst, way, "RST");
+    }
+}
