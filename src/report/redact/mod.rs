@@ -3,15 +3,25 @@
 //! Headers and targets are masked by name. What was masked there is also looked for in the free text of the same
 //! handshake (a finding may quote a header), and free text is searched for the shapes of secrets besides.
 
+mod secrets;
+mod shapes;
+
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use memchr::memmem;
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
-
-use super::visit::Kind;
+use self::secrets::{
+    PLAIN_HEADERS, is_marker_subprotocol, is_secret_header, is_token_subprotocol, percent_decoded,
+    subprotocols,
+};
+use self::shapes::{
+    TEXT_STOPS, URL_STOPS, is_masked, masked, parameters, queries, quoted_headers,
+    user_information, web_tokens,
+};
+use crate::report::visit::Kind;
 
 /// How much of a report is masked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -24,67 +34,6 @@ pub enum Redact {
     /// Nothing.
     None,
 }
-
-/// Headers whose values stay in a strict report: they decide the handshake and say nothing about people.
-const PLAIN_HEADERS: &[&str] = &[
-    "accept",
-    "accept-encoding",
-    "accept-language",
-    "allow",
-    "cache-control",
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "date",
-    "expect",
-    "http2-settings",
-    "keep-alive",
-    "pragma",
-    "proxy-connection",
-    "retry-after",
-    "sec-websocket-accept",
-    "sec-websocket-extensions",
-    "sec-websocket-key",
-    "sec-websocket-protocol",
-    "sec-websocket-version",
-    "server",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "upgrade-insecure-requests",
-    "user-agent",
-    "vary",
-    "via",
-    "x-forwarded-for",
-    "x-forwarded-port",
-    "x-forwarded-proto",
-    "x-powered-by",
-    "x-real-ip",
-];
-
-/// Parts of a name that make its value a secret, in header fields and in query strings.
-const SECRET_PARTS: &[&str] = &[
-    "token",
-    "secret",
-    "passw",
-    "pwd",
-    "session",
-    "sessid",
-    "jwt",
-    "apikey",
-    "api-key",
-    "api_key",
-    "accesskey",
-    "access-key",
-    "access_key",
-    "signature",
-    "credential",
-    "ticket",
-    "csrf",
-    "xsrf",
-];
 
 /// The shortest value that is looked for in free text: shorter ones are words there.
 const LEARNED_MIN: usize = 6;
@@ -101,86 +50,6 @@ const ANY_ADDRESS: &str = "ip-other";
 
 /// The same for host names.
 const ANY_HOST: &str = "host-other";
-
-/// Characters that end a value in free text.
-const TEXT_STOPS: &[char] = &[' ', '\t', '\r', '\n', '"', '\'', '`', '<', '>', '&', '#'];
-
-/// Characters that end a value in a URL.
-const URL_STOPS: &[char] = &['&', ';', '#'];
-
-/// What stands where a secret was: how long it was may tell a truncated cookie.
-fn masked(value: &str) -> String {
-    format!("<redacted {} bytes>", value.len())
-}
-
-/// Whether a text is just what [`masked`] writes.
-fn is_masked(text: &str) -> bool {
-    text.strip_prefix("<redacted ")
-        .and_then(|rest| rest.strip_suffix(" bytes>"))
-        .is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
-}
-
-fn is_secret_header(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    if name.starts_with("sec-websocket-") {
-        return false;
-    }
-    name.contains("cookie")
-        || name.contains("authorization")
-        || name.starts_with("x-auth")
-        || name.ends_with("-key")
-        || has_secret_part(&name)
-}
-
-/// Whether a name in lower case has one of [`SECRET_PARTS`].
-fn has_secret_part(name: &str) -> bool {
-    let bytes = name.as_bytes();
-    (0..bytes.len()).any(|at| {
-        let rest = bytes.get(at..).unwrap_or_default();
-        // The letters that they begin with: most places need no closer look.
-        matches!(
-            rest.first(),
-            Some(b'a' | b'c' | b'j' | b'p' | b's' | b't' | b'x')
-        ) && SECRET_PARTS
-            .iter()
-            .any(|part| rest.starts_with(part.as_bytes()))
-    })
-}
-
-fn is_secret_parameter(name: &str) -> bool {
-    let name = percent_decoded(name).to_ascii_lowercase();
-    matches!(
-        name.as_str(),
-        "key" | "sid" | "sig" | "code" | "pass" | "otp" | "pin" | "hmac" | "mac"
-    ) || name.contains("auth")
-        || name.ends_with("_key")
-        || name.ends_with("-key")
-        || has_secret_part(&name)
-}
-
-fn percent_decoded(text: &str) -> String {
-    let hex = |byte: Option<&u8>| byte.and_then(|&b| char::from(b).to_digit(16));
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        match (byte, hex(bytes.get(at + 1)), hex(bytes.get(at + 2))) {
-            (b'%', Some(high), Some(low)) => {
-                out.push((high * 16 + low) as u8);
-                at += 3;
-            }
-            (b'+', ..) => {
-                out.push(b' ');
-                at += 1;
-            }
-            _ => {
-                out.push(byte);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
-}
 
 /// Masks texts; remembers the pseudonyms that it gave out, so that they are the same in the whole run.
 #[derive(Debug, Clone, Default)]
@@ -496,226 +365,6 @@ fn is_host_pseudonym(name: &str) -> bool {
         || name
             .strip_prefix("host-")
             .is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
-}
-
-/// Masks tokens that travel as subprotocols.
-fn subprotocols(text: &str) -> String {
-    let mut after_marker = false;
-    let items: Vec<String> = text
-        .split(',')
-        .map(str::trim)
-        .map(|item| {
-            let secret = after_marker || is_token_subprotocol(item);
-            after_marker = is_marker_subprotocol(item);
-            if secret && !is_masked(item) {
-                masked(item)
-            } else {
-                item.to_owned()
-            }
-        })
-        .collect();
-    items.join(", ")
-}
-
-/// A subprotocol that says that the next one is a token, as browsers must do it who cannot set headers.
-fn is_marker_subprotocol(item: &str) -> bool {
-    let item = item.to_ascii_lowercase();
-    matches!(
-        item.as_str(),
-        "bearer" | "token" | "access_token" | "access-token" | "authorization" | "jwt" | "auth"
-    )
-}
-
-/// A subprotocol that carries a token itself (`base64url.bearer.authorization.k8s.io.<token>`), or is one by its looks.
-fn is_token_subprotocol(item: &str) -> bool {
-    /// No registered subprotocol is longer than this and a session token seldom shorter.
-    const LONG: usize = 40;
-    let lower = item.to_ascii_lowercase();
-    // `Bearer s3cret` is no subprotocol at all, and so a secret by mistake.
-    let credentials = item.contains(char::is_whitespace);
-    credentials || lower.contains("bearer.") || lower.contains("token.") || item.len() >= LONG
-}
-
-/// Rewrites the values of secret parameters (`?token=...`, `;sid=...`, `"token":"..."`); `None` when nothing changed.
-fn parameters(
-    text: &str,
-    stops: &[char],
-    mut replace: impl FnMut(&str) -> Option<String>,
-) -> Option<String> {
-    let mut out = String::new();
-    let mut done = 0;
-    let mut from = 0;
-    while let Some(sign) = text.get(from..).and_then(|t| t.find('=')).map(|n| n + from) {
-        from = sign + 1;
-        let head = text.get(..sign).unwrap_or_default();
-        let start = head
-            .rfind(|c: char| !(c.is_ascii_alphanumeric() || "_-.%[]$".contains(c)))
-            .map_or(0, |n| n + 1);
-        let opens = start > 0
-            && head
-                .get(..start)
-                .is_some_and(|before| before.ends_with(['?', '&', ';', '#']));
-        let name = head.get(start..).unwrap_or_default();
-        if !opens || !is_secret_parameter(name) {
-            continue;
-        }
-        let value = text.get(from..).unwrap_or_default();
-        if let Some(end) = masked_prefix(value) {
-            from += end;
-            continue;
-        }
-        let value = value
-            .get(..value.find(stops).unwrap_or(value.len()))
-            .unwrap_or_default();
-        if value.is_empty() {
-            continue;
-        }
-        if let Some(new) = replace(value) {
-            out.push_str(text.get(done..from).unwrap_or_default());
-            out.push_str(&new);
-            done = from + value.len();
-        }
-        from += value.len();
-    }
-    (done > 0).then(|| {
-        out.push_str(text.get(done..).unwrap_or_default());
-        out
-    })
-}
-
-/// The length of what [`masked`] wrote at the beginning of a text.
-fn masked_prefix(text: &str) -> Option<usize> {
-    let end = text.find('>')? + 1;
-    is_masked(text.get(..end)?).then_some(end)
-}
-
-/// Masks headers quoted in a sentence (`Cookie: ...`) to the end of the line or quotation.
-fn quoted_headers(text: &str) -> Option<String> {
-    let mut out = String::new();
-    let mut done = 0;
-    for (colon, _) in text.match_indices(": ") {
-        if colon < done {
-            continue;
-        }
-        let head = text.get(..colon).unwrap_or_default();
-        let start = head
-            .rfind(|c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '_'))
-            .map_or(0, |n| {
-                n + head
-                    .get(n..)
-                    .map_or(1, |t| t.chars().next().map_or(1, char::len_utf8))
-            });
-        // A prose word such as "token: " is no header; those have a capital or a hyphen.
-        let name = head.get(start..).unwrap_or_default();
-        let looks_like_header = name.starts_with(|c: char| c.is_ascii_uppercase())
-            || name.contains('-')
-            || name.eq_ignore_ascii_case("cookie")
-            || name.eq_ignore_ascii_case("authorization");
-        if !looks_like_header || !is_secret_header(name) {
-            continue;
-        }
-        let value = text.get(colon + 2..).unwrap_or_default();
-        if masked_prefix(value).is_some() {
-            continue;
-        }
-        let value = value
-            .get(..value.find(['\n', '"', '`']).unwrap_or(value.len()))
-            .unwrap_or_default();
-        out.push_str(text.get(done..colon + 2).unwrap_or_default());
-        out.push_str(&masked(value));
-        done = colon + 2 + value.len();
-    }
-    (done > 0).then(|| {
-        out.push_str(text.get(done..).unwrap_or_default());
-        out
-    })
-}
-
-/// Masks JSON web tokens (RFC 7519): they begin with the base64 of `{"`.
-fn web_tokens(text: &str) -> Option<String> {
-    /// A header alone is longer than this.
-    const SHORTEST: usize = 16;
-    let of_token = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '=');
-    let mut out = String::new();
-    let mut done = 0;
-    for (at, _) in text.match_indices("eyJ") {
-        if at < done {
-            continue;
-        }
-        let from = text.get(at..).unwrap_or_default();
-        let token = from
-            .get(..from.find(|c| !of_token(c)).unwrap_or(from.len()))
-            .unwrap_or_default();
-        if token.len() < SHORTEST {
-            continue;
-        }
-        out.push_str(text.get(done..at).unwrap_or_default());
-        out.push_str(&masked(token));
-        done = at + token.len();
-    }
-    (done > 0).then(|| {
-        out.push_str(text.get(done..).unwrap_or_default());
-        out
-    })
-}
-
-/// Masks the user information of a URL (RFC 3986 3.2.1).
-fn user_information(text: &str) -> Option<String> {
-    let mut out = String::new();
-    let mut done = 0;
-    for (at, _) in text.match_indices("://") {
-        let from = at + 3;
-        let rest = text.get(from..).unwrap_or_default();
-        let authority = rest
-            .get(..rest.find(['/', '?', '#', ' ', '"']).unwrap_or(rest.len()))
-            .unwrap_or_default();
-        if let Some((user, _)) = authority.rsplit_once('@')
-            && from >= done
-            && !user.is_empty()
-            && !is_masked(user)
-        {
-            out.push_str(text.get(done..from).unwrap_or_default());
-            out.push_str(&masked(user));
-            done = from + user.len();
-        }
-    }
-    (done > 0).then(|| {
-        out.push_str(text.get(done..).unwrap_or_default());
-        out
-    })
-}
-
-/// Masks whole query strings; in prose only what has a parameter in it.
-fn queries(text: &str, url: bool) -> Option<String> {
-    let mut out = String::new();
-    let mut done = 0;
-    for (at, _) in text.match_indices('?') {
-        let from = at + 1;
-        let rest = text.get(from..).unwrap_or_default();
-        // Inside of a query, "<redacted n bytes>" has blanks of ours.
-        let mut end = 0;
-        while let Some(left) = rest.get(end..).filter(|left| !left.is_empty()) {
-            if let Some(length) = masked_prefix(left) {
-                end += length;
-                continue;
-            }
-            match left.chars().next() {
-                Some(c) if c == '&' || c == '#' || !TEXT_STOPS.contains(&c) => end += c.len_utf8(),
-                _ => break,
-            }
-        }
-        let query = rest.get(..end).unwrap_or_default();
-        if from < done || query.is_empty() || is_masked(query) || !(url || query.contains('=')) {
-            continue;
-        }
-        out.push_str(text.get(done..from).unwrap_or_default());
-        out.push_str(&masked(query));
-        done = from + query.len();
-    }
-    (done > 0).then(|| {
-        out.push_str(text.get(done..).unwrap_or_default());
-        out
-    })
 }
 
 #[cfg(test)]

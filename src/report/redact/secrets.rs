@@ -1,0 +1,166 @@
+//! Which names make a value a secret: header fields, parameters of a query, subprotocols that carry tokens.
+//!
+//! Names are compared without regard to case and, in queries, after percent-decoding; what decides a handshake is no secret.
+
+use super::shapes::{is_masked, masked};
+
+/// Headers whose values stay in a strict report: they decide the handshake and say nothing about people.
+pub(super) const PLAIN_HEADERS: &[&str] = &[
+    "accept",
+    "accept-encoding",
+    "accept-language",
+    "allow",
+    "cache-control",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "date",
+    "expect",
+    "http2-settings",
+    "keep-alive",
+    "pragma",
+    "proxy-connection",
+    "retry-after",
+    "sec-websocket-accept",
+    "sec-websocket-extensions",
+    "sec-websocket-key",
+    "sec-websocket-protocol",
+    "sec-websocket-version",
+    "server",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "upgrade-insecure-requests",
+    "user-agent",
+    "vary",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-port",
+    "x-forwarded-proto",
+    "x-powered-by",
+    "x-real-ip",
+];
+
+/// Parts of a name that make its value a secret, in header fields and in query strings.
+const SECRET_PARTS: &[&str] = &[
+    "token",
+    "secret",
+    "passw",
+    "pwd",
+    "session",
+    "sessid",
+    "jwt",
+    "apikey",
+    "api-key",
+    "api_key",
+    "accesskey",
+    "access-key",
+    "access_key",
+    "signature",
+    "credential",
+    "ticket",
+    "csrf",
+    "xsrf",
+];
+
+pub(super) fn is_secret_header(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    if name.starts_with("sec-websocket-") {
+        return false;
+    }
+    name.contains("cookie")
+        || name.contains("authorization")
+        || name.starts_with("x-auth")
+        || name.ends_with("-key")
+        || has_secret_part(&name)
+}
+
+/// Whether a name in lower case has one of [`SECRET_PARTS`].
+fn has_secret_part(name: &str) -> bool {
+    let bytes = name.as_bytes();
+    (0..bytes.len()).any(|at| {
+        let rest = bytes.get(at..).unwrap_or_default();
+        // The letters that they begin with: most places need no closer look.
+        matches!(
+            rest.first(),
+            Some(b'a' | b'c' | b'j' | b'p' | b's' | b't' | b'x')
+        ) && SECRET_PARTS
+            .iter()
+            .any(|part| rest.starts_with(part.as_bytes()))
+    })
+}
+
+pub(super) fn is_secret_parameter(name: &str) -> bool {
+    let name = percent_decoded(name).to_ascii_lowercase();
+    matches!(
+        name.as_str(),
+        "key" | "sid" | "sig" | "code" | "pass" | "otp" | "pin" | "hmac" | "mac"
+    ) || name.contains("auth")
+        || name.ends_with("_key")
+        || name.ends_with("-key")
+        || has_secret_part(&name)
+}
+
+pub(super) fn percent_decoded(text: &str) -> String {
+    let hex = |byte: Option<&u8>| byte.and_then(|&b| char::from(b).to_digit(16));
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        match (byte, hex(bytes.get(at + 1)), hex(bytes.get(at + 2))) {
+            (b'%', Some(high), Some(low)) => {
+                out.push((high * 16 + low) as u8);
+                at += 3;
+            }
+            (b'+', ..) => {
+                out.push(b' ');
+                at += 1;
+            }
+            _ => {
+                out.push(byte);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// Masks tokens that travel as subprotocols.
+pub(super) fn subprotocols(text: &str) -> String {
+    let mut after_marker = false;
+    let items: Vec<String> = text
+        .split(',')
+        .map(str::trim)
+        .map(|item| {
+            let secret = after_marker || is_token_subprotocol(item);
+            after_marker = is_marker_subprotocol(item);
+            if secret && !is_masked(item) {
+                masked(item)
+            } else {
+                item.to_owned()
+            }
+        })
+        .collect();
+    items.join(", ")
+}
+
+/// A subprotocol that says that the next one is a token, as browsers must do it who cannot set headers.
+pub(super) fn is_marker_subprotocol(item: &str) -> bool {
+    let item = item.to_ascii_lowercase();
+    matches!(
+        item.as_str(),
+        "bearer" | "token" | "access_token" | "access-token" | "authorization" | "jwt" | "auth"
+    )
+}
+
+/// A subprotocol that carries a token itself (`base64url.bearer.authorization.k8s.io.<token>`), or is one by its looks.
+pub(super) fn is_token_subprotocol(item: &str) -> bool {
+    /// No registered subprotocol is longer than this and a session token seldom shorter.
+    const LONG: usize = 40;
+    let lower = item.to_ascii_lowercase();
+    // `Bearer s3cret` is no subprotocol at all, and so a secret by mistake.
+    let credentials = item.contains(char::is_whitespace);
+    credentials || lower.contains("bearer.") || lower.contains("token.") || item.len() >= LONG
+}
