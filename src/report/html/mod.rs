@@ -1,0 +1,239 @@
+//! The report as one page: no scripts, nothing loaded from elsewhere, fit to be attached, read in the dark, and printed.
+//!
+//! Invariants: every text goes through maud, which escapes it; nothing but the page itself is needed to read it; what is
+//! left out is counted.
+
+mod handshake;
+mod ladder;
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use self::handshake::{also, finding, handshake};
+use crate::report::advice;
+use crate::report::escape;
+use crate::report::pick::{Most, pick};
+use crate::report::view::{FindingView, Report};
+use crate::report::words::{self, Frames};
+
+/// Handshakes of each verdict and cause in full.
+pub const PER_CAUSE: usize = 3;
+
+/// Handshakes in full in all.
+const DETAILS_MAX: usize = 50;
+
+/// Rows of the table of causes.
+const CAUSES_MAX: usize = 100;
+
+/// Rows about traffic that is none of ours.
+const TRAFFIC_MAX: usize = 25;
+
+/// The look of the page.
+const STYLE: &str = include_str!("page.css");
+
+/// The report as an HTML page. `verbose`: every handshake in full.
+pub fn render(report: &Report, verbose: bool) -> String {
+    let (report, hidden) = pick(
+        report,
+        Most {
+            per_cause: if verbose { usize::MAX } else { PER_CAUSE },
+            total: if verbose { usize::MAX } else { DETAILS_MAX },
+            healthy: verbose,
+        },
+    );
+    page(&report, hidden).into_string()
+}
+
+fn page(report: &Report, hidden: u64) -> Markup {
+    let title = words::title(report);
+    let lone = words::lone_findings(report);
+    // The only handshake has its sentence in the title.
+    let only = match report.handshakes.as_slice() {
+        [only] if report.summary.handshakes == 1 => Some(only),
+        _ => None,
+    };
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                // Nothing in the page may load or run anything, whatever text found its way into it.
+                meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'";
+                meta name="referrer" content="no-referrer";
+                title { (title) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                header {
+                    @match only {
+                        Some(handshake) => h1 { (verdict(handshake.verdict)) " " (prose(&title)) },
+                        None => h1 { (prose(&title)) },
+                    }
+                    @if only.is_none() && !report.causes.is_empty() { (summary(report)) }
+                }
+                main {
+                    (faults(report, &lone.over))
+                    @if report.summary.handshakes == 0 { (nothing(report, lone.over.is_empty())) }
+                    @for handshake in &report.handshakes {
+                        (self::handshake(report, handshake))
+                    }
+                    @if hidden > 0 && !report.handshakes.is_empty() {
+                        p.faint {
+                            (words::count(hidden, "more handshake"))
+                            " that went wrong not shown in full."
+                        }
+                    }
+                    (faults(report, &lone.beside))
+                    (besides(report, &lone.small))
+                    (captures(report))
+                }
+                footer {
+                    "Made by " (report.tool.name) " " (report.tool.version)
+                    ". Frame numbers are those that Wireshark shows; times are UTC."
+                }
+            }
+        }
+    }
+}
+
+/// A sentence in which what stands between backticks is code.
+fn prose(text: &str) -> Markup {
+    html! {
+        @for (part, is_code) in escape::prose(text) {
+            @if is_code { code { (part) } } @else { (part) }
+        }
+    }
+}
+
+fn summary(report: &Report) -> Markup {
+    html! {
+        table {
+            thead { tr { th.number { "count" } th { "verdict" } th { "cause" } th { "first" } th { "which says" } } }
+            tbody {
+                @for cause in report.causes.iter().take(CAUSES_MAX) {
+                    tr {
+                        td.number { (words::thousands(cause.count)) }
+                        td { (verdict(cause.verdict)) }
+                        td { @match cause.cause { Some(code) => code { (code) }, None => "–" } }
+                        td {
+                            @if report.handshakes.iter().any(|handshake| handshake.id == cause.first) {
+                                a href={ "#" (cause.first) } { (cause.first) }
+                            } @else { (cause.first) }
+                        }
+                        td { (prose(&cause.headline)) }
+                    }
+                }
+            }
+        }
+        @if report.causes.len() > CAUSES_MAX {
+            p.faint { (report.causes.len() - CAUSES_MAX) " further causes not listed." }
+        }
+    }
+}
+
+fn verdict(name: &str) -> Markup {
+    html! { span class={ "verdict " (name) } { (words::verdict(name)) } }
+}
+
+fn nothing(report: &Report, advise: bool) -> Markup {
+    let rows = advice::seen(report, TRAFFIC_MAX);
+    html! {
+        section {
+            p { "No WebSocket opening handshake is in this capture." }
+            @if !rows.is_empty() {
+                h2 { "Seen instead" }
+                table {
+                    tbody {
+                        @for [number, what, meaning] in &rows {
+                            tr { td.number { (number) } td { (what) } td.faint { (meaning) } }
+                        }
+                    }
+                }
+            }
+            @if advise {
+                h2 { "What to capture next time" }
+                @for advice in advice::next_capture(report) {
+                    p { (prose(&advice.text)) }
+                    @if let Some(command) = advice.command { pre { code { (command) } } }
+                }
+            }
+        }
+    }
+}
+
+fn faults(report: &Report, faults: &[(u64, &FindingView)]) -> Markup {
+    html! {
+        @for (times, finding) in faults {
+            @if let Some(start) = finding.evidence.first() {
+                section {
+                    h2 { span.verdict.failed { "FAULT" } " " (prose(&finding.title)) }
+                    @if *times > 1 { p.faint { "Seen " (words::thousands(*times)) " times; the first:" } }
+                    (self::finding(finding, &Frames::from_evidence(report, start)))
+                }
+            }
+        }
+    }
+}
+
+fn besides(report: &Report, small: &[&FindingView]) -> Markup {
+    html! {
+        @if let Some(start) = small.first().and_then(|finding| finding.evidence.first()) {
+            section {
+                h2 { "Besides" }
+                (also(small, &Frames::from_evidence(report, start)))
+            }
+        }
+    }
+}
+
+fn captures(report: &Report) -> Markup {
+    let time = |at: Option<crate::capture::Timestamp>| at.map_or_else(String::new, words::time);
+    html! {
+        section {
+            h2 { "Captures" }
+            div.wide { table {
+                thead { tr { th { "file" } th { "format" } th.number { "frames" } th { "from" } th { "to" } th { "quality" } } }
+                tbody {
+                    @for capture in &report.captures {
+                        @let troubles = words::troubles(capture);
+                        @let quality = [troubles.clone(), words::oddities(capture)].concat();
+                        tr {
+                            td { (words::file_name(&capture.path)) }
+                            td {
+                                (capture.format.unwrap_or("?"))
+                                @if let Some(compression) = capture.compression { " in " (compression) }
+                                ", " (capture.link_types.join(", "))
+                            }
+                            td.number { (words::thousands(capture.frames)) }
+                            td.time { (time(capture.first_at)) }
+                            td.time { (time(capture.last_at)) }
+                            td class=[(!troubles.is_empty()).then_some("odd")] {
+                                @if quality.is_empty() { "complete" } @else { (quality.join("; ")) }
+                            }
+                        }
+                    }
+                }
+            } }
+            @if report.captures.iter().any(|capture| !capture.comments.is_empty()) {
+                h3 { "Comments in the captures" }
+                ul {
+                    @for comment in report.captures.iter().flat_map(|capture| &capture.comments) {
+                        li { (comment) }
+                    }
+                }
+            }
+            @if !report.limits.is_empty() {
+                h3 { "What could not be seen or was given up" }
+                ul {
+                    @for limit in &report.limits {
+                        li {
+                            (limit.kind)
+                            @if let Some(id) = limit.connection { " on " (id) }
+                            ": " (limit.detail)
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
