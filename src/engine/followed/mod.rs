@@ -1,0 +1,265 @@
+//! Follows a connection that is worth reading, and files what its reader says as exchanges.
+//!
+//! ```text
+//!   bytes, gaps, ends -> reader (HTTP, WebSocket, TLS, HTTP/2) -> filing -> exchanges -> record
+//! ```
+//!
+//! Invariants: one reader at a time; a session takes over where the 101 ends, not a byte before or after; nothing is
+//! allocated per segment.
+
+mod filing;
+mod record;
+
+use crate::capture::FrameRef;
+use crate::hop::{
+    Exchange, ORDINARY_TARGET_MAX, OrdinaryExchange, PartialHead, Protocol, ProxyHeader,
+};
+use crate::http::{self, Held, HttpEvent, RequestHead};
+use crate::tcp::{Chunk, Direction, EndingHow, Gap, Interest, StreamEnd};
+use crate::websocket::{Depth, Session};
+use crate::{http2, tls};
+
+/// A connection worth reading.
+#[derive(Debug)]
+pub(super) struct Followed {
+    reader: Reader,
+    exchange_count: u32,
+    exchanges: Vec<Exchange>,
+    ordinary: Vec<OrdinaryExchange>,
+    /// Partial heads that are no attempt by themselves; an answer may show that they were.
+    partials: Vec<(u32, PartialHead)>,
+    not_http: Vec<(Direction, FrameRef, Box<[u8]>)>,
+    proxy_header: Option<ProxyHeader>,
+    oversized_head: Option<(Direction, FrameRef)>,
+}
+
+#[derive(Debug)]
+pub(super) enum Reader {
+    Http(Box<http::Conversation>),
+    /// After a 101: the place in `exchanges` of the exchange that the session belongs to.
+    WebSocket {
+        session: Box<Session>,
+        place: usize,
+    },
+    Tls(Box<tls::Sight>),
+    Http2(Box<http2::Sight>),
+    /// Nothing more to read, but there is something to report.
+    Done(Protocol),
+}
+
+/// Reused between calls, so that following a connection allocates nothing per segment.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    events: Vec<HttpEvent>,
+    /// Exchanges whose requests may begin a handshake, and were completed just now.
+    pub(super) attempts: Vec<u32>,
+    /// Exchanges that were answered, and when.
+    pub(super) answers: Vec<(u32, FrameRef)>,
+    /// Something was decided (an answer, a refusal): a live view may want to look.
+    pub(super) decided: bool,
+}
+
+impl Followed {
+    pub(super) fn new(reader: Reader, proxy_header: Option<ProxyHeader>) -> Self {
+        Self {
+            reader,
+            exchange_count: 0,
+            exchanges: Vec::new(),
+            ordinary: Vec::new(),
+            partials: Vec::new(),
+            not_http: Vec::new(),
+            proxy_header,
+            oversized_head: None,
+        }
+    }
+
+    /// A session that was up when the capture began: an exchange without heads.
+    pub(super) fn midstream(session: Box<Session>, proxy_header: Option<ProxyHeader>) -> Self {
+        let mut followed = Self::new(Reader::WebSocket { session, place: 0 }, proxy_header);
+        followed.file(Exchange::default());
+        followed
+    }
+
+    /// Whether an attempt at a handshake was seen on it.
+    pub(super) fn has_attempt(&self) -> bool {
+        !self.exchanges.is_empty()
+    }
+
+    /// The request of an attempt, complete.
+    pub(super) fn asked(&self, exchange: u32) -> Option<&RequestHead> {
+        let mut attempts = self.exchanges.iter().rev();
+        let attempt = attempts.find(|attempt| attempt.index == exchange)?;
+        attempt.request.as_ref()
+    }
+
+    /// Whether a PROXY header stood before the first request.
+    pub(super) const fn is_introduced(&self) -> bool {
+        self.proxy_header.is_some()
+    }
+
+    pub(super) fn bytes(&mut self, chunk: &Chunk<'_>, scratch: &mut Scratch) -> Interest {
+        match &mut self.reader {
+            Reader::Http(http) => {
+                let used = http.bytes(chunk, &mut scratch.events);
+                let switched = self.take_events(scratch);
+                if let Some(switch) = switched {
+                    self.switch(switch, chunk, used);
+                }
+                if matches!(self.reader, Reader::Done(_)) {
+                    Interest::Counters
+                } else {
+                    Interest::Bytes
+                }
+            }
+            Reader::WebSocket { session, .. } => {
+                session.bytes(chunk);
+                Interest::Bytes
+            }
+            Reader::Tls(sight) => sight.bytes(chunk),
+            Reader::Http2(sight) => sight.bytes(chunk),
+            Reader::Done(_) => Interest::Counters,
+        }
+    }
+
+    pub(super) fn gap(&mut self, gap: &Gap, scratch: &mut Scratch) -> Interest {
+        if gap.direction == Direction::ToClient {
+            for exchange in self
+                .exchanges
+                .iter_mut()
+                .filter(|exchange| exchange.response.is_none())
+            {
+                exchange.gap_in_answer = true;
+            }
+        }
+        match &mut self.reader {
+            Reader::Http(http) => {
+                http.gap(gap, &mut scratch.events);
+                self.take_late_events(gap.frame, scratch);
+                Interest::Bytes
+            }
+            Reader::WebSocket { session, .. } => {
+                session.gap(gap);
+                Interest::Bytes
+            }
+            // Hellos and alerts behind a hole cannot be told from encrypted bytes.
+            Reader::Tls(sight) => sight.gap(gap),
+            Reader::Http2(sight) => sight.gap(gap),
+            Reader::Done(_) => Interest::Counters,
+        }
+    }
+
+    pub(super) fn ended(&mut self, end: StreamEnd, scratch: &mut Scratch) {
+        if let Reader::Http(http) = &mut self.reader {
+            http.ended(end.direction, end.frame, false, &mut scratch.events);
+            if end.how == EndingHow::Rst {
+                let other = end.direction.reverse();
+                http.ended(other, end.frame, false, &mut scratch.events);
+            }
+            self.take_late_events(end.frame, scratch);
+        }
+        // Not `else`: a session may have come out just now.
+        if let Reader::WebSocket { session, .. } = &mut self.reader {
+            session.ended(&end);
+        }
+    }
+
+    pub(super) fn cut_off(&mut self, last: FrameRef, scratch: &mut Scratch) {
+        if let Reader::Http(http) = &mut self.reader {
+            http.ended(Direction::ToServer, last, true, &mut scratch.events);
+            http.ended(Direction::ToClient, last, true, &mut scratch.events);
+            self.take_late_events(last, scratch);
+        }
+    }
+
+    /// Files what came out without new bytes: behind a hole or at an end, held bytes may turn out to be a session.
+    fn take_late_events(&mut self, frame: FrameRef, scratch: &mut Scratch) {
+        if let Some(switch) = self.take_events(scratch) {
+            let nothing = Chunk {
+                direction: Direction::ToClient,
+                position: 0,
+                data: &[],
+                frame,
+            };
+            self.switch(switch, &nothing, 0);
+        }
+    }
+
+    /// The streams carry something else from here on; the chunk's first `used` bytes were still HTTP.
+    fn switch(&mut self, (exchange, websocket): (u32, bool), chunk: &Chunk<'_>, used: usize) {
+        let Reader::Http(http) = &mut self.reader else {
+            return;
+        };
+        if !websocket {
+            self.reader = Reader::Done(Protocol::Http);
+            return;
+        }
+        let handover = http.take_handover();
+        let Some(place) = self
+            .exchanges
+            .iter()
+            .rposition(|attempt| attempt.index == exchange)
+        else {
+            self.reader = Reader::Done(Protocol::Http);
+            return;
+        };
+        let response = self
+            .exchanges
+            .get(place)
+            .and_then(|attempt| attempt.response.as_ref());
+        let established = response.map_or(chunk.frame, |head| head.span.last);
+        let mut session = match response {
+            Some(head) if handover.answer_seen => {
+                Session::behind(established, &head.fields, Depth::BOUNDED)
+            }
+            _ => Session::answer_unseen(established, Depth::BOUNDED),
+        };
+        let asked = self.exchanges.get(place);
+        if asked.is_some_and(|one| one.request.is_none() && one.partial_request.is_none()) {
+            session = session.request_unseen();
+        }
+        for held in handover.to_server {
+            match held {
+                Held::Bytes {
+                    position,
+                    frame,
+                    data,
+                } => {
+                    session.bytes(&Chunk {
+                        direction: Direction::ToServer,
+                        position,
+                        data: &data,
+                        frame,
+                    });
+                }
+                Held::Gap(gap) => session.gap(&gap),
+            }
+        }
+        let rest = chunk.data.get(used..).unwrap_or_default();
+        if !rest.is_empty() {
+            session.bytes(&Chunk {
+                data: rest,
+                position: chunk.position.saturating_add(used as u64),
+                ..*chunk
+            });
+        }
+        self.reader = Reader::WebSocket {
+            session: Box::new(session),
+            place,
+        };
+    }
+
+    /// Bytes that it holds besides itself.
+    pub(super) fn held(&self) -> usize {
+        let reader = match &self.reader {
+            Reader::Http(http) => size_of::<http::Conversation>() + http.held(),
+            Reader::WebSocket { session, .. } => size_of::<Session>() + session.held(),
+            Reader::Tls(sight) => size_of::<tls::Sight>() + sight.held(),
+            Reader::Http2(sight) => size_of::<http2::Sight>() + sight.held(),
+            Reader::Done(_) => 0,
+        };
+        let partials = self.partials.iter().map(|(_, head)| head.bytes.len());
+        let exchanges = self.exchanges.iter().map(Exchange::held);
+        let ordinary = self.ordinary.len() * (size_of::<OrdinaryExchange>() + ORDINARY_TARGET_MAX);
+        reader + ordinary + partials.sum::<usize>() + exchanges.sum::<usize>()
+    }
+}
