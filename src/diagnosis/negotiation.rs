@@ -2,7 +2,7 @@
 
 use super::Code;
 use super::text::short;
-use crate::http::Fields;
+use crate::http::{Fields, is_token};
 use crate::websocket::{ExtensionFault, Extensions, Subprotocol};
 
 /// What is wrong with the choices of a 101: which rule, and what was seen.
@@ -47,7 +47,7 @@ pub(super) fn malformed_offer(request: &Fields) -> Option<String> {
     }
     for (place, name) in offered.iter().enumerate() {
         // RFC 6455 4.1 step 10: tokens, each of them once.
-        if !name.bytes().all(is_token_byte) {
+        if !name.bytes().all(is_token) {
             return Some(format!(
                 "the subprotocol \"{}\", which is no token",
                 short(name)
@@ -62,28 +62,6 @@ pub(super) fn malformed_offer(request: &Fields) -> Option<String> {
         "an offer that is not valid: {}",
         describe(&fault).1
     ))
-}
-
-/// RFC 9110 5.6.2.
-const fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'!' | b'#'
-                | b'$'
-                | b'%'
-                | b'&'
-                | b'\''
-                | b'*'
-                | b'+'
-                | b'-'
-                | b'.'
-                | b'^'
-                | b'_'
-                | b'`'
-                | b'|'
-                | b'~'
-        )
 }
 
 fn describe(fault: &ExtensionFault) -> (Code, String) {

@@ -91,7 +91,7 @@ pub(super) fn of_connection(record: &Record) -> Option<Draft> {
         return None;
     }
     if let Some(alert) = fatal(tls) {
-        let name = alert_name(alert.description);
+        let name = alert_name(alert.description).unwrap_or("unknown alert");
         let (code, title) = match (alert.from, alert.description) {
             (Side::Client, number) if alert::is_certificate(number) => (
                 Code::CertificateRejected,
@@ -209,7 +209,7 @@ pub(super) fn of_attempt(story: &Story<'_>, attempt: &ConnectAttempt) -> Option<
         );
     }
     if let Some(alert) = fatal(tls) {
-        let name = alert_name(alert.description);
+        let name = alert_name(alert.description).unwrap_or("unknown alert");
         let what = match alert.from {
             Side::Client => format!("{proxy} rejected the TLS of {backend}: {name}"),
             Side::Server => format!("{backend} ended TLS with {proxy}: {name}"),

@@ -28,6 +28,7 @@ pub use event::{HttpEvent, PartialWhy};
 pub(crate) use head::version;
 pub use head::{Fields, HeadFault, RequestHead, ResponseHead, Span};
 pub use held::{Handover, Held};
+pub(crate) use probe::is_token;
 pub use probe::{PROBE_MAX, Probe, probe};
 pub use proxy::{ProxyHeader, proxy_header};
 

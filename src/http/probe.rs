@@ -195,7 +195,7 @@ pub(super) fn status_line(bytes: &[u8]) -> Verdict {
 }
 
 /// Whether a byte may stand in a token (RFC 9110 5.6.2).
-pub(super) const fn is_token(byte: u8) -> bool {
+pub(crate) const fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(
             byte,

@@ -2,9 +2,9 @@
 
 use tls_parser::TlsCipherSuite;
 
-/// The name of an alert description (RFC 8446 6, RFC 5246 7.2, IANA TLS Alerts).
-pub const fn alert_name(description: u8) -> &'static str {
-    match description {
+/// The name of an alert description (RFC 8446 6, RFC 5246 7.2, IANA TLS Alerts); `None` for unassigned numbers.
+pub const fn alert_name(description: u8) -> Option<&'static str> {
+    Some(match description {
         0 => "close_notify",
         10 => "unexpected_message",
         20 => "bad_record_mac",
@@ -41,8 +41,8 @@ pub const fn alert_name(description: u8) -> &'static str {
         116 => "certificate_required",
         120 => "no_application_protocol",
         121 => "ech_required",
-        _ => "unknown alert",
-    }
+        _ => return None,
+    })
 }
 
 /// The name of a protocol version; `None` for numbers that are none.

@@ -108,7 +108,7 @@ fn an_alert_in_clear_is_told_even_in_tls13() {
             frame: frame(3)
         }]
     );
-    assert_eq!(alert_name(48), "unknown_ca");
+    assert_eq!(alert_name(48), Some("unknown_ca"));
     assert_eq!(interest, Interest::Bytes);
 }
 

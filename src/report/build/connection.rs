@@ -3,13 +3,13 @@
 //! Counts are those of the stages, each byte and frame once; what the evidence lacks is said, not made up for.
 
 use super::milliseconds;
-use super::names::{alert_name, ending, opening, protocol, roles_from, side, unreachable};
+use super::names::{ending, opening, protocol, roles_from, side, unreachable};
 use crate::hop::Record;
 use crate::report::view::{
     AlertView, ConnectionView, EndedView, StreamView, TlsView, UnreachableView,
 };
 use crate::tcp::{Connection, Opening, StreamFacts};
-use crate::tls::TlsFacts;
+use crate::tls::{TlsFacts, alert_name, cipher_name, version_name};
 
 /// A connection.
 pub(in crate::report) fn connection(record: &Record) -> ConnectionView {
@@ -89,7 +89,7 @@ pub(super) const fn stream(facts: &StreamFacts) -> StreamView {
     }
 }
 
-pub(super) fn ended(connection: &Connection) -> EndedView {
+fn ended(connection: &Connection) -> EndedView {
     match connection.ended {
         Some(end) => EndedView {
             how: ending(end.how),
@@ -108,19 +108,16 @@ pub(super) fn ended(connection: &Connection) -> EndedView {
     }
 }
 
-pub(super) fn tls(facts: &TlsFacts) -> TlsView {
-    let version = |code: u16| match code {
-        0x0300 => "SSL 3.0".to_owned(),
-        0x0301 => "1.0".to_owned(),
-        0x0302 => "1.1".to_owned(),
-        0x0303 => "1.2".to_owned(),
-        0x0304 => "1.3".to_owned(),
-        other => format!("{other:#06x}"),
+fn tls(facts: &TlsFacts) -> TlsView {
+    // The word TLS stands for itself in a field that is about TLS.
+    let version = |code: u16| {
+        version_name(code).map_or_else(
+            || format!("{code:#06x}"),
+            |name| name.trim_start_matches("TLS ").to_owned(),
+        )
     };
-    let cipher = |code: u16| {
-        tls_parser::TlsCipherSuite::from_id(code)
-            .map_or_else(|| format!("{code:#06x}"), |suite| suite.name.to_owned())
-    };
+    let cipher =
+        |code: u16| cipher_name(code).map_or_else(|| format!("{code:#06x}"), str::to_owned);
     TlsView {
         version: facts.version.map(version),
         sni: facts.sni.as_deref().map(str::to_owned),

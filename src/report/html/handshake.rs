@@ -9,20 +9,11 @@ use super::{prose, verdict};
 use crate::report::column::{Column, Field};
 use crate::report::moments;
 use crate::report::view::{FindingView, HandshakeView, Report, SessionView};
-use crate::report::words::{self, Frames, Tone};
+use crate::report::words::{self, Frames, Told, Tone};
 
-pub(super) fn handshake(report: &Report, handshake: &HandshakeView) -> Markup {
+pub(super) fn handshake(report: &Report, told: &Told<'_>, handshake: &HandshakeView) -> Markup {
     let frames = Frames::of(report, handshake);
-    let findings: Vec<&FindingView> = report.findings_of(&handshake.id).collect();
-    let primary = findings
-        .iter()
-        .position(|finding| Some(finding.code) == handshake.cause);
-    let also: Vec<&FindingView> = findings
-        .iter()
-        .enumerate()
-        .filter(|(place, _)| Some(*place) != primary)
-        .map(|(_, finding)| *finding)
-        .collect();
+    let (primary, also) = told.about(handshake);
     html! {
         section.handshake id=(handshake.id) {
             @if report.summary.handshakes > 1 {
@@ -50,7 +41,7 @@ pub(super) fn handshake(report: &Report, handshake: &HandshakeView) -> Markup {
                     }
                 }
             }
-            @if let Some(finding) = primary.and_then(|place| findings.get(place)) {
+            @if let Some(finding) = primary {
                 (self::finding(finding, &frames))
             }
             (self::also(&also, &frames))

@@ -13,7 +13,7 @@ use crate::report::advice;
 use crate::report::escape;
 use crate::report::pick::{Most, pick};
 use crate::report::view::{FindingView, Report};
-use crate::report::words::{self, Frames};
+use crate::report::words::{self, Frames, Told};
 
 /// Handshakes of each verdict and cause in full.
 pub const PER_CAUSE: usize = 3;
@@ -46,6 +46,7 @@ pub fn render(report: &Report, verbose: bool) -> String {
 fn page(report: &Report, hidden: u64) -> Markup {
     let title = words::title(report);
     let lone = words::lone_findings(report);
+    let told = Told::of(report);
     // The only handshake has its sentence in the title.
     let only = match report.handshakes.as_slice() {
         [only] if report.summary.handshakes == 1 => Some(only),
@@ -75,7 +76,7 @@ fn page(report: &Report, hidden: u64) -> Markup {
                     (faults(report, &lone.over))
                     @if report.summary.handshakes == 0 { (nothing(report, lone.over.is_empty())) }
                     @for handshake in &report.handshakes {
-                        (self::handshake(report, handshake))
+                        (self::handshake(report, &told, handshake))
                     }
                     @if hidden > 0 && !report.handshakes.is_empty() {
                         p.faint {

@@ -48,19 +48,10 @@ impl Page<'_> {
         if let Some(session) = &handshake.session {
             self.session(session, &frames);
         }
-        let findings: Vec<&FindingView> = self.report.findings_of(&handshake.id).collect();
-        let primary = findings
-            .iter()
-            .position(|finding| Some(finding.code) == handshake.cause);
-        if let Some(&finding) = primary.and_then(|place| findings.get(place)) {
+        let (primary, also) = self.told.about(handshake);
+        if let Some(finding) = primary {
             self.finding(finding, &frames);
         }
-        let also: Vec<&FindingView> = findings
-            .iter()
-            .enumerate()
-            .filter(|(place, _)| Some(*place) != primary)
-            .map(|(_, finding)| *finding)
-            .collect();
         self.also(&also, &frames);
         self.ladder(handshake, &frames);
     }

@@ -15,7 +15,7 @@ use crate::report::escape::{
 };
 use crate::report::pick::{Most, pick};
 use crate::report::view::{FindingView, Report};
-use crate::report::words::{self, Frames};
+use crate::report::words::{self, Frames, Told};
 
 /// Handshakes of each verdict and cause in full.
 pub const PER_CAUSE: usize = 3;
@@ -42,6 +42,7 @@ pub fn render(report: &Report, verbose: bool) -> String {
     let mut page = Page {
         out: String::new(),
         report: &report,
+        told: Told::of(&report),
     };
     page.write(hidden);
     page.out
@@ -50,6 +51,7 @@ pub fn render(report: &Report, verbose: bool) -> String {
 struct Page<'a> {
     out: String,
     report: &'a Report,
+    told: Told<'a>,
 }
 
 /// Appends a line; writing to a String cannot fail.

@@ -18,7 +18,7 @@ use super::moments;
 use super::pick::{Most, pick};
 use super::style::{Look, Page, columns, fit, pad};
 use super::view::{EvidenceView, FindingView, HandshakeView, Report, SessionView};
-use super::words::{self, Frames, Tone};
+use super::words::{self, Frames, Told, Tone};
 
 /// Narrower than this, a table of hops cannot be read any more; the terminal may wrap it then.
 const WIDTH_MIN: usize = 64;
@@ -84,6 +84,7 @@ pub fn render(report: &Report, options: &Options) -> String {
     let mut table = Table {
         page: Page::new(options.width(), options.color),
         report: &report,
+        told: Told::of(&report),
         verbose: options.verbose,
     };
     table.write(hidden);
@@ -96,6 +97,7 @@ pub fn blocks(report: &Report, options: &Options) -> String {
     let mut table = Table {
         page: Page::new(width, options.color),
         report,
+        told: Told::of(report),
         verbose: options.verbose,
     };
     for handshake in &report.handshakes {
@@ -107,6 +109,7 @@ pub fn blocks(report: &Report, options: &Options) -> String {
 struct Table<'a> {
     page: Page,
     report: &'a Report,
+    told: Told<'a>,
     verbose: bool,
 }
 
@@ -270,18 +273,10 @@ impl Table<'_> {
         if let Some(session) = &handshake.session {
             self.session(session, &frames);
         }
-        let findings: Vec<&FindingView> = self.report.findings_of(&handshake.id).collect();
-        let primary = findings
-            .iter()
-            .find(|finding| Some(finding.code) == handshake.cause)
-            .copied();
+        let (primary, also) = self.told.about(handshake);
         if let Some(primary) = primary {
             self.primary(primary, &frames, None);
         }
-        let also: Vec<&FindingView> = findings
-            .into_iter()
-            .filter(|&finding| primary.is_none_or(|primary| !std::ptr::eq(primary, finding)))
-            .collect();
         self.also(&also);
     }
 

@@ -104,13 +104,6 @@ impl Report {
             .ok()
             .and_then(|place| self.connections.get(place))
     }
-
-    /// The findings of a handshake, the primary one first.
-    pub fn findings_of<'a>(&'a self, id: &'a str) -> impl Iterator<Item = &'a FindingView> {
-        self.findings
-            .iter()
-            .filter(move |finding| finding.handshake.as_deref() == Some(id))
-    }
 }
 
 /// The program that wrote the document.

@@ -13,7 +13,7 @@ pub(super) use frames::{Frames, file_name, file_of};
 pub(super) use hop::{HEADERS, accept, ended, ends, evidence_lacks, header, is_required};
 pub(super) use numbers::{count, duration, shortened, thousands, time};
 pub(super) use session::{Tone, session};
-pub(super) use whole::{lone_findings, oddities, title, troubles};
+pub(super) use whole::{Told, lone_findings, oddities, title, troubles};
 
 use crate::report::view::HandshakeView;
 

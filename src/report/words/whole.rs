@@ -96,6 +96,38 @@ pub(in crate::report) fn lone_findings(report: &Report) -> Lone<'_> {
     lone
 }
 
+/// Which findings are about which handshake, looked up once: a page may have thousands of both.
+pub(in crate::report) struct Told<'a>(BTreeMap<&'a str, Vec<&'a FindingView>>);
+
+impl<'a> Told<'a> {
+    /// Of a report, its findings in their order.
+    pub(in crate::report) fn of(report: &'a Report) -> Self {
+        let mut told: BTreeMap<&str, Vec<&FindingView>> = BTreeMap::new();
+        for finding in &report.findings {
+            if let Some(id) = finding.handshake.as_deref() {
+                told.entry(id).or_default().push(finding);
+            }
+        }
+        Self(told)
+    }
+
+    /// The finding that names the cause of a handshake, and the others about it.
+    pub(in crate::report) fn about(
+        &self,
+        handshake: &HandshakeView,
+    ) -> (Option<&'a FindingView>, Vec<&'a FindingView>) {
+        let mut also = self
+            .0
+            .get(handshake.id.as_str())
+            .cloned()
+            .unwrap_or_default();
+        let primary = also
+            .iter()
+            .position(|finding| Some(finding.code) == handshake.cause);
+        (primary.map(|place| also.remove(place)), also)
+    }
+}
+
 /// The connections of a handshake.
 fn joins(handshake: &HandshakeView) -> impl Iterator<Item = ConnectionId> {
     let hops = handshake.hops.iter().map(|hop| hop.connection);
