@@ -1,9 +1,10 @@
 //! What captures bring along and how they are read, from outside: names, filters, limits, pipes, terminals.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
@@ -318,16 +319,6 @@ fn little_memory_is_enough_for_little() {
     assert_eq!(got, wanted);
 }
 
-/// Feeds a sample slowly, as a live capture comes.
-fn feed(mut to: impl Write) {
-    let bytes = fs::read(sample("healthy.pcapng")).unwrap();
-    for part in bytes.chunks(bytes.len() / 10) {
-        to.write_all(part).unwrap();
-        to.flush().unwrap();
-        thread::sleep(Duration::from_millis(100));
-    }
-}
-
 #[test]
 fn a_fifo_is_read_as_it_comes_and_shows_progress_on_a_terminal() {
     // `script` gives the program a terminal.
@@ -348,27 +339,44 @@ fn a_fifo_is_read_as_it_comes_and_shows_progress_on_a_terminal() {
         env!("CARGO_BIN_EXE_hop101"),
         fifo.display()
     );
-    let child = Command::new("script")
+    let mut child = Command::new("script")
         .args(["-q", "-e", "-c", &line, "/dev/null"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    feed(fs::OpenOptions::new().write(true).open(&fifo).unwrap());
-    let output = child.wait_with_output().unwrap();
-    let seen = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(output.status.code(), Some(0), "{seen}");
-    assert!(seen.contains(" frames, "), "{seen}");
+    let mut screen = child.stdout.take().unwrap();
+    let (show, shown) = mpsc::channel();
+    let watcher = thread::spawn(move || {
+        let mut part = [0; 4096];
+        while let Ok(length @ 1..) = screen.read(&mut part) {
+            let _ = show.send(String::from_utf8_lossy(&part[..length]).into_owned());
+        }
+    });
+    let mut seen = String::new();
+    // Frames are counted while the rest is still to come.
+    let bytes = fs::read(sample("healthy.pcapng")).unwrap();
+    let (half, rest) = bytes.split_at(bytes.len() / 2);
+    let mut pipe = fs::OpenOptions::new().write(true).open(&fifo).unwrap();
+    pipe.write_all(half).unwrap();
+    let counted = |seen: &str| {
+        let counts = seen
+            .split(" frames, ")
+            .filter_map(|before| before.rsplit(' ').next()?.parse().ok());
+        counts.max().unwrap_or(0_u64)
+    };
+    while counted(&seen) == 0 {
+        let part = shown.recv_timeout(Duration::from_secs(30));
+        seen += &part.unwrap_or_else(|_| panic!("no progress: {seen}"));
+    }
+    assert!(counted(&seen) < 32, "{seen}");
+    pipe.write_all(rest).unwrap();
+    drop(pipe);
+    let status = child.wait().unwrap();
+    watcher.join().unwrap();
+    seen.extend(shown.iter());
+    assert_eq!(status.code(), Some(0), "{seen}");
     assert!(seen.contains("hop101.report/1"), "{seen}");
-    // Frames were counted while the rest was still to come.
-    let counts: Vec<u64> = seen
-        .split(" frames, ")
-        .filter_map(|before| before.rsplit(' ').next()?.parse().ok())
-        .collect();
-    assert!(
-        counts.iter().any(|&count| 0 < count && count < 32),
-        "{counts:?}"
-    );
 }
 
 #[test]
@@ -380,7 +388,14 @@ fn what_is_no_terminal_sees_no_progress() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    feed(child.stdin.take().unwrap());
+    let bytes = fs::read(sample("healthy.pcapng")).unwrap();
+    let mut pipe = child.stdin.take().unwrap();
+    // For longer than it takes until progress is shown.
+    for part in bytes.chunks(bytes.len() / 10) {
+        pipe.write_all(part).unwrap();
+        thread::sleep(Duration::from_millis(100));
+    }
+    drop(pipe);
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
@@ -400,7 +415,10 @@ fn ctrl_c_on_a_pipe_ends_with_the_report() {
         .unwrap();
     let mut pipe = child.stdin.take().unwrap();
     pipe.write_all(&fs::read(sample(FAILED)).unwrap()).unwrap();
-    thread::sleep(Duration::from_millis(500));
+    // Blocks that nobody knows, more than a pipe holds: when they are taken, the frames before them are, too.
+    for _ in 0..64 {
+        pipe.write_all(&block(0x0123_4567, &[0; 65_536])).unwrap();
+    }
     let id = child.id().to_string();
     assert!(
         Command::new("kill")
@@ -409,7 +427,6 @@ fn ctrl_c_on_a_pipe_ends_with_the_report() {
             .unwrap()
             .success()
     );
-    thread::sleep(Duration::from_millis(100));
     // What writes into the pipe ends as well.
     drop(pipe);
     let output = child.wait_with_output().unwrap();

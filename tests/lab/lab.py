@@ -7,6 +7,7 @@ Needs root (network namespaces), nginx, dumpcap, tcpdump, nft, openssl, node and
 from __future__ import annotations
 
 import argparse
+import fcntl
 import os
 import shutil
 import signal
@@ -156,6 +157,16 @@ def _prepare() -> None:
         raise LabError(f"not installed: {', '.join(missing)}")
     run_tool(["/usr/bin/python3", "-c", "import websockets"])
     CACHE.mkdir(parents=True, exist_ok=True)
+    os.environ["NODE_PATH"] = str(CACHE / "node_modules")
+    # Several labs may begin at the same moment: one prepares, the others wait for it.
+    with (CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _fetch_once()
+        tls.prepare()
+
+
+def _fetch_once() -> None:
+    """Installs node's `ws`."""
     if not (CACHE / "node_modules" / "ws").is_dir():
         run_tool(
             [
@@ -171,8 +182,6 @@ def _prepare() -> None:
             ],
             limit=120,
         )
-    tls.prepare()
-    os.environ["NODE_PATH"] = str(CACHE / "node_modules")
 
 
 COMMANDS = {
