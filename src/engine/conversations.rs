@@ -69,7 +69,9 @@ impl Handler for Conversations {
     fn bytes(&mut self, connection: &Connection, talk: &mut Talk, chunk: Chunk<'_>) -> Interest {
         self.fed += chunk.data.len();
         let interest = talk.bytes(connection, chunk, &mut self.scratch);
-        self.announce(connection, talk);
+        if self.scratch.has_news() {
+            self.announce(connection, talk);
+        }
         interest
     }
 

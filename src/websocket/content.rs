@@ -3,7 +3,7 @@
 use flate2::{Decompress, FlushDecompress, Status};
 
 use super::Rule;
-use super::header::opcode;
+use super::header::{is_ascii, opcode};
 use super::window::Window;
 
 /// How deep to look into the payload of each direction of a session.
@@ -197,6 +197,19 @@ impl Content {
         self.window_lost = true;
         self.inflater = None;
         self.window = None;
+    }
+
+    /// Takes payload bytes as carried if they are nothing but ASCII of a text, as nearly all text is: then there is nothing
+    /// to unmask, and no rule to break. They begin `at` bytes into the payload. Returns whether it took them.
+    pub(super) fn skim(&mut self, payload: &[u8], mask: Option<[u8; 4]>, at: u64) -> bool {
+        let took = self.message == Look::Text
+            && self.utf8.is_complete()
+            && (payload.len() as u64) < self.left.bytes
+            && is_ascii(payload, mask, at);
+        if took {
+            self.left.bytes -= payload.len() as u64;
+        }
+        took
     }
 
     /// Takes payload bytes, unmasked; the rule they break.

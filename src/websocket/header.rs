@@ -193,10 +193,35 @@ const fn doubled([a, b, c, d]: [u8; 4]) -> [u8; 8] {
     [a, b, c, d, a, b, c, d]
 }
 
+/// The mask as it applies from `at` bytes into the payload on (RFC 6455 5.3).
+const fn turned(mask: [u8; 4], at: u64) -> [u8; 4] {
+    u32::from_le_bytes(mask)
+        .rotate_right(8 * (at & 3) as u32)
+        .to_le_bytes()
+}
+
+/// Whether payload bytes that begin `at` bytes into the payload are ASCII, without taking the mask off: whatever else it
+/// does, it inverts the highest bits of bytes or leaves them alone.
+pub(super) fn is_ascii(payload: &[u8], mask: Option<[u8; 4]>, at: u64) -> bool {
+    const HIGHEST: u64 = 0x8080_8080_8080_8080;
+    let mask = doubled(turned(mask.unwrap_or_default(), at));
+    let wide = u64::from_ne_bytes(mask);
+    // No early exit, so that the compiler makes wider steps of it.
+    let (words, rest) = payload.as_chunks::<8>();
+    let seen = words
+        .iter()
+        .fold(0, |seen, word| seen | (u64::from_ne_bytes(*word) ^ wide));
+    let last = rest
+        .iter()
+        .zip(mask)
+        .fold(0, |seen, (byte, key)| seen | (byte ^ key));
+    seen & HIGHEST == 0 && last.is_ascii()
+}
+
 /// Takes the mask off payload bytes that begin `at` bytes into the payload (RFC 6455 5.3).
 pub(super) fn unmask(payload: &mut [u8], mask: Option<[u8; 4]>, at: u64) {
-    let Some(mut mask) = mask else { return };
-    mask.rotate_left((at & 3) as usize);
+    let Some(mask) = mask else { return };
+    let mask = turned(mask, at);
     // Eight bytes at a time, which the compiler makes into still wider steps.
     let wide = u64::from_ne_bytes(doubled(mask));
     let (words, rest) = payload.as_chunks_mut::<8>();
@@ -261,6 +286,33 @@ mod tests {
                 "{}",
                 bytes.escape_ascii()
             );
+        }
+    }
+
+    proptest! {
+        /// Byte by byte it is the same, wherever in the payload.
+        #[test]
+        fn ascii_is_known_under_any_mask(
+            text in proptest::collection::vec(0_u8..128, 0..70),
+            other in proptest::option::of((any::<proptest::sample::Index>(), 128_u8..)),
+            mask in proptest::option::of(any::<[u8; 4]>()),
+            at in 0_u64..9,
+        ) {
+            let mut payload = text;
+            if let Some((place, byte)) = &other
+                && !payload.is_empty()
+            {
+                let place = place.index(payload.len());
+                payload[place] = *byte;
+            }
+            let ascii = payload.is_ascii();
+            let plain = payload.clone();
+            unmask(&mut payload, mask, at);
+            for (n, byte) in (at..).zip(&payload) {
+                let key = mask.map_or(0, |mask| mask[(n % 4) as usize]);
+                prop_assert_eq!(byte ^ key, plain[(n - at) as usize]);
+            }
+            prop_assert_eq!(is_ascii(&payload, mask, at), ascii);
         }
     }
 

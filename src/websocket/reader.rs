@@ -325,6 +325,9 @@ impl Reader {
             }
             return;
         }
+        if self.content.skim(payload, header.mask, at) {
+            return;
+        }
         if header.mask.is_none() {
             self.feed(payload, frame, ledger);
             return;

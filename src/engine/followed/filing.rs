@@ -15,6 +15,9 @@ const NOT_HTTP_MAX: usize = 4;
 impl Followed {
     /// Files what the HTTP stage said; returns the exchange that switched protocols, and whether to WebSocket.
     pub(super) fn take_events(&mut self, scratch: &mut Scratch) -> Option<(u32, bool)> {
+        if scratch.events.is_empty() {
+            return None;
+        }
         let mut switched = None;
         for event in scratch.events.drain(..) {
             match event {

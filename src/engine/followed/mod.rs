@@ -59,6 +59,13 @@ pub(super) struct Scratch {
     pub(super) decided: bool,
 }
 
+impl Scratch {
+    /// Whether the last call found something to tell; few do.
+    pub(super) const fn has_news(&self) -> bool {
+        self.decided || !self.attempts.is_empty() || !self.answers.is_empty()
+    }
+}
+
 impl Followed {
     pub(super) fn new(reader: Reader, proxy_header: Option<ProxyHeader>) -> Self {
         Self {
