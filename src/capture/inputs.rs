@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use super::error::{CaptureError, Problem};
-use super::{CaptureId, CaptureInfo, Frame, Progress, Reader, Secrets, Timestamp};
+use super::{CaptureId, CaptureInfo, Frame, Frames, Progress, Reader, Secrets, Timestamp};
 
 /// Inputs in one run: as many as [`CaptureId`] tells apart.
 const MAX_INPUTS: usize = u16::MAX as usize + 1;
@@ -135,10 +135,24 @@ impl Inputs {
                 None => Ok(None),
             };
         }
-        self.next_of_several()
+        Ok(self.next_of_several()?.map(Reader::current))
     }
 
-    fn next_of_several(&mut self) -> Result<Option<Frame<'_>>, CaptureError> {
+    /// The next frames of all, in their order; `None` at the end of all. Errors as in [`Self::next_frame`].
+    ///
+    /// Of a lone input as many as are in memory, [`BATCH`](super::BATCH) at most; of several inputs one at a time.
+    pub fn next_frames(&mut self) -> Result<Option<Frames<'_>>, CaptureError> {
+        if self.all.len() == 1 && self.failed.is_empty() {
+            return match self.all.first_mut().and_then(|input| input.reader.as_mut()) {
+                Some(reader) => reader.next_frames(),
+                None => Ok(None),
+            };
+        }
+        Ok(self.next_of_several()?.map(Reader::current_frames))
+    }
+
+    /// The input whose frame is next, at that frame.
+    fn next_of_several(&mut self) -> Result<Option<&Reader>, CaptureError> {
         if let Some(error) = self.failed.pop_front() {
             return Err(error);
         }
@@ -153,8 +167,7 @@ impl Inputs {
             found = self.reopen(index)?;
         }
         self.current = found;
-        let reader = found.and_then(|index| self.all.get(usize::from(index))?.reader.as_ref());
-        Ok(reader.map(Reader::current))
+        Ok(found.and_then(|index| self.all.get(usize::from(index))?.reader.as_ref()))
     }
 
     /// Reads on in the input that gave the last frame. Gives the input whose frame is next, if it is an open one.

@@ -8,6 +8,7 @@
 //!
 //! Every frame before a damage is delivered, then one error that says where and what. Frame numbers are those of
 //! Wireshark. No length in a file makes us allocate: memory follows the bytes that are really there.
+mod batch;
 mod clock;
 mod compress;
 mod error;
@@ -34,6 +35,7 @@ mod timestamp;
 mod window;
 mod writer;
 
+pub use batch::{BATCH, Frames};
 pub use error::{CaptureError, Problem};
 pub use filter::Filter;
 pub use frame::{CaptureId, Frame, FrameNo, FrameRef, LinkType};

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::batch::{BATCH, Current, Frames};
 use super::compress::{Compression, MAX_INFLATION, TooLarge};
 use super::error::{CaptureError, Problem};
 use super::foreign;
@@ -29,6 +30,8 @@ pub struct Reader {
     /// Frames numbered so far; more than `info.frames` where records are numbered that hold no packet.
     numbered: u64,
     current: Current,
+    /// The frames that `next_frames` found.
+    batch: Vec<Current>,
     last_link: Option<LinkType>,
     done: bool,
     /// Bytes of the source read so far, compressed ones of a compressed input.
@@ -48,17 +51,6 @@ pub struct Progress {
 enum Format {
     Pcap(Pcap),
     PcapNg(Box<PcapNg>),
-}
-
-/// Where the current frame is in the window.
-#[derive(Clone, Copy)]
-struct Current {
-    id: FrameRef,
-    interface: u32,
-    link: LinkType,
-    wire_len: u32,
-    at: usize,
-    len: usize,
 }
 
 impl Reader {
@@ -150,6 +142,7 @@ impl Reader {
                 at: 0,
                 len: 0,
             },
+            batch: Vec::new(),
             last_link: None,
             done: false,
             read,
@@ -190,6 +183,25 @@ impl Reader {
         }
         let found = self.thorough()?;
         Ok(found.map(|current| self.frame(&current)))
+    }
+
+    /// The next frames that are in memory, [`BATCH`] at most; `None` at the end of the input. Errors as in
+    /// [`Self::next_frame`].
+    pub fn next_frames(&mut self) -> Result<Option<Frames<'_>>, CaptureError> {
+        self.batch.clear();
+        while self.batch.len() < BATCH
+            && let Some(meta) = self.quick()
+        {
+            let current = self.accept(&meta);
+            self.batch.push(current);
+        }
+        if self.batch.is_empty() {
+            let Some(current) = self.thorough()? else {
+                return Ok(None);
+            };
+            self.batch.push(current);
+        }
+        Ok(Some(Frames::new(&self.window, &self.batch)))
     }
 
     /// What is known about the input so far.
@@ -241,15 +253,14 @@ impl Reader {
         self.frame(&self.current)
     }
 
+    /// The same, as the only one of several.
+    pub(super) fn current_frames(&self) -> Frames<'_> {
+        Frames::new(&self.window, std::slice::from_ref(&self.current))
+    }
+
     #[inline]
     fn frame(&self, current: &Current) -> Frame<'_> {
-        Frame {
-            id: current.id,
-            interface: current.interface,
-            link: current.link,
-            wire_len: current.wire_len,
-            data: self.window.taken(current.at, current.len),
-        }
+        current.frame(&self.window)
     }
 
     /// The next frame if it is in memory as a whole, and nothing special.

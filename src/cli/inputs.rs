@@ -78,21 +78,20 @@ pub(super) fn feed(
     progress.begin(inputs.progress().size);
     while !interrupt.came() {
         progress.at(|| inputs.progress().read);
-        match inputs.next_frame() {
-            Ok(Some(frame)) => {
-                if let Some(filter) = &mut filter {
-                    match filter.matches(&frame) {
-                        Ok(true) => {}
-                        Ok(false) => continue,
-                        // Told once for each link type.
-                        Err(error) => {
+        match inputs.next_frames() {
+            Ok(Some(frames)) => match &mut filter {
+                None => engine.frames(frames, observer),
+                Some(filter) => {
+                    let wanted = frames.filter(|frame| {
+                        filter.matches(frame).unwrap_or_else(|error| {
+                            // Told once for each link type.
                             problems.push(error.to_string());
-                            continue;
-                        }
-                    }
+                            false
+                        })
+                    });
+                    engine.frames(wanted, observer);
                 }
-                engine.frame(&frame, observer);
-            }
+            },
             Ok(None) => break,
             // The end of one input; the others go on.
             Err(error) => problems.push(error.to_string()),

@@ -4,7 +4,7 @@ use super::fragments::{Added, FRAGMENT_BYTES, Fragments, Whole};
 use super::link;
 use super::plain;
 use super::walk::{Layer, Outcome, Walk};
-use super::{Decoded, OtherKind};
+use super::{Decoded, OtherKind, Segment};
 use crate::capture::{Frame, LinkType};
 
 /// What was reassembled, and what was given up, since the start.
@@ -52,6 +52,13 @@ impl Decoder {
         }
     }
 
+    /// The segment in a frame of the usual kinds that is whole and plain, as nearly all segments are: nothing needs to be
+    /// remembered for it.
+    #[inline]
+    pub fn plain<'a>(frame: &Frame<'a>) -> Option<Segment<'a>> {
+        plain_segment(frame)
+    }
+
     /// What a frame holds; borrowed from the frame, or for a reassembled datagram from the decoder.
     #[inline]
     pub fn decode<'a>(&'a mut self, frame: &Frame<'a>) -> Decoded<'a> {
@@ -71,8 +78,8 @@ impl Decoder {
         self.fragments.held()
     }
 
-    /// The way that all frames can go.
-    pub(super) fn general<'a>(&'a mut self, frame: &Frame<'a>) -> Decoded<'a> {
+    /// The way that all frames can go, plain or not.
+    pub fn general<'a>(&'a mut self, frame: &Frame<'a>) -> Decoded<'a> {
         let cut = (frame.wire_len as usize).saturating_sub(frame.data.len());
         let cut = u32::try_from(cut).unwrap_or(u32::MAX);
         let mut walk = Walk::new(frame.id, frame.interface, frame.data, cut);
@@ -114,7 +121,7 @@ fn walk_on(whole: &Whole) -> Outcome<'_> {
     reason = "per frame: saves copies through memory"
 )]
 #[inline(always)]
-fn plain_segment<'a>(frame: &Frame<'a>) -> Option<super::Segment<'a>> {
+fn plain_segment<'a>(frame: &Frame<'a>) -> Option<Segment<'a>> {
     let (ether_type, ip, interface) = match frame.link {
         LinkType::ETHERNET => {
             let (&[.., a, b], ip) = frame.data.split_first_chunk::<14>()?;

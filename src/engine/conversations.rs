@@ -90,6 +90,10 @@ impl Handler for Conversations {
         }
     }
 
+    fn touch(talk: &Talk) -> usize {
+        talk.touch()
+    }
+
     fn closed(&mut self, connection: Connection, talk: Option<Talk>) {
         let id = connection.id;
         let record = match talk {

@@ -147,6 +147,14 @@ impl Talk {
         }
     }
 
+    /// Looks at what the next bytes need.
+    pub(super) fn touch(&self) -> usize {
+        match self {
+            Self::Followed(followed) => followed.touch(),
+            Self::Undecided(_) | Self::Ignored(_) => 0,
+        }
+    }
+
     /// Bytes that it holds besides itself.
     pub(super) fn held(&self) -> usize {
         match self {

@@ -76,6 +76,11 @@ impl Recent {
         }
     }
 
+    /// Looks at its end, where the next print goes or one of the next.
+    pub(super) const fn touch(&self) -> u8 {
+        self.next
+    }
+
     /// Remembers a segment that brings something new.
     pub(super) fn note(
         &mut self,

@@ -151,6 +151,14 @@ impl<S> Flow<S> {
         }
     }
 
+    /// Looks at each cache line that the next segment needs.
+    pub(super) fn touch(&self) -> usize {
+        let halves = [&self.to_server, &self.to_client];
+        let lines = halves.map(|half| half.next ^ half.frames);
+        let ends = u64::from(self.hash) ^ u64::from(self.recent.touch());
+        (lines.into_iter().fold(ends, |sum, line| sum ^ line) as usize) ^ self.cold.charged
+    }
+
     /// Its number.
     pub(super) fn id(&self) -> super::ConnectionId {
         self.cold.connection.id

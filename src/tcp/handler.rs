@@ -80,6 +80,12 @@ pub trait Handler {
     /// A FIN or RST; `connection` already has it in its facts. Not called for a connection without payload so far.
     fn ended(&mut self, connection: &Connection, state: &mut Self::State, end: StreamEnd);
 
+    /// Looks at what the next bytes will need of a state, so that it comes from memory. Any number will do: it is there so
+    /// that the looking is not optimized away.
+    fn touch(_: &Self::State) -> usize {
+        0
+    }
+
     /// The connection leaves the table: it finished, went idle, was evicted, or the capture ended.
     fn closed(&mut self, connection: Connection, state: Option<Self::State>);
 }

@@ -30,6 +30,7 @@ mod half;
 mod handler;
 mod key;
 mod limits;
+mod lookup;
 mod nursery;
 mod payload;
 mod pieces;
@@ -48,4 +49,5 @@ pub use connection::{
 };
 pub use handler::{Chunk, Gap, Handler, Interest, StreamEnd};
 pub use limits::{Copies, LimitHit, LimitKind, Limits, Stats};
+pub use lookup::Lookup;
 pub use table::Table;

@@ -88,6 +88,12 @@ impl Nursery {
         (!embryo.is_nobody()).then_some(embryo)
     }
 
+    /// Looks at an embryo, so that it comes from memory.
+    pub(super) fn touch(&self, slot: u32) -> usize {
+        self.get(slot)
+            .map_or(0, |embryo| embryo.duplicates().into())
+    }
+
     /// Whether the embryo at a place is that of a connection.
     pub(super) fn is(&self, slot: u32, id: ConnectionId) -> bool {
         self.get(slot).is_some_and(|embryo| embryo.id() == id)

@@ -115,41 +115,6 @@ impl<H: Handler> Table<H> {
         self.next_id = next_id;
     }
 
-    /// Takes a segment, and calls the handler with what follows from it. Segments come in the order of the capture.
-    pub fn segment(&mut self, handler: &mut H, segment: &Segment<'_>) {
-        self.segments += 1;
-        self.now = Some(segment.frame);
-        self.tick(handler, segment.frame.at.nanos());
-        let (key, sender) = Key::new(segment.source, segment.destination);
-        let hash = self.hash(&key);
-        match self.find(&key, hash) {
-            Some(Place::Flow(slot)) => {
-                let reused = self.flow(slot).is_some_and(|flow| {
-                    (segment.flags.syn() || flow.leaving) && flow.is_reused_by(sender, segment)
-                });
-                if reused {
-                    self.close_flow(handler, slot);
-                    self.begin(handler, key, hash, sender, segment);
-                } else {
-                    self.flow_segment(handler, slot, sender, segment);
-                }
-            }
-            Some(Place::Embryo(slot)) => {
-                self.embryo_segment(handler, slot, hash, sender, segment);
-            }
-            None => match self.tombs.knows(&key, hash, sender, segment) {
-                Some(shown) => {
-                    self.env.stats.late += 1;
-                    // Within one capture it may as well be a late retransmission.
-                    if shown != segment.frame.capture {
-                        self.env.stats.copy(segment.frame, shown);
-                    }
-                }
-                None => self.begin(handler, key, hash, sender, segment),
-            },
-        }
-    }
-
     /// Takes an ICMP error. It is believed when the packet it quotes is plausible for the connection.
     pub fn icmp(&mut self, handler: &mut H, error: &IcmpError) {
         self.now = Some(error.frame);
@@ -269,19 +234,29 @@ impl<H: Handler> Table<H> {
         self.index.is_empty()
     }
 
+    /// The number that tells connections apart in the index.
     pub(super) fn hash(&self, key: &Key) -> u32 {
         (self.hasher.hash_one(key) >> 32) as u32
     }
 
-    fn find(&self, key: &Key, hash: u32) -> Option<Place> {
-        let same = |entry: &Entry| {
-            entry.hash == hash
-                && match Place::unpack(entry.place) {
-                    Place::Embryo(slot) => self.nursery.has_key(slot, key),
-                    Place::Flow(slot) => self.flow(slot).is_some_and(|flow| flow.key == *key),
-                }
-        };
+    pub(super) fn find(&self, key: &Key, hash: u32) -> Option<Place> {
+        let same =
+            |entry: &Entry| entry.hash == hash && self.is_at(Place::unpack(entry.place), key);
         let entry = self.index.find(spread(hash), same)?;
+        Some(Place::unpack(entry.place))
+    }
+
+    /// Whether the connection at a place is the one with a key.
+    pub(super) fn is_at(&self, place: Place, key: &Key) -> bool {
+        match place {
+            Place::Embryo(slot) => self.nursery.has_key(slot, key),
+            Place::Flow(slot) => self.flow(slot).is_some_and(|flow| flow.key == *key),
+        }
+    }
+
+    /// Where a connection with such a hash is.
+    pub(super) fn guess(&self, hash: u32) -> Option<Place> {
+        let entry = self.index.find(spread(hash), |entry| entry.hash == hash)?;
         Some(Place::unpack(entry.place))
     }
 
@@ -295,7 +270,14 @@ impl<H: Handler> Table<H> {
 
     /// The first segment of a connection.
     #[inline(never)]
-    fn begin(&mut self, handler: &mut H, key: Key, hash: u32, sender: End, segment: &Segment<'_>) {
+    pub(super) fn begin(
+        &mut self,
+        handler: &mut H,
+        key: Key,
+        hash: u32,
+        sender: End,
+        segment: &Segment<'_>,
+    ) {
         let id = ConnectionId(self.next_id);
         self.next_id += 1;
         if let Some(embryo) = Embryo::new(sender, id, segment, self.env.stamp) {
@@ -329,7 +311,13 @@ impl<H: Handler> Table<H> {
         self.flow_segment(handler, slot, sender, segment);
     }
 
-    fn flow_segment(&mut self, handler: &mut H, slot: u32, sender: End, segment: &Segment<'_>) {
+    pub(super) fn flow_segment(
+        &mut self,
+        handler: &mut H,
+        slot: u32,
+        sender: End,
+        segment: &Segment<'_>,
+    ) {
         let Some(flow) = self.flows.get_mut(slot as usize).and_then(Option::as_mut) else {
             return;
         };
@@ -363,7 +351,7 @@ impl<H: Handler> Table<H> {
         }
     }
 
-    fn embryo_segment(
+    pub(super) fn embryo_segment(
         &mut self,
         handler: &mut H,
         slot: u32,

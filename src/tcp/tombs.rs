@@ -104,6 +104,12 @@ impl Tombs {
         tomb.owns(sender, segment).then_some(tomb.capture)
     }
 
+    /// Looks for a connection with such a hash, so that the index comes from memory.
+    pub(super) fn touch(&self, hash: u32) -> usize {
+        let found = self.index.find(spread(hash), |&(other, _)| other == hash);
+        found.map_or(0, |&(_, at)| at as usize)
+    }
+
     fn tomb(&self, number: u64) -> Option<&Tomb> {
         let place = number.checked_sub(self.front)?;
         self.ring.get(usize::try_from(place).ok()?)

@@ -102,6 +102,13 @@ impl Reader {
         self
     }
 
+    /// Looks at each cache line that the next bytes need.
+    pub(super) fn touch(&self) -> usize {
+        let counts = self.carried.frames.text ^ self.carried.payload_bytes;
+        let flags = u8::from(self.content.is_looking()) ^ u8::from(self.lost);
+        self.partial_len ^ counts as usize ^ usize::from(flags)
+    }
+
     pub(super) const fn carried(&self) -> Carried {
         self.carried
     }

@@ -136,6 +136,11 @@ impl Session {
         reader.bytes(chunk.data, chunk.frame, &mut self.ledger);
     }
 
+    /// Looks at what the next bytes need, so that it comes from memory.
+    pub fn touch(&self) -> usize {
+        self.to_server.touch() ^ self.to_client.touch()
+    }
+
     /// Takes a hole in a stream.
     pub fn gap(&mut self, gap: &Gap) {
         let reader = match gap.direction {

@@ -92,6 +92,15 @@ impl Followed {
         !self.exchanges.is_empty()
     }
 
+    /// Looks at what the next bytes need.
+    pub(super) fn touch(&self) -> usize {
+        match &self.reader {
+            Reader::WebSocket { session, .. } => session.touch(),
+            Reader::Http(http) => http.exchanges() as usize,
+            Reader::Tls(_) | Reader::Http2(_) | Reader::Done(_) => 0,
+        }
+    }
+
     /// The request of an attempt, complete.
     pub(super) fn asked(&self, exchange: u32) -> Option<&RequestHead> {
         let mut attempts = self.exchanges.iter().rev();
