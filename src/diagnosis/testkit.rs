@@ -225,7 +225,7 @@ impl Conn {
     }
 
     pub(super) fn session(mut self, facts: SessionFacts) -> Self {
-        self.exchange.session = Some(facts);
+        self.exchange.session = Some(Box::new(facts));
         self.record.protocol = Protocol::WebSocket;
         self
     }

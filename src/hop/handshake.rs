@@ -137,7 +137,7 @@ impl Hop {
 
     /// What followed the 101 on this hop.
     pub fn session(&self) -> Option<&SessionFacts> {
-        self.exchange().session.as_ref()
+        self.exchange().session.as_deref()
     }
 }
 

@@ -332,7 +332,7 @@ impl Node {
     pub(super) fn new(record: &SharedRecord, place: usize) -> Option<Self> {
         let exchange = record.exchanges.get(place)?;
         let connection = &record.connection;
-        let partial = exchange.partial_request.as_ref();
+        let partial = exchange.partial_request.as_deref();
         let cut = partial.map(partial_head);
         let whole = exchange.request.as_ref();
         let head = whole.or(cut.as_ref());

@@ -224,7 +224,7 @@ fn summary(record: &SharedRecord, slot: Slot) -> Option<Node> {
     let mut with = Record::clone(record);
     with.exchanges.push(Exchange {
         index: exchange.index,
-        ordinary: Some(exchange.clone()),
+        ordinary: Some(Box::new(exchange.clone())),
         ..Exchange::default()
     });
     let place = with.exchanges.len() - 1;

@@ -39,7 +39,8 @@ pub struct PartialHead {
     pub why: PartialWhy,
 }
 
-/// An exchange that is (or may be) part of an opening handshake, complete with all that belongs to it.
+/// An exchange that is (or may be) part of an opening handshake, complete with all that belongs to it. What most lack is
+/// kept apart: many exchanges wait for their other hops at once.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Exchange {
     /// Its number on the connection, from 0.
@@ -47,13 +48,13 @@ pub struct Exchange {
     /// The request; `None` when only the answer (or a part of the request) is in the capture.
     pub request: Option<RequestHead>,
     /// A request that never became complete.
-    pub partial_request: Option<PartialHead>,
+    pub partial_request: Option<Box<PartialHead>>,
     /// 1xx answers before the final one (101 is final).
     pub interim: Vec<ResponseHead>,
     /// The final answer.
     pub response: Option<ResponseHead>,
     /// An answer that never became complete.
-    pub partial_response: Option<PartialHead>,
+    pub partial_response: Option<Box<PartialHead>>,
     /// An answer that is no HTTP: where, and how it begins.
     pub not_http: Option<(FrameRef, Box<[u8]>)>,
     /// How the answer's body begins.
@@ -61,10 +62,10 @@ pub struct Exchange {
     /// Response bytes may be missing before or inside the answer: a hole was seen while it was awaited.
     pub gap_in_answer: bool,
     /// What followed the 101.
-    pub session: Option<SessionFacts>,
+    pub session: Option<Box<SessionFacts>>,
     /// It was paired although its request is no handshake attempt: a proxy took away all that made it one, or the
     /// other hop got it from a proxy. Then this summary is all there is, `request` and `response` are `None`.
-    pub ordinary: Option<OrdinaryExchange>,
+    pub ordinary: Option<Box<OrdinaryExchange>>,
 }
 
 impl Exchange {
@@ -76,8 +77,14 @@ impl Exchange {
         let answers = self.interim.iter().chain(&self.response);
         let answers = answers.map(|one| head(one.fields.raw()));
         let partial = [&self.partial_request, &self.partial_response].into_iter();
-        let partial = partial.flatten().map(|one| one.bytes.len());
-        size_of::<Self>() + requests.chain(answers).chain(partial).sum::<usize>()
+        let partial = partial
+            .flatten()
+            .map(|one| size_of::<PartialHead>() + one.bytes.len());
+        let session = self
+            .session
+            .as_ref()
+            .map_or(0, |_| size_of::<SessionFacts>());
+        size_of::<Self>() + session + requests.chain(answers).chain(partial).sum::<usize>()
     }
 }
 

@@ -423,7 +423,7 @@ fn established(
     let exchange = |at: u64, micros: i64, closes: &[CloseFrame]| Exchange {
         request: Some(request(frame(at, micros), REQUEST)),
         response: Some(response(frame(at + 8, micros + 2_000), SWITCH)),
-        session: Some(session_facts(closes.to_vec())),
+        session: Some(Box::new(session_facts(closes.to_vec()))),
         ..Exchange::default()
     };
     let (how, by, at) = outer_end;

@@ -67,7 +67,7 @@ impl<H: Handler> Table<H> {
         let mut seen = 0;
         for lookup in &*lookups {
             seen ^= match lookup.guess {
-                Some(Place::Flow(slot)) => self.flow(slot).map_or(0, |flow| flow.touch()),
+                Some(Place::Flow(slot)) => self.flow(slot).map_or(0, super::flow::Flow::touch),
                 Some(Place::Embryo(slot)) => self.nursery.touch(slot),
                 None => self.tombs.touch(lookup.hash),
             };

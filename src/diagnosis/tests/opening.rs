@@ -427,7 +427,10 @@ fn backends_that_give_no_usable_answer() {
         (
             "fin inside the head",
             asked()
-                .edit(|c| c.exchange.partial_response = Some(partial(30, PartialWhy::StreamEnded)))
+                .edit(|c| {
+                    c.exchange.partial_response =
+                        Some(Box::new(partial(30, PartialWhy::StreamEnded)))
+                })
                 .fin(Side::Server, 1.5),
             BAD_GATEWAY,
             1.7,
@@ -451,7 +454,8 @@ fn backends_that_give_no_usable_answer() {
             "too big",
             asked()
                 .edit(|c| {
-                    c.exchange.partial_response = Some(partial(8000, PartialWhy::StreamEnded));
+                    c.exchange.partial_response =
+                        Some(Box::new(partial(8000, PartialWhy::StreamEnded)));
                 })
                 .fin(Side::Client, 1.6),
             BAD_GATEWAY,
@@ -889,14 +893,14 @@ fn proxy_protocol() {
 #[test]
 fn request_that_never_ends() {
     let client = front().fin(Side::Server, 60_000.0).edit(|c| {
-        c.exchange.partial_request = Some(crate::hop::PartialHead {
+        c.exchange.partial_request = Some(Box::new(crate::hop::PartialHead {
             first: at(0.5),
             last: at(0.6),
             bytes: b"GET /ws HTTP/1.1\r\nUpgrade: websocket\r\n"
                 .as_slice()
                 .into(),
             why: PartialWhy::StreamEnded,
-        });
+        }));
     });
     let diagnosis = diagnose(&alone(client, Role::ClientProxy));
     assert_eq!(diagnosis.cause, Some(Code::RequestIncomplete));

@@ -91,14 +91,14 @@ fn a_head_with_a_hole_lacks_nothing() {
         let cut = |c: Conn| {
             c.edit(|c| {
                 c.exchange.request = None;
-                c.exchange.partial_request = Some(PartialHead {
+                c.exchange.partial_request = Some(Box::new(PartialHead {
                     first: at(1.0),
                     last: at(1.0),
                     bytes: b"GET /ws HTTP/1.0\r\nSec-WebSocket-Key: x\r\n"
                         .as_slice()
                         .into(),
                     why,
-                });
+                }));
             })
         };
         let diagnosis = diagnose(&through(
@@ -213,7 +213,7 @@ fn nginx_is_known_by_how_it_writes_requests() {
 #[test]
 fn a_proxy_that_took_everything_away() {
     let mut backend = back();
-    backend.exchange.ordinary = Some(ordinary(None, None, 200));
+    backend.exchange.ordinary = Some(Box::new(ordinary(None, None, 200)));
     let handshake = through(
         front()
             .ask(ASK, 0.5)
@@ -244,7 +244,7 @@ fn a_proxy_that_made_an_upgrade_of_it() {
         (200, Verdict::Unclear, "warning"),
     ] {
         let mut client = front();
-        client.exchange.ordinary = Some(ordinary(Some("keep-alive"), None, status));
+        client.exchange.ordinary = Some(Box::new(ordinary(Some("keep-alive"), None, status)));
         let asked = "GET /ws HTTP/1.1\nHost: bk\nUpgrade: websocket\nConnection: upgrade";
         let handshake = through(
             client,

@@ -154,7 +154,7 @@ impl Followed {
             Direction::ToServer if names_websocket(&partial.bytes) => {
                 self.file(Exchange {
                     index,
-                    partial_request: Some(partial),
+                    partial_request: Some(Box::new(partial)),
                     ..Exchange::default()
                 });
             }
@@ -169,18 +169,18 @@ impl Followed {
                     });
                 }
                 if let Some(attempt) = self.attempt(index) {
-                    attempt.partial_response = Some(partial);
+                    attempt.partial_response = Some(Box::new(partial));
                 }
             }
         }
     }
 
-    pub(super) fn take_partial(&mut self, index: u32) -> Option<PartialHead> {
+    pub(super) fn take_partial(&mut self, index: u32) -> Option<Box<PartialHead>> {
         let place = self
             .partials
             .iter()
             .position(|&(exchange, _)| exchange == index)?;
-        Some(self.partials.swap_remove(place).1)
+        Some(Box::new(self.partials.swap_remove(place).1))
     }
 }
 

@@ -97,7 +97,7 @@ impl Followed {
         if let Reader::WebSocket { session, place } = &self.reader
             && let Some(exchange) = exchanges.get_mut(*place)
         {
-            exchange.session = Some(session.facts());
+            exchange.session = Some(Box::new(session.facts()));
         }
         let tls = match &self.reader {
             Reader::Tls(sight) => Some(Box::new(sight.facts().clone())),

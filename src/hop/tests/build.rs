@@ -195,12 +195,12 @@ impl Build {
         let first = self.frame(ms);
         self.record.exchanges.push(Exchange {
             index: self.record.exchange_count,
-            partial_request: Some(PartialHead {
+            partial_request: Some(Box::new(PartialHead {
                 first,
                 last: first,
                 bytes: head.as_bytes().into(),
                 why: PartialWhy::Gap(GapCause::Truncated),
-            }),
+            })),
             ..Exchange::default()
         });
         self.record.exchange_count += 1;
@@ -250,7 +250,7 @@ impl Build {
             self.record.exchanges.push(Exchange::default());
             self.record.exchange_count = 1;
         }
-        self.exchange().session = Some(SessionFacts {
+        self.exchange().session = Some(Box::new(SessionFacts {
             established,
             to_server: carried,
             to_client: Carried::default(),
@@ -263,7 +263,7 @@ impl Build {
             longest_silence: None,
             latest_silence: None,
             fingerprint: Some(fingerprint),
-        });
+        }));
         self
     }
 
