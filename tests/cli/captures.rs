@@ -417,7 +417,8 @@ fn ctrl_c_on_a_pipe_ends_with_the_report() {
     pipe.write_all(&fs::read(sample(FAILED)).unwrap()).unwrap();
     // Blocks that nobody knows, more than a pipe holds: when they are taken, the frames before them are, too.
     for _ in 0..64 {
-        pipe.write_all(&block(0x0123_4567, &vec![0; 65_536])).unwrap();
+        pipe.write_all(&block(0x0123_4567, &vec![0; 65_536]))
+            .unwrap();
     }
     let id = child.id().to_string();
     assert!(

@@ -429,7 +429,7 @@ fn backends_that_give_no_usable_answer() {
             asked()
                 .edit(|c| {
                     c.exchange.partial_response =
-                        Some(Box::new(partial(30, PartialWhy::StreamEnded)))
+                        Some(Box::new(partial(30, PartialWhy::StreamEnded)));
                 })
                 .fin(Side::Server, 1.5),
             BAD_GATEWAY,
