@@ -7,6 +7,7 @@ use super::text::{short, shows_request, shows_response};
 use super::{Code, Severity};
 use crate::hop::{AcceptCheck, Hop};
 use crate::tcp::Side;
+use crate::websocket::Accept;
 
 /// How soon after a 101 a client that refuses it leaves.
 const AT_ONCE_NANOS: i64 = 1_000_000_000;
@@ -30,8 +31,8 @@ pub(super) fn defects(hop: &Hop) -> Vec<(Code, String)> {
                         .unwrap_or_default()
                 ),
                 hop.accept_expected
-                    .as_deref()
-                    .map_or_else(|| "another".to_owned(), short),
+                    .as_ref()
+                    .map_or("another", Accept::as_str),
             ),
         )),
         AcceptCheck::Missing => {

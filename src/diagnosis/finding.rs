@@ -92,7 +92,8 @@ pub struct Diagnosis {
     /// Who ended the session, where the findings tell more than the order of FIN and RST alone: one hop of two, say.
     /// `None` leaves it at what `Session::ended_by` has.
     pub ended_by: Option<Party>,
-    /// The verdict in one sentence (text from packets is not yet escaped).
+    /// The verdict in one sentence (text from packets is not yet escaped). Empty where nothing is to be explained, as of
+    /// most handshakes: [`headline`](super::headline) has a sentence for these as well.
     pub headline: String,
     /// All findings, the primary one first, then by severity and time.
     pub findings: Vec<Finding>,

@@ -45,6 +45,8 @@ pub use catalogue::{Entry, entry};
 pub use code::{Code, UnknownCode};
 pub use finding::{AnsweredBy, Diagnosis, Evidence, Finding, Limit, Severity, Verdict};
 
+use std::borrow::Cow;
+
 use crate::hop::{Handshake, Protocol, Record};
 use draft::{Draft, Values};
 use story::Story;
@@ -77,6 +79,15 @@ pub fn diagnose(handshake: &Handshake) -> Diagnosis {
     session::rules(&story, &mut drafts);
     capture::rules(&story, &mut drafts);
     conclude(&story, drafts)
+}
+
+/// The verdict in one sentence, whatever it is (text from packets is not yet escaped).
+pub fn headline<'a>(handshake: &Handshake, diagnosis: &'a Diagnosis) -> Cow<'a, str> {
+    if !diagnosis.headline.is_empty() {
+        return Cow::Borrowed(&diagnosis.headline);
+    }
+    let story = Story::new(handshake);
+    Cow::Owned(story.map_or_else(String::new, |story| verdict::healthy(&story)))
 }
 
 fn conclude(story: &Story<'_>, mut drafts: Vec<Draft>) -> Diagnosis {

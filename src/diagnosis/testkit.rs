@@ -257,7 +257,7 @@ impl Conn {
             role,
             paired_by: None,
             accept,
-            accept_expected: Some(ACCEPT.to_owned()),
+            accept_expected: Some(crate::websocket::Accept::for_key(KEY.as_bytes())),
             changes: Vec::new(),
             parent: None,
             retried: false,

@@ -14,7 +14,7 @@ mod sessions;
 mod vantage;
 
 use super::testkit::found;
-use super::{AnsweredBy, Code, Diagnosis, Verdict, diagnose};
+use super::{AnsweredBy, Code, Diagnosis, Verdict, diagnose, headline};
 use crate::hop::Handshake;
 
 /// Checks verdict, cause and the whole list of findings, and that each has evidence in time order.

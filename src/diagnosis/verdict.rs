@@ -42,10 +42,10 @@ pub(super) fn ended_by(story: &Story<'_>, cause: Option<Code>) -> Option<Party> 
     }
 }
 
-/// The verdict in one sentence. `cause`: the draft of the primary finding.
+/// The verdict in one sentence; none where nothing is to be explained. `cause`: the draft of the primary finding.
 pub(super) fn headline(story: &Story<'_>, verdict: Verdict, cause: Option<&Draft>) -> String {
     match (verdict, cause) {
-        (Verdict::Ok, _) => healthy(story),
+        (Verdict::Ok, _) => String::new(),
         (Verdict::Failed | Verdict::Broken, Some(cause)) => capital(&cause.sentence()),
         (Verdict::Unclear, Some(cause)) if cause.severity() > Severity::Info => format!(
             "The capture does not show how WebSocket {} came out: {}",
@@ -69,7 +69,8 @@ fn uncapital(text: &str) -> String {
     text.to_owned()
 }
 
-fn healthy(story: &Story<'_>) -> String {
+/// What can be said of a handshake that came up.
+pub(super) fn healthy(story: &Story<'_>) -> String {
     let outer = &story.outer.record.connection;
     let exchange = story.outer.exchange();
     let took = match (&exchange.request, &exchange.response) {

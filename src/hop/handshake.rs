@@ -3,7 +3,7 @@
 use super::record::{Exchange, SharedRecord};
 use crate::capture::{FrameRef, Timestamp};
 use crate::tcp::{EndingHow, Side};
-use crate::websocket::{SessionFacts, Silence};
+use crate::websocket::{Accept, SessionFacts, Silence};
 
 /// What a hop connects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -103,7 +103,7 @@ pub struct Hop {
     /// Whether its answer proves that the server understood.
     pub accept: AcceptCheck,
     /// The Accept that its key demands.
-    pub accept_expected: Option<String>,
+    pub accept_expected: Option<Accept>,
     /// Changes against the hop before it (for a retry: against the hop that both came from).
     pub changes: Vec<Change>,
     /// Place in `Handshake::hops` of the hop whose request this one forwards; `None` on the first.

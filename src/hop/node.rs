@@ -11,7 +11,7 @@ use crate::capture::{CaptureId, FrameRef};
 use crate::decode::Endpoint;
 use crate::http::{Fields, RequestHead, Span};
 use crate::tcp::ConnectionId;
-use crate::websocket::accept_for;
+use crate::websocket::Accept;
 
 /// An exchange: its connection, and its number on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -118,7 +118,7 @@ pub(super) struct Node {
     /// Hash of the key as sent.
     pub(super) key: Option<u64>,
     /// The Accept that the key of a complete request demands (RFC 6455 4.2.2 step 5.4).
-    pub(super) accept: Option<Box<str>>,
+    pub(super) accept: Option<Accept>,
     /// A key that recipes and tools use over and over.
     pub(super) sample_key: bool,
     pub(super) named: SmallVec<[Named; 2]>,
@@ -163,7 +163,7 @@ pub(super) fn is_sample(key: &[u8]) -> bool {
 
 /// The link of a key: through the Accept that it demands, so that a request and a lone answer meet.
 pub(super) fn key_link(key: &[u8]) -> Link {
-    accept_link(accept_for(key).as_bytes())
+    accept_link(Accept::for_key(key).as_str().as_bytes())
 }
 
 fn accept_link(accept: &[u8]) -> Link {
@@ -297,12 +297,12 @@ fn partial_head(part: &PartialHead) -> RequestHead {
 
 fn links_of(
     request: Option<&RequestHead>,
-    accept: Option<&str>,
+    accept: Option<&Accept>,
     exchange: &Exchange,
 ) -> SmallVec<[(LinkKind, Link); 4]> {
     let mut links = SmallVec::new();
     links.extend(bytes_link(exchange).map(|link| (LinkKind::Bytes, link)));
-    links.extend(accept.map(|accept| (LinkKind::Accept, accept_link(accept.as_bytes()))));
+    links.extend(accept.map(|accept| (LinkKind::Accept, accept_link(accept.as_str().as_bytes()))));
     let answered = exchange
         .response
         .as_ref()
@@ -354,7 +354,7 @@ impl Node {
             .or(ordinary.map(|summary| &summary.target));
         let (path, query) = target.map_or(("", ""), |target| split_target(target));
         let key = head.and_then(|head| head.fields.all("sec-websocket-key").next());
-        let accept = key.map(|key| accept_for(key).into_boxed_str());
+        let accept = key.map(Accept::for_key);
         Some(Self {
             slot: Slot {
                 connection: connection.id,
@@ -380,7 +380,7 @@ impl Node {
                 .as_ref()
                 .map(|head| head.status)
                 .or(ordinary.and_then(|summary| Some(summary.response?.1))),
-            links: links_of(head, accept.as_deref(), exchange),
+            links: links_of(head, accept.as_ref(), exchange),
             key: key.map(key_number),
             sample_key: key.is_some_and(is_sample),
             accept: accept.filter(|_| whole.is_some()),

@@ -16,6 +16,7 @@ use super::record::SharedRecord;
 use super::siblings::{self, Before};
 use super::{role, session};
 use crate::capture::FrameRef;
+use crate::websocket::Accept;
 
 /// What pairing knows beside the exchanges themselves.
 #[derive(Debug)]
@@ -317,7 +318,7 @@ impl Tree {
         let hop = |place: usize, (at, parent): (usize, Option<usize>), retried: bool| {
             let node = nodes.get(at)?;
             let exchange = node.exchange()?;
-            let accept_expected = node.accept.as_deref();
+            let accept_expected = node.accept;
             let outer = parent
                 .and_then(|parent| self.hops.get(parent))
                 .and_then(|&(above, _)| nodes.get(above)?.exchange());
@@ -334,8 +335,8 @@ impl Tree {
                 place: node.place,
                 role,
                 paired_by: paired.map(|parent| (parent.by, parent.confidence)),
-                accept: check_accept(exchange, accept_expected),
-                accept_expected: accept_expected.map(str::to_owned),
+                accept: check_accept(exchange, accept_expected.as_ref().map(Accept::as_str)),
+                accept_expected,
                 changes: outer
                     .map(|outer| changes(outer, exchange))
                     .unwrap_or_default(),

@@ -21,6 +21,7 @@ use crate::http::{Fields, RequestHead, ResponseHead, Span};
 use crate::tcp::{
     Connection, ConnectionId, Ending, EndingHow, Opening, RolesFrom, Side, StreamFacts,
 };
+use crate::websocket::Accept;
 use crate::websocket::{Carried, CloseFrame, FrameCounts, SessionFacts};
 
 /// 2026-11-20 12:00:00 UTC.
@@ -168,7 +169,7 @@ pub(crate) fn hop(
         role,
         paired_by: parent.map(|_| (PairedBy::Key, Confidence::Certain)),
         accept,
-        accept_expected: Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=".to_owned()),
+        accept_expected: Some(Accept::for_key(b"dGhlIHNhbXBsZSBub25jZQ==")),
         changes: Vec::new(),
         parent,
         retried: false,

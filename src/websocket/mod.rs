@@ -1,7 +1,7 @@
 //! After the 101: the accept key, WebSocket frames, the close (RFC 6455, RFC 7692).
 //!
 //! ```text
-//!   heads of the handshake --> Key, Version, Subprotocol, Extensions, accept_for: what was asked, what was agreed
+//!   heads of the handshake --> Key, Version, Subprotocol, Extensions, Accept: what was asked, what was agreed
 //!   Chunk, Gap, end        --> Session (a reader per direction) --> SessionFacts
 //! ```
 //!
@@ -22,7 +22,7 @@ mod tests;
 mod trial;
 mod window;
 
-pub use accept::accept_for;
+pub use accept::Accept;
 pub use content::Depth;
 pub use extensions::{DeflateParams, Extension, ExtensionFault, Extensions};
 pub use facts::{Carried, CloseFrame, FrameCounts, FrameFault, Rule, SessionFacts, Silence};

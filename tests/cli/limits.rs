@@ -113,7 +113,8 @@ impl Wire {
     /// A handshake with a key of its own, and the first message.
     fn up(self, extensions: &str) -> Self {
         let key = format!("{:0>21}A==", u32::from_be_bytes(self.client));
-        let accept = hop101::websocket::accept_for(key.as_bytes());
+        let accept = hop101::websocket::Accept::for_key(key.as_bytes());
+        let accept = accept.as_str();
         self.client(
             format!(
                 "GET /ws HTTP/1.1\r\nHost: a.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\

@@ -12,7 +12,7 @@ fn silent(name: &str, handshake: &Handshake) -> String {
     assert_eq!(found(&diagnosis), Vec::<String>::new(), "{name}");
     assert_eq!(diagnosis.verdict, Verdict::Ok, "{name}");
     assert_eq!(diagnosis.cause, None, "{name}");
-    diagnosis.headline
+    headline(handshake, &diagnosis).into_owned()
 }
 
 fn up(client: &str, backend: &str, answer: &str, returned: &str) -> Handshake {

@@ -92,7 +92,7 @@ pub(super) fn stripped(target: &str, key: &str) -> String {
 pub(super) fn switching(key: &str) -> String {
     format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {}\r\n",
-        crate::websocket::accept_for(key.as_bytes())
+        crate::websocket::Accept::for_key(key.as_bytes()).as_str()
     )
 }
 

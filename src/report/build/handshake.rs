@@ -11,7 +11,7 @@ use super::names::{
 use super::session::session;
 use super::timeline::timeline;
 use crate::capture::{CaptureId, FrameNo, FrameRef, Timestamp};
-use crate::diagnosis::Diagnosis;
+use crate::diagnosis::{Diagnosis, headline};
 use crate::hop::{ConnectAttempt, Handshake, Hop, Protocol, Record};
 use crate::report::redact::Redactor;
 use crate::report::view::{
@@ -57,7 +57,7 @@ pub(super) fn handshake(
         answered_by_reason: Some(&diagnosis.answered_reason)
             .filter(|reason| !reason.is_empty())
             .cloned(),
-        headline: diagnosis.headline.clone(),
+        headline: headline(handshake, diagnosis).into_owned(),
         started_at: start.at,
         target: outer.map(|request| request.target.clone()),
         host: outer.and_then(|request| request.host.clone()),
@@ -112,7 +112,7 @@ pub(super) fn hop(hop: &Hop) -> HopView {
         request: exchange.request.as_ref().map(request),
         response: exchange.response.as_ref().map(response),
         accept: accept(hop.accept),
-        accept_expected: hop.accept_expected.clone(),
+        accept_expected: hop.accept_expected.map(|one| one.as_str().to_owned()),
         changes: hop
             .changes
             .iter()
