@@ -40,7 +40,8 @@ pub(super) fn is_doubtful(hop: &Hop) -> bool {
     let no_head = exchange.request.is_none() && exchange.ordinary.is_none();
     // Of a connection that began before the capture nobody knows what is missing.
     let late = connection.opening == Opening::Midstream && exchange.response.is_none();
-    cut || no_head || hop.one_way() || late || (missing && goes_on)
+    let unseen = connection.ended_unseen();
+    cut || no_head || hop.one_way() || late || unseen || (missing && goes_on)
 }
 
 /// Findings that say what the capture lacks are as sure as that is.

@@ -89,8 +89,8 @@ pub struct Diagnosis {
     pub answered_confidence: Option<Confidence>,
     /// What tells who answered, as a clause (text from packets is not yet escaped); empty without an answer.
     pub answered_reason: String,
-    /// Who ended the session, where the findings tell more than the order of FIN and RST alone: one hop of two, say.
-    /// `None` leaves it at what `Session::ended_by` has.
+    /// Who ended the session: what `Session::ended_by` has, unless the findings tell more than the order of Close frames,
+    /// FIN and RST, or less, as of one hop of two.
     pub ended_by: Option<Party>,
     /// The verdict in one sentence (text from packets is not yet escaped). Empty where nothing is to be explained, as of
     /// most handshakes: [`headline`](super::headline) has a sentence for these as well.

@@ -39,8 +39,12 @@ const USUAL_TIMEOUTS: &[i64] = &[
     36_000, 43_200, 86_400,
 ];
 
-/// Timeouts below this, in seconds, are hardly ever set: a pause of a session fits one by chance.
-const HARDLY_CHANCE: i64 = 5;
+/// Of timeouts up to this, in seconds, all are usual.
+const BY_CHANCE: i64 = 10;
+
+/// A timer fires this much early (it counts in milliseconds) or late (a busy worker), unless it is lazy.
+const FIRES_EARLY_NANOS: i64 = 10_000_000;
+const FIRES_LATE_NANOS: i64 = 40_000_000;
 
 pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
     let Some(session) = &story.handshake.session else {
@@ -84,6 +88,18 @@ pub(super) fn usual_timeout(silence_nanos: i64) -> bool {
     fitting_timeout(silence_nanos).is_some_and(|timeout| USUAL_TIMEOUTS.contains(&timeout))
 }
 
+/// Whether a silence may well fit this timeout, in seconds, by chance: nearly all of a few seconds fit some usual one, and
+/// nearly half of all others some whole second.
+pub(super) fn fits_by_chance(timeout: i64) -> bool {
+    timeout <= BY_CHANCE || !USUAL_TIMEOUTS.contains(&timeout)
+}
+
+/// Whether a timer of so many seconds fires after this time, or by `slack` later.
+pub(super) const fn fires_after(timeout: i64, nanos: i64, slack: i64) -> bool {
+    let late = nanos.saturating_sub(timeout.saturating_mul(1_000_000_000));
+    late >= -FIRES_EARLY_NANOS && late <= FIRES_LATE_NANOS.saturating_add(slack)
+}
+
 /// The timeout that a silence shows.
 struct Limit {
     /// The shortest that it can be.
@@ -121,12 +137,9 @@ struct End<'a> {
 }
 
 impl<'a> End<'a> {
+    /// The hops that the session ran over. On some the capture may lack what it takes to follow its frames.
     fn hops(&self) -> impl Iterator<Item = &'a Hop> {
-        self.story
-            .handshake
-            .hops
-            .iter()
-            .filter(|hop| hop.session().is_some())
+        self.story.handshake.tunnel().map(|(_, hop)| hop)
     }
 
     /// What is known of the session on the hop that saw most of it.
@@ -178,6 +191,39 @@ impl<'a> End<'a> {
         (!self.session.outstanding && self.lived_through(silence).is_none()).then_some(timeout)
     }
 
+    /// How sure a timeout is that the silence before the end fits. Where that may be chance, the timer must have fired to
+    /// the moment.
+    fn sure(&self, timeout: i64) -> Confidence {
+        if fits_by_chance(timeout) && !self.is_punctual(timeout) {
+            Confidence::Guess
+        } else {
+            Confidence::Likely
+        }
+    }
+
+    /// Whether the end came when a timer of so many seconds must have fired, set by the last data or, as nginx does it,
+    /// by the data that a lazy timer counts from.
+    fn is_punctual(&self, timeout: i64) -> bool {
+        self.session.endings.iter().any(|ending| {
+            let Some(hop) = self.story.handshake.hops.get(ending.hop) else {
+                return false;
+            };
+            // What is captured far from the proxy is seen later or earlier than there.
+            let rtt = hop.record.connection.rtt_nanos.unwrap_or_default();
+            let slack = rtt.clamp(0, LATE_NANOS);
+            let timer = hop
+                .session()
+                .map(|session| session.timer.running_at(ending.frame));
+            timer
+                .into_iter()
+                .chain(self.session.last_data)
+                .any(|since| {
+                    let after = self.time(ending.frame).nanos_since(self.time(since));
+                    fires_after(timeout, after, slack)
+                })
+        })
+    }
+
     /// Who ended it. One hop alone does not tell a proxy from what is behind it.
     fn party(&self, ending: HopEnding) -> Option<Party> {
         if !self.one_hop() {
@@ -216,17 +262,15 @@ impl<'a> End<'a> {
                 continue;
             };
             let connection = &hop.record.connection;
-            draft = draft.saw(
-                ending.frame,
-                format!(
-                    "{} from {}, no Close frame before it",
-                    match ending.how {
-                        EndingHow::Fin => "FIN",
-                        EndingHow::Rst => "RST",
-                    },
-                    connection.endpoint(ending.by)
-                ),
-            );
+            let end = connection.endpoint(ending.by);
+            let shows = match ending.how {
+                EndingHow::Fin if connection.ended_unseen() => {
+                    format!("acknowledges a FIN from {end} that was not captured")
+                }
+                EndingHow::Fin => format!("FIN from {end}, no Close frame before it"),
+                EndingHow::Rst => format!("RST from {end}, no Close frame before it"),
+            };
+            draft = draft.saw(ending.frame, shows);
         }
         draft
     }
@@ -356,11 +400,7 @@ impl<'a> End<'a> {
         if let Some(timeout) = self.usual_limit()
             && ending.how == EndingHow::Fin
         {
-            let sure = if timeout < HARDLY_CHANCE {
-                Confidence::Guess
-            } else {
-                Confidence::Likely
-            };
+            let sure = self.sure(timeout);
             self.idle(ending, &Limit::seconds(timeout), sure, out);
             return;
         }
@@ -376,7 +416,8 @@ impl<'a> End<'a> {
             out.push(self.with_endings(draft));
             return;
         }
-        if ending.how == EndingHow::Rst {
+        // A proxy passes no RST on; what is no proxy resets on its own account.
+        if ending.how == EndingHow::Rst && self.story.outer.role == Role::ClientProxy {
             let front = self.story.front();
             let text = format!("{} reset the session", capital(&front));
             let draft = self
@@ -426,7 +467,10 @@ impl<'a> End<'a> {
             list(&names)
         };
         let short: Vec<&Hop> = self.hops().filter(is_short).collect();
-        let whole: Vec<&Hop> = self.hops().filter(|hop| !is_short(hop)).collect();
+        let whole: Vec<&Hop> = self
+            .hops()
+            .filter(|hop| hop.session().is_some() && !is_short(hop))
+            .collect();
         let sender = match direction.sender() {
             Side::Client => self.client(),
             Side::Server => self.backend(),

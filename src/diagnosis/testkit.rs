@@ -348,6 +348,11 @@ pub(super) fn talk(texts: u64, established_ms: f64, last_ms: f64) -> SessionFact
         lost_sync: None,
         longest_silence: None,
         latest_silence: None,
+        timer: crate::websocket::Timer::started(at(if texts > 0 {
+            last_ms
+        } else {
+            established_ms
+        })),
         fingerprint: None,
     }
 }

@@ -5,7 +5,7 @@ use super::primary;
 use super::story::{Outcome, Story};
 use super::text::{capital, duration};
 use super::{Code, Severity, Verdict};
-use crate::hop::Party;
+use crate::hop::{Party, Role};
 
 /// How the handshake ended.
 pub(super) fn verdict(story: &Story<'_>, drafts: &[Draft]) -> Verdict {
@@ -27,18 +27,19 @@ pub(super) fn verdict(story: &Story<'_>, drafts: &[Draft]) -> Verdict {
 /// Who ended the session, where its cause tells more than one hop does: a timeout is the proxy's.
 pub(super) fn ended_by(story: &Story<'_>, cause: Option<Code>) -> Option<Party> {
     let session = story.handshake.session.as_ref()?;
-    let alone = story
-        .handshake
-        .hops
-        .iter()
-        .filter(|hop| hop.session().is_some())
-        .count()
-        < 2;
-    let timeout = matches!(cause, Some(Code::IdleTimeout | Code::SilentAfter101));
-    if timeout && alone {
-        Some(Party::Proxy)
-    } else {
-        session.ended_by
+    let hops = story.handshake.tunnel().count();
+    match cause {
+        Some(Code::IdleTimeout | Code::SilentAfter101) if hops < 2 => Some(Party::Proxy),
+        // Whoever gave up first on what was stuck may have done so where it was not seen.
+        Some(
+            Code::ClientNotReading
+            | Code::BackendNotReading
+            | Code::NetworkLoss
+            | Code::ConnectionVanished,
+        ) if session.endings.len() < hops.max(2) && story.outer.role != Role::Direct => {
+            session.ended_by.filter(|by| *by == Party::Proxy)
+        }
+        _ => session.ended_by,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::record::{Exchange, SharedRecord};
 use crate::capture::{FrameRef, Timestamp};
+use crate::http::PartialWhy;
 use crate::tcp::{EndingHow, Side};
 use crate::websocket::{Accept, SessionFacts, Silence};
 
@@ -139,6 +140,29 @@ impl Hop {
     pub fn session(&self) -> Option<&SessionFacts> {
         self.exchange().session.as_deref()
     }
+
+    /// Whether its answer was a 101, or may have been one, of which the capture lacks too much to follow what came then.
+    fn may_hide_session(&self) -> bool {
+        let exchange = self.exchange();
+        let unread = exchange.session.is_none()
+            && exchange.response.is_none()
+            && exchange.ordinary.is_none()
+            && exchange.not_http.is_none();
+        let to_client = &self.record.connection.to_client;
+        unread
+            && match &exchange.partial_response {
+                Some(head) => {
+                    matches!(head.why, PartialWhy::Gap(_))
+                        && status_of(&head.bytes).is_none_or(|status| status == b"101")
+                }
+                None => to_client.missing_bytes > 0 || to_client.frames == 0,
+            }
+    }
+}
+
+/// The status in the first line of a head, if there is so much of it.
+fn status_of(head: &[u8]) -> Option<&[u8]> {
+    head.split(|&byte| byte == b' ').nth(1)?.get(.."101".len())
 }
 
 /// A connection that the proxy tried to open for this handshake and that never carried an HTTP request:
@@ -239,6 +263,25 @@ impl Handshake {
     /// The outermost hop.
     pub fn first(&self) -> Option<&Hop> {
         self.hops.first()
+    }
+
+    /// The hops that a session ran over, with their places: those on which it was followed, and those of which the
+    /// capture lacks the answer and which it must have run over as well. None if it was followed on no hop.
+    pub fn tunnel(&self) -> impl Iterator<Item = (usize, &Hop)> {
+        let upgraded = |hop: &Hop| {
+            // A 101 that came too late, or that a proxy made another answer of, opened nothing.
+            let outer = hop.parent.and_then(|place| self.hops.get(place));
+            let answer = outer.and_then(|outer| outer.exchange().response.as_ref());
+            answer.is_none_or(|answer| answer.status == 101)
+        };
+        let known = self
+            .hops
+            .iter()
+            .any(|hop| hop.session().is_some() && upgraded(hop));
+        self.hops.iter().enumerate().filter(move |(_, hop)| {
+            let carries = hop.session().is_some() || (!hop.retried && hop.may_hide_session());
+            known && carries && upgraded(hop)
+        })
     }
 
     /// The hop that decided the outcome on the inside: the last one that was not retried.

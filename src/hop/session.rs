@@ -1,7 +1,8 @@
 //! What followed a 101, joined over all hops: who ended it, and how long it had been silent.
 
 use super::clock::Offsets;
-use super::handshake::{Handshake, HopEnding, Party, Role, Session};
+use super::handshake::{Handshake, Hop, HopEnding, Party, Role, Session};
+use super::record::PartialHead;
 use crate::capture::FrameRef;
 use crate::tcp::{Direction, Side};
 use crate::websocket::{SessionFacts, Silence};
@@ -13,17 +14,15 @@ const RETRYING_NANOS: i64 = 5_000_000_000;
 const DIRECTIONS: [Direction; 2] = [Direction::ToServer, Direction::ToClient];
 
 /// Whether somebody else's end, which would be the earlier one, may have gone a way that was not captured.
-fn may_hide_earlier(handshake: &Handshake, sessions: &[(usize, &SessionFacts)], by: Party) -> bool {
-    let lacks = |place: Option<&(usize, &SessionFacts)>, direction: Direction| {
-        place
-            .and_then(|(place, _)| handshake.hops.get(*place))
-            .is_some_and(|hop| {
-                let connection = &hop.record.connection;
-                connection.stream(direction).frames == 0
-                    && connection.stream(direction.reverse()).frames > 0
-            })
+fn may_hide_earlier(tunnel: &[(usize, &Hop)], by: Party) -> bool {
+    let lacks = |place: Option<&(usize, &Hop)>, direction: Direction| {
+        place.is_some_and(|(_, hop)| {
+            let connection = &hop.record.connection;
+            connection.stream(direction).frames == 0
+                && connection.stream(direction.reverse()).frames > 0
+        })
     };
-    let (outer, inner) = (sessions.first(), sessions.last());
+    let (outer, inner) = (tunnel.first(), tunnel.last());
     match by {
         Party::Client => lacks(outer, Direction::ToClient),
         Party::Backend => lacks(inner, Direction::ToServer),
@@ -61,17 +60,10 @@ fn seen(session: &SessionFacts) -> (bool, u64, u64) {
 
 /// Joins the sessions of all hops.
 pub(super) fn join(handshake: &mut Handshake, offsets: &Offsets) {
-    let sessions: Vec<(usize, &SessionFacts)> = handshake
-        .hops
+    let tunnel: Vec<(usize, &Hop)> = handshake.tunnel().collect();
+    let sessions: Vec<(usize, &SessionFacts)> = tunnel
         .iter()
-        .enumerate()
-        // A 101 that came too late, or that a proxy made another answer of, opened nothing.
-        .filter(|(_, hop)| {
-            let outer = hop.parent.and_then(|place| handshake.hops.get(place));
-            let answer = outer.and_then(|outer| outer.exchange().response.as_ref());
-            answer.is_none_or(|answer| answer.status == 101)
-        })
-        .filter_map(|(place, hop)| Some((place, hop.session()?)))
+        .filter_map(|(place, hop)| Some((*place, hop.session()?)))
         .collect();
     let Some(&(first, facts)) = sessions.first() else {
         return;
@@ -91,10 +83,10 @@ pub(super) fn join(handshake: &mut Handshake, offsets: &Offsets) {
         .rev()
         .max_by_key(|(_, session)| seen(session))
         .map_or(first, |(place, _)| *place);
-    let mut endings: Vec<HopEnding> = sessions
+    let mut endings: Vec<HopEnding> = tunnel
         .iter()
-        .filter_map(|&(place, _)| {
-            let ending = handshake.hops.get(place)?.record.connection.ended?;
+        .filter_map(|&(place, hop)| {
+            let ending = hop.record.connection.ended?;
             Some(HopEnding {
                 hop: place,
                 how: ending.how,
@@ -105,18 +97,17 @@ pub(super) fn join(handshake: &mut Handshake, offsets: &Offsets) {
         .collect();
     endings.sort_by_key(|ending| (offsets.correct(ending.frame), ending.hop));
     let (ended, ended_by) = decide(handshake, &sessions, &endings, offsets);
-    let ended_by = ended_by.filter(|by| !may_hide_earlier(handshake, &sessions, *by));
+    let ended_by = ended_by.filter(|by| !may_hide_earlier(&tunnel, *by));
     let end = ended.map(|ending| offsets.correct(ending.frame));
-    let last_data = sessions
+    let last_data = tunnel
         .iter()
-        .filter_map(|&(place, session)| last_before(handshake, place, session, end, offsets))
+        .filter_map(|&(_, hop)| last_before(hop, end, offsets))
         .max_by_key(|frame| offsets.correct(*frame));
     let begun = offsets.correct(established);
     let last_active = last_data.map_or(begun, |frame| offsets.correct(frame).max(begun));
-    let last_frame = sessions
+    let last_frame = tunnel
         .iter()
-        .filter_map(|&(place, _)| handshake.hops.get(place))
-        .map(|hop| offsets.correct(hop.record.connection.last))
+        .map(|(_, hop)| offsets.correct(hop.record.connection.last))
         .max();
     handshake.session = Some(Session {
         hop: most,
@@ -127,9 +118,9 @@ pub(super) fn join(handshake: &mut Handshake, offsets: &Offsets) {
         idle_before_end_nanos: end.map(|end| end.at.nanos_since(last_active.at).max(0)),
         survived: survived(handshake, &sessions, end, offsets),
         outstanding: end.is_some_and(|end| {
-            sessions
+            tunnel
                 .iter()
-                .any(|&(place, _)| is_outstanding(handshake, place, end, offsets))
+                .any(|(_, hop)| is_outstanding(hop, end, offsets))
         }),
         lasted_nanos: end
             .or(last_frame)
@@ -140,13 +131,12 @@ pub(super) fn join(handshake: &mut Handshake, offsets: &Offsets) {
 
 /// The last data of a hop. What comes after a silence in which the session ended was sent by somebody who did not know
 /// of the end yet, and does not make the silence any shorter.
-fn last_before(
-    handshake: &Handshake,
-    place: usize,
-    session: &SessionFacts,
-    end: Option<FrameRef>,
-    offsets: &Offsets,
-) -> Option<FrameRef> {
+fn last_before(hop: &Hop, end: Option<FrameRef>, offsets: &Offsets) -> Option<FrameRef> {
+    let Some(session) = hop.session() else {
+        return last_behind_heads(hop)
+            .filter(|frame| end.is_none_or(|end| offsets.correct(*frame) <= end))
+            .max_by_key(|frame| offsets.correct(*frame));
+    };
     if let Some(end) = end
         && let Some(silence) = session.latest_silence
         && offsets.correct(silence.from) <= end
@@ -154,7 +144,25 @@ fn last_before(
     {
         return Some(silence.from).filter(|&from| from != session.established);
     }
-    data_of(handshake, place, session).max_by_key(|frame| offsets.correct(*frame))
+    data_of(hop, session).max_by_key(|frame| offsets.correct(*frame))
+}
+
+/// The last bytes each way of a hop whose answer could not be read, and so nothing behind it: those in later frames than
+/// the heads.
+fn last_behind_heads(hop: &Hop) -> impl Iterator<Item = FrameRef> + '_ {
+    let exchange = hop.exchange();
+    let whole = exchange.request.as_ref().map(|head| head.span.last);
+    let partial = |head: &Option<Box<PartialHead>>| head.as_ref().map(|head| head.last);
+    let request = whole.max(partial(&exchange.partial_request));
+    let answer = partial(&exchange.partial_response).max(request);
+    let connection = &hop.record.connection;
+    [
+        connection.to_server.last_data.filter(|_| request.is_some()),
+        connection.to_client.last_data.filter(|_| answer.is_some()),
+    ]
+    .into_iter()
+    .zip([request, answer])
+    .filter_map(|(data, head)| data.filter(|_| data > head))
 }
 
 /// The longest silence that all hops lived through, seen on those of which the capture has everything: the shortest of
@@ -187,25 +195,18 @@ fn survived(
 }
 
 /// The last data frames of a hop. Where ws frames could not be followed, any bytes behind the 101 count.
-fn data_of<'a>(
-    handshake: &'a Handshake,
-    place: usize,
-    session: &'a SessionFacts,
-) -> impl Iterator<Item = FrameRef> + 'a {
-    let connection = handshake.hops.get(place).map(|hop| &hop.record.connection);
+fn data_of<'a>(hop: &'a Hop, session: &'a SessionFacts) -> impl Iterator<Item = FrameRef> + 'a {
+    let connection = &hop.record.connection;
     DIRECTIONS.into_iter().filter_map(move |direction| {
-        let bytes = connection
-            .filter(|_| session.lost_sync.is_some())
-            .and_then(|connection| connection.stream(direction).last_data)
+        let bytes = session
+            .lost_sync
+            .and_then(|_| connection.stream(direction).last_data)
             .filter(|frame| *frame > session.established);
         session.carried(direction).last.max(bytes)
     })
 }
 
-fn is_outstanding(handshake: &Handshake, place: usize, end: FrameRef, offsets: &Offsets) -> bool {
-    let Some(hop) = handshake.hops.get(place) else {
-        return false;
-    };
+fn is_outstanding(hop: &Hop, end: FrameRef, offsets: &Offsets) -> bool {
     DIRECTIONS.iter().any(|&direction| {
         let stream = hop.record.connection.stream(direction);
         let retrying = stream.last_retransmission.is_some_and(|frame| {
@@ -238,9 +239,8 @@ fn party(handshake: &Handshake, place: usize, side: Side) -> Option<Party> {
     }
 }
 
-/// Which ending decided it, and who sent it. The first FIN or RST, with two exceptions that keep a proxy from being
-/// blamed for passing on an end: an outer party's ending that the clocks cannot tell from being earlier, and a Close
-/// frame said before. A proxy that ends a session by itself is the first to end every hop.
+/// Which ending decided it, and who ended the session: who sent the first Close frame, if there was one by then (who closes
+/// TCP first after it says nothing, RFC 6455 7.1.1), else who sent that ending.
 fn decide(
     handshake: &Handshake,
     sessions: &[(usize, &SessionFacts)],
@@ -250,29 +250,49 @@ fn decide(
     let Some(&first) = endings.first() else {
         return (None, None);
     };
-    let by = party(handshake, first.hop, first.by);
-    if by != Some(Party::Proxy) {
-        return (Some(first), by);
-    }
-    let end = offsets.correct(first.frame);
-    let earlier = endings.iter().find(|ending| {
-        let later = offsets.correct(ending.frame).at.nanos_since(end.at);
-        let slack = offsets.slack(ending.frame.capture, first.frame.capture);
-        let by = party(handshake, ending.hop, ending.by);
-        later < slack && matches!(by, Some(Party::Client | Party::Backend))
-    });
-    if let Some(&earlier) = earlier {
-        return (Some(earlier), party(handshake, earlier.hop, earlier.by));
-    }
+    let (ended, by) = first_to_end(handshake, first, endings, offsets);
+    let end = offsets.correct(ended.frame);
     let close = sessions
         .iter()
         .flat_map(|(_, session)| &session.closes)
         .map(|close| (offsets.correct(close.frame), close.by))
         .filter(|(at, _)| *at <= end)
         .min();
-    let by = close.map_or(Party::Proxy, |(_, side)| match side {
-        Side::Client => Party::Client,
-        Side::Server => Party::Backend,
+    // Proxies make no Close frames, they pass them on.
+    let by = close.map_or(by, |(_, side)| {
+        Some(match side {
+            Side::Client => Party::Client,
+            Side::Server => Party::Backend,
+        })
     });
-    (Some(first), Some(by))
+    (Some(ended), by)
+}
+
+/// The first FIN or RST, unless that is a proxy's that may just pass on an end: that of an outer party that was earlier
+/// than its frame tells (the FIN itself was not captured) or that the clocks cannot tell from being earlier. A proxy that
+/// ends a session by itself is the first to end every hop.
+fn first_to_end(
+    handshake: &Handshake,
+    first: HopEnding,
+    endings: &[HopEnding],
+    offsets: &Offsets,
+) -> (HopEnding, Option<Party>) {
+    let by = party(handshake, first.hop, first.by);
+    if by != Some(Party::Proxy) {
+        return (first, by);
+    }
+    let end = offsets.correct(first.frame);
+    let earlier = endings.iter().find(|ending| {
+        let later = offsets.correct(ending.frame).at.nanos_since(end.at);
+        let slack = offsets.slack(ending.frame.capture, first.frame.capture);
+        let by = party(handshake, ending.hop, ending.by);
+        let unseen = handshake
+            .hops
+            .get(ending.hop)
+            .is_some_and(|hop| hop.record.connection.ended_unseen());
+        (unseen || later < slack) && matches!(by, Some(Party::Client | Party::Backend))
+    });
+    earlier.map_or((first, by), |&earlier| {
+        (earlier, party(handshake, earlier.hop, earlier.by))
+    })
 }

@@ -407,6 +407,7 @@ fn session_facts(closes: Vec<CloseFrame>) -> SessionFacts {
         lost_sync: None,
         longest_silence: None,
         latest_silence: None,
+        timer: crate::websocket::Timer::started(frame(32, 1_000_000)),
         fingerprint: None,
     }
 }
@@ -510,7 +511,7 @@ pub(crate) fn healthy() -> (Handshake, Diagnosis) {
         answered_by: Some(AnsweredBy::Backend),
         answered_confidence: Some(Confidence::Certain),
         answered_reason: "its own hop carries this answer".to_owned(),
-        ended_by: None,
+        ended_by: Some(Party::Backend),
         headline: "the handshake came up through 192.168.50.1".to_owned(),
         findings: Vec::new(),
     };
@@ -550,7 +551,7 @@ pub(crate) fn idle() -> (Handshake, Diagnosis) {
         answered_by: Some(AnsweredBy::Backend),
         answered_confidence: Some(Confidence::Certain),
         answered_reason: "its own hop carries this answer".to_owned(),
-        ended_by: None,
+        ended_by: Some(Party::Proxy),
         headline: "nginx 192.168.50.1 ended the session after 59.99 s of silence".to_owned(),
         findings: vec![primary],
     };

@@ -76,14 +76,23 @@ pub(super) fn moments(handshake: &Handshake, start: FrameRef) -> Vec<MomentView>
         frame.at.shifted(offset)
     };
     let mut open: Vec<(&Hop, usize, Sight)> = Vec::new();
-    let hops = handshake.hops.iter().filter(|hop| !hop.retried);
-    for (place, hop) in hops.enumerate() {
-        if let Some(facts) = hop.session() {
-            let sights = of_session(hop, facts)
-                .into_iter()
-                .chain(of_connection(hop, facts));
-            open.extend(sights.map(|sight| (hop, place, sight)));
-        }
+    let answered = handshake
+        .tunnel()
+        .any(|(_, hop)| hop.exchange().response.is_some());
+    for (place, hop) in handshake.tunnel().filter(|(_, hop)| !hop.retried) {
+        let facts = hop.session();
+        let followed = facts.map(|facts| of_session(hop, facts, answered));
+        // A hop whose 101 was not captured was up no later than the others.
+        let since = facts.filter(|_| hop.exchange().response.is_some());
+        let since = since.map(|facts| facts.established).or_else(|| {
+            let session = handshake.session.as_ref()?;
+            Some(session.established).filter(|up| up.capture == hop.record.connection.last.capture)
+        });
+        let sights = followed
+            .into_iter()
+            .flatten()
+            .chain(of_connection(hop, since));
+        open.extend(sights.map(|sight| (hop, place, sight)));
     }
     open.sort_by_key(|(_, place, sight)| {
         // At one instant it goes the way that its direction says.
@@ -182,20 +191,29 @@ pub(super) fn lines(session: &SessionView, frames: &Frames<'_>) -> Vec<Line> {
     session.timeline.iter().map(line).collect()
 }
 
-fn of_session(hop: &Hop, facts: &SessionFacts) -> Vec<Sight> {
-    let is_answer = hop.exchange().response.is_some();
-    let (event, what, direction) = if is_answer {
-        ("established", "101", Direction::ToClient)
+/// `answered`: the 101 was captured, on this hop or another one.
+fn of_session(hop: &Hop, facts: &SessionFacts, answered: bool) -> Vec<Sight> {
+    let exchange = hop.exchange();
+    let asked = exchange.request.is_some() || exchange.partial_request.is_some();
+    let up = if exchange.response.is_some() {
+        Some(("established", "101", Direction::ToClient))
+    } else if !asked {
+        Some((ALREADY_UP, "up before the capture", Direction::ToServer))
+    } else if answered {
+        None
     } else {
-        (ALREADY_UP, "up before the capture", Direction::ToServer)
+        Some((ALREADY_UP, "up, 101 not captured", Direction::ToServer))
     };
-    let mut sights = vec![Sight {
-        event,
-        what: what.to_owned(),
-        direction,
-        frame: facts.established,
-        same: Some(0),
-    }];
+    let mut sights: Vec<Sight> = up
+        .map(|(event, what, direction)| Sight {
+            event,
+            what: what.to_owned(),
+            direction,
+            frame: facts.established,
+            same: Some(0),
+        })
+        .into_iter()
+        .collect();
     for direction in [Direction::ToServer, Direction::ToClient] {
         let carried = facts.carried(direction);
         let known = facts.lost_sync.is_none();
@@ -240,7 +258,8 @@ fn of_session(hop: &Hop, facts: &SessionFacts) -> Vec<Sight> {
     sights
 }
 
-fn of_connection(hop: &Hop, facts: &SessionFacts) -> Vec<Sight> {
+/// What TCP shows of a hop, from the time on when it was up.
+fn of_connection(hop: &Hop, since: Option<FrameRef>) -> Vec<Sight> {
     let mut sights = Vec::new();
     for direction in [Direction::ToServer, Direction::ToClient] {
         let stream: &StreamFacts = hop.record.connection.stream(direction);
@@ -253,7 +272,7 @@ fn of_connection(hop: &Hop, facts: &SessionFacts) -> Vec<Sight> {
             ("fin", "FIN", stream.fin),
             ("rst", "RST", stream.rst),
         ] {
-            let Some(frame) = frame.filter(|&frame| frame >= facts.established) else {
+            let Some(frame) = frame.filter(|&frame| Some(frame) >= since) else {
                 continue;
             };
             sights.push(Sight {

@@ -110,7 +110,7 @@ pub struct Ending {
     pub how: EndingHow,
     /// Who sent it.
     pub by: Side,
-    /// Where.
+    /// Where; for a FIN that the capture lacks, the other side's FIN that acknowledges it.
     pub frame: FrameRef,
 }
 
@@ -228,6 +228,14 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// Whether the FIN that ended it is not in the capture, and only known because the other side's acknowledges it.
+    pub fn ended_unseen(&self) -> bool {
+        self.ended.is_some_and(|ending| {
+            let other = self.stream(ending.by.sends().reverse());
+            ending.how == EndingHow::Fin && other.fin == Some(ending.frame)
+        })
+    }
+
     /// What went in a direction.
     pub const fn stream(&self, direction: Direction) -> &StreamFacts {
         match direction {

@@ -201,6 +201,9 @@ impl<S> Flow<S> {
         {
             self.count(direction, fin, 0, 0);
         }
+        let peer = self.half(direction.reverse());
+        // The number behind all that the peer was seen to send is its FIN, which the capture lacks.
+        let answers = peer.marks.known && peer.fin.at().is_none() && peer.acked == peer.top + 1;
         let facts = self.cold.connection.stream_mut(direction);
         if facts.fin.is_some() {
             if len == 0 {
@@ -210,9 +213,14 @@ impl<S> Flow<S> {
             return;
         }
         facts.fin = Some(segment.frame);
+        let first = if answers {
+            direction.reverse()
+        } else {
+            direction
+        };
         self.cold.connection.ended.get_or_insert(Ending {
             how: EndingHow::Fin,
-            by: direction.sender(),
+            by: first.sender(),
             frame: segment.frame,
         });
     }

@@ -132,6 +132,46 @@ impl Silence {
     }
 }
 
+/// Since when a proxy counts silence. nginx sets its timer anew for data either way, but leaves one that would move by
+/// less than 300 ms (`NGX_TIMER_LAZY_DELAY`), so that of a burst its first data counts, not its last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timer {
+    /// The data (or the 101) that set it last.
+    pub since: FrameRef,
+    /// What had set it before that.
+    pub before: FrameRef,
+}
+
+impl Timer {
+    /// nginx leaves a timer that would move by less.
+    const LAZY_NANOS: i64 = 300_000_000;
+
+    /// Set for the first time.
+    pub const fn started(frame: FrameRef) -> Self {
+        Self {
+            since: frame,
+            before: frame,
+        }
+    }
+
+    /// Takes note of data, which comes in the order of time.
+    pub(super) const fn data(&mut self, frame: FrameRef) {
+        if frame.at.nanos_since(self.since.at) >= Self::LAZY_NANOS {
+            self.before = self.since;
+            self.since = frame;
+        }
+    }
+
+    /// What had set it when the session ended: data may have come too late.
+    pub fn running_at(&self, end: FrameRef) -> FrameRef {
+        if self.since <= end {
+            self.since
+        } else {
+            self.before
+        }
+    }
+}
+
 /// Everything known about one session on one hop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionFacts {
@@ -157,6 +197,8 @@ pub struct SessionFacts {
     pub longest_silence: Option<Silence>,
     /// The newest one.
     pub latest_silence: Option<Silence>,
+    /// Since when a proxy counts silence.
+    pub timer: Timer,
     /// A hash over the first payload bytes each way as carried (client masking keys make it unique): to pair hops
     /// by identical bytes. `None` until enough bytes were seen.
     pub fingerprint: Option<u64>,

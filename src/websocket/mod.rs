@@ -25,6 +25,6 @@ mod window;
 pub use accept::Accept;
 pub use content::Depth;
 pub use extensions::{DeflateParams, Extension, ExtensionFault, Extensions};
-pub use facts::{Carried, CloseFrame, FrameCounts, FrameFault, Rule, SessionFacts, Silence};
+pub use facts::{Carried, CloseFrame, FrameCounts, FrameFault, Rule, SessionFacts, Silence, Timer};
 pub use handshake::{Key, Subprotocol, VERSION, Version, repeated_fields, versions_offered};
 pub use session::Session;

@@ -1,6 +1,6 @@
-//! Silences of a session: how long nothing was sent either way, and lived through it.
+//! Silences of a session: how long nothing was sent either way, and lived through it; and since when nginx counts.
 
-use super::Silence;
+use super::{Silence, Timer};
 use crate::capture::FrameRef;
 
 /// Shorter pauses are no silences: no timeout is that short.
@@ -10,6 +10,7 @@ const SHORTEST_NANOS: i64 = 500_000_000;
 #[derive(Debug)]
 pub(super) struct Quiet {
     last: FrameRef,
+    pub(super) timer: Timer,
     pub(super) longest: Option<Silence>,
     pub(super) latest: Option<Silence>,
 }
@@ -18,6 +19,7 @@ impl Quiet {
     pub(super) const fn since(established: FrameRef) -> Self {
         Self {
             last: established,
+            timer: Timer::started(established),
             longest: None,
             latest: None,
         }
@@ -32,6 +34,7 @@ impl Quiet {
         }
         if nanos >= 0 {
             self.last = frame;
+            self.timer.data(frame);
         }
     }
 
@@ -51,6 +54,23 @@ impl Quiet {
 mod tests {
     use super::*;
     use crate::capture::{CaptureId, FrameNo, Timestamp};
+
+    #[test]
+    fn a_lazy_timer_is_not_moved_by_what_comes_soon() {
+        let at = |ms: i64| FrameRef {
+            at: Timestamp::from_nanos(ms * 1_000_000),
+            capture: CaptureId(0),
+            frame: FrameNo(ms.unsigned_abs() + 1),
+        };
+        let mut quiet = Quiet::since(at(0));
+        for (data, since) in [(10, 0), (299, 0), (300, 300), (301, 300), (599, 300)] {
+            quiet.data(at(data));
+            assert_eq!(quiet.timer.since, at(since), "after {data} ms");
+        }
+        quiet.data(at(2000));
+        assert_eq!(quiet.timer.running_at(at(2500)), at(2000));
+        assert_eq!(quiet.timer.running_at(at(1999)), at(300), "too late");
+    }
 
     #[test]
     fn silences_are_those_of_both_directions() {

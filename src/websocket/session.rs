@@ -229,6 +229,7 @@ impl Session {
             lost_sync,
             longest_silence: self.quiet.longest,
             latest_silence: self.quiet.latest,
+            timer: self.quiet.timer,
             fingerprint: (self.start.len() == FINGERPRINT).then(|| fnv1a(&self.start)),
         }
     }

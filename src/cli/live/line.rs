@@ -154,7 +154,11 @@ fn ended(session: &SessionView, form: Hops) -> String {
     }
     if matches!(form, Hops::Full | Hops::Behind) {
         let by = session.ended_by.unwrap_or("somebody");
-        let how = session.ended_how.unwrap_or("fin").to_uppercase();
+        let how = if session.ended_by_close() {
+            "Close".to_owned()
+        } else {
+            session.ended_how.unwrap_or("fin").to_uppercase()
+        };
         let _ = write!(text, "  {how} by {by}");
     }
     text

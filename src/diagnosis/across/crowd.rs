@@ -85,20 +85,51 @@ impl Crowds {
         };
         let before = between(at(-TOGETHER_NANOS), end.at).rev().take(LOOKED_AT);
         let after = between(at(1), at(TOGETHER_NANOS)).take(LOOKED_AT);
-        let mut group: Vec<Ended> = before.chain(after).collect();
+        let mut group: Vec<Ended> = before.chain(after).filter(|ended| ended.followed).collect();
         group.sort_by_key(|ended| ended.frame);
         if explanations(&group) < EXPLANATIONS {
             return None;
         }
         let (from, to) = BEFORE_NANOS;
         let usual = between(at(-from), at(-to)).take(LOOKED_AT).count();
-        // By chance as many would end within such a time; four times that, and some more, is no chance.
-        let windows = usize::try_from((from - to) / (2 * TOGETHER_NANOS)).unwrap_or(1);
-        (group.len() >= EXPLANATIONS + 4 * usual / windows.max(1)).then_some(group)
+        (group.len() >= EXPLANATIONS + usual_together(usual)).then_some(group)
     }
 }
 
+/// How many endings are no surprise within the time of an event, if there were so many shortly before: by chance as many
+/// would end within such a time; four times that is no chance.
+fn usual_together(before: usize) -> usize {
+    let (from, to) = BEFORE_NANOS;
+    let windows = usize::try_from((from - to) / (2 * TOGETHER_NANOS)).unwrap_or(1);
+    4 * before / windows.max(1)
+}
+
 impl Crowds {
+    /// How many tunnels of a listener the server's side ended together with this one, after another silence than this
+    /// timeout's; none if as many end at any time.
+    fn otherwise_together(&self, front: Endpoint, end: FrameRef, timeout: i64) -> usize {
+        let between = |from: i64, to: i64| {
+            let place = |nanos: i64, id: u64| {
+                let at = end.at.shifted(nanos);
+                (front, Side::Server, at, ConnectionId(id))
+            };
+            self.ended.range(place(from, 0)..=place(to, u64::MAX))
+        };
+        let others = between(-TOGETHER_NANOS, TOGETHER_NANOS)
+            .take(LOOKED_AT)
+            .filter(|(_, other)| {
+                !other.followed || fitting_timeout(other.silence_nanos) != Some(timeout)
+            })
+            .count();
+        let (from, to) = BEFORE_NANOS;
+        let usual = between(-from, -to).take(LOOKED_AT).count();
+        if others > usual_together(usual) {
+            others
+        } else {
+            0
+        }
+    }
+
     /// Makes an idle timeout certain if the same listener ended others after the same silence, at other instants: one
     /// tunnel may have been cut at that moment by chance.
     pub(super) fn confirm(&self, handshake: &Handshake, diagnosis: &mut Diagnosis) {
@@ -109,7 +140,7 @@ impl Crowds {
             diagnosis.cause,
             Some(Code::IdleTimeout | Code::SilentAfter101)
         );
-        if doubtful || !is_timeout {
+        if !is_timeout {
             return;
         }
         let session = handshake.session.as_ref();
@@ -146,17 +177,28 @@ impl Crowds {
             .map(|(_, other)| *other)
             .filter(|other| {
                 let apart = other.frame.at.nanos_since(end.frame.at).saturating_abs();
-                apart > TOGETHER_NANOS && fitting_timeout(other.silence_nanos) == Some(timeout)
+                apart > TOGETHER_NANOS && other.followed && other.is_explained_by(timeout)
             })
             .collect();
         let Some(finding) = diagnosis
             .findings
             .iter_mut()
             .find(|finding| finding.code == Code::IdleTimeout)
-            .filter(|_| !alike.is_empty())
         else {
             return;
         };
+        if doubtful || alike.is_empty() || finding.confidence < Confidence::Likely {
+            let others = self.otherwise_together(front, end.frame, timeout);
+            if others > 0 {
+                finding.confidence = Confidence::Guess;
+                finding.detail = format!(
+                    "{} At the same instant {} ended after another or an unknown silence: a reload or stop of the proxy fits as well.",
+                    finding.detail,
+                    count(others, "other tunnel")
+                );
+            }
+            return;
+        }
         finding.confidence = Confidence::Certain;
         finding.detail = format!(
             "{} {} ended after the same silence at other times.",
@@ -248,6 +290,8 @@ mod tests {
             frame: at(0.0),
             hard: false,
             silence_nanos: (seconds * 1e9) as i64,
+            timer_nanos: (seconds * 1e9) as i64,
+            followed: true,
         };
         silences.iter().map(one).collect()
     }

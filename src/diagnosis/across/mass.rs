@@ -5,8 +5,9 @@ use std::net::IpAddr;
 use crate::capture::{FrameRef, Timestamp};
 use crate::decode::Endpoint;
 use crate::diagnosis::Code;
+use crate::diagnosis::session::{fires_after, fits_by_chance, fitting_timeout};
 use crate::hop::{Confidence, Handshake, Hop, Party, Record};
-use crate::tcp::{ConnectionId, EndingHow, Side};
+use crate::tcp::{ConnectionId, EndingHow, Opening, Side};
 
 /// Endings within this time of the one before belong to one event: a worker closes its tunnels one after the other.
 const TOGETHER_NANOS: i64 = 100_000_000;
@@ -31,6 +32,21 @@ pub(super) struct Ended {
     /// Aborted, or ended inside a frame.
     pub(super) hard: bool,
     pub(super) silence_nanos: i64,
+    /// The same as nginx's lazy timer counts it.
+    pub(super) timer_nanos: i64,
+    /// It is known to be a session. Of a connection that was up when the capture began hardly more than the end may be
+    /// known.
+    pub(super) followed: bool,
+}
+
+impl Ended {
+    /// Whether this timeout, in seconds, explains it, and not by chance.
+    pub(super) fn is_explained_by(&self, timeout: i64) -> bool {
+        fitting_timeout(self.silence_nanos) == Some(timeout)
+            && (!fits_by_chance(timeout)
+                || fires_after(timeout, self.silence_nanos, 0)
+                || fires_after(timeout, self.timer_nanos, 0))
+    }
 }
 
 /// What tells a reload from the end of a process.
@@ -79,8 +95,13 @@ pub(super) fn ended(record: &Record) -> Option<(Side, Ended)> {
     let facts = record
         .exchanges
         .iter()
-        .find_map(|exchange| exchange.session.as_ref())
-        .filter(|facts| facts.closes.is_empty())?;
+        .find_map(|exchange| exchange.session.as_ref());
+    let Some(facts) = facts else {
+        return only_the_end(record);
+    };
+    if !facts.closes.is_empty() {
+        return None;
+    }
     // Frames that could not be followed are bytes all the same.
     let bytes = [
         connection.to_server.last_data,
@@ -98,8 +119,32 @@ pub(super) fn ended(record: &Record) -> Option<(Side, Ended)> {
         frame: end.frame,
         hard: end.how == EndingHow::Rst || facts.cut_mid_frame.is_some(),
         silence_nanos: end.frame.at.nanos_since(last.at),
+        timer_nanos: end
+            .frame
+            .at
+            .nanos_since(facts.timer.running_at(end.frame).at),
+        followed: true,
     };
     Some((end.by, ended))
+}
+
+/// A connection that was up when the capture began, and of which it shows too little to say what it was.
+fn only_the_end(record: &Record) -> Option<(Side, Ended)> {
+    let connection = &record.connection;
+    let end = connection.ended?;
+    let unknown = connection.opening == Opening::Midstream
+        && record.exchanges.is_empty()
+        && record.ordinary.is_empty();
+    let silence_nanos = end.frame.at.nanos_since(connection.first.at);
+    let ended = Ended {
+        opened: connection.first,
+        frame: end.frame,
+        hard: end.how == EndingHow::Rst,
+        silence_nanos,
+        timer_nanos: silence_nanos,
+        followed: false,
+    };
+    unknown.then_some((end.by, ended))
 }
 
 /// The tunnel, if the proxy ended it without a Close frame.
@@ -145,8 +190,9 @@ pub(super) fn tunnel(handshake: &Handshake) -> Option<Tunnel> {
     })
 }
 
-/// Whether the newest were ended first, as the kernel does for a process that ends. The group is in order of endings.
-pub(super) fn newest_first<M: Member>(group: &[&M]) -> bool {
+/// Whether the newest were ended first, as the kernel does for a process that ends, and whether that is clear: frames that
+/// the capture lacks mix the order up. The group is in order of endings.
+pub(super) fn newest_first<M: Member>(group: &[&M]) -> (bool, bool) {
     let (mut up, mut down) = (0_usize, 0_usize);
     for pair in group.windows(2) {
         if let [one, next] = pair {
@@ -157,7 +203,7 @@ pub(super) fn newest_first<M: Member>(group: &[&M]) -> bool {
             }
         }
     }
-    down > up
+    (down > up, down.min(up) * 10 <= down + up)
 }
 
 /// What happened to the listener after the last of these tunnels: it accepted, it refused.
@@ -169,10 +215,18 @@ pub(super) fn after<M: Member>(group: &[&M], listener: Listener) -> (bool, bool)
 /// Restart or crash.
 pub(super) fn code_of<M: Member>(group: &[&M], listener: Listener) -> (Code, Confidence) {
     let (accepted, refused) = after(group, listener);
-    if refused || !newest_first(group) {
+    let (newest_first, clear) = newest_first(group);
+    let sure = if clear {
+        Confidence::Likely
+    } else {
+        Confidence::Guess
+    };
+    if refused {
         (Code::ProxyRestarted, Confidence::Likely)
+    } else if !newest_first {
+        (Code::ProxyRestarted, sure)
     } else if accepted {
-        (Code::ProxyCrashed, Confidence::Likely)
+        (Code::ProxyCrashed, sure)
     } else if group.iter().any(|one| one.hard()) {
         (Code::ProxyCrashed, Confidence::Guess)
     } else {
@@ -182,9 +236,12 @@ pub(super) fn code_of<M: Member>(group: &[&M], listener: Listener) -> (Code, Con
 
 pub(super) fn why<M: Member>(group: &[&M], listener: Listener) -> &'static str {
     let (accepted, refused) = after(group, listener);
+    let (newest_first, clear) = newest_first(group);
     if refused {
         "Afterwards its port refuses connections: it was stopped."
-    } else if !newest_first(group) {
+    } else if !clear {
+        "They ended in no clear order: a reload, a stop or a crash."
+    } else if !newest_first {
         "It closed them in the order in which they were opened, and not after a silence that they have in common: a reload."
     } else if accepted {
         "The newest were closed first, as at the end of a process, and new connections were accepted afterwards."

@@ -245,7 +245,7 @@ pub(super) static PROXY_CRASHED: Entry = Entry {
     code: Code::ProxyCrashed,
     title: "The proxy dropped many tunnels at one instant",
     severity: Severity::Error,
-    meaning: "Tunnels that had nothing in common but the proxy ended together, some by RST or in the middle of data: a worker was killed.",
+    meaning: "Tunnels that had nothing in common but the proxy ended together, as the kernel ends them for a process that is gone: a worker was killed or crashed.",
     client_hop: "FIN and RST from the proxy on many connections at one instant, the newest first.",
     backend_hop: "The same.",
     why: "A worker process crashed or was killed (out of memory); the kernel closes its sockets.",

@@ -64,10 +64,11 @@ impl End<'_> {
             return None;
         }
         let nginx = format!("nginx {}", inner.record.connection.server.ip());
-        let draft = self.idle_draft(&nginx, &Limit::seconds(timeout), silence);
+        let sure = self.sure(timeout);
+        let draft = self.idle_draft(&nginx, &Limit::seconds(timeout), silence, sure);
         Some(
             self.with_endings(draft)
-                .sure(Confidence::Likely)
+                .sure(sure)
                 .saw(ending.frame, format!("{nginx} closes first")),
         )
     }
@@ -147,7 +148,10 @@ impl End<'_> {
         }
         let device = self.story.outer.has_device_in_front();
         let (limit, sure) = if device {
-            (fitting_timeout(silence)?, Confidence::Likely)
+            // A client may leave after any silence.
+            let limit = fitting_timeout(silence)?;
+            let sure = self.sure(limit);
+            (sure >= Confidence::Likely).then_some((limit, sure))?
         } else {
             let limit = FRONT_LIMITS
                 .iter()

@@ -3,6 +3,7 @@
 use super::{EARLY_NANOS, End, IN_VAIN_NANOS, Limit, USUAL_TIMEOUTS, fitting_timeout, in_vain};
 use crate::diagnosis::Code;
 use crate::diagnosis::draft::Draft;
+use crate::diagnosis::story::HopView;
 use crate::diagnosis::text::{capital, count, duration};
 use crate::hop::{Confidence, Hop, HopEnding, Party};
 use crate::tcp::{Direction, Side};
@@ -27,6 +28,11 @@ impl<'a> End<'a> {
             && self.ended_together()
             && let Some((limit, sure)) = self.limit(silence)
         {
+            let sure = if self.unseen().is_some() {
+                Confidence::Guess
+            } else {
+                sure
+            };
             self.idle(ending, &limit, sure, out);
             return;
         }
@@ -40,21 +46,30 @@ impl<'a> End<'a> {
             duration(silence)
         );
         let mut draft = self.draft(Code::ProxyClosed);
+        let unseen = self.unseen();
+        if let Some(unseen) = unseen {
+            draft = draft.detail(unseen);
+        }
         if let Some(earlier) = self.lived_through(silence) {
             let long = duration(earlier.nanos());
+            let lived = format!(
+                "No idle timeout: {} lived through a longer silence, of {long}.",
+                if self.is_own(earlier) {
+                    "the session had"
+                } else {
+                    "another session of this location"
+                }
+            );
             draft = draft
-                .detail(format!(
-                    "No idle timeout: {} lived through a longer silence, of {long}.",
-                    if self.is_own(earlier) {
-                        "the session had"
-                    } else {
-                        "another session of this location"
-                    }
-                ))
+                .detail(unseen.map_or(lived.clone(), |unseen| format!("{lived} {unseen}")))
                 .saw(earlier.until, format!("data ends a silence of {long}"));
         }
         let draft = draft
-            .sure(Confidence::Likely)
+            .sure(if unseen.is_some() {
+                Confidence::Guess
+            } else {
+                Confidence::Likely
+            })
             .title(title)
             .headline(format!(
                 "{} closed the tunnel{}, without a Close frame, {} after the last frame",
@@ -77,7 +92,21 @@ impl<'a> End<'a> {
                 .then(|| (Limit::about(silence), Confidence::Guess));
         };
         // One tunnel may have been cut at that moment by chance; others that ended after the same silence make it certain.
-        Some((Limit::seconds(timeout), Confidence::Likely))
+        Some((Limit::seconds(timeout), self.sure(timeout)))
+    }
+
+    /// What the capture lacks of what would show that the proxy ended it of its own accord: a proxy that gives up ends
+    /// every hop, and nothing is outstanding on any.
+    fn unseen(&self) -> Option<&'static str> {
+        if self.hops().any(HopView::one_way) {
+            Some(
+                "Of one hop only one direction was captured: somebody else may have ended it, or something may have been outstanding.",
+            )
+        } else if self.session.endings.len() < self.hops().count() {
+            Some("Not all hops are seen to end.")
+        } else {
+            None
+        }
     }
 
     /// Whether a silence is one of this session's.
@@ -119,7 +148,7 @@ impl<'a> End<'a> {
     ) {
         let silence = self.session.idle_before_end_nanos.unwrap_or_default();
         let proxy = self.proxy(ending);
-        let draft = self.idle_draft(&proxy, limit, silence).sure(sure);
+        let draft = self.idle_draft(&proxy, limit, silence, sure).sure(sure);
         out.push(self.with_endings(draft));
         if self.silent() {
             out.push(self.silent_after_101(&proxy, silence));
@@ -127,7 +156,13 @@ impl<'a> End<'a> {
     }
 
     /// The texts of an idle timeout.
-    pub(super) fn idle_draft(&self, proxy: &str, limit: &Limit, silence: i64) -> Draft {
+    pub(super) fn idle_draft(
+        &self,
+        proxy: &str,
+        limit: &Limit,
+        silence: i64,
+        sure: Confidence,
+    ) -> Draft {
         let proxy = capital(proxy);
         let silent = duration(silence);
         let text = &limit.text;
@@ -140,14 +175,24 @@ impl<'a> End<'a> {
         } else {
             "idle timeout (proxy_read_timeout, if it is nginx)"
         };
+        let shown = if sure == Confidence::Guess {
+            format!(
+                "this fits a {directive} of {text}, and a proxy that closed it then for another reason, as at a reload."
+            )
+        } else {
+            format!("the {directive} is {text}.")
+        };
         let mut detail = format!(
-            "Nothing was said or outstanding on any hop for {silent}: the {directive} is {text}. {} A ping at least every {} would have kept it open.",
+            "Nothing was said or outstanding on any hop for {silent}: {shown} {} A ping at least every {} would have kept it open.",
             self.pings(),
             duration(enough),
         );
         if let Some(earlier) = self.session.survived {
             let long = duration(earlier.nanos());
             detail = format!("{detail} The longest silence before, {long}, did not end it.");
+        }
+        if let Some(unseen) = self.unseen() {
+            detail = format!("{detail} {unseen}");
         }
         if self.one_hop() {
             detail.push_str(
@@ -156,11 +201,22 @@ impl<'a> End<'a> {
         }
         self.draft(Code::IdleTimeout)
             .title(format!(
-                "{proxy} closed the tunnel after {silent} of silence ({directive} {text})"
+                "{proxy} closed the tunnel after {silent} of silence ({}{directive} {text})",
+                if sure == Confidence::Guess {
+                    "perhaps its "
+                } else {
+                    ""
+                }
             ))
-            .headline(format!(
-                "{proxy} closed the tunnel after {silent} of silence: its {directive} is {text}"
-            ))
+            .headline(if sure == Confidence::Guess {
+                format!(
+                    "{proxy} closed the tunnel after {silent} of silence, as a {directive} of {text} does"
+                )
+            } else {
+                format!(
+                    "{proxy} closed the tunnel after {silent} of silence: its {directive} is {text}"
+                )
+            })
             .detail(detail)
             .fix(format!(
                 "Send a ping at least every {} from either side, and raise proxy_read_timeout as well. 0 does not disable it: it fails every request at once.",

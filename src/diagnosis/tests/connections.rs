@@ -336,6 +336,31 @@ fn others_confirm_a_timeout_or_rule_it_out() {
         );
     }
 
+    // One that ended together with it after another silence has nothing in common with it but the proxy.
+    let other = tunnel(2, 40_000.0, 60_904.0);
+    let (diagnoses, found) = together(&[lone.clone(), other], &[]);
+    assert_eq!(found, [], "two are no event");
+    assert_eq!(diagnoses[0].cause, Some(Code::IdleTimeout));
+    assert_eq!(confidence(&diagnoses[0]), Confidence::Guess);
+    let detail = &finding(&diagnoses[0], Code::IdleTimeout).detail;
+    assert!(
+        detail.contains("1 other tunnel ended after another or an unknown silence"),
+        "{detail}"
+    );
+
+    // So may others that were up and silent when the capture began.
+    let mut stranger = conn(
+        80,
+        Endpoint::v4([192, 168, 50, 24], 46_000),
+        FRONT,
+        60_000.0,
+    )
+    .fin(Side::Server, 60_900.2)
+    .record;
+    stranger.connection.opening = crate::tcp::Opening::Midstream;
+    let (diagnoses, _) = together(std::slice::from_ref(&lone), &[stranger]);
+    assert_eq!(confidence(&diagnoses[0]), Confidence::Guess);
+
     let patient = |ask: &str| {
         let mut facts = talk(2, 1.7, 90_000.0);
         facts.longest_silence = Some(crate::websocket::Silence {

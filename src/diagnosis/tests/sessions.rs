@@ -81,6 +81,86 @@ fn idle_timeout_by_the_proxy() {
     assert_eq!(idle.connections.len(), 2);
 }
 
+/// Nearly half of all silences fit a whole second: a short one tells a timeout only where a timer must have fired.
+#[test]
+fn a_short_silence_is_a_timeout_where_the_timer_fires() {
+    let ended_at = |end: f64, timer: Option<f64>| {
+        let mut facts = talk(2, 1.7, 4250.0);
+        if let Some(timer) = timer {
+            facts.timer = crate::websocket::Timer::started(at(timer));
+        }
+        let (client, backend) = hops(facts);
+        let handshake = with_session(
+            through(
+                client.fin(Side::Server, end + 0.1),
+                backend.fin(Side::Client, end),
+            ),
+            Some(Party::Proxy),
+        );
+        let diagnosis = diagnose(&handshake);
+        assert_eq!(diagnosis.cause, Some(Code::IdleTimeout), "{end}");
+        assert_eq!(diagnosis.ended_by, Some(Party::Proxy));
+        (
+            finding(&diagnosis, Code::IdleTimeout).confidence,
+            diagnosis.headline,
+        )
+    };
+    for (name, end, timer, sure) in [
+        ("after the last data", 7250.0, None, Confidence::Likely),
+        ("a busy worker", 7288.0, None, Confidence::Likely),
+        ("any moment", 7000.0, None, Confidence::Guess),
+        ("a lazy timer", 7000.0, Some(4000.0), Confidence::Likely),
+        ("not this one", 7100.0, Some(4000.0), Confidence::Guess),
+        ("usual, and long", 64_100.0, None, Confidence::Likely),
+        ("long, and odd", 21_100.0, None, Confidence::Guess),
+        ("odd, but punctual", 21_250.0, None, Confidence::Likely),
+    ] {
+        let (confidence, headline) = ended_at(end, timer);
+        assert_eq!(confidence, sure, "{name}");
+        assert_eq!(
+            headline.contains("its proxy_read_timeout is"),
+            sure == Confidence::Likely,
+            "{headline}"
+        );
+    }
+}
+
+/// Of a hop seen one way, or not to its end, somebody else may have ended the session.
+#[test]
+fn what_is_not_seen_makes_the_proxy_no_more_than_a_guess() {
+    let ended_at = |ms: f64, front_ends: bool, one_way: bool| {
+        let (client, backend) = hops(talk(2, 1.7, 10.0));
+        let client = if front_ends {
+            client.fin(Side::Server, ms + 0.1)
+        } else {
+            client
+        };
+        let client = client.edit(|c| {
+            if one_way {
+                c.record.connection.to_client.frames = 0;
+            }
+        });
+        let handshake = through(client, backend.fin(Side::Client, ms));
+        let diagnosis = diagnose(&with_session(handshake, Some(Party::Proxy)));
+        let cause = diagnosis.cause.unwrap();
+        (cause, finding(&diagnosis, cause).confidence)
+    };
+    for (front_ends, one_way, sure) in [
+        (true, false, Confidence::Likely),
+        (false, false, Confidence::Guess),
+        (true, true, Confidence::Guess),
+    ] {
+        assert_eq!(
+            ended_at(60_010.0, front_ends, one_way),
+            (Code::IdleTimeout, sure)
+        );
+        assert_eq!(
+            ended_at(500.0, front_ends, one_way),
+            (Code::ProxyClosed, sure)
+        );
+    }
+}
+
 #[test]
 fn a_silence_that_was_no_timeout_before_is_none_now() {
     let survived = |from, until| {
@@ -422,10 +502,22 @@ fn a_limit_in_front() {
     let forwarded = format!("{ASK}\nX-Forwarded-For: 203.0.113.9");
     for (name, ask, silence, confidence) in [
         (
-            "balancer named",
+            "balancer named, to the millisecond",
+            forwarded.as_str(),
+            5_100.0,
+            Some(Confidence::Likely),
+        ),
+        (
+            "balancer named, a usual limit",
+            forwarded.as_str(),
+            60_000.0,
+            Some(Confidence::Likely),
+        ),
+        (
+            "balancer named, and any silence",
             forwarded.as_str(),
             5_000.0,
-            Some(Confidence::Likely),
+            None,
         ),
         ("usual limit", ASK, 60_000.0, Some(Confidence::Guess)),
         ("just left", ASK, 42_300.0, None),

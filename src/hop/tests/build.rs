@@ -262,6 +262,7 @@ impl Build {
             lost_sync: None,
             longest_silence: None,
             latest_silence: None,
+            timer: crate::websocket::Timer::started(last),
             fingerprint: Some(fingerprint),
         }));
         self

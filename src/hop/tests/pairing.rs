@@ -3,7 +3,8 @@ use crate::hop::{
     AcceptCheck, BackendSight, ChangeKind, Confidence, Handshake, Known, PairedBy, Party, Role,
     SharedRecord, pair,
 };
-use crate::tcp::{EndingHow, Opening, Side};
+use crate::http::PartialWhy;
+use crate::tcp::{EndingHow, GapCause, Opening, Side};
 use crate::websocket::Accept;
 
 const CLIENT: &str = "192.168.50.23:40380";
@@ -944,7 +945,7 @@ fn sessions_from_mid_stream_are_joined_by_their_bytes() {
 #[test]
 fn who_ended_the_session() {
     type End = fn(Build, Build) -> (Build, Build);
-    let cases: [(&str, End, Option<Party>); 6] = [
+    let cases: [(&str, End, Option<Party>); 7] = [
         (
             "client",
             |a, b| (a.fin(100.0, Side::Client), b.fin(100.1, Side::Client)),
@@ -972,14 +973,25 @@ fn who_ended_the_session() {
         ),
         ("nobody", |a, b| (a, b), None),
         (
-            "backend after a Close of the client",
+            "client whose FIN was not captured",
+            |a, b| {
+                let a = a.fin(100.1, Side::Server).with(|record| {
+                    record.connection.to_client.fin = record.connection.ended.map(|end| end.frame);
+                    record.connection.ended.as_mut().unwrap().by = Side::Client;
+                });
+                (a, b.fin(100.0, Side::Client))
+            },
+            Some(Party::Client),
+        ),
+        (
+            "client's Close, though the backend closes TCP first",
             |a, b| {
                 (
                     a.close_frame(90.0, Side::Client).fin(100.1, Side::Server),
                     b.close_frame(90.1, Side::Client).fin(100.0, Side::Server),
                 )
             },
-            Some(Party::Backend),
+            Some(Party::Client),
         ),
     ];
     for (name, end, party) in cases {
@@ -991,6 +1003,43 @@ fn who_ended_the_session() {
         let handshake = one(vec![outer.shared(), inner.shared()]);
         assert_eq!(handshake.session.unwrap().ended_by, party, "{name}");
     }
+}
+
+/// A snap length may cut the longer head that the proxy writes: TCP shows the end of that hop all the same.
+#[test]
+fn a_hop_of_which_the_answer_was_cut_ends_with_the_others() {
+    let key = key(1);
+    let outer = |status: &str| {
+        client(0, 1.0, 3.0, &key, 101)
+            .fin(100.0, Side::Client)
+            .with(|record| {
+                let exchange = &mut record.exchanges[0];
+                let answer = exchange.response.take().unwrap();
+                exchange.partial_response = Some(Box::new(crate::hop::PartialHead {
+                    first: answer.span.first,
+                    last: answer.span.last,
+                    bytes: format!("HTTP/1.1 {status}\r\nServer").into_bytes().into(),
+                    why: PartialWhy::Gap(GapCause::Truncated),
+                }));
+                record.connection.to_client.last_data = Some(in_capture(0, 50.0));
+            })
+    };
+    let inner = || {
+        backend(1, 2.0, 1.0, &key, 101)
+            .session(10.1, 20.1, 7)
+            .fin(100.1, Side::Client)
+    };
+    let tunnel = one(vec![
+        outer("101 Switching Protocols").shared(),
+        inner().shared(),
+    ]);
+    assert_eq!(tunnel.tunnel().count(), 2);
+    let session = tunnel.session.unwrap();
+    assert_eq!(session.ended_by, Some(Party::Client));
+    assert_eq!(session.endings.len(), 2);
+    assert_eq!(session.idle_before_end_nanos, Some(50_000_000));
+    let refused = one(vec![outer("502 Bad Gateway").shared(), inner().shared()]);
+    assert_eq!(refused.tunnel().count(), 1, "no tunnel there");
 }
 
 #[test]

@@ -48,7 +48,7 @@ pub(super) fn session(
         }),
         cut_on: cuts.iter().map(|(_, connection)| *connection).collect(),
         idle_before_end_ms: session.idle_before_end_nanos.map(milliseconds),
-        ended_by: diagnosis.ended_by.or(session.ended_by).map(party),
+        ended_by: diagnosis.ended_by.map(party),
         ended_how: session.ended.map(|end| ending(end.how)),
         ended_at: session.ended.map(|end| end.frame.at),
         lasted_ms: session.lasted_nanos.map(milliseconds),

@@ -60,6 +60,13 @@ pub struct SessionView {
     pub outstanding: bool,
 }
 
+impl SessionView {
+    /// Whether a Close frame ended it: who closes TCP first after one does not matter.
+    pub fn ended_by_close(&self) -> bool {
+        self.close_frame <= self.ended && self.close_frame.is_some()
+    }
+}
+
 /// What one direction of a session carried.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct CarriedView {

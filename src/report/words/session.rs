@@ -124,7 +124,7 @@ pub(in crate::report) fn session(
                 format!("{code}{reason} by the {}, {answered}{at}", close.by),
             )
         }
-        None => (Tone::Odd, "none sent".to_owned()),
+        None => (Tone::Odd, "none seen".to_owned()),
     };
     lines.push(("Close", close.0, close.1));
     if let Some(way) = session.cut_mid_frame {
@@ -170,10 +170,13 @@ fn end(session: &SessionView) -> Option<(&'static str, Tone, String)> {
     } else {
         ""
     };
-    let text = format!(
-        "{} {by} {lasted}, #{}{outstanding}",
-        how.to_ascii_uppercase(),
-        frame.frame
-    );
+    let how = how.to_ascii_uppercase();
+    let text = match session.ended_by {
+        Some(by) if session.ended_by_close() => format!(
+            "by the {by}'s Close, {how} {lasted}, #{}{outstanding}",
+            frame.frame
+        ),
+        _ => format!("{how} {by} {lasted}, #{}{outstanding}", frame.frame),
+    };
     Some(("ended", Tone::Plain, text))
 }

@@ -28,6 +28,33 @@ fn both_fins_end_a_connection() {
     assert_eq!(c.to_client.unacknowledged, 0);
 }
 
+/// Whose FIN the capture lacks was the first all the same, if the other side's acknowledges it.
+#[test]
+fn a_fin_that_was_not_captured_is_known_by_its_acknowledgment() {
+    for (ack, unseen) in [(4, false), (5, true)] {
+        let mut lab = Lab::new();
+        lab.open()
+            .send(data(UP, 1, 1, b"abc"))
+            .send(seg(DOWN, FIN, 1, ack))
+            .finish();
+        let c = lab.only();
+        let ended = c.ended.unwrap();
+        assert_eq!(ended.by == Side::Client, unseen);
+        assert_eq!(ended.frame, c.to_client.fin.unwrap());
+        assert_eq!(c.ended_unseen(), unseen);
+    }
+    // Acknowledged later, it came later.
+    let mut lab = Lab::new();
+    lab.open()
+        .send(data(UP, 1, 1, b"abc"))
+        .send(seg(DOWN, FIN, 1, 4))
+        .send(seg(DOWN, ACK, 2, 5))
+        .finish();
+    let c = lab.only();
+    assert_eq!(c.ended.unwrap().by, Side::Server);
+    assert!(!c.ended_unseen());
+}
+
 #[test]
 fn a_fin_waits_for_the_bytes_before_it_and_may_be_sent_again() {
     let mut lab = Lab::new();

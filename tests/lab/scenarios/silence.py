@@ -149,7 +149,7 @@ SCENARIOS = [
                 ("head",),
                 ("ws", 1, "hello", {"mask": True}),
                 ("frame_in",),
-                ("sleep", 1.95),
+                ("sleep", 2.0),
                 ("fin",),
                 ("drain",),
             ),
