@@ -91,10 +91,11 @@ def compare(report: dict[str, Any], wanted: Expect) -> list[str]:
         shakes = sorted(shakes, key=lambda shake: (shake["verdict"], shake["cause"] or ""))
         expected = sorted(expected, key=lambda shake: (shake.verdict, shake.cause or ""))
     for shake, want in zip(shakes, expected):
-        problems += [f"{shake['id']}: {p}" for p in _compare_handshake(shake, want)]
+        problems += [f"{shake['id']}: {p}" for p in _compare_handshake(report, shake, want)]
     found = {finding["code"]: finding["severity"] for finding in report["findings"]}
     problems += [f"finding {code} is missing" for code in sorted(wanted.codes() - found.keys())]
-    if not any(wanted.says in finding["title"] for finding in report["findings"]) and wanted.says:
+    said = [f"{finding['title']} {finding['detail']}" for finding in report["findings"]]
+    if wanted.says and not any(wanted.says in text for text in said):
         problems.append(f"no finding says {wanted.says!r}")
     for finding in report["findings"]:
         if not finding["evidence"]:
@@ -105,8 +106,9 @@ def compare(report: dict[str, Any], wanted: Expect) -> list[str]:
     return problems
 
 
-def _compare_handshake(shake: dict[str, Any], want: Handshake) -> list[str]:
+def _compare_handshake(report: dict[str, Any], shake: dict[str, Any], want: Handshake) -> list[str]:
     problems = []
+    causes = [f for f in report["findings"] if (f["handshake"], f["code"]) == (shake["id"], shake["cause"])]
 
     def differs(what: str, seen: Any, wanted: Any) -> None:
         if wanted is ANY or seen == wanted or (isinstance(wanted, tuple) and seen in wanted):
@@ -121,6 +123,7 @@ def _compare_handshake(shake: dict[str, Any], want: Handshake) -> list[str]:
     differs("number of hops", len(shake["hops"]), want.hops)
     differs("status", (first or {}).get("status"), want.status)
     differs("ended_by", session.get("ended_by"), want.ended_by)
+    differs("confidence", next((cause["confidence"] for cause in causes), None), want.sure)
     differs("close code", (session.get("close") or {}).get("code"), want.close_code)
     return problems
 

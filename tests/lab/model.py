@@ -64,6 +64,8 @@ class Handshake:
     hops: Any = ANY
     status: Any = ANY
     """Status of the answer on the outermost hop."""
+    sure: Any = ANY
+    """How sure the cause is."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class Expect:
     unordered: bool = False
     """Whether handshakes run in parallel, so that their order says nothing."""
     says: str = ""
-    """Words that the title of a finding must have."""
+    """Words that the title or the detail of a finding must have."""
 
     def codes(self) -> frozenset[str]:
         """All codes that must be found: those required and the causes."""

@@ -17,7 +17,7 @@ use crate::diagnosis::session::{EARLY_NANOS, LATE_NANOS, fitting_timeout, usual_
 use crate::diagnosis::text::{count, duration};
 use crate::diagnosis::{Code, Diagnosis, Evidence, certainty};
 use crate::hop::{Confidence, Handshake, Record, Role};
-use crate::tcp::{ConnectionId, Side};
+use crate::tcp::{Connection, ConnectionId, Side};
 
 /// Endings remembered: the burst of one reload on a busy proxy fits. About 100 bytes each.
 const REMEMBERED: usize = 8192;
@@ -107,7 +107,8 @@ fn usual_together(before: usize) -> usize {
 impl Crowds {
     /// How many tunnels of a listener the server's side ended together with this one, after another silence than this
     /// timeout's; none if as many end at any time.
-    fn otherwise_together(&self, front: Endpoint, end: FrameRef, timeout: i64) -> usize {
+    fn otherwise_together(&self, outer: &Connection, end: FrameRef, timeout: i64) -> usize {
+        let front = outer.server;
         let between = |from: i64, to: i64| {
             let place = |nanos: i64, id: u64| {
                 let at = end.at.shifted(nanos);
@@ -117,6 +118,7 @@ impl Crowds {
         };
         let others = between(-TOGETHER_NANOS, TOGETHER_NANOS)
             .take(LOOKED_AT)
+            .filter(|((.., id), _)| *id != outer.id)
             .filter(|(_, other)| {
                 !other.followed || fitting_timeout(other.silence_nanos) != Some(timeout)
             })
@@ -188,7 +190,7 @@ impl Crowds {
             return;
         };
         if doubtful || alike.is_empty() || finding.confidence < Confidence::Likely {
-            let others = self.otherwise_together(front, end.frame, timeout);
+            let others = self.otherwise_together(connection, end.frame, timeout);
             if others > 0 {
                 finding.confidence = Confidence::Guess;
                 finding.detail = format!(

@@ -108,12 +108,19 @@ pub(super) fn ended(record: &Record) -> Option<(Side, Ended)> {
         connection.to_client.last_data,
     ];
     let bytes = bytes.map(|frame| frame.filter(|_| facts.lost_sync.is_some()));
-    let last = [facts.to_server.last, facts.to_client.last]
-        .into_iter()
-        .chain(bytes)
-        .flatten()
-        .chain([facts.established])
-        .max()?;
+    // What came too late does not make the silence any shorter.
+    let cut = facts
+        .latest_silence
+        .filter(|silence| silence.from <= end.frame && end.frame <= silence.until);
+    let last = match cut {
+        Some(silence) => silence.from,
+        None => [facts.to_server.last, facts.to_client.last]
+            .into_iter()
+            .chain(bytes)
+            .flatten()
+            .chain([facts.established])
+            .max()?,
+    };
     let ended = Ended {
         opened: connection.first,
         frame: end.frame,

@@ -348,6 +348,17 @@ fn others_confirm_a_timeout_or_rule_it_out() {
         "{detail}"
     );
 
+    // What it says itself when it is over does not count.
+    let mut late = tunnel(0, 1000.0, 60_900.0);
+    let hop = std::sync::Arc::make_mut(&mut late.hops[0].record);
+    let facts = hop.exchanges[0].session.as_mut().unwrap();
+    facts.to_server.last = Some(at(61_200.0));
+    facts.latest_silence = Some(crate::websocket::Silence {
+        from: at(1000.0),
+        until: at(61_200.0),
+    });
+    let (diagnoses, _) = together(&[late], &[]);
+    assert_eq!(confidence(&diagnoses[0]), Confidence::Likely);
     // So may others that were up and silent when the capture began.
     let mut stranger = conn(
         80,

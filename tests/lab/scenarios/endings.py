@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from model import ANY, Event, Handshake, Peer, Scenario, Witness, broken, expect, ok
+from model import Event, Handshake, Peer, Scenario, Witness, broken, expect, ok
 from nginx import location, site
 from programs import handshake, node_backend, node_client, py_backend, py_client, raw_backend, raw_client, switching
 
@@ -91,7 +91,7 @@ SCENARIOS = [
         "closed-with-error",
         "T4",
         "The backend closes with 1011 (internal error).",
-        broken("closed-with-error", close_code=1011, hops=2),
+        broken("closed-with-error", ended_by="backend", close_code=1011, hops=2),
         py_backend(do="close", code=1011, reason="database gone"),
         py_client(*WAITS),
         {"close_code": 1011},
@@ -101,7 +101,7 @@ SCENARIOS = [
         "closed-with-policy",
         "T4",
         "The backend closes with 1008 (policy violation).",
-        broken("closed-with-error", close_code=1008),
+        broken("closed-with-error", ended_by="backend", close_code=1008),
         node_backend(do="close", code=1008, reason="token expired", when="message"),
         node_client(*WAITS),
         {"close_code": 1008},
@@ -110,7 +110,7 @@ SCENARIOS = [
         "closed-for-restart",
         "T4",
         "The backend closes with 1012 (service restart).",
-        broken("closed-with-error", close_code=1012),
+        broken("closed-with-error", ended_by="backend", close_code=1012),
         node_backend(do="close", code=1012, when="message"),
         node_client(*WAITS),
         {"close_code": 1012},
@@ -119,7 +119,7 @@ SCENARIOS = [
         "closed-message-too-big",
         "T4",
         "The client sends more than the backend takes, which closes with 1009.",
-        broken("closed-with-error", close_code=1009),
+        broken("closed-with-error", ended_by="backend", close_code=1009),
         py_backend(max_size=1000),
         py_client(("send_bytes", 3000), ("wait_closed",)),
         {"close_code": 1009},
@@ -128,7 +128,7 @@ SCENARIOS = [
         "closed-by-application",
         "T4",
         "The client closes with a private code that tells an error of its own (4001).",
-        Handshake(("ok", "broken"), (None, "closed-with-error"), ended_by=ANY, close_code=4001),
+        broken("closed-with-error", ended_by="client", close_code=4001),
         node_backend(),
         node_client(*TALKS, ("close", 4001, "wrong tenant")),
         {"close_code": 4001},
@@ -137,7 +137,7 @@ SCENARIOS = [
         "closed-going-away",
         "T4",
         "The backend goes away in good order (1001).",
-        ok(close_code=1001, hops=2),
+        ok(ended_by="backend", close_code=1001, hops=2),
         node_backend(do="close", code=1001, when="message"),
         node_client(*WAITS),
         {"close_code": 1001},
@@ -191,8 +191,8 @@ SCENARIOS = [
     ending(
         "client-closed-going-away",
         "T7",
-        "The client leaves as a browser tab does: Close 1001.",
-        ok(ended_by=ANY, close_code=1001, hops=2),
+        "The client leaves as a browser tab does: Close 1001; the backend closes TCP first.",
+        ok(ended_by="client", close_code=1001, hops=2),
         py_backend(),
         py_client(*TALKS, ("close", 1001, "")),
         {"close_code": 1001},

@@ -22,7 +22,10 @@ SCENARIOS = [
         nginx=site(location("/ws", IDLE)),
         backends=(py_backend(),),
         clients=(py_client(*WAITS),),
-        expect=expect(broken("idle-timeout", ended_by="proxy", close_code=None, hops=2)),
+        expect=expect(
+            broken("idle-timeout", ended_by="proxy", close_code=None, hops=2, sure="likely"),
+            says="the proxy_read_timeout is 2 s",
+        ),
         witness=Witness(
             logged=(TUNNEL_TIMEOUT,),
             not_logged=(r"\[error\]",),
@@ -31,6 +34,29 @@ SCENARIOS = [
         ),
         samples={"any": "idle-timeout.pcapng"},
         lesson="At the default log level nginx says nothing of it.",
+    ),
+    Scenario(
+        name="idle-timeout-after-a-burst",
+        family="session",
+        row="T1",
+        title="The backend speaks every 0.12 s for a while: nginx counts 2 s from the last time it set its lazy timer, not from the last data.",
+        nginx=site(location("/ws", IDLE)),
+        backends=(
+            raw_backend(
+                (
+                    ("head",),
+                    switching(),
+                    *(("sleep", 0.12), ("ws", 1, "tick")) * 5,
+                    ("drain",),
+                )
+            ),
+        ),
+        clients=(py_client(("wait_closed",)),),
+        expect=expect(
+            broken("idle-timeout", ended_by="proxy", close_code=None, hops=2, sure="likely"),
+            says="the proxy_read_timeout is 2 s",
+        ),
+        witness=Witness(logged=(TUNNEL_TIMEOUT,), access=("101",), saw=({"close_code": 1006},)),
     ),
     Scenario(
         name="idle-timeout-rearmed-by-client",
@@ -73,7 +99,10 @@ SCENARIOS = [
                 ("wait_closed",),
             ),
         ),
-        expect=expect(broken("idle-timeout", ended_by="proxy", hops=2)),
+        expect=expect(
+            broken("idle-timeout", ended_by="proxy", hops=2),
+            says="3 pings from the client",
+        ),
         witness=Witness(logged=(TUNNEL_TIMEOUT,), access=("101",), saw=({"close_code": 1006},)),
     ),
     Scenario(
@@ -154,7 +183,10 @@ SCENARIOS = [
                 ("drain",),
             ),
         ),
-        expect=expect(broken("idle-timeout-in-front", ended_by="client", close_code=None, hops=2)),
+        expect=expect(
+            broken("idle-timeout-in-front", ended_by="client", close_code=None, hops=2),
+            says="another proxy or balancer stands in front",
+        ),
         witness=Witness(access=("101",), saw=({"status": 101},), not_logged=(r"timed out",)),
     ),
     Scenario(
@@ -233,7 +265,11 @@ SCENARIOS = [
                 handshake(), ("head",), ("ws", 1, "more", {"mask": True}), ("sleep", 3.0), ("rst",), receive_buffer=4096
             ),
         ),
-        expect=expect(broken("client-not-reading", ended_by="proxy", hops=2), allowed="cut-mid-frame"),
+        expect=expect(
+            broken("client-not-reading", ended_by="proxy", hops=2),
+            allowed="cut-mid-frame",
+            says="its send_timeout is 1 s",
+        ),
         witness=Witness(access=("101",), logged=(CLIENT_TIMEOUT,)),
         samples={"any": "client-not-reading.pcapng"},
     ),
@@ -246,7 +282,11 @@ SCENARIOS = [
         nginx=site(location("/ws", UPGRADE + "\nproxy_send_timeout 1s;")),
         backends=(raw_backend((("head",), switching(), ("sleep", 3.0), ("rst",)), listen_buffer=4096),),
         clients=(raw_client(handshake(), ("head",), ("flood", 48, 1024, {"mask": True}), ("sleep", 1.5)),),
-        expect=expect(broken("backend-not-reading", ended_by="proxy", hops=2), allowed="cut-mid-frame"),
+        expect=expect(
+            broken("backend-not-reading", ended_by="proxy", hops=2),
+            allowed="cut-mid-frame",
+            says="its proxy_send_timeout is 1 s",
+        ),
         witness=Witness(access=("101",), logged=(TUNNEL_TIMEOUT,)),
     ),
     Scenario(
