@@ -182,6 +182,9 @@ pub fn give_up(
             ))),
         }
     }
+    if identity.is_none() && geteuid().is_root() {
+        steps.push(Step::done("stays user root: -Z names another one"));
+    }
     steps.push(drop_capabilities());
     steps.push(match nix::sys::prctl::set_no_new_privs() {
         Ok(()) => Step::done("cannot gain new privileges"),

@@ -1,6 +1,6 @@
 //! What is known about an input as a whole.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{CaptureId, FrameRef, LinkType, Timestamp};
 
@@ -17,6 +17,9 @@ pub struct CaptureInfo {
     pub compression: Option<&'static str>,
     /// The link types of its frames.
     pub link_types: BTreeSet<LinkType>,
+    /// Names of its interfaces by the numbers that segments have: those of pcapng, or in the kernel where cooked frames
+    /// (SLL2) tell. A number with several names has an empty one.
+    pub interfaces: BTreeMap<u32, String>,
     /// Frames read.
     pub frames: u64,
     /// Captured bytes of these frames, headers of the file format not counted.
@@ -37,6 +40,14 @@ pub struct CaptureInfo {
     pub damage: Option<String>,
 }
 
+/// Gives an interface its name. One that comes with several names has none: sections of a file may number anew.
+pub(super) fn name_interface(names: &mut BTreeMap<u32, String>, number: u32, name: &str) {
+    let known = names.entry(number).or_insert_with(|| name.to_owned());
+    if known != name {
+        known.clear();
+    }
+}
+
 impl CaptureInfo {
     /// Of an input of which nothing was read yet.
     pub fn unread(id: CaptureId, path: &str) -> Self {
@@ -46,6 +57,7 @@ impl CaptureInfo {
             format: None,
             compression: None,
             link_types: BTreeSet::new(),
+            interfaces: BTreeMap::new(),
             frames: 0,
             bytes: 0,
             first_at: None,

@@ -47,3 +47,6 @@ pub use reader::{Progress, Reader};
 pub use ring::Ring;
 pub use timestamp::Timestamp;
 pub use writer::Writer;
+
+/// What captures of all interfaces at once call theirs: the name of none.
+pub(crate) const ANY_INTERFACE: &str = "any";

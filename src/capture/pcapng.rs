@@ -8,10 +8,13 @@
 //! Packet blocks are read by hand, as there is one per frame; options and name records by pcap-parser. Interfaces are
 //! numbered from 0 in each section. Optional blocks that cannot be read are passed over; what frames hang on is damage.
 
+use std::collections::BTreeMap;
+
 use super::clock::{Clock, Unit};
+use super::info::name_interface;
 use super::notes::{Notes, options};
 use super::parse::{MAX_FRAME, Meta, Order, Parsed};
-use super::{LinkType, Timestamp};
+use super::{ANY_INTERFACE, LinkType, Timestamp};
 
 /// The largest block that is read as a whole: a frame of the largest size and its options. Others are passed over.
 const MAX_BLOCK: u32 = MAX_FRAME + (1 << 20);
@@ -33,11 +36,17 @@ const CUSTOM_NO_COPY: u32 = 0x4000_0bad;
 
 const BYTE_ORDER_MAGIC: u32 = 0x1a2b_3c4d;
 const OPT_COMMENT: u16 = 1;
+const OPT_IF_NAME: u16 = 2;
+
+/// Characters of a name kept: twice what any system allows.
+const MAX_INTERFACE_NAME: usize = 64;
 
 /// An interface of the current section.
 #[derive(Debug)]
 struct Interface {
     link: LinkType,
+    /// The name of an interface whose number in the kernel is still to be learned from its first cooked frame.
+    nameless: Option<String>,
     snaplen: u32,
     clock: Clock,
     /// What the packet blocks say was lost before them.
@@ -53,6 +62,10 @@ pub(super) struct PcapNg {
     interfaces: Vec<Interface>,
     /// Frames lost, as far as the file says.
     pub(super) dropped: Option<u64>,
+    /// Names of interfaces by the numbers that segments have.
+    pub(super) names: BTreeMap<u32, String>,
+    /// Interfaces with a name to be learned.
+    nameless: usize,
     /// The time of the last frame, for those that have none.
     last_at: Timestamp,
     pub(super) notes: Notes,
@@ -69,6 +82,8 @@ impl PcapNg {
             order: Order::Little,
             interfaces: Vec::new(),
             dropped: None,
+            names: BTreeMap::new(),
+            nameless: 0,
             last_at: Timestamp::default(),
             notes: Notes::default(),
         }
@@ -86,6 +101,9 @@ impl PcapNg {
         let length = order.u32([l0, l1, l2, l3]);
         let (body, trailer) = bytes.get(..length as usize)?.split_last_chunk::<4>()?;
         let meta = self.enhanced_packet(body)?;
+        if self.nameless > 0 {
+            self.learn_name(&meta, body);
+        }
         let padded = meta.skip + meta.captured.next_multiple_of(4);
         (padded == body.len() && order.u32(*trailer) == length).then(|| {
             self.last_at = meta.at;
@@ -164,6 +182,7 @@ impl PcapNg {
         };
         self.order = order;
         self.interfaces.clear();
+        self.nameless = 0;
         let body = block
             .get(..block.len().saturating_sub(4))
             .unwrap_or_default();
@@ -186,9 +205,11 @@ impl PcapNg {
             ));
         }
         let mut clock = Clock::default();
+        let mut name = None;
         for (code, value) in options(order, body, 16) {
             match (code, value) {
                 (OPT_COMMENT, _) => self.notes.comment(None, value),
+                (OPT_IF_NAME, _) => name = interface_name(value),
                 // if_tsresol
                 (9, [resolution, ..]) => clock.unit = Unit::from_resolution(*resolution),
                 // if_tsoffset, seconds
@@ -201,14 +222,35 @@ impl PcapNg {
                 _ => {}
             }
         }
+        let link = LinkType(link.into());
+        if link == LinkType::LINUX_SLL2 {
+            self.nameless += usize::from(name.is_some());
+        } else if let Some(name) = name.take() {
+            name_interface(&mut self.names, self.interfaces.len() as u32, &name);
+        }
         self.interfaces.push(Interface {
-            link: LinkType(link.into()),
+            link,
+            nameless: name,
             snaplen,
             clock,
             lost: None,
             dropped: None,
         });
         Ok(())
+    }
+
+    /// A cooked frame of an interface with a name tells that interface's number in the kernel.
+    #[cold]
+    fn learn_name(&mut self, meta: &Meta, body: &[u8]) {
+        let data = body.get(meta.skip..).unwrap_or_default();
+        let Some(&[_, _, _, _, i0, i1, i2, i3]) = data.first_chunk::<8>() else {
+            return;
+        };
+        let interface = self.interfaces.get_mut(meta.interface as usize);
+        if let Some(name) = interface.and_then(|interface| interface.nameless.take()) {
+            self.nameless -= 1;
+            name_interface(&mut self.names, u32::from_be_bytes([i0, i1, i2, i3]), &name);
+        }
     }
 
     /// The frame in an enhanced packet block without its trailer; `None` if the block makes no sense.
@@ -269,6 +311,9 @@ impl PcapNg {
         let order = self.order;
         if let Some(meta) = self.enhanced_packet(body) {
             self.last_at = meta.at;
+            if self.nameless > 0 {
+                self.learn_name(&meta, body);
+            }
             let padded = meta.skip + meta.captured.next_multiple_of(4);
             self.packet_options(body, padded, meta.interface, frame);
             return Parsed::Frame(meta);
@@ -425,4 +470,15 @@ fn no_interface(interface: u32) -> Parsed {
     Parsed::Damaged(format!(
         "a packet of interface {interface}, which no block before it describes"
     ))
+}
+
+/// The name of a single interface.
+fn interface_name(value: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(value);
+    let name: String = text
+        .trim_end_matches('\0')
+        .chars()
+        .take(MAX_INTERFACE_NAME)
+        .collect();
+    (!name.is_empty() && name != ANY_INTERFACE).then_some(name)
 }

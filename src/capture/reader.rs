@@ -387,6 +387,10 @@ impl Reader {
         if let Format::PcapNg(file) = &mut self.format {
             self.info.dropped = file.dropped;
             self.info.comments.append(&mut file.notes.fresh_comments);
+            // Cheap where nothing is new: there may be millions of other blocks.
+            if self.info.interfaces.len() != file.names.len() || self.done {
+                self.info.interfaces.clone_from(&file.names);
+            }
         }
     }
 
@@ -419,8 +423,8 @@ impl Reader {
 
     /// Nothing more comes: closes the source and frees the buffer.
     fn finish(&mut self) {
-        self.take_notes();
         self.done = true;
+        self.take_notes();
         self.window = Window::closed();
     }
 

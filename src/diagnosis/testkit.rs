@@ -152,6 +152,7 @@ pub(super) fn conn(id: u32, client: Endpoint, server: Endpoint, ms: f64) -> Conn
                 ended: None,
                 unreachable: None,
                 captures: 1,
+                interfaces: crate::tcp::Interfaces::default(),
                 duplicates: 0,
                 evicted: false,
             },

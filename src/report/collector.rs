@@ -9,7 +9,7 @@ use super::redact::{Redact, Redactor};
 use super::view::{
     CauseView, ConnectionView, FindingView, HandshakeView, LimitView, Report, Summary,
 };
-use super::{build, visit, words};
+use super::{build, interfaces, visit, words};
 use crate::capture::{CaptureInfo, FrameRef};
 use crate::decode::OtherKind;
 use crate::diagnosis::{Diagnosis, Finding, Limit, Severity, Verdict};
@@ -135,6 +135,7 @@ pub struct Collector {
     offsets: BTreeMap<u16, i64>,
     duplicates: BTreeMap<u16, u64>,
     names: BTreeMap<IpAddr, String>,
+    interfaces: BTreeMap<u32, String>,
     keys: KeyLog,
 }
 
@@ -160,22 +161,27 @@ impl Collector {
             offsets: BTreeMap::new(),
             duplicates: BTreeMap::new(),
             names: BTreeMap::new(),
+            interfaces: BTreeMap::new(),
             keys: KeyLog::default(),
         }
     }
 
-    /// A report of this handshake alone. Nothing of it is kept but the pseudonyms of what is masked.
-    pub fn one(&mut self, handshake: &Handshake, diagnosis: &Diagnosis) -> Report {
+    /// A report of this handshake alone, under a number that the caller gives. Nothing of it is kept but the pseudonyms of what is masked.
+    pub fn one(&mut self, number: u64, handshake: &Handshake, diagnosis: &Diagnosis) -> Report {
         let start = build::start(handshake);
         let (mut view, mut findings) =
             build::masked_handshake(handshake, diagnosis, start, &mut self.redactor);
-        "h1".clone_into(&mut view.id);
+        view.id = format!("h{number}");
         for finding in &mut findings {
             finding.handshake = Some(view.id.clone());
         }
         let mut connections = BTreeMap::new();
         for record in build::records(handshake) {
             connections.insert(build::id(record), self.connection_view(record));
+        }
+        interfaces::name(connections.values_mut(), (0, &self.interfaces));
+        for view in connections.values_mut() {
+            view.tell_interfaces = !self.interfaces.is_empty();
         }
         Report {
             handshakes: vec![view],
@@ -185,6 +191,11 @@ impl Collector {
         }
     }
 
+    /// Counts connections that are not over, for a report in between.
+    pub fn under_way(&mut self, connections: usize) {
+        self.summary.connections += connections as u64;
+    }
+
     /// Takes what the table counted: which captures hold copies.
     pub fn counted(&mut self, stats: &Stats) {
         self.duplicates = stats
@@ -192,6 +203,11 @@ impl Collector {
             .iter()
             .map(|(capture, copies)| (capture.0, copies.own + copies.shared))
             .collect();
+    }
+
+    /// Takes names of the interfaces of a live capture, to be told with handshakes that are reported alone.
+    pub fn interfaces(&mut self, names: &BTreeMap<u32, String>) {
+        self.interfaces.clone_from(names);
     }
 
     /// Takes names of addresses, to be shown beside them.
@@ -262,13 +278,7 @@ impl Collector {
 
     /// The connection's view, masked.
     fn connection_view(&mut self, record: &Record) -> ConnectionView {
-        let mut view = build::connection(record);
-        if !self.redactor.is_off() {
-            visit::connection(&mut view, &mut |kind, text| {
-                self.redactor.apply(kind, text);
-            });
-        }
-        view
+        build::masked_connection(record, &mut self.redactor)
     }
 
     /// The report. `captures` are the inputs as far as they were read, `others` the frames without a TCP segment.
@@ -333,6 +343,7 @@ impl Collector {
         let mut redactor = self.redactor;
         redactor.forget();
         name_ends(&mut self.connections, &self.names, &mut redactor);
+        interfaces::tell(&mut self.connections, captures);
         self.limits
             .extend(find_keys(&mut self.connections, &self.keys));
         let mut report = Report {

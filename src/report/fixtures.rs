@@ -117,6 +117,7 @@ pub(crate) fn connection(
         ended: None,
         unreachable: None,
         captures: 1,
+        interfaces: crate::tcp::Interfaces::default(),
         duplicates: 0,
         evicted: false,
     }
@@ -225,6 +226,7 @@ pub(crate) fn capture_info() -> CaptureInfo {
         format: Some("pcapng"),
         compression: None,
         link_types: BTreeSet::from([LinkType(1)]),
+        interfaces: std::collections::BTreeMap::new(),
         frames: 41,
         bytes: 7984,
         first_at: Some(frame(1, 0).at),

@@ -1,14 +1,16 @@
 //! The contract as JSON: one document, or one line for each thing as it finishes.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use serde::Serialize;
 
 use super::redact::{Redact, Redactor};
 use super::view::{
-    CaptureView, FindingView, HandshakeView, LimitView, Report, SCHEMA, Summary, Tool,
+    CaptureView, ConnectionView, FindingView, HandshakeView, LimitView, Report, SCHEMA, Summary,
+    Tool,
 };
-use super::{build, visit};
+use super::{build, interfaces, visit};
 use crate::capture::Timestamp;
 use crate::diagnosis::{Diagnosis, Finding, Limit, Verdict};
 use crate::engine::Observer;
@@ -30,13 +32,21 @@ pub fn pretty(report: &Report, out: &mut dyn Write) -> io::Result<()> {
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Line<'a> {
-    Handshake(&'a HandshakeView),
+    Handshake(Settled<'a>),
     #[serde(rename = "handshake")]
     HandshakeNow(Unsettled<'a>),
     CaptureStatus(&'a CaptureStatus),
     Finding(&'a FindingView),
     Limit(&'a LimitView),
     Summary(SummaryLine<'a>),
+}
+
+/// A handshake with the connections that it names.
+#[derive(Serialize)]
+struct Settled<'a> {
+    #[serde(flatten)]
+    view: &'a HandshakeView,
+    connections: Vec<ConnectionView>,
 }
 
 /// A handshake of a live capture, as it looks now.
@@ -46,6 +56,7 @@ struct Unsettled<'a> {
     settled: bool,
     #[serde(flatten)]
     view: &'a HandshakeView,
+    connections: Vec<ConnectionView>,
 }
 
 /// How a live capture goes.
@@ -83,12 +94,13 @@ struct SummaryLine<'a> {
 
 /// An [`Observer`] that writes a line for each handshake and finding as it finishes, and last a summary.
 ///
-/// Handshakes are numbered as they finish here, since what began before may still be open. The first error stops the
+/// A handshake's line has the connections that it names. Handshakes are numbered as they finish here, since what began before may still be open. The first error stops the
 /// output; [`JsonLines::finish`] returns it.
 pub struct JsonLines<W> {
     out: W,
     only_failed: bool,
     redactor: Redactor,
+    interfaces: BTreeMap<u32, String>,
     settled: u64,
     error: Option<io::Error>,
 }
@@ -100,6 +112,7 @@ impl<W: Write> JsonLines<W> {
             out,
             only_failed,
             redactor: Redactor::new(redact),
+            interfaces: BTreeMap::new(),
             settled: 0,
             error: None,
         }
@@ -115,9 +128,11 @@ impl<W: Write> JsonLines<W> {
         let (mut view, mut findings) =
             build::masked_handshake(handshake, diagnosis, start, &mut self.redactor);
         view.id = format!("h{number}");
+        let connections = self.connections(handshake);
         self.line(&Line::HandshakeNow(Unsettled {
             settled: handshake.settled,
             view: &view,
+            connections,
         }));
         for finding in &mut findings {
             finding.handshake = Some(view.id.clone());
@@ -140,6 +155,24 @@ impl<W: Write> JsonLines<W> {
     /// The first error, for those who want to stop early.
     pub const fn error(&self) -> Option<&io::Error> {
         self.error.as_ref()
+    }
+
+    /// Takes names of the interfaces of a live capture.
+    pub fn interfaces(&mut self, names: &BTreeMap<u32, String>) {
+        self.interfaces.clone_from(names);
+    }
+
+    fn connections(&mut self, handshake: &Handshake) -> Vec<ConnectionView> {
+        let views = build::records(handshake).map(|record| {
+            (
+                build::id(record),
+                build::masked_connection(record, &mut self.redactor),
+            )
+        });
+        // A connection may carry several hops.
+        let mut views: BTreeMap<_, _> = views.collect();
+        interfaces::name(views.values_mut(), (0, &self.interfaces));
+        views.into_values().collect()
     }
 
     fn line(&mut self, line: &Line<'_>) {
@@ -186,7 +219,11 @@ impl<W: Write> Observer for JsonLines<W> {
         let (mut view, mut findings) =
             build::masked_handshake(handshake, diagnosis, start, &mut self.redactor);
         view.id = format!("h{}", self.settled);
-        self.line(&Line::Handshake(&view));
+        let connections = self.connections(handshake);
+        self.line(&Line::Handshake(Settled {
+            view: &view,
+            connections,
+        }));
         for finding in &mut findings {
             finding.handshake = Some(view.id.clone());
             self.line(&Line::Finding(finding));

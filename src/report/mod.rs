@@ -16,6 +16,7 @@ mod collector;
 mod column;
 pub mod escape;
 pub mod explain;
+mod interfaces;
 mod ladder;
 pub mod moments;
 mod pick;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::capture::FrameRef;
+use crate::capture::{CaptureId, FrameRef};
 use crate::decode::{Endpoint, SeqNo, Unreachable};
 
 /// Which way bytes go.
@@ -186,6 +186,31 @@ impl StreamFacts {
     }
 }
 
+/// An interface of a capture, by the number that it has in pcapng, or in the kernel where cooked frames (SLL2) tell.
+pub type Interface = (CaptureId, u32);
+
+/// The interfaces on which a connection was seen: one, but for bridges, routers and several captures.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Interfaces {
+    first: Option<Interface>,
+    others: Box<[Interface]>,
+}
+
+impl Interfaces {
+    /// The first one, and those that showed the same later.
+    pub(super) fn new(first: Option<Interface>, others: impl Iterator<Item = Interface>) -> Self {
+        Self {
+            first,
+            others: others.collect(),
+        }
+    }
+
+    /// All of them, in the order in which they showed the connection; a few at most.
+    pub fn iter(&self) -> impl Iterator<Item = Interface> {
+        self.first.into_iter().chain(self.others.iter().copied())
+    }
+}
+
 /// Everything known about one TCP connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Connection {
@@ -221,6 +246,8 @@ pub struct Connection {
     pub unreachable: Option<(FrameRef, Unreachable)>,
     /// Bit n: capture n has frames of it (bit 63 stands for all captures from 63 on).
     pub captures: u64,
+    /// Where its frames were seen.
+    pub interfaces: Interfaces,
     /// Frames that the capture holds twice (bridges, mirror ports, several interfaces): counted once above.
     pub duplicates: u64,
     /// It was dropped from the table to stay within the limits, not because it ended.

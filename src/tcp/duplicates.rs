@@ -9,6 +9,8 @@
 //! - Another vantage point (capture or interface) than the first one shows these numbers for the first time.
 
 use super::Direction;
+use super::connection::Interface;
+use crate::capture::CaptureId;
 use crate::decode::{Segment, SeqNo};
 
 /// How many segments of a connection are remembered: copies follow each other closely.
@@ -114,6 +116,11 @@ impl Recent {
         false
     }
 
+    /// The first vantage point.
+    pub(super) const fn primary(&self) -> Option<u32> {
+        self.primary
+    }
+
     fn remember(&mut self, print: Print) {
         if let Some(slot) = self.prints.get_mut(usize::from(self.next)) {
             *slot = print;
@@ -123,6 +130,11 @@ impl Recent {
 }
 
 impl Others {
+    /// The vantage points besides the first one.
+    pub(super) fn vantages(&self) -> impl Iterator<Item = u32> {
+        self.0.iter().map(|sight| sight.vantage)
+    }
+
     /// Whether a vantage point that is not the first one sees these numbers for the first time.
     fn first_sight(&mut self, direction: Direction, segment: &Segment<'_>, vantage: u32) -> bool {
         let others = &mut self.0;
@@ -211,5 +223,18 @@ fn end_of(segment: &Segment<'_>) -> SeqNo {
 
 /// A number for the capture and interface on which a segment was seen.
 fn vantage(segment: &Segment<'_>) -> u32 {
-    u32::from(segment.frame.capture.0).rotate_right(16) ^ segment.interface
+    mark(segment.frame.capture) ^ segment.interface
+}
+
+const fn mark(capture: CaptureId) -> u32 {
+    (capture.0 as u32) << 16
+}
+
+/// The interface with this number, seen by one of these captures (bit n: capture n).
+pub(super) fn interface(vantage: u32, captures: u64) -> Interface {
+    let ids = || (0..u64::BITS as u16).filter(|id| captures >> id & 1 != 0);
+    // With several captures, one whose kernel has numbered more than 65,535 interfaces may be taken for another.
+    let plain = ids().find(|&id| (vantage ^ mark(CaptureId(id))) >> 16 == 0);
+    let id = CaptureId(plain.or_else(|| ids().next()).unwrap_or_default());
+    (id, vantage ^ mark(id))
 }

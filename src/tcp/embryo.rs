@@ -4,6 +4,9 @@
 //! scanner drops what was answered; a SYN-ACK or RST of which nothing else was captured. Anything more makes it a full
 //! connection.
 
+use std::num::NonZeroU8;
+
+use super::connection::Interfaces;
 use super::flow::capture_bit;
 use super::key::{End, Key};
 use super::spot::Spot;
@@ -32,6 +35,8 @@ pub(super) struct Embryo {
     stamp: u32,
     /// IP identification of the last frame.
     ip_id: u16,
+    /// The interface of the first frame, plus one; unknown where the number is higher.
+    interface: Option<NonZeroU8>,
     /// Bit n: capture n has frames of it.
     captures: u8,
     /// First frames sent again.
@@ -161,6 +166,9 @@ impl Embryo {
             answer_seq: SeqNo(0),
             stamp: coarse(clock),
             ip_id: segment.ip_id,
+            interface: u8::try_from(segment.interface.saturating_add(1))
+                .ok()
+                .and_then(NonZeroU8::new),
             captures,
             again: 0,
             answered_again: 0,
@@ -357,6 +365,11 @@ impl Embryo {
         let mut connection = blank(self.id(), key, client, roles_from, opening, first);
         connection.last = self.last.frame(self.first);
         connection.captures = u64::from(self.captures);
+        let interface = self.interface.map(|one| u32::from(one.get()) - 1);
+        connection.interfaces = Interfaces::new(
+            interface.map(|interface| (first.capture, interface)),
+            std::iter::empty(),
+        );
         connection.duplicates = u64::from(self.duplicates);
         let by_client = self.opener == client;
         let direction = if by_client {
@@ -465,6 +478,7 @@ pub(super) fn blank(
         ended: None,
         unreachable: None,
         captures: capture_bit(first.capture),
+        interfaces: Interfaces::default(),
         duplicates: 0,
         evicted: false,
     }

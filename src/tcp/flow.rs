@@ -4,7 +4,8 @@
 //! touches the front of the record only. All others go the long way through [`control`](super::control) and
 //! [`payload`](super::payload); what is due then is handed over by [`delivery`](super::delivery).
 
-use super::duplicates::{Others, Recent};
+use super::connection::Interfaces;
+use super::duplicates::{self, Others, Recent};
 use super::half::Half;
 use super::key::{End, Key};
 use super::limits::{CLOSING_KEPT, HALF_CLOSED_KEPT, IDLE_KEPT, LINGER, Limits, SYN_KEPT, Stats};
@@ -171,6 +172,7 @@ impl<S> Flow<S> {
         let (up, down) = (&self.to_server, &self.to_client);
         connection.last = self.last.frame();
         connection.captures = self.captures;
+        connection.interfaces = self.interfaces();
         up.count_into(&mut connection.to_server, down.frames == 0);
         down.count_into(&mut connection.to_client, up.frames == 0);
         Some((connection, state))
@@ -185,12 +187,22 @@ impl<S> Flow<S> {
 
     /// Brings the facts up to date.
     pub(super) fn update(&mut self) {
+        self.cold.connection.interfaces = self.interfaces();
         let (up, down) = (&self.to_server, &self.to_client);
         let connection = &mut self.cold.connection;
         connection.last = self.last.frame();
         connection.captures = self.captures;
         up.count_into(&mut connection.to_server, down.frames == 0);
         down.count_into(&mut connection.to_client, up.frames == 0);
+    }
+
+    fn interfaces(&self) -> Interfaces {
+        let others = self.cold.others.vantages();
+        let all = |vantage| duplicates::interface(vantage, self.captures);
+        // What the opening showed holds where nothing came after it.
+        let first = self.recent.primary().map(all);
+        let known = || self.cold.connection.interfaces.iter().next();
+        Interfaces::new(first.or_else(known), others.map(all))
     }
 
     /// The numbers that each side used.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::{have, missing, root};
+use crate::support::{have, hop101, missing, root, sample};
 
 /// From the packet that decided to the line about it.
 const LATENCY_MAX: f64 = 1.0;
@@ -390,6 +390,19 @@ fn a_terminal_line_a_snapshot_and_the_report() {
     let snapshot: Value =
         serde_json::from_slice(&std::fs::read(space.path("report.json")).unwrap()).unwrap();
     assert_eq!(snapshot["summary"]["failed"], 1);
+    // Whether or not it is over by now.
+    assert_eq!(snapshot["summary"]["connections"], 1);
+    // Lines in a file come as they do on standard output: somebody may follow it.
+    let lines = std::fs::read_to_string(space.path("lines.jsonl")).unwrap();
+    let line: Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
+    assert_eq!(
+        line["connections"][0]["server"]
+            .as_str()
+            .unwrap()
+            .split(':')
+            .next(),
+        Some("127.0.0.1")
+    );
     space.refuse(2);
     live.line_with("FAILED");
     live.line_with("FAILED");
@@ -408,6 +421,114 @@ fn a_terminal_line_a_snapshot_and_the_report() {
             .last()
             .unwrap()
             .contains(r#""type":"summary""#)
+    );
+}
+
+/// A client, nginx' place and a backend, each in a space of its own: what of the proxy is seen, and on which interface.
+#[test]
+fn the_interface_of_each_hop_is_told() {
+    let Some(space) = Space::new() else { return };
+    space.veth("front", "front1");
+    space.veth("back", "back1");
+    let args = ["-w", "all.pcapng", "--report", "live.json", "-Z", "root"];
+    let live = space.live(&[&["-i", "any", "-v"], &args[..]].concat());
+    // A story that the lab captured, one hop on each wire.
+    let script = format!(
+        r#"
+import socket, struct
+file = open("{}", "rb").read()
+wires = {{}}
+for name in ("front1", "back1"):
+    wires[name] = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+    wires[name].bind((name, 0))
+at = 0
+while at < len(file):
+    kind, length = struct.unpack_from("<II", file, at)
+    if kind == 6:
+        size, = struct.unpack_from("<I", file, at + 20)
+        # Without the header of SLL.
+        packet = file[at + 28 + 16:at + 28 + size]
+        ports = struct.unpack_from("!HH", packet, 20)
+        wire = wires["back1" if 8080 in ports else "front1"]
+        wire.send(bytes.fromhex("0200000000020200000000010800") + packet)
+    at += length
+"#,
+        sample("upgrade-not-forwarded.pcapng").display()
+    );
+    run(&mut space.inside(&["/usr/bin/python3", "-c", &script]));
+    let (_, heading) = live.line_with("client → proxy");
+    assert!(heading.contains("proxy → backend"), "{heading}");
+    let (_, shown) = live.line_with("on front");
+    assert!(shown.contains("on back"), "{shown}");
+    let (status, _, said) = live.stop();
+    assert_eq!(status.code(), Some(1), "{said}");
+    let read = |args: &[&str]| {
+        let mut command = hop101();
+        command.arg("read").args(args).current_dir(&space.folder);
+        command.output().unwrap()
+    };
+    read(&["all.pcapng", "-q", "--report", "read.json"]);
+    let report = |name: &str| std::fs::read(space.path(name)).unwrap();
+    assert!(report("live.json") == report("read.json"));
+    let report: Value = serde_json::from_slice(&report("read.json")).unwrap();
+    for (place, name) in ["front", "back"].into_iter().enumerate() {
+        // Both ends of a wire are in this space, and `any` sees both.
+        let interfaces = report["connections"][place]["interfaces"]
+            .as_array()
+            .unwrap();
+        let mut names = interfaces.iter().map(|one| one["name"].as_str().unwrap());
+        assert!(names.all(|one| one.starts_with(name)), "{interfaces:?}");
+    }
+}
+
+/// While the program stands still the kernel has nowhere to put the packets.
+#[test]
+fn packets_that_the_kernel_lost_are_told_and_a_limit() {
+    let Some(space) = Space::new() else { return };
+    let mut live = space.live(&[
+        "-i",
+        "lo",
+        "--buffer",
+        "256K",
+        "-w",
+        "all.pcapng",
+        "--report",
+        "live.json",
+        "-Z",
+        "root",
+    ]);
+    space.refuse(1);
+    live.line_with("FAILED");
+    live.signal("-STOP");
+    let flood = r#"
+import socket
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for _ in range(5000):
+    sock.sendto(bytes(1000), ("127.0.0.1", 9))
+"#;
+    run(&mut space.inside(&["/usr/bin/python3", "-c", flood]));
+    live.signal("-CONT");
+    live.wait_for_message("packets lost");
+    let (status, out, said) = live.stop();
+    assert_eq!(status.code(), Some(1), "{said}");
+    assert!(out.contains("packets dropped while capturing"), "{out}");
+    let done = hop101()
+        .args(["read", "all.pcapng", "-q", "--report", "read.json"])
+        .current_dir(&space.folder)
+        .output()
+        .unwrap();
+    assert_eq!(done.status.code(), Some(1));
+    let [live, read] =
+        ["live.json", "read.json"].map(|name| std::fs::read(space.path(name)).unwrap());
+    assert!(live == read, "{}", text(&live));
+    let report: Value = serde_json::from_slice(&read).unwrap();
+    assert!(report["captures"][0]["dropped"].as_u64().unwrap() > 1000);
+    let limits = report["limits"].as_array().unwrap();
+    let drops = limits.iter().find(|one| one["kind"] == "drops").unwrap();
+    let detail = drops["detail"].as_str().unwrap();
+    assert!(
+        detail.starts_with("all.pcapng: the kernel or an interface lost"),
+        "{detail}"
     );
 }
 
@@ -441,7 +562,7 @@ fn on_a_terminal_lines_fit_and_the_status_line_stays_apart() {
                 std::thread::sleep(Duration::from_millis(50));
             }
         };
-        shows("packets/s", 1);
+        shows("connections", 1);
         space.refuse(2);
         shows("forbidden", 2);
         // Ctrl-C, as the terminal passes it on.
@@ -456,7 +577,10 @@ fn on_a_terminal_lines_fit_and_the_status_line_stays_apart() {
             "Ctrl-C took {:?}",
             pressed.elapsed()
         );
-        let text = anstream::adapter::strip_str(&text).to_string();
+        // The terminal echoes what is typed.
+        let text = anstream::adapter::strip_str(&text)
+            .to_string()
+            .replace("^C", "");
         let (live, report) = text.split_once("2 handshakes: ").unwrap();
         assert!(report.contains("forbidden"), "{text}");
         // What is drawn over begins at the left; the first line is of `script` itself.
@@ -475,8 +599,17 @@ fn on_a_terminal_lines_fit_and_the_status_line_stays_apart() {
         }
         for line in &drawn {
             assert!(line.chars().count() <= columns, "{line:?}");
-            let status = line.contains("handshakes: ");
-            assert!(!status || line.starts_with("handshakes: "), "{line:?}");
+            let status = line.contains(" unclear");
+            let all = [
+                " ok, ",
+                " failed, ",
+                "packets",
+                "/s, ",
+                " dropped",
+                "connections",
+            ];
+            let whole = all.iter().all(|part| line.contains(part)) && !line.contains("FAILED");
+            assert!(!status || whole, "{line:?}");
         }
     }
 }

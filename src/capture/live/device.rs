@@ -8,10 +8,7 @@ use pcap::{Active, Capture, Linktype, Precision};
 
 use super::error::LiveError;
 use super::{Interface, Options, READ_TIMEOUT_MS};
-use crate::capture::{LinkType, Timestamp};
-
-/// The pseudo-interface that sees all others.
-const ANY: &str = "any";
+use crate::capture::{ANY_INTERFACE, LinkType, Timestamp};
 
 /// Where the kernel shows its interfaces.
 const NETWORK_DEVICES: &str = "/sys/class/net";
@@ -93,7 +90,7 @@ impl Device {
                 .snaplen(i32::try_from(options.snaplen).unwrap_or(i32::MAX))
                 .buffer_size(i32::try_from(options.buffer).unwrap_or(i32::MAX))
                 .timeout(READ_TIMEOUT_MS)
-                .promisc(options.promiscuous && name != ANY)
+                .promisc(options.promiscuous && name != ANY_INTERFACE)
                 .precision(Precision::Nano)
                 .open()
         });
@@ -102,7 +99,7 @@ impl Device {
             interface: name.clone(),
             message: words(&error),
         };
-        if name == ANY {
+        if name == ANY_INTERFACE {
             // libpcap before 1.10 has no such link type, and gives what it has: the hops are told apart by addresses.
             let _ = handle.set_datalink(Linktype(DLT_LINUX_SLL2));
         }
@@ -174,10 +171,18 @@ impl Device {
         let message = words(error);
         let interface = self.name.clone();
         if message.contains("disappeared") || message.contains("down") {
-            let removed = interface != ANY && is_removed(&interface);
+            let removed = interface != ANY_INTERFACE && is_removed(&interface);
             return LiveError::Gone { interface, removed };
         }
         LiveError::Libpcap { interface, message }
+    }
+
+    /// What was lost, as last asked.
+    pub(super) const fn dropped(&self) -> Drops {
+        Drops {
+            kernel: self.counted.kernel.total,
+            interface: self.counted.interface.total,
+        }
     }
 
     /// Asks what was lost so far.
@@ -188,10 +193,7 @@ impl Device {
             self.counted.kernel.update(stat.dropped);
             self.counted.interface.update(stat.if_dropped);
         }
-        Drops {
-            kernel: self.counted.kernel.total,
-            interface: self.counted.interface.total,
-        }
+        self.dropped()
     }
 }
 
@@ -254,7 +256,7 @@ pub(super) fn list() -> Result<Vec<Interface>, LiveError> {
 
 /// The interface that a name, or a number of the list, means.
 fn resolve(name: &str) -> Result<String, LiveError> {
-    if name == ANY || exists(name) {
+    if name == ANY_INTERFACE || exists(name) {
         return Ok(name.to_owned());
     }
     let known: Vec<String> = list()?.into_iter().map(|found| found.name).collect();
@@ -348,8 +350,17 @@ fn program(filter: Option<&str>, ports: &[u16]) -> Option<String> {
     }
 }
 
-/// Bytes of the expression up to the last word at which it makes sense by itself.
+/// Bytes of the expression up to the last word at which it makes sense by itself, or would with the parentheses closed
+/// that are open there.
 fn compiles_up_to(expression: &str, compiles: impl Fn(&str) -> bool) -> usize {
+    let compiles = |part: &str| {
+        let count = |wanted: char| part.chars().filter(|&one| one == wanted).count();
+        let open = count('(').saturating_sub(count(')'));
+        compiles(&(part.to_owned() + &")".repeat(open)))
+    };
+    if compiles(expression) {
+        return expression.len();
+    }
     let word_ends = expression
         .char_indices()
         .filter(|(_, c)| c.is_whitespace())

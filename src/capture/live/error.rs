@@ -69,7 +69,7 @@ pub enum LiveError {
     },
 }
 
-/// Where an expression stops making sense, as `, near column 12 ("blah")`.
+/// Where an expression stops making sense, as `, from column 12 on ("blah")`.
 struct Place<'a>(usize, &'a str);
 
 impl std::fmt::Display for Place<'_> {
@@ -80,7 +80,7 @@ impl std::fmt::Display for Place<'_> {
         };
         let begin = good + rest.len() - rest.trim_start().len();
         let Some(word) = rest.split_whitespace().next() else {
-            return Ok(());
+            return f.write_str(", at its end");
         };
         let column = expression
             .get(..begin)

@@ -12,17 +12,19 @@ mod device;
 mod error;
 mod merge;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::net::if_::if_indextoname;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use self::device::{Device, Raw, State};
 use self::merge::Merge;
-use super::{CaptureId, CaptureInfo, Frame, FrameNo, FrameRef, LinkType, Timestamp};
+use super::info::name_interface;
+use super::{ANY_INTERFACE, CaptureId, CaptureInfo, Frame, FrameNo, FrameRef, LinkType, Timestamp};
 
 pub use device::Drops;
 pub use error::LiveError;
@@ -99,9 +101,18 @@ pub struct Live {
     left: Option<u64>,
 }
 
+/// Takes a frame; with it the name of its interface, if it is the first one from there.
+pub type Each<'a> = dyn FnMut(&Frame<'_>, Option<&str>) + 'a;
+
+/// Interfaces that cooked frames were seen on, told apart by name: a container host makes new ones all the time.
+const NAMED_MAX: usize = 4096;
+
 /// Gives frames their numbers and keeps count.
 struct Numbering {
     info: CaptureInfo,
+    devices: u32,
+    /// The numbers, in this capture, of the interfaces on which cooked frames (SLL2) were seen, by those in the kernel.
+    cooked: BTreeMap<u32, u32>,
     /// The interfaces that gave a frame.
     heard: BTreeSet<usize>,
 }
@@ -118,14 +129,21 @@ impl Live {
             }
         }
         let names: Vec<&str> = devices.iter().map(|device| device.name.as_str()).collect();
-        let info = CaptureInfo {
+        let mut info = CaptureInfo {
             format: Some("live"),
             dropped: Some(0),
             ..CaptureInfo::unread(CaptureId(0), &names.join(","))
         };
+        for (number, device) in (0..).zip(&devices) {
+            if device.link != LinkType::LINUX_SLL2 && device.name != ANY_INTERFACE {
+                name_interface(&mut info.interfaces, number, &device.name);
+            }
+        }
         Ok(Self {
             numbering: Numbering {
                 info,
+                devices: u32::try_from(devices.len()).unwrap_or(u32::MAX),
+                cooked: BTreeMap::new(),
                 heard: BTreeSet::new(),
             },
             merge: (devices.len() > 1).then(|| Merge::new(devices.len())),
@@ -142,7 +160,7 @@ impl Live {
         &mut self,
         wait: Duration,
         now: impl Fn() -> Timestamp,
-        each: &mut dyn FnMut(&Frame<'_>),
+        each: &mut Each<'_>,
     ) -> Result<u64, LiveError> {
         let waiting = self.merge.as_ref().is_some_and(|merge| !merge.is_empty());
         let wait = if waiting {
@@ -188,12 +206,12 @@ impl Live {
     }
 
     /// Hands over everything that is held back: no more will be asked for.
-    pub fn flush(&mut self, each: &mut dyn FnMut(&Frame<'_>)) {
+    pub fn flush(&mut self, each: &mut Each<'_>) {
         self.release(Timestamp::from_nanos(i64::MAX), each);
     }
 
     /// Hands over the held-back frames up to a time.
-    fn release(&mut self, until: Timestamp, each: &mut dyn FnMut(&Frame<'_>)) {
+    fn release(&mut self, until: Timestamp, each: &mut Each<'_>) {
         let Some(merge) = &mut self.merge else { return };
         let most = self.left.unwrap_or(u64::MAX);
         let first = self.numbering.info.frames;
@@ -285,14 +303,15 @@ impl Live {
         Ok(down)
     }
 
-    /// The interfaces, in the order of their numbers in the capture, with what each lost so far.
-    pub fn sources(&mut self) -> Vec<Source> {
-        let devices = self.devices.iter_mut();
+    /// The interfaces, in the order of their numbers in the capture, with what each lost, as last asked by
+    /// [`Self::drops`].
+    pub fn sources(&self) -> Vec<Source> {
+        let devices = self.devices.iter();
         devices
             .map(|device| Source {
                 name: device.name.clone(),
                 link: device.link,
-                drops: device.drops(),
+                drops: device.dropped(),
             })
             .collect()
     }
@@ -314,13 +333,7 @@ pub struct Source {
 }
 
 impl Numbering {
-    fn hand_over(
-        &mut self,
-        device: usize,
-        link: LinkType,
-        raw: &Raw<'_>,
-        each: &mut dyn FnMut(&Frame<'_>),
-    ) {
+    fn hand_over(&mut self, device: usize, link: LinkType, raw: &Raw<'_>, each: &mut Each<'_>) {
         let info = &mut self.info;
         let id = FrameRef {
             at: raw.at,
@@ -338,13 +351,43 @@ impl Numbering {
         if self.heard.insert(device) {
             info.link_types.insert(link);
         }
-        each(&Frame {
+        let (interface, name) = if link == LinkType::LINUX_SLL2 {
+            self.cooked_on(device as u32, raw.data)
+        } else {
+            (device as u32, None)
+        };
+        let frame = Frame {
             id,
-            interface: device as u32,
+            interface,
             link,
             wire_len: raw.wire_len,
             data: raw.data,
-        });
+        };
+        each(&frame, name.as_deref());
+    }
+
+    /// The interface of a cooked frame, which has the kernel's number of it; its name too if it is new. One that is gone
+    /// already, or is one of very many, is that on which the capture was opened.
+    fn cooked_on(&mut self, device: u32, data: &[u8]) -> (u32, Option<String>) {
+        let Some(&[_, _, _, _, i0, i1, i2, i3]) = data.first_chunk::<8>() else {
+            return (device, None);
+        };
+        let index = u32::from_be_bytes([i0, i1, i2, i3]);
+        if let Some(&known) = self.cooked.get(&index) {
+            return (known, None);
+        }
+        if self.cooked.len() >= NAMED_MAX {
+            return (device, None);
+        }
+        let name = if_indextoname(index).ok();
+        let Some(name) = name.and_then(|name| name.into_string().ok()) else {
+            self.cooked.insert(index, device);
+            return (device, None);
+        };
+        let number = self.devices.saturating_add(self.cooked.len() as u32);
+        self.cooked.insert(index, number);
+        name_interface(&mut self.info.interfaces, index, &name);
+        (number, Some(name))
     }
 }
 

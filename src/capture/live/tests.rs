@@ -49,7 +49,7 @@ fn gather(live: &mut Live, wanted: usize) -> Vec<(u64, u32, Vec<u8>)> {
     let mut got = Vec::new();
     let until = Instant::now() + Duration::from_secs(5);
     while got.len() < wanted && Instant::now() < until {
-        live.deliver(Duration::from_millis(50), now, &mut |frame| {
+        live.deliver(Duration::from_millis(50), now, &mut |frame, _| {
             let end = frame.data.len() - 2;
             got.push((
                 frame.id.frame.0,
@@ -109,7 +109,7 @@ fn the_limit_is_kept_to_the_frame() {
     let got = gather(&mut live, 3);
     assert_eq!(got.len(), 3);
     assert!(live.is_over());
-    live.deliver(Duration::from_millis(300), now, &mut |_| {
+    live.deliver(Duration::from_millis(300), now, &mut |_, _| {
         panic!("one frame too many")
     })
     .unwrap();

@@ -79,6 +79,36 @@ fn interfaces_of_different_link_types() {
 }
 
 #[test]
+fn interfaces_are_known_by_name() {
+    for order in BOTH {
+        let called = |name: &str| option(order, 2, name.as_bytes());
+        let cooked = |index: u8| [[0, 0, 0, 0, 0, 0, 0, index], [0; 8], [0; 8]].concat();
+        let mut file = section(order, &[]);
+        file.extend(interface(order, 1, 0, &called("front")));
+        file.extend(interface(order, 276, 0, &called("any")));
+        file.extend(interface(order, 276, 0, &called("back")));
+        file.extend(interface(order, 276, 0, &called("silent")));
+        file.extend(enhanced(order, 0, 1, b"plain", 5, &[]));
+        file.extend(enhanced(order, 1, 2, &cooked(9), 24, &[]));
+        file.extend(enhanced(order, 2, 3, &cooked(7), 24, &called("")));
+        file.extend(enhanced(order, 2, 4, &cooked(8), 24, &[]));
+        file.extend(enhanced(order, 2, 5, b"cut", 24, &[]));
+        let known = |file: &[u8]| {
+            let mut reader = reader(file).unwrap();
+            assert!(drain(&mut reader).1.is_none());
+            let names = reader.info().interfaces.clone();
+            names.into_iter().collect::<Vec<_>>()
+        };
+        let names = [(0, "front".to_owned()), (7, "back".to_owned())];
+        assert_eq!(known(&file), names);
+        // Another section numbers anew: what has two names has none.
+        file.extend(section(order, &[]));
+        file.extend(interface(order, 1, 0, &called("other")));
+        assert_eq!(known(&file), [(0, String::new()), names[1].clone()]);
+    }
+}
+
+#[test]
 fn sections_start_over_in_another_order() {
     let mut file = Vec::new();
     for order in [Order::Big, Order::Little, Order::Big] {

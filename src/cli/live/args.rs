@@ -6,7 +6,7 @@ use clap::Args as Group;
 
 use super::super::args::{Resources, Select, Show};
 use super::super::plan::size;
-use super::plan::duration;
+use super::plan::{buffer, duration};
 
 /// The command `live`.
 #[derive(Debug, Group)]
@@ -50,7 +50,7 @@ pub struct Live {
 #[command(next_help_heading = "How to capture")]
 pub struct Capture {
     /// Stop after this many packets
-    #[arg(short, long, value_name = "N")]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub count: Option<u64>,
 
     /// Stop after this long, e.g. 90, 30s, 5m or 2h
@@ -63,7 +63,7 @@ pub struct Capture {
     pub snaplen: u32,
 
     /// Kernel buffer for each interface
-    #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = size)]
+    #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = buffer)]
     pub buffer: u64,
 
     /// Also take packets that are meant for other machines

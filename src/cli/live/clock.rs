@@ -1,15 +1,18 @@
-//! The clocks of a live run: packet time carried on through silence, steps of the time of day, packets per second.
+//! The clocks of a live run: packet time carried on through silence, steps of the time of day.
 //!
 //! Packet time never goes back and is never ahead of frames still on their way. What is measured here is told the time by
 //! its caller, so that tests need not wait.
 
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::capture::Timestamp;
 use crate::capture::live::DELIVERY;
 
 /// What is less is slewed or drift, and moves no verdict.
 const CLOCK_STEP_SECONDS: f64 = 1.0;
+
+/// Two clocks that are read within this show the same moment.
+const SAME_MOMENT: Duration = Duration::from_millis(100);
 
 /// Packet time, carried on while the line is silent.
 ///
@@ -68,6 +71,15 @@ impl TimeOfDay {
     }
 }
 
+/// Both clocks at the same moment; `None` when something always came between.
+pub(super) fn now_on_both_clocks() -> Option<(Timestamp, Instant)> {
+    (0..3).find_map(|_| {
+        let before = Instant::now();
+        let said = time_of_day();
+        (before.elapsed() < SAME_MOMENT).then_some((said, before))
+    })
+}
+
 /// The time of day.
 pub(super) fn time_of_day() -> Timestamp {
     let since = SystemTime::now()
@@ -76,40 +88,8 @@ pub(super) fn time_of_day() -> Timestamp {
     Timestamp::from_nanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
 }
 
-/// Packets per second, over the last second or so.
-pub(super) struct Rate {
-    at: Instant,
-    frames: u64,
-    pub(super) per_second: u64,
-}
-
-impl Rate {
-    pub(super) const fn new(at: Instant) -> Self {
-        Self {
-            at,
-            frames: 0,
-            per_second: 0,
-        }
-    }
-
-    pub(super) fn update(&mut self, frames: u64, now: Instant) {
-        let passed = now.duration_since(self.at).as_secs_f64();
-        if passed >= 1.0 {
-            #[allow(clippy::cast_sign_loss, reason = "neither is negative")]
-            let per_second = (frames.saturating_sub(self.frames) as f64 / passed) as u64;
-            *self = Self {
-                at: now,
-                frames,
-                per_second,
-            };
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

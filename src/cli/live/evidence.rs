@@ -5,7 +5,7 @@
 //!   a handshake fails -> a moment later, so that the end is on it too -> the frames with its tags -> DIR/time-client-cause.pcapng
 //! ```
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fs::OpenOptions;
 use std::io::{self, BufWriter};
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ use anyhow::Context;
 use foldhash::quality::FixedState;
 use std::hash::BuildHasher;
 
-use crate::capture::{Frame, FrameNo, FrameRef, Ring, Writer};
+use crate::capture::{Frame, FrameNo, FrameRef, LinkType, Ring, Writer};
 use crate::decode::{Decoded, Decoder, Endpoint};
 use crate::diagnosis::{Diagnosis, Verdict};
 use crate::hop::{Handshake, Record};
@@ -51,6 +51,8 @@ pub(super) struct Evidence {
     ring: Ring,
     decoder: Decoder,
     pending: VecDeque<Pending>,
+    /// What interfaces are called.
+    names: BTreeMap<(u32, LinkType), String>,
     written: VecDeque<(PathBuf, u64)>,
     total: u64,
     second: (Instant, u32),
@@ -88,6 +90,7 @@ impl Evidence {
             options,
             decoder: Decoder::new(),
             pending: VecDeque::new(),
+            names: BTreeMap::new(),
             written: VecDeque::new(),
             total: 0,
             second: (Instant::now(), 0),
@@ -115,6 +118,11 @@ impl Evidence {
                     nix::unistd::geteuid()
                 )
             })
+    }
+
+    /// Remembers what an interface is called.
+    pub(super) fn interface(&mut self, number: u32, link: LinkType, name: &str) {
+        self.names.insert((number, link), name.to_owned());
     }
 
     /// Remembers a frame.
@@ -192,6 +200,9 @@ impl Evidence {
         );
         for frame in self.ring.tagged(pending.from, &pending.tags) {
             let shows = pending.shows.get(&frame.id.frame).map(String::as_str);
+            if let Some(name) = self.names.get(&(frame.interface, frame.link)) {
+                writer.describe(frame.id.capture, frame.interface, frame.link, name)?;
+            }
             writer.write(&frame, note.take().or(shows))?;
         }
         writer.finish()?;

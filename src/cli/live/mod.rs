@@ -16,6 +16,7 @@ mod outputs;
 pub mod plan;
 mod screen;
 mod signals;
+mod status;
 mod telling;
 mod watch;
 
@@ -24,12 +25,13 @@ use std::io::{self, BufWriter};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use self::clock::{PacketClock, Rate, TimeOfDay, time_of_day};
+use self::clock::{PacketClock, TimeOfDay, now_on_both_clocks, time_of_day};
 use self::evidence::Evidence;
 use self::outputs::{Packets, Report as ReportFile};
 use self::plan::LivePlan;
 use self::screen::{Lines as LinesTo, Screen};
 use self::signals::Signals;
+use self::status::Rate;
 use self::watch::{Lines, Style, Watch};
 use super::args::Format;
 use super::read::keep;
@@ -184,7 +186,11 @@ impl<'a> Run<'a> {
             }
         }
         if let Some(options) = &plan.evidence {
-            watch.evidence = Some(Evidence::create(options.clone(), identity)?);
+            let mut evidence = Evidence::create(options.clone(), identity)?;
+            for (number, source) in (0..).zip(live.sources()) {
+                evidence.interface(number, source.link, &source.name);
+            }
+            watch.evidence = Some(evidence);
         }
         Ok(Self {
             plan,
@@ -234,6 +240,7 @@ impl<'a> Run<'a> {
             let now = Instant::now();
             clock.saw(self.engine.newest(), now);
             if now >= tick_at {
+                self.watch.interfaces(live.info());
                 self.tick(clock.now(now), now);
                 // From the end of it: packets come first.
                 tick_at = Instant::now() + TICK;
@@ -280,13 +287,15 @@ impl<'a> Run<'a> {
         }
         let (engine, watch) = (&mut self.engine, &mut self.watch);
         let (packets, panics) = (&mut self.packets, &mut self.panics);
-        live.flush(&mut |frame| take(frame, engine, watch, packets.as_mut(), panics));
+        live.flush(&mut |frame, name| take((frame, name), engine, watch, packets.as_mut(), panics));
     }
 
     fn deliver(&mut self, live: &mut Live, wait: Duration) {
         let (engine, watch) = (&mut self.engine, &mut self.watch);
         let (packets, panics) = (&mut self.packets, &mut self.panics);
-        let mut each = |frame: &Frame<'_>| take(frame, engine, watch, packets.as_mut(), panics);
+        let mut each = |frame: &Frame<'_>, name: Option<&str>| {
+            take((frame, name), engine, watch, packets.as_mut(), panics);
+        };
         if let Err(error) = live.deliver(wait, time_of_day, &mut each) {
             self.interface_failed(live, &error);
         }
@@ -333,7 +342,9 @@ impl<'a> Run<'a> {
             );
             self.watch.screen.message(&text);
         }
-        if let Some(step) = self.time_of_day.step(time_of_day(), Instant::now()) {
+        if let Some(step) =
+            now_on_both_clocks().and_then(|(said, now)| self.time_of_day.step(said, now))
+        {
             let text = format!(
                 "the clock of this machine was set by {step:+.1} s: times and durations across this moment are wrong"
             );
@@ -360,18 +371,21 @@ impl<'a> Run<'a> {
     }
 }
 
-/// A frame to everybody who wants it.
+/// A frame to everybody who wants it; the name of its interface, if that is new.
 fn take(
-    frame: &Frame<'_>,
+    (frame, new_interface): (&Frame<'_>, Option<&str>),
     engine: &mut Engine,
     watch: &mut Watch,
     packets: Option<&mut Packets>,
     panics: &mut u32,
 ) {
     if let Some(packets) = packets {
-        packets.write(frame);
+        packets.write(frame, new_interface);
     }
     guard(panics, || {
+        if let (Some(name), Some(evidence)) = (new_interface, &mut watch.evidence) {
+            evidence.interface(frame.interface, frame.link, name);
+        }
         if let Some(evidence) = &mut watch.evidence {
             evidence.frame(frame);
         }

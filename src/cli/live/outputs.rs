@@ -74,8 +74,13 @@ impl Packets {
         })
     }
 
-    /// Adds a packet. The first error ends the file; the run goes on.
-    pub(super) fn write(&mut self, frame: &Frame<'_>) {
+    /// Adds a packet, and before it what its interface is called if that is new. The first error ends the file; the run goes on.
+    pub(super) fn write(&mut self, frame: &Frame<'_>, new_interface: Option<&str>) {
+        if let Some(name) = new_interface {
+            self.attempt(|writer| {
+                writer.describe(frame.id.capture, frame.interface, frame.link, name)
+            });
+        }
         self.attempt(|writer| writer.write(frame, None));
     }
 

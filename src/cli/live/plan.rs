@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 use super::super::args::Read;
-use super::super::plan::Plan;
+use super::super::plan::{Plan, size};
 use super::args::Live;
 use super::evidence;
 use crate::capture::live::Options;
@@ -86,6 +86,21 @@ impl LivePlan {
     }
 }
 
+/// A block of the kernel's buffer holds at least one packet of the largest size.
+const BUFFER_MIN: u64 = 64 << 10;
+
+/// libpcap takes the size of its buffer as a signed number of 32 bits.
+const BUFFER_MAX: u64 = 1 << 31;
+
+/// Reads the size of the kernel's buffer.
+pub(super) fn buffer(text: &str) -> anyhow::Result<u64> {
+    let bytes = size(text)?;
+    if !(BUFFER_MIN..=BUFFER_MAX).contains(&bytes) {
+        bail!("a buffer has between 64K and 2G");
+    }
+    Ok(bytes)
+}
+
 /// Reads a time: seconds, or a number with s, m, h or d.
 pub(super) fn duration(text: &str) -> anyhow::Result<Duration> {
     let text = text.trim();
@@ -103,6 +118,9 @@ pub(super) fn duration(text: &str) -> anyhow::Result<Duration> {
         "d" => 86_400,
         _ => bail!("a time is a number with s, m, h or d, e.g. 5m"),
     };
+    if number == 0 {
+        bail!("nothing can be captured in no time");
+    }
     Ok(Duration::from_secs(number.saturating_mul(seconds)))
 }
 

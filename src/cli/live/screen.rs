@@ -89,8 +89,9 @@ impl Screen {
         super::super::message(text);
     }
 
-    /// Draws the status line if it is time for it: as many of the parts as there is room for.
-    pub(super) fn status(&mut self, now: Instant, parts: impl FnOnce() -> Vec<String>) {
+    /// Draws the status line if it is time for it: in its long form, else in its short one, else as many of its parts as
+    /// there is room for.
+    pub(super) fn status(&mut self, now: Instant, forms: impl FnOnce() -> [Vec<String>; 2]) {
         if !self.status || (self.drawn && now < self.redraw_at) {
             return;
         }
@@ -98,13 +99,12 @@ impl Screen {
         self.drawn = true;
         let width = terminal_size::terminal_size_of(io::stderr())
             .map_or(80, |(width, _)| usize::from(width.0));
-        let mut text = String::new();
-        for part in parts() {
-            let gap = if text.is_empty() { "" } else { "  " };
-            if text.chars().count() + gap.len() + part.chars().count() < width {
-                text.push_str(gap);
-                text.push_str(&part);
-            }
+        let [long, mut parts] = forms();
+        let mut text = long.join("  ");
+        while text.chars().count() >= width {
+            text = parts.join("  ");
+            // The least important is the last one.
+            parts.pop();
         }
         let _ = write!(io::stderr(), "\r{text}\x1b[K");
     }

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use super::Run;
 use super::clock::time_of_day;
+use super::status::short;
 use super::watch::Lines;
 use crate::capture::CaptureInfo;
 use crate::capture::live::Live;
@@ -22,16 +23,22 @@ impl Run<'_> {
         let connections = self.engine.connections();
         let (counts, losses) = (self.watch.counts, self.losses);
         self.watch.screen.status(now, || {
-            // The least important last.
-            vec![
-                format!(
-                    "handshakes: {} ok  {} failed  {} unclear",
-                    counts.ok, counts.failed, counts.unclear
-                ),
-                format!("{} dropped", losses.total()),
-                format!("{per_second} packets/s"),
-                format!("{connections} connections"),
-                format!("{frames} packets"),
+            let [ok, failed, unclear] = [counts.ok, counts.failed, counts.unclear].map(short);
+            let [frames, rate, lost] = [frames, per_second, losses.total()].map(short);
+            let connections = short(connections as u64);
+            let handshakes = format!("{ok} ok, {failed} failed, {unclear} unclear");
+            let rest = format!("{rate}/s, {lost} dropped");
+            [
+                vec![
+                    format!("handshakes: {handshakes}"),
+                    format!("packets: {frames}, {rest}"),
+                    format!("connections: {connections}"),
+                ],
+                vec![
+                    handshakes,
+                    format!("{frames} packets, {rest}"),
+                    format!("{connections} connections"),
+                ],
             ]
         });
     }
@@ -64,8 +71,10 @@ impl Run<'_> {
             crate::engine::Observer::handshake(&mut collector, &handshake, &diagnosis);
         }
         collector.counted(&self.engine.tcp_stats());
+        collector.under_way(self.engine.connections());
         let report = collector.finish(&[self.capture_info(live)], self.others());
         self.write_reports(&report);
+        self.watch.flush();
         let mut text = Vec::new();
         if output::to_bytes(&self.plan.read, &report, &mut text).is_ok() {
             self.watch.screen.stdout(&String::from_utf8_lossy(&text));

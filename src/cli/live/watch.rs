@@ -9,7 +9,7 @@ use std::time::Instant;
 use super::evidence::Evidence;
 use super::line::{self, Look, What};
 use super::screen::Screen;
-use crate::capture::{FrameRef, Timestamp};
+use crate::capture::{CaptureInfo, FrameRef, LinkType, Timestamp};
 use crate::diagnosis::{Code, Diagnosis, Finding, Limit, Severity, Verdict};
 use crate::engine::{Decided, Observer};
 use crate::hop::{Handshake, Record};
@@ -41,11 +41,16 @@ impl Lines {
 /// What is needed of JSON lines.
 trait Sink: Observer {
     fn now(&mut self, number: u64, handshake: &Handshake, diagnosis: &Diagnosis);
+    fn named(&mut self, interfaces: &BTreeMap<u32, String>);
 }
 
 impl<W: io::Write> Sink for JsonLines<W> {
     fn now(&mut self, number: u64, handshake: &Handshake, diagnosis: &Diagnosis) {
         self.handshake_now(number, handshake, diagnosis);
+    }
+
+    fn named(&mut self, interfaces: &BTreeMap<u32, String>) {
+        self.interfaces(interfaces);
     }
 }
 
@@ -78,6 +83,8 @@ pub(super) struct Watch {
     style: Style,
     /// Masks what is shown; its own, so that what is shown early changes nothing in the report.
     one: Collector,
+    /// How many interfaces it knows by name.
+    interfaces: usize,
     shown: HashMap<Place, u64>,
     states: BTreeMap<u64, Shown>,
     next: u64,
@@ -106,11 +113,25 @@ impl Watch {
             evidence: None,
             counts: Counts::default(),
             one: Collector::new(Keep::default(), style.redact),
+            interfaces: 0,
             style,
             shown: HashMap::new(),
             states: BTreeMap::new(),
             next: 1,
             told: BTreeMap::new(),
+        }
+    }
+
+    /// Takes over what the interfaces are called, where several are captured on.
+    pub(super) fn interfaces(&mut self, info: &CaptureInfo) {
+        let names = &info.interfaces;
+        let cooked = info.link_types.contains(&LinkType::LINUX_SLL2);
+        if (cooked || names.len() > 1) && names.len() != self.interfaces {
+            self.interfaces = names.len();
+            self.one.interfaces(names);
+            for lines in &mut self.lines {
+                lines.with(&mut |lines| lines.named(names));
+            }
         }
     }
 
@@ -178,7 +199,7 @@ impl Watch {
             lines.with(&mut |lines| lines.now(number, handshake, diagnosis));
         }
         let at = ended.filter(|_| what == What::Ended).unwrap_or(at).at;
-        self.print(handshake, diagnosis, at, what);
+        self.print((number, handshake, diagnosis), at, what);
     }
 
     /// Remembers the exchanges of a handshake that was shown.
@@ -201,13 +222,18 @@ impl Watch {
         bad
     }
 
-    fn print(&mut self, handshake: &Handshake, diagnosis: &Diagnosis, at: Timestamp, what: What) {
+    fn print(
+        &mut self,
+        (number, handshake, diagnosis): (u64, &Handshake, &Diagnosis),
+        at: Timestamp,
+        what: What,
+    ) {
         if !self.screen.wants_lines()
             || (self.style.only_failed && diagnosis.verdict == Verdict::Ok)
         {
             return;
         }
-        let report = self.one.one(handshake, diagnosis);
+        let report = self.one.one(number, handshake, diagnosis);
         let mut text = line::handshake(&report, at, what, self.look());
         if let Some(options) = &self.style.block {
             text.push_str(&table::blocks(&report, options));
@@ -258,11 +284,15 @@ impl Watch {
     pub(super) fn flush(&mut self) -> bool {
         let mut closed = self.screen.is_closed();
         for lines in &mut self.lines {
-            if let Lines::Stdout(lines) = lines {
-                lines.flush();
-                closed |= lines
-                    .error()
-                    .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
+            match lines {
+                Lines::Stdout(lines) => {
+                    lines.flush();
+                    closed |= lines
+                        .error()
+                        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
+                }
+                // Somebody may follow the file.
+                Lines::File(_, lines) => lines.flush(),
             }
         }
         closed

@@ -460,6 +460,7 @@ fn captures_are_judged_as_a_whole() {
         format: Some("pcapng"),
         compression: None,
         link_types: std::collections::BTreeSet::default(),
+        interfaces: std::collections::BTreeMap::new(),
         frames: 10,
         bytes: 1000,
         first_at: Some(at(0.0).at),

@@ -142,6 +142,7 @@ impl Build {
                     ended: None,
                     unreachable: None,
                     captures: 1 << capture,
+                    interfaces: crate::tcp::Interfaces::default(),
                     duplicates: 0,
                     evicted: false,
                 },

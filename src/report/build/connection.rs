@@ -5,20 +5,31 @@
 use super::milliseconds;
 use super::names::{ending, opening, protocol, roles_from, side, unreachable};
 use crate::hop::Record;
+use crate::report::redact::Redactor;
 use crate::report::view::{
-    AlertView, ConnectionView, EndedView, StreamView, TlsView, UnreachableView,
+    AlertView, ConnectionView, EndedView, InterfaceView, StreamView, TlsView, UnreachableView,
 };
+use crate::report::visit;
 use crate::tcp::{Connection, Opening, StreamFacts};
 use crate::tls::{TlsFacts, alert_name, cipher_name, version_name};
 
 /// A connection.
-pub(in crate::report) fn connection(record: &Record) -> ConnectionView {
+fn connection(record: &Record) -> ConnectionView {
     let connection = &record.connection;
     ConnectionView {
         id: connection.id,
         captures: capture_ids(connection.captures),
         client: connection.client.to_string(),
         server: connection.server.to_string(),
+        interfaces: connection
+            .interfaces
+            .iter()
+            .map(|(capture, number)| InterfaceView {
+                capture: capture.0,
+                number,
+                name: None,
+            })
+            .collect(),
         client_name: None,
         server_name: None,
         roles_from: roles_from(connection.roles_from),
@@ -43,7 +54,20 @@ pub(in crate::report) fn connection(record: &Record) -> ConnectionView {
         client_random: record.tls.as_ref().and_then(|tls| tls.client_random),
         addresses: [connection.client.ip(), connection.server.ip()],
         syns: connection.syns,
+        tell_interfaces: false,
     }
+}
+
+/// A connection, masked.
+pub(in crate::report) fn masked_connection(
+    record: &Record,
+    redactor: &mut Redactor,
+) -> ConnectionView {
+    let mut view = connection(record);
+    if !redactor.is_off() {
+        visit::connection(&mut view, &mut |kind, text| redactor.apply(kind, text));
+    }
+    view
 }
 
 /// What the evidence of a connection lacks.

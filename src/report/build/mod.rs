@@ -18,7 +18,7 @@ mod names;
 mod session;
 mod timeline;
 
-pub(super) use connection::connection;
+pub(super) use connection::masked_connection;
 pub(super) use handshake::{masked_handshake, records, start};
 pub(super) use names::{protocol, severity};
 pub(crate) use names::{role, verdict};

@@ -81,6 +81,10 @@ impl Page<'_> {
                 format!("{} → {}", text(&client), text(&server))
             })
         });
+        row("interface", &|column| {
+            let on = column.connection.map(words::interfaces);
+            text(on.unwrap_or_default().trim_start_matches("on "))
+        });
         row("evidence", &|column| {
             let lacks = column.connection.map(words::evidence_lacks);
             text(&lacks.unwrap_or_default())

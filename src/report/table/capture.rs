@@ -12,7 +12,14 @@ const LIMITS_MAX: usize = 5;
 
 /// No handshake at all: what was seen instead, and with `advise` what to capture next time.
 pub(super) fn nothing(page: &mut Page, report: &Report, advise: bool) {
-    let text = if report.captures.iter().all(|capture| capture.frames == 0) {
+    let live = |capture: &CaptureView| capture.format == Some("live");
+    let text = if report
+        .captures
+        .iter()
+        .any(|one| live(one) && one.frames == 0)
+    {
+        "No packet came, so there is nothing to explain."
+    } else if report.captures.iter().all(|capture| capture.frames == 0) {
         "No frame could be read, so there is nothing to explain."
     } else {
         "No WebSocket opening handshake is in this capture."

@@ -151,6 +151,10 @@ impl Layout<'_> {
             cell.extend(self.cell(Look::Plain, &client, 2));
             cell.extend(self.cell(Look::Plain, &format!("→ {server}"), 2));
         }
+        let on = words::interfaces(connection);
+        if !on.is_empty() {
+            cell.extend(self.cell(Look::Faint, &on, 2));
+        }
         if self.frames.several() {
             let files: Vec<&str> = connection
                 .captures

@@ -22,6 +22,8 @@ pub struct ConnectionView {
     pub client: String,
     /// Address and port of who accepted it.
     pub server: String,
+    /// The interfaces on which it was seen, the first one first.
+    pub interfaces: Vec<InterfaceView>,
     /// The client's name, if a capture brings one along (pcapng name resolution).
     pub client_name: Option<String>,
     /// The server's.
@@ -70,6 +72,20 @@ pub struct ConnectionView {
     /// SYNs sent by the client.
     #[serde(skip)]
     pub syns: u32,
+    /// On which interface it was seen is worth telling: the captures have several.
+    #[serde(skip)]
+    pub tell_interfaces: bool,
+}
+
+/// An interface of a capture.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct InterfaceView {
+    /// The capture.
+    pub capture: u16,
+    /// Its number there: that of pcapng, or of the kernel where the capture is of all interfaces (SLL2).
+    pub number: u32,
+    /// Its name, if the capture tells.
+    pub name: Option<String>,
 }
 
 /// One direction of a connection.

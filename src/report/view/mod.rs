@@ -33,7 +33,9 @@ mod handshake;
 mod serial;
 mod session;
 
-pub use connection::{AlertView, ConnectionView, EndedView, StreamView, TlsView, UnreachableView};
+pub use connection::{
+    AlertView, ConnectionView, EndedView, InterfaceView, StreamView, TlsView, UnreachableView,
+};
 pub use finding::{EvidenceView, FindingView, LimitView};
 pub use handshake::{
     AttemptView, ChangeView, EventView, HandshakeView, HopView, RequestView, ResponseView,

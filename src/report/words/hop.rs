@@ -6,6 +6,25 @@ use super::frames::Frames;
 use super::numbers::count;
 use crate::report::view::{ConnectionView, HopView, RequestView, StreamView};
 
+/// On which interfaces a connection was seen, where that is worth telling; else empty.
+pub(in crate::report) fn interfaces(connection: &ConnectionView) -> String {
+    if !connection.tell_interfaces {
+        return String::new();
+    }
+    let names: Vec<String> = connection
+        .interfaces
+        .iter()
+        .map(|one| match &one.name {
+            Some(name) => name.clone(),
+            None => format!("interface {}", one.number),
+        })
+        .collect();
+    if names.is_empty() {
+        return String::new();
+    }
+    format!("on {}", names.join(", "))
+}
+
 /// What the evidence of a connection lacks, in words; empty when it is complete.
 pub(in crate::report) fn evidence_lacks(connection: &ConnectionView) -> String {
     let streams = [&connection.to_server, &connection.to_client];

@@ -10,7 +10,9 @@ mod session;
 mod whole;
 
 pub(super) use frames::{Frames, file_name, file_of};
-pub(super) use hop::{HEADERS, accept, ended, ends, evidence_lacks, header, is_required};
+pub(super) use hop::{
+    HEADERS, accept, ended, ends, evidence_lacks, header, interfaces, is_required,
+};
 pub(super) use numbers::{count, duration, shortened, thousands, time};
 pub(super) use session::{Tone, session};
 pub(super) use whole::{Told, lone_findings, oddities, title, troubles};
