@@ -681,6 +681,13 @@ fn what_cannot_be_captured_is_said_with_what_to_do() {
         said.contains("syntax error") && said.contains("column 13"),
         "{said}"
     );
+    for (filter, place) in [
+        ("(tcp port 80", ", at its end"),
+        ("tcp port 80)", "from column 12 on (\")\")"),
+    ] {
+        let said = refused(&["-i", "lo", "--filter", filter]);
+        assert!(said.contains(place), "{said}");
+    }
     let said = refused(&["-i", "lo", "-w", "no/such/folder.pcapng"]);
     assert!(said.contains("no/such/folder.pcapng"), "{said}");
     let said = refused(&["-i", "lo", "-Z", "nobody-of-this-name"]);

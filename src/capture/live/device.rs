@@ -363,7 +363,7 @@ fn compiles_up_to(expression: &str, compiles: impl Fn(&str) -> bool) -> usize {
     }
     let word_ends = expression
         .char_indices()
-        .filter(|(_, c)| c.is_whitespace())
+        .filter(|&(_, c)| c.is_whitespace() || c == ')')
         .map(|(at, _)| at);
     let ends: Vec<usize> = word_ends.collect();
     let good = ends.into_iter().rev().find(|&end| {
