@@ -4,6 +4,8 @@
 //!   magic(4) version(4) zone(4) sigfigs(4) snaplen(4) network(4) [ixia: total(4)]
 //!   { seconds(4) fraction(4) captured(4) original(4) [modified: interface(4) protocol(2) type(1) pad(1)] bytes }*
 //! ```
+//!
+//! Some patches of tcpdump made the record header longer and kept the magic number: that shows in the first records.
 
 use super::parse::{MAX_FRAME, Meta, Order, Parsed};
 use super::{LinkType, Timestamp};
@@ -11,13 +13,19 @@ use super::{LinkType, Timestamp};
 /// Length of the file header.
 pub(super) const FILE_HEADER: usize = 24;
 
+/// Records that are looked at to tell how long their headers are.
+const RECORDS_TO_TELL: usize = 8;
+
+/// Seconds between these, at most: what is taken for a record by mistake has any time.
+const SECONDS_TO_TELL: u32 = 7 * 86_400;
+
 /// What the file header says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Pcap {
     order: Order,
     /// Nanoseconds per unit of the record's fraction.
     unit: i64,
-    /// Length of a record header: 16, or 24 in the modified format of Alexey Kuznetsov's patch.
+    /// Length of a record header: 16, 24 in the modified format of Alexey Kuznetsov's patch, or see `variants`.
     record_header: usize,
     /// Length of the file header: 24, or 28 in Ixia's lcap format.
     file_header: usize,
@@ -66,6 +74,54 @@ impl Pcap {
         })
     }
 
+    /// Other lengths of record headers under the same magic number: Red Hat 6.1 and Nokia; SuSE 6.3.
+    const fn variants(&self) -> &'static [usize] {
+        match (self.record_header, self.unit) {
+            (16, 1_000) => &[24, 20],
+            (24, _) => &[28],
+            _ => &[],
+        }
+    }
+
+    /// Tells the length of record headers by the first records, as far as they are there: the usual one unless they
+    /// contradict it and not another one.
+    pub(super) fn look_at(&mut self, records: &[u8]) {
+        if self.sound(records, self.record_header).is_some() {
+            return;
+        }
+        let other = self
+            .variants()
+            .iter()
+            .find(|&&header| self.sound(records, header).is_some_and(|count| count > 1));
+        if let Some(&header) = other {
+            self.record_header = header;
+        }
+    }
+
+    /// How many of the first records are sound, if none of them contradicts this length of their headers.
+    fn sound(&self, records: &[u8], header: usize) -> Option<usize> {
+        let mut rest = records;
+        let mut count = 0;
+        let begun = self.order.u32_at(rest, 0)?;
+        while count < RECORDS_TO_TELL && rest.len() >= header {
+            let [seconds, fraction, captured, original] =
+                [0, 4, 8, 12].map(|at| self.order.u32_at(rest, at).unwrap_or(0));
+            let sound = seconds.abs_diff(begun) <= SECONDS_TO_TELL
+                && i64::from(fraction) * self.unit < 1_000_000_000
+                && captured <= MAX_FRAME
+                && captured <= original;
+            if !sound {
+                return None;
+            }
+            let Some(next) = rest.get(header + captured as usize..) else {
+                break;
+            };
+            rest = next;
+            count += 1;
+        }
+        Some(count)
+    }
+
     pub(super) const fn file_header(&self) -> usize {
         self.file_header
     }
@@ -112,7 +168,7 @@ impl Pcap {
         if captured == 0 && *header == [0; 16] {
             return None;
         }
-        let interface = if skip == 16 {
+        let interface = if skip < 24 {
             0
         } else {
             self.order.u32_at(bytes, 16).unwrap_or(0)

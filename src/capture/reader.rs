@@ -163,11 +163,12 @@ impl Reader {
         };
         whole(window, pcap::FILE_HEADER)?;
         let start = window.available();
-        let Some(pcap) = start.first_chunk().and_then(Pcap::from_header) else {
+        let Some(mut pcap) = start.first_chunk().and_then(Pcap::from_header) else {
             return Err(foreign::what_is(start));
         };
         whole(window, pcap.file_header())?;
         window.take(pcap.file_header());
+        pcap.look_at(window.available());
         Ok(pcap)
     }
 

@@ -489,7 +489,7 @@ fn packets_that_the_kernel_lost_are_told_and_a_limit() {
         "-i",
         "lo",
         "--buffer",
-        "256K",
+        "4M",
         "-w",
         "all.pcapng",
         "--report",
@@ -503,14 +503,14 @@ fn packets_that_the_kernel_lost_are_told_and_a_limit() {
     let flood = r#"
 import socket
 sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-for _ in range(5000):
+for _ in range(20000):
     sock.sendto(bytes(1000), ("127.0.0.1", 9))
 "#;
     run(&mut space.inside(&["/usr/bin/python3", "-c", flood]));
     live.signal("-CONT");
     live.wait_for_message("packets lost");
     let (status, out, said) = live.stop();
-    assert_eq!(status.code(), Some(1), "{said}");
+    assert_eq!(status.code(), Some(1), "{said}{out}");
     assert!(out.contains("packets dropped while capturing"), "{out}");
     let done = hop101()
         .args(["read", "all.pcapng", "-q", "--report", "read.json"])

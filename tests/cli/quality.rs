@@ -39,7 +39,7 @@ fn report(files: &[Vec<u8>]) -> Value {
     outcome.report
 }
 
-/// Everything but what the wrapping is about: name, format, size and link type of the files.
+/// Everything but what the wrapping is about: name, format, size, link type and interfaces of the files.
 fn unwrapped(mut report: Value) -> Value {
     for capture in report["captures"].as_array_mut().unwrap() {
         for field in [
@@ -52,6 +52,9 @@ fn unwrapped(mut report: Value) -> Value {
         ] {
             capture[field] = Value::Null;
         }
+    }
+    for connection in report["connections"].as_array_mut().unwrap() {
+        connection["interfaces"] = Value::Null;
     }
     report
 }

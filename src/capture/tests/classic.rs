@@ -56,3 +56,33 @@ fn pcap_link_type_without_the_fcs_bits() {
     file.extend(record(Order::Little, 0, 0, b"data"));
     assert_eq!(frames_of(&file)[0].link, 1);
 }
+
+#[test]
+fn longer_record_headers_under_the_usual_magic_are_noticed() {
+    for order in BOTH {
+        // Red Hat 6.1, Nokia, SuSE 6.3.
+        for (magic, header) in [(0xa1b2_c3d4, 24), (0xa1b2_c3d4, 20), (0xa1b2_cd34, 28)] {
+            let mut file = pcap_header(order, magic, 1);
+            for data in [&b"first one"[..], b"the second", b"third"] {
+                let plain = record(order, 1_700_000_000, 999_999, data);
+                file.extend_from_slice(&plain[..16]);
+                file.extend(vec![0; header - 16]);
+                file.extend_from_slice(data);
+            }
+            let frames = frames_of(&file);
+            assert_eq!(frames.len(), 3, "{magic:x} {header}");
+            assert_eq!(frames[1].data, b"the second");
+        }
+    }
+}
+
+#[test]
+fn odd_records_are_no_longer_headers() {
+    // Nanoseconds under the magic of microseconds, and a year in which the capture slept.
+    let mut file = pcap_header(Order::Little, 0xa1b2_c3d4, 1);
+    file.extend(record(Order::Little, 1_700_000_000, 123_456_789, b"first"));
+    file.extend(record(Order::Little, 1_731_536_000, 5, b"second"));
+    let frames = frames_of(&file);
+    assert_eq!(frames.len(), 2);
+    assert_eq!(frames[1].data, b"second");
+}

@@ -86,8 +86,8 @@ impl LivePlan {
     }
 }
 
-/// A block of the kernel's buffer holds at least one packet of the largest size.
-const BUFFER_MIN: u64 = 64 << 10;
+/// A block of the kernel's buffer holds a packet of the largest size, and one is filled while another is read.
+const BUFFER_MIN: u64 = 1 << 20;
 
 /// libpcap takes the size of its buffer as a signed number of 32 bits.
 const BUFFER_MAX: u64 = 1 << 31;
@@ -96,7 +96,7 @@ const BUFFER_MAX: u64 = 1 << 31;
 pub(super) fn buffer(text: &str) -> anyhow::Result<u64> {
     let bytes = size(text)?;
     if !(BUFFER_MIN..=BUFFER_MAX).contains(&bytes) {
-        bail!("a buffer has between 64K and 2G");
+        bail!("a buffer has between 1M and 2G");
     }
     Ok(bytes)
 }

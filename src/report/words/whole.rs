@@ -162,14 +162,15 @@ pub(in crate::report) fn oddities(capture: &CaptureView) -> Vec<String> {
         oddities.push(count(capture.duplicate_frames, "duplicated frame"));
     }
     if capture.clock_offset_ms != 0.0 {
+        // What is added to its times makes up for a clock that is behind.
+        let way = if capture.clock_offset_ms < 0.0 {
+            "ahead of"
+        } else {
+            "behind"
+        };
         oddities.push(format!(
-            "clock {}{} against the first capture",
-            if capture.clock_offset_ms > 0.0 {
-                "+"
-            } else {
-                ""
-            },
-            duration_ms(capture.clock_offset_ms)
+            "clock {} {way} the first capture's",
+            duration_ms(capture.clock_offset_ms.abs())
         ));
     }
     oddities
