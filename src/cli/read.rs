@@ -118,8 +118,9 @@ pub(super) fn exit_code(fail_on: FailOn, summary: Summary, failed: bool) -> u8 {
 
 /// What the forms asked for need of the handshakes.
 pub(super) fn keep(plan: &Plan) -> Keep {
-    let per_cause = std::iter::once(plan.format)
-        .chain(plan.reports.iter().map(|report| report.format))
+    let formats =
+        || std::iter::once(plan.format).chain(plan.reports.iter().map(|report| report.format));
+    let per_cause = formats()
         .map(|format| match format {
             Format::Json => None,
             // Written as they come.
@@ -135,6 +136,7 @@ pub(super) fn keep(plan: &Plan) -> Keep {
         only_failed: plan.only_failed,
         per_cause,
         bytes: None,
+        undrawn: formats().all(|format| matches!(format, Format::Json | Format::Jsonl)),
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use foldhash::HashMap;
 
+use super::build::Detail;
 use super::redact::{Redact, Redactor};
 use super::view::{
     CauseView, ConnectionView, FindingView, HandshakeView, LimitView, Report, Summary,
@@ -46,6 +47,8 @@ pub struct Keep {
     pub per_cause: Option<usize>,
     /// Of all together at most as many as take about so much memory: heads may be long.
     pub bytes: Option<usize>,
+    /// Without what only drawings need: no form for eyes is wanted.
+    pub undrawn: bool,
 }
 
 /// What was seen besides handshakes: by protocol and server port, and frames that are no TCP.
@@ -169,8 +172,13 @@ impl Collector {
     /// A report of this handshake alone, under a number that the caller gives. Nothing of it is kept but the pseudonyms of what is masked.
     pub fn one(&mut self, number: u64, handshake: &Handshake, diagnosis: &Diagnosis) -> Report {
         let start = build::start(handshake);
-        let (mut view, mut findings) =
-            build::masked_handshake(handshake, diagnosis, start, &mut self.redactor);
+        let (mut view, mut findings) = build::masked_handshake(
+            handshake,
+            diagnosis,
+            start,
+            Detail::Drawn,
+            &mut self.redactor,
+        );
         view.id = format!("h{number}");
         for finding in &mut findings {
             finding.handshake = Some(view.id.clone());
@@ -482,8 +490,13 @@ impl Observer for Collector {
         if !self.tally(handshake, diagnosis, number) {
             return;
         }
+        let detail = if self.keep.undrawn {
+            Detail::Document
+        } else {
+            Detail::Drawn
+        };
         let (view, findings) =
-            build::masked_handshake(handshake, diagnosis, start, &mut self.redactor);
+            build::masked_handshake(handshake, diagnosis, start, detail, &mut self.redactor);
         if let Some(tally) = self.causes.get_mut(&group(diagnosis))
             && tally.first == number
         {

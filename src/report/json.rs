@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+use super::build::Detail;
 use super::redact::{Redact, Redactor};
 use super::view::{
     CaptureView, ConnectionView, FindingView, HandshakeView, LimitView, Report, SCHEMA, Summary,
@@ -125,8 +126,13 @@ impl<W: Write> JsonLines<W> {
             return;
         }
         let start = build::start(handshake);
-        let (mut view, mut findings) =
-            build::masked_handshake(handshake, diagnosis, start, &mut self.redactor);
+        let (mut view, mut findings) = build::masked_handshake(
+            handshake,
+            diagnosis,
+            start,
+            Detail::Document,
+            &mut self.redactor,
+        );
         view.id = format!("h{number}");
         let connections = self.connections(handshake);
         self.line(&Line::HandshakeNow(Unsettled {
@@ -216,8 +222,13 @@ impl<W: Write> Observer for JsonLines<W> {
             return;
         }
         let start = build::start(handshake);
-        let (mut view, mut findings) =
-            build::masked_handshake(handshake, diagnosis, start, &mut self.redactor);
+        let (mut view, mut findings) = build::masked_handshake(
+            handshake,
+            diagnosis,
+            start,
+            Detail::Document,
+            &mut self.redactor,
+        );
         view.id = format!("h{}", self.settled);
         let connections = self.connections(handshake);
         self.line(&Line::Handshake(Settled {

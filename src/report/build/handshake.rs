@@ -20,14 +20,24 @@ use crate::report::view::{
 use crate::report::{escape, visit};
 use crate::tcp::Opening;
 
+/// For what a handshake is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::report) enum Detail {
+    /// Only what the document has.
+    Document,
+    /// Also what happened on the wire, of which forms for eyes draw a ladder.
+    Drawn,
+}
+
 /// A handshake with its findings, masked, its id still empty.
 pub(in crate::report) fn masked_handshake(
     handshake: &Handshake,
     diagnosis: &Diagnosis,
     start: FrameRef,
+    detail: Detail,
     redactor: &mut Redactor,
 ) -> (HandshakeView, Vec<FindingView>) {
-    let mut view = self::handshake(handshake, diagnosis, start);
+    let mut view = self::handshake(handshake, diagnosis, start, detail);
     let mut findings: Vec<FindingView> = diagnosis.findings.iter().map(finding).collect();
     if !redactor.is_off() {
         redactor.forget();
@@ -41,10 +51,11 @@ pub(in crate::report) fn masked_handshake(
     (view, findings)
 }
 
-pub(super) fn handshake(
+fn handshake(
     handshake: &Handshake,
     diagnosis: &Diagnosis,
     start: FrameRef,
+    detail: Detail,
 ) -> HandshakeView {
     let hops: Vec<HopView> = handshake.hops.iter().map(hop).collect();
     let outer = hops.iter().find_map(|hop| hop.request.as_ref());
@@ -68,7 +79,10 @@ pub(super) fn handshake(
         subrequests: handshake.subrequests.iter().map(subrequest).collect(),
         start,
         attempts: handshake.attempts.iter().map(attempt).collect(),
-        timeline: timeline(handshake),
+        timeline: match detail {
+            Detail::Document => Vec::new(),
+            Detail::Drawn => timeline(handshake),
+        },
         hops,
     }
 }

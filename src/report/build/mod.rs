@@ -19,7 +19,7 @@ mod session;
 mod timeline;
 
 pub(super) use connection::masked_connection;
-pub(super) use handshake::{masked_handshake, records, start};
+pub(super) use handshake::{Detail, masked_handshake, records, start};
 pub(super) use names::{protocol, severity};
 pub(crate) use names::{role, verdict};
 
