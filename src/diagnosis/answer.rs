@@ -1,11 +1,12 @@
 //! Any answer other than 101: what it is, who gave it, and whether another finding already says why.
 
 use super::answerer::{Answerer, answerer};
+use super::catalogue::told_by;
 use super::draft::Draft;
 use super::story::{HopView, Outcome, Story};
 use super::text::{contains, short, short_target, shows_request, shows_response};
 use super::{AnsweredBy, Code, Severity};
-use crate::hop::{BackendSight, Confidence};
+use crate::hop::{BackendSight, Confidence, Hop};
 use crate::http::ResponseHead;
 
 /// A gateway that answers sooner than this has not waited for anybody.
@@ -253,13 +254,30 @@ fn status(story: &Story<'_>, answer: &ResponseHead) -> Draft {
         confidence: Confidence::Guess,
         reason: "nothing in the capture tells".to_owned(),
     });
-    let code = code_of(answer.status);
     let path = story.path();
-    let reason = if answer.reason.is_empty() {
-        String::new()
-    } else {
-        format!(" {}", short(&answer.reason))
-    };
+    if let Some((hop, refusal)) = refused_behind(story, answer) {
+        let server = hop.record.connection.server;
+        let title = format!(
+            "{server} answered {path} with {}{}",
+            refusal.status,
+            reason_of(refusal)
+        );
+        let code = code_of(refusal.status);
+        return about(story, code, answer)
+            .headline(format!(
+                "{title}, and {} turned it into {}",
+                story.front(),
+                answer.status
+            ))
+            .title(title)
+            .detail(format!(
+                "The backend's own hop carries this answer; what the client got instead is the proxy's. {}",
+                hints(story, refusal, AnsweredBy::Backend)
+            ).trim_end())
+            .told(told_by(code, AnsweredBy::Backend));
+    }
+    let code = code_of(answer.status);
+    let reason = reason_of(answer);
     let title = if code == Code::Redirected {
         let location = answer.fields.first("location").unwrap_or_default();
         format!(
@@ -285,6 +303,30 @@ fn status(story: &Story<'_>, answer: &ResponseHead) -> Draft {
         .title(title.clone())
         .headline(title)
         .detail(detail)
+        .told(told_by(code, by).filter(|_| confidence > Confidence::Guess))
+}
+
+/// The reason phrase of an answer, behind a space.
+fn reason_of(answer: &ResponseHead) -> String {
+    if answer.reason.is_empty() {
+        String::new()
+    } else {
+        format!(" {}", short(&answer.reason))
+    }
+}
+
+/// The refusal of the innermost server, where a proxy made another answer of it (proxy_intercept_errors with error_page):
+/// what the client got is a consequence.
+fn refused_behind<'a>(
+    story: &Story<'a>,
+    answer: &ResponseHead,
+) -> Option<(&'a Hop, &'a ResponseHead)> {
+    let carried = story
+        .inner_hops()
+        .any(|hop| !hop.retried && hop.status() == Some(answer.status));
+    let hop = story.inner_hops().filter(|hop| !hop.retried).last()?;
+    let refusal = hop.exchange().response.as_ref()?;
+    (!carried && refusal.status >= 400).then_some((hop, refusal))
 }
 
 /// What else the answer and the request say about the reason.

@@ -5,6 +5,7 @@
 
 mod answer;
 mod answer_101;
+mod answered_by;
 mod capture;
 mod client_request;
 mod forwarding;
@@ -14,6 +15,8 @@ mod tls;
 mod upstream;
 
 use super::{Code, Severity};
+
+pub(super) use answered_by::{Told, told_by};
 
 /// What a code means, in general.
 #[derive(Debug)]
@@ -50,18 +53,22 @@ impl Entry {
     /// The configuration to write for a location and an upstream. `http10`: the proxy spoke HTTP/1.0 to the backend,
     /// or is not known not to, so the directive that raises the version belongs in.
     pub fn snippet_for(&self, location: &str, upstream: &str, http10: bool) -> String {
-        let lines: Vec<String> = self
-            .template
-            .lines()
-            .filter(|line| http10 || !line.contains("{http11}"))
-            .map(|line| {
-                line.replace("{http11}", "   # the default since nginx 1.29.7")
-                    .replace("{location}", location)
-                    .replace("{upstream}", upstream)
-            })
-            .collect();
-        lines.join("\n")
+        fill(self.template, location, upstream, http10)
     }
+}
+
+/// A template with the values of a case in its places.
+pub(super) fn fill(template: &str, location: &str, upstream: &str, http10: bool) -> String {
+    let lines: Vec<String> = template
+        .lines()
+        .filter(|line| http10 || !line.contains("{http11}"))
+        .map(|line| {
+            line.replace("{http11}", "   # the default since nginx 1.29.7")
+                .replace("{location}", location)
+                .replace("{upstream}", upstream)
+        })
+        .collect();
+    lines.join("\n")
 }
 
 /// The entry of a code.

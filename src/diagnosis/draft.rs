@@ -1,8 +1,9 @@
 //! A finding while a rule writes it: texts come from the catalogue, the case adds its own.
 
-use super::catalogue::{self, Entry};
+use super::catalogue::{self, Entry, Told};
 use super::{Code, Evidence, Finding, Severity};
 use crate::capture::FrameRef;
+use crate::decode::Endpoint;
 use crate::hop::{Confidence, Record};
 use crate::tcp::ConnectionId;
 
@@ -16,8 +17,10 @@ pub(super) struct Draft {
     title: Option<String>,
     headline: Option<String>,
     detail: Option<String>,
+    why: Option<&'static str>,
     fix: Option<String>,
     snippet: Option<&'static str>,
+    log: Option<&'static str>,
     evidence: Vec<Evidence>,
 }
 
@@ -50,8 +53,10 @@ impl Draft {
             title: None,
             headline: None,
             detail: None,
+            why: None,
             fix: None,
             snippet: None,
+            log: None,
             evidence: Vec::new(),
         }
     }
@@ -110,6 +115,23 @@ impl Draft {
         self
     }
 
+    /// Another log line than the catalogue's, for a case that differs.
+    pub(super) const fn log(mut self, log: &'static str) -> Self {
+        self.log = Some(log);
+        self
+    }
+
+    /// The texts for who answered, where the catalogue has them.
+    pub(super) fn told(mut self, told: Option<&'static Told>) -> Self {
+        if let Some(told) = told {
+            self.why = Some(told.why);
+            self.fix = Some(told.fix.to_owned());
+            self.snippet = Some(told.template);
+            self.log = Some(told.log);
+        }
+        self
+    }
+
     pub(super) fn on(self, record: &Record) -> Self {
         self.about(record.connection.id)
     }
@@ -146,6 +168,26 @@ impl Draft {
         }
         self.evidence.extend(other.evidence);
         self.confidence = self.confidence.max(other.confidence);
+    }
+
+    /// Names all these servers where the texts name the first: it happened with each of them.
+    pub(super) fn name_all(&mut self, servers: &[Endpoint]) {
+        let [first, others @ ..] = servers else {
+            return;
+        };
+        let others: Vec<String> = others
+            .iter()
+            .filter(|&other| other != first)
+            .map(ToString::to_string)
+            .collect();
+        if others.is_empty() {
+            return;
+        }
+        let first = first.to_string();
+        let all = format!("{first} (and {})", others.join(", "));
+        for text in [&mut self.title, &mut self.headline].into_iter().flatten() {
+            *text = text.replacen(&first, &all, 1);
+        }
     }
 
     /// With the connections and evidence of another draft.
@@ -193,13 +235,15 @@ impl Draft {
             connections: self.connections,
             title: self.title.unwrap_or_else(|| entry.title.to_owned()),
             detail: self.detail.unwrap_or_else(|| entry.meaning.to_owned()),
-            cause: entry.why.to_owned(),
+            cause: self.why.unwrap_or(entry.why).to_owned(),
             fix: self.fix.unwrap_or_else(|| entry.fix.to_owned()),
-            nginx_snippet: self.snippet.map_or_else(
-                || entry.snippet_for(&values.location, &values.upstream, values.http10),
-                str::to_owned,
-            ),
-            nginx_log: entry.log.to_owned(),
+            nginx_snippet: match self.snippet {
+                Some(own) => {
+                    catalogue::fill(own, &values.location, &values.upstream, values.http10)
+                }
+                None => entry.snippet_for(&values.location, &values.upstream, values.http10),
+            },
+            nginx_log: self.log.unwrap_or(entry.log).to_owned(),
             evidence,
         })
     }

@@ -138,7 +138,12 @@ fn upgrade_fields(
                 ))
                 .headline(format!(
                     "{proxy} added Upgrade to a request to {backend} that had none{answered}"
-                )),
+                ))
+                .detail(if after.fields.count("sec-websocket-key") > 0 {
+                    "The client's request has WebSocket fields and no Upgrade: something in front of the proxy, or the client, left it out. The backend got one that asks for websocket; nginx tunnels only what asked for an upgrade when it came."
+                } else {
+                    "The client sent an ordinary request and the backend got one that asks for websocket, without the Sec-WebSocket fields that it would need."
+                }),
         );
     }
     if lost_connection {

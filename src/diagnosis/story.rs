@@ -288,7 +288,7 @@ impl<'a> Story<'a> {
             .rev()
             .find(|hop| hop.parent.is_some() || self.backend_only())
             .map(|hop| hop.record.connection.server)
-            .or_else(|| self.attempts().last().map(|a| a.record.connection.server));
+            .or_else(|| self.attempts().next().map(|a| a.record.connection.server));
         let versions = self
             .links()
             .map(|link| link.child)

@@ -11,6 +11,7 @@ mod connections;
 mod healthy;
 mod opening;
 mod sessions;
+mod told;
 mod vantage;
 
 use super::testkit::found;

@@ -227,6 +227,7 @@ pub(super) fn of_attempt(story: &Story<'_>, attempt: &ConnectAttempt) -> Option<
                     .snippet(
                         "proxy_ssl_certificate     /etc/nginx/client.pem;\nproxy_ssl_certificate_key /etc/nginx/client.key;",
                     )
+                    .log("[error] SSL_do_handshake() failed (... alert handshake failure:SSL alert number 40) while SSL handshaking to upstream")
                     .saw(alert.frame, shows),
             );
         }
@@ -263,13 +264,18 @@ fn tls_left(
         Side::Client => format!("{proxy} closed the TLS connection to {backend} without a request"),
         Side::Server => format!("{backend} closed the TLS connection of {proxy} without an answer"),
     };
+    let looks = match end.by {
+        Side::Client => {
+            "A certificate that does not verify looks like this: nginx leaves right after the handshake."
+        }
+        Side::Server => {
+            "A server that wants another name, version or client certificate may hang up like this."
+        }
+    };
     Some(
         draft(Code::BackendTlsRejected, &what)
             .sure(Confidence::Likely)
-            .detail(format!(
-                "The proxy asked {}. A certificate that does not verify looks like this: nginx leaves right after the handshake.",
-                asked_for(tls)
-            ))
+            .detail(format!("The proxy asked {}. {looks}", asked_for(tls)))
             .saw(end.frame, format!("the {} ends it", side(end.by))),
     )
 }

@@ -7,6 +7,7 @@ use super::draft::Draft;
 use super::story::{HopView, Outcome, RecordView, Story, hole};
 use super::text::{count, duration, list, shows_request, shows_response};
 use super::{Code, Severity};
+use crate::decode::Endpoint;
 use crate::hop::{BackendSight, Confidence, Hop, Role};
 use crate::http::{PartialWhy, RequestHead};
 use crate::tcp::{Ending, EndingHow, Side};
@@ -26,18 +27,23 @@ const FAILED_AT_ONCE: &[Code] = &[
 ];
 
 pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
-    let mut failures: Vec<Draft> = story
-        .attempts()
-        .filter_map(|tried| attempt::of_attempt(story, tried))
-        .chain(
-            story
-                .inner_hops()
-                .filter_map(|hop| unanswered::of_hop(story, hop)),
-        )
-        .collect();
-    failures.sort_by_key(|draft| draft.first_frame().map(|frame| story.time(frame)));
+    let tried = story.attempts().filter_map(|tried| {
+        Some((
+            tried.record.connection.server,
+            attempt::of_attempt(story, tried)?,
+        ))
+    });
+    let silent = story.inner_hops().filter_map(|hop| {
+        Some((
+            hop.record.connection.server,
+            unanswered::of_hop(story, hop)?,
+        ))
+    });
+    let mut failures: Vec<(Endpoint, Draft)> = tried.chain(silent).collect();
+    failures.sort_by_key(|(_, draft)| draft.first_frame().map(|frame| story.time(frame)));
     let gone = client_gave_up(story);
     if story.is_up() || answered_after_retry(story) {
+        let failures: Vec<Draft> = failures.into_iter().map(|(_, draft)| draft).collect();
         out.extend(retried(story, &failures));
     } else {
         let waiting = story.outcome == Outcome::Unknown && !story.backend_only();
@@ -67,16 +73,30 @@ fn answered_after_retry(story: &Story<'_>) -> bool {
     tried && answered
 }
 
-/// Several connections that failed the same way are one finding.
-fn merge(failures: Vec<Draft>) -> Vec<Draft> {
-    let mut merged: Vec<Draft> = Vec::new();
-    for draft in failures {
-        match merged.iter_mut().find(|other| other.code() == draft.code()) {
-            Some(other) => other.absorb(draft),
-            None => merged.push(draft),
+/// Several connections that failed the same way are one finding, which names all servers that did.
+fn merge(failures: Vec<(Endpoint, Draft)>) -> Vec<Draft> {
+    let mut merged: Vec<(Vec<Endpoint>, Draft)> = Vec::new();
+    for (server, draft) in failures {
+        let known = merged
+            .iter_mut()
+            .find(|(_, other)| other.code() == draft.code());
+        match known {
+            Some((servers, other)) => {
+                if !servers.contains(&server) {
+                    servers.push(server);
+                }
+                other.absorb(draft);
+            }
+            None => merged.push((vec![server], draft)),
         }
     }
     merged
+        .into_iter()
+        .map(|(servers, mut draft)| {
+            draft.name_all(&servers);
+            draft
+        })
+        .collect()
 }
 
 fn retried(story: &Story<'_>, failures: &[Draft]) -> Option<Draft> {

@@ -92,7 +92,7 @@ pub(super) static UPGRADE_ADDED: Entry = Entry {
     code: Code::UpgradeAdded,
     title: "The proxy added Upgrade to a request that had none",
     severity: Severity::Error,
-    meaning: "The client sent an ordinary request and the backend got one that asks for websocket, without the Sec-WebSocket fields that it would need.",
+    meaning: "The client sent an ordinary request and the backend got one that asks for websocket.",
     client_hop: "No Upgrade.",
     backend_hop: "`Upgrade: websocket`, often without Sec-WebSocket-Key.",
     why: "`proxy_set_header Upgrade websocket` is written as a constant.",

@@ -1,0 +1,120 @@
+//! What a finding tells its reader must be true of this case: who answered, who changed the answer, who refused.
+
+use super::*;
+use crate::decode::Endpoint;
+use crate::diagnosis::testkit::*;
+use crate::tcp::Opening;
+
+const UNAVAILABLE: &str = "HTTP/1.1 503 Service Unavailable\nServer: nginx/1.22.1";
+
+fn behind(answer: &str, to_client: &str) -> Handshake {
+    through(
+        front().ask(ASK, 0.5).answer(to_client, 1.7),
+        back().ask(FORWARDED, 1.2).answer(answer, 1.6),
+    )
+}
+
+#[test]
+fn a_refusal_is_explained_by_who_gave_it() {
+    let backend = diagnose(&behind(UNAVAILABLE, UNAVAILABLE));
+    let by_backend = finding(&backend, Code::ServiceUnavailable);
+    assert_eq!(backend.answered_by, Some(AnsweredBy::Backend));
+    assert_eq!(by_backend.nginx_snippet, "");
+    assert!(by_backend.fix.contains("backend's log"));
+    assert!(!by_backend.nginx_log.contains("[error]"));
+    assert!(!by_backend.cause.contains("limit_conn"));
+
+    let proxy = diagnose(&alone(
+        front().ask(ASK, 0.5).answer(UNAVAILABLE, 0.9).body(PAGE),
+        crate::hop::Role::ClientProxy,
+    ));
+    let by_proxy = finding(&proxy, Code::ServiceUnavailable);
+    assert_eq!(proxy.answered_by, Some(AnsweredBy::Proxy));
+    assert!(by_proxy.cause.contains("limit_conn"));
+    assert!(by_proxy.nginx_log.contains("[error] limiting connections"));
+
+    // Nobody knows who it was: both are told of.
+    let unknown = diagnose(&alone(
+        front().ask(ASK, 0.5).answer(UNAVAILABLE, 40.0),
+        crate::hop::Role::ClientProxy,
+    ));
+    assert_eq!(unknown.answered_by, Some(AnsweredBy::Unknown));
+    assert!(
+        finding(&unknown, Code::ServiceUnavailable)
+            .nginx_log
+            .contains("if nginx refused it")
+    );
+}
+
+/// proxy_intercept_errors made a 404 of the backend's 401: looking for a location would help nobody.
+#[test]
+fn an_answer_made_of_another_one_is_not_the_cause() {
+    let wants_login = "HTTP/1.1 401 Unauthorized\nServer: backend/1";
+    let not_found = "HTTP/1.1 404 Not Found\nServer: nginx/1.22.1";
+    let diagnosis = check(
+        "intercepted",
+        &behind(wants_login, not_found),
+        Verdict::Failed,
+        Code::Unauthorized,
+        &["error unauthorized", "info status-changed"],
+    );
+    assert_eq!(
+        diagnosis.headline,
+        "10.20.0.11:8080 answered /ws with 401 Unauthorized, and nginx 192.168.50.1 turned it into 404"
+    );
+    assert_eq!(diagnosis.answered_by, Some(AnsweredBy::Proxy));
+    // A page of the backend that the proxy refused to hand out is the proxy's refusal.
+    let page = "HTTP/1.1 200 OK\nServer: backend/1";
+    let diagnosis = diagnose(&behind(page, not_found));
+    assert_eq!(diagnosis.cause, Some(Code::NotFound));
+}
+
+#[test]
+fn all_servers_that_failed_alike_are_named() {
+    let refused = |id: u32, last: u8| {
+        let server = Endpoint::v4([10, 20, 0, last], 8080);
+        conn(id, BACK, server, 0.6 + f64::from(id) / 100.0).edit(|c| {
+            c.record.exchange_count = 0;
+            c.record.connection.opening = Opening::Refused;
+        })
+    };
+    let answer = "HTTP/1.1 502 Bad Gateway\nServer: nginx/1.22.1";
+    let diagnosis = diagnose(&tried(
+        front().ask(ASK, 0.5).answer(answer, 2.0).body(PAGE),
+        vec![refused(5, 11), refused(6, 12), refused(7, 11)],
+    ));
+    assert_eq!(
+        diagnosis.headline,
+        "10.20.0.11:8080 (and 10.20.0.12:8080) refused the connection of nginx 192.168.50.1, so the client got 502"
+    );
+    let finding = finding(&diagnosis, Code::BackendRefused);
+    assert!(finding.nginx_snippet.contains("10.20.0.11:8080"));
+}
+
+/// The client had a key and lost its Upgrade on the way; nginx puts one back and cannot tunnel.
+#[test]
+fn an_upgrade_put_back_says_what_was_lost() {
+    let stripped = ASK.replace("Upgrade: websocket\n", "");
+    let diagnosis = diagnose(&through(
+        front().ask(&stripped, 0.5),
+        back()
+            .ask(FORWARDED, 1.2)
+            .answer("HTTP/1.1 101 Switching Protocols\nUpgrade: websocket", 1.6),
+    ));
+    let with_key = finding(&diagnosis, Code::UpgradeAdded);
+    assert!(
+        with_key.detail.contains("left it out"),
+        "{}",
+        with_key.detail
+    );
+    let plain = "GET /ws HTTP/1.1\nHost: 192.168.50.1";
+    let forced = "GET /ws HTTP/1.1\nHost: 192.168.50.1\nConnection: upgrade\nUpgrade: websocket";
+    let diagnosis = diagnose(&through(
+        front().ask(plain, 0.5),
+        back()
+            .ask(forced, 1.2)
+            .answer("HTTP/1.1 400 Bad Request", 1.6),
+    ));
+    let without = finding(&diagnosis, Code::UpgradeAdded);
+    assert!(without.detail.contains("without the Sec-WebSocket fields"));
+}
