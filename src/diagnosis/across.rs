@@ -125,7 +125,20 @@ impl Across {
             return together;
         }
         self.crowds.confirm(handshake, &mut diagnosis);
+        self.failed_before(handshake, &mut diagnosis);
         diagnosis
+    }
+
+    /// A proxy that was seen failing to reach its backends has probably none left; else its upstream may be one that
+    /// cannot be seen.
+    fn failed_before(&self, handshake: &Handshake, diagnosis: &mut Diagnosis) {
+        let failed = handshake
+            .first()
+            .is_some_and(|outer| self.tried.contains(&outer.record.connection.server));
+        let own = |finding: &&mut Finding| finding.code == Code::NoLiveBackend;
+        if failed && let Some(finding) = diagnosis.findings.iter_mut().find(own) {
+            finding.confidence = Confidence::Likely;
+        }
     }
 
     fn note(&mut self, handshake: &Handshake) {

@@ -1,7 +1,7 @@
 //! Any answer other than 101: what it is, who gave it, and whether another finding already says why.
 
 use super::answerer::{Answerer, answerer};
-use super::catalogue::told_by;
+use super::catalogue::{entry, told_by};
 use super::draft::Draft;
 use super::story::{HopView, Outcome, Story};
 use super::text::{contains, short, short_target, shows_request, shows_response};
@@ -475,12 +475,22 @@ fn token_case(story: &Story<'_>, answer: &ResponseHead, out: &mut Vec<Draft>) {
 
 fn not_contacted(story: &Story<'_>, answer: &ResponseHead, out: &mut Vec<Draft>) {
     let known = out.iter().any(|draft| draft.code() == Code::NoLiveBackend);
-    if story.handshake.backend != BackendSight::NotContacted || known {
+    if story.sight() != BackendSight::NotContacted || known {
         return;
     }
+    let refused = !story.handshake.subrequests.is_empty();
     out.push(
         about(story, Code::BackendNotContacted, answer)
-            .sure(Confidence::Likely)
+            .sure(if refused {
+                Confidence::Certain
+            } else {
+                Confidence::Likely
+            })
+            .detail(if refused {
+                "Its auth subrequest was refused, so no backend was asked."
+            } else {
+                entry(Code::BackendNotContacted).meaning
+            })
             .title(format!(
                 "{} answered {} without asking a backend",
                 story.front(),

@@ -143,7 +143,7 @@ fn by_itself(story: &Story<'_>) -> Answerer {
             format!("its connection to {to} never carried the request"),
         );
     }
-    if story.handshake.backend == BackendSight::NotContacted {
+    if story.sight() == BackendSight::NotContacted {
         return proxy(
             story,
             Confidence::Likely,
@@ -205,6 +205,18 @@ fn by_content(story: &Story<'_>, answer: &ResponseHead) -> Option<Answerer> {
             "its body is JSON, as an application writes it",
         )
     })
+}
+
+/// Whether an answer looks like an application's, although no connection to one was seen: its upstream may be one that no
+/// capture shows, as a unix socket is, while those of other locations are seen.
+pub(super) fn is_of_application(story: &Story<'_>, answer: &ResponseHead) -> bool {
+    let signed = by_content(story, answer).is_some_and(|by| by.by == AnsweredBy::Backend);
+    // nginx writes a page of its own below what it refuses; a text of another kind may come from its configuration too.
+    let foreign_text = answer.status >= 400
+        && story.outer.answered_by_nginx(None)
+        && !story.body().is_empty()
+        && !story.outer.has_nginx_page();
+    signed || foreign_text
 }
 
 /// Fields that applications write and proxies do not. nginx copies them.

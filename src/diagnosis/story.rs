@@ -184,11 +184,26 @@ impl<'a> Story<'a> {
 
     /// Whether nothing is known of what stands behind the outermost hop.
     pub(super) fn blind(&self) -> bool {
-        self.handshake.backend == BackendSight::NotVisible
+        self.sight() == BackendSight::NotVisible
             && self.handshake.hops.len() == 1
             && self.handshake.attempts.is_empty()
             && !self.backend_only()
             && self.outer.role != Role::Direct
+    }
+
+    /// What is known of the backend's hop. In doubt it cannot be seen: an answer that an application wrote came from one.
+    pub(super) fn sight(&self) -> BackendSight {
+        let sight = self.handshake.backend;
+        let hidden = sight == BackendSight::NotContacted
+            && self.handshake.subrequests.is_empty()
+            && self
+                .answer()
+                .is_some_and(|answer| super::answerer::is_of_application(self, answer));
+        if hidden {
+            BackendSight::NotVisible
+        } else {
+            sight
+        }
     }
 
     /// Attempts of the proxy that carried no request.

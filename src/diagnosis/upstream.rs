@@ -261,22 +261,24 @@ fn no_backend(story: &Story<'_>, out: &[Draft]) -> Option<Draft> {
     }
     let answer = story.answer()?;
     let at_once = answer.span.first.at.nanos_since(request.span.last.at) <= AT_ONCE_NANOS;
-    let own = story.handshake.backend == BackendSight::NotContacted;
+    let own = story.sight() == BackendSight::NotContacted;
     if answer.status == 502 && own && at_once && out.is_empty() {
         return Some(
             Draft::new(Code::NoLiveBackend)
-                .sure(Confidence::Likely)
+                // `across` knows whether this proxy was seen failing before.
+                .sure(Confidence::Guess)
                 .bad(Severity::Error)
                 .on(record)
                 .title(format!(
-                    "{} answered 502 without trying a backend",
+                    "{} answered 502 and was seen trying no backend",
                     story.front()
                 ))
                 .headline(format!(
-                    "{} had no live backend for {} and answered 502 without trying one",
+                    "{} answered {} with 502 and was seen trying no backend, as when none is live",
                     story.front(),
                     story.path()
                 ))
+                .detail("Other connections of this proxy to backends are in the capture, and none for this request: all servers of the upstream are marked as failed, or it is one that no capture shows, such as a unix socket.")
                 .saw(request.span.first, shows_request(request))
                 .saw(answer.span.first, shows_response(answer)),
         );

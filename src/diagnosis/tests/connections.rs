@@ -566,6 +566,11 @@ fn nobody_left_to_ask() {
     let (diagnoses, _) = together(&[refused, second.clone()], &[]);
     assert_eq!(diagnoses[0].cause, Some(Code::BackendRefused));
     assert_eq!(diagnoses[1].cause, Some(Code::NoLiveBackend));
+    // Seen failing before: likely, where it would be a guess.
+    assert_eq!(
+        finding(&diagnoses[1], Code::NoLiveBackend).confidence,
+        crate::hop::Confidence::Likely
+    );
     // Without the first one nothing shows that tries would be in the capture.
     let (diagnoses, _) = together(&[second], &[]);
     assert_eq!(diagnoses[0].cause, Some(Code::BadGateway));

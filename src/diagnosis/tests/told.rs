@@ -118,3 +118,57 @@ fn an_upgrade_put_back_says_what_was_lost() {
     let without = finding(&diagnosis, Code::UpgradeAdded);
     assert!(without.detail.contains("without the Sec-WebSocket fields"));
 }
+
+/// One location passes to a unix socket, which no capture shows; those of other locations are seen.
+#[test]
+fn an_application_behind_a_unix_socket_is_not_taken_for_the_proxy() {
+    let unseen = |answer: &str, body: &[u8]| {
+        let mut handshake = alone(
+            front().ask(ASK, 0.5).answer(answer, 3.0).body(body),
+            crate::hop::Role::ClientProxy,
+        );
+        handshake.backend = crate::hop::BackendSight::NotContacted;
+        handshake
+    };
+    let versions = "HTTP/1.1 426 Upgrade Required\nServer: nginx/1.22.1\nSec-WebSocket-Version: 13";
+    let text = "HTTP/1.1 400 Bad Request\nServer: nginx/1.22.1\nContent-Type: text/plain";
+    for (name, handshake, by, cause) in [
+        (
+            "versions",
+            unseen(versions, b""),
+            AnsweredBy::Backend,
+            "error upgrade-required",
+        ),
+        (
+            "text",
+            unseen(text, b"Hello, upgrade"),
+            AnsweredBy::Unknown,
+            "error bad-request",
+        ),
+    ] {
+        let diagnosis = diagnose(&handshake);
+        assert_eq!(
+            found(&diagnosis),
+            [cause, "info backend-hop-not-seen"],
+            "{name}"
+        );
+        assert_eq!(diagnosis.answered_by, Some(by), "{name}");
+    }
+    // What nginx writes itself is its own.
+    let own = diagnose(&unseen(
+        "HTTP/1.1 400 Bad Request\nServer: nginx/1.22.1",
+        PAGE,
+    ));
+    assert_eq!(
+        found(&own),
+        ["error bad-request", "info backend-not-contacted"]
+    );
+    assert_eq!(own.answered_by, Some(AnsweredBy::Proxy));
+    let gateway = diagnose(&unseen(
+        "HTTP/1.1 502 Bad Gateway\nServer: nginx/1.22.1",
+        PAGE,
+    ));
+    let dead = finding(&gateway, Code::NoLiveBackend);
+    assert_eq!(dead.confidence, crate::hop::Confidence::Guess);
+    assert!(dead.detail.contains("unix socket"));
+}
