@@ -257,6 +257,7 @@ fn status(story: &Story<'_>, answer: &ResponseHead) -> Draft {
     let path = story.path();
     if let Some((hop, refusal)) = refused_behind(story, answer) {
         let server = hop.record.connection.server;
+        let path = path_of(hop).unwrap_or(path);
         let title = format!(
             "{server} answered {path} with {}{}",
             refusal.status,
@@ -276,6 +277,11 @@ fn status(story: &Story<'_>, answer: &ResponseHead) -> Draft {
             ).trim_end())
             .told(told_by(code, AnsweredBy::Backend));
     }
+    // A proxy may have asked its backend for another path.
+    let path = match by {
+        AnsweredBy::Backend => path_of(story.inner).unwrap_or(path),
+        AnsweredBy::Proxy | AnsweredBy::Unknown => path,
+    };
     let code = code_of(answer.status);
     let reason = reason_of(answer);
     let title = if code == Code::Redirected {
@@ -304,6 +310,12 @@ fn status(story: &Story<'_>, answer: &ResponseHead) -> Draft {
         .headline(title)
         .detail(detail)
         .told(told_by(code, by).filter(|_| confidence > Confidence::Guess))
+}
+
+/// The path that the server of a hop was asked for.
+fn path_of(hop: &Hop) -> Option<String> {
+    let request = hop.exchange().request.as_ref()?;
+    Some(short(super::text::path(&request.target)))
 }
 
 /// The reason phrase of an answer, behind a space.

@@ -100,6 +100,13 @@ fn name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
+/// With these a request never got past the server that it came to: there is no hop behind it to be missed.
+const NEVER_PASSED_ON: &[Code] = &[
+    Code::RequestIncomplete,
+    Code::HostMissing,
+    Code::ProxyProtocolUnexpected,
+];
+
 /// What one handshake lacks.
 pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
     let clean = story.is_up()
@@ -126,7 +133,11 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
     for hop in &story.handshake.hops {
         out.extend(holes(hop));
     }
-    if story.blind() {
+    if story.blind()
+        && !out
+            .iter()
+            .any(|draft| NEVER_PASSED_ON.contains(&draft.code()))
+    {
         out.push(
             Draft::new(Code::BackendHopNotSeen)
                 .on(&story.outer.record)

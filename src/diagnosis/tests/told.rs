@@ -172,3 +172,40 @@ fn an_application_behind_a_unix_socket_is_not_taken_for_the_proxy() {
     assert_eq!(dead.confidence, crate::hop::Confidence::Guess);
     assert!(dead.detail.contains("unix socket"));
 }
+
+/// proxy_pass changed the path: the backend is not said to have answered one that it never saw.
+#[test]
+fn a_backend_answers_the_path_that_it_was_asked_for() {
+    let answer = "HTTP/1.1 404 Not Found\nServer: backend/1";
+    let diagnosis = diagnose(&through(
+        front()
+            .ask(&ASK.replace("/ws", "/app/ws"), 0.5)
+            .answer(answer, 1.7),
+        back().ask(FORWARDED, 1.2).answer(answer, 1.6),
+    ));
+    assert_eq!(diagnosis.cause, Some(Code::PathRewritten));
+    assert_eq!(
+        finding(&diagnosis, Code::NotFound).title,
+        "10.20.0.11:8080 answered /ws with 404 Not Found"
+    );
+}
+
+/// nginx refuses a request without Host itself: no hop behind it is missed.
+#[test]
+fn no_hop_is_missed_behind_a_request_that_got_nowhere() {
+    let hostless = ASK.replace("Host: 192.168.50.1\n", "");
+    let bad = "HTTP/1.1 400 Bad Request\nServer: nginx/1.22.1";
+    let diagnosis = diagnose(&alone(
+        front().ask(&hostless, 0.5).answer(bad, 0.7).body(PAGE),
+        crate::hop::Role::ClientProxy,
+    ));
+    assert_eq!(found(&diagnosis), ["error host-missing"]);
+    let other = diagnose(&alone(
+        front().ask(ASK, 0.5).answer(bad, 0.7).body(PAGE),
+        crate::hop::Role::ClientProxy,
+    ));
+    assert_eq!(
+        found(&other),
+        ["error bad-request", "info backend-hop-not-seen"]
+    );
+}
