@@ -265,7 +265,11 @@ impl Reader {
     }
 
     /// The next frame if it is in memory as a whole, and nothing special.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "per frame: saves copies through memory"
+    )]
+    #[inline(always)]
     fn quick(&mut self) -> Option<Meta> {
         let bytes = self.window.available();
         match &mut self.format {

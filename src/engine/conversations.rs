@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::capture::Timestamp;
-use crate::hop::{Book, Clocks, OpenConnections, Protocol, Record, SharedRecord};
+use crate::hop::{Book, Clocks, OpenConnections, Protocol, Record};
 use crate::tcp::{Chunk, Connection, ConnectionId, Gap, Handler, Interest, StreamEnd, Table};
 
 use super::followed::Scratch;
@@ -14,7 +14,7 @@ use super::talk::{Talk, empty_record};
 pub(super) struct Conversations {
     pub(super) book: Book,
     /// Records of connections that left the table, until the engine has filed them.
-    pub(super) closed: Vec<SharedRecord>,
+    pub(super) closed: Vec<Record>,
     /// Attempts that are over on connections that stay.
     pub(super) chapters: Vec<Record>,
     pub(super) scratch: Scratch,
@@ -104,7 +104,7 @@ impl Handler for Conversations {
             }
             None => empty_record(connection, Protocol::None),
         };
-        self.closed.push(record.into());
+        self.closed.push(record);
         // Reported for good from here on.
         self.decided.remove(&id);
         self.ended.remove(&id);

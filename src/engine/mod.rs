@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use crate::capture::{BATCH, CaptureInfo, Frame, Timestamp};
+use crate::capture::{BATCH, CaptureInfo, Frame, FrameRef, Timestamp};
 use crate::decode::{self, Decoded, Decoder};
 use crate::diagnosis::{self, Across, Diagnosis, Finding};
 use crate::hop::{self, Book, Clocks, Handshake, OpenConnections, Record};
@@ -96,6 +96,13 @@ pub struct Engine {
     settled: Vec<Handshake>,
 }
 
+/// A frame of several that are taken at once.
+enum Ready<'a> {
+    /// A plain segment, looked up.
+    Plain(Lookup<'a>),
+    Other(Frame<'a>),
+}
+
 /// What was decided on connections that are still open.
 #[derive(Debug, Default)]
 pub struct Decided {
@@ -134,32 +141,24 @@ impl Engine {
         frames: impl Iterator<Item = Frame<'a>>,
         observer: &mut dyn Observer,
     ) {
-        let mut plain: SmallVec<[Lookup<'a>; BATCH]> = SmallVec::new();
-        let batch: SmallVec<[(Frame<'a>, bool); BATCH]> = frames
-            .map(|frame| {
-                let segment = Decoder::plain(&frame);
-                plain.extend(segment.map(|segment| self.table.look_up(segment)));
-                (frame, segment.is_some())
-            })
-            .collect();
-        self.table.warm(&mut plain);
-        let mut plain = plain.iter();
-        for (frame, is_plain) in &batch {
-            let lookup = if *is_plain { plain.next() } else { None };
-            self.next(frame, lookup, observer);
+        let mut batch: SmallVec<[Ready<'a>; BATCH]> = SmallVec::new();
+        for frame in frames {
+            batch.push(match Decoder::plain(&frame) {
+                Some(segment) => Ready::Plain(self.table.look_up(segment)),
+                None => Ready::Other(frame),
+            });
+        }
+        self.table.warm(batch.iter().filter_map(Ready::plain));
+        for frame in &batch {
+            self.next(frame, observer);
         }
     }
 
-    /// The next frame, looked up if it is a plain one.
-    fn next(
-        &mut self,
-        frame: &Frame<'_>,
-        lookup: Option<&Lookup<'_>>,
-        observer: &mut dyn Observer,
-    ) {
+    #[inline]
+    fn next(&mut self, frame: &Ready<'_>, observer: &mut dyn Observer) {
         // What is due by then happens before the frame is looked into, as it does live, where time passes without frames.
         let before = self.clock.frame_time();
-        if self.clock.frame(frame.id) {
+        if self.clock.frame(frame.id()) {
             self.across.clock_set(before);
             self.table.shift_clock(self.clock.shift());
             self.conversations.book.clock_set(self.clock.frame_time());
@@ -167,13 +166,13 @@ impl Engine {
         if self.clock.now() >= self.settle_at {
             self.settle(observer);
         }
-        match lookup {
-            Some(lookup) => {
+        match frame {
+            Ready::Plain(lookup) => {
                 if self.selection.wants(lookup.segment()) {
                     self.table.take(&mut self.conversations, lookup);
                 }
             }
-            None => self.unusual(frame),
+            Ready::Other(frame) => self.unusual(frame),
         }
         if !self.conversations.closed.is_empty() || !self.conversations.chapters.is_empty() {
             self.file_closed(observer);
@@ -326,6 +325,22 @@ impl Engine {
             let diagnosis = self.across.diagnose(&handshake);
             self.totals.handshake(&handshake);
             observer.handshake(&handshake, &diagnosis);
+        }
+    }
+}
+
+impl<'a> Ready<'a> {
+    fn id(&self) -> FrameRef {
+        match self {
+            Self::Plain(lookup) => lookup.segment().frame,
+            Self::Other(frame) => frame.id,
+        }
+    }
+
+    const fn plain(&self) -> Option<&Lookup<'a>> {
+        match self {
+            Self::Plain(lookup) => Some(lookup),
+            Self::Other(_) => None,
         }
     }
 }

@@ -27,6 +27,9 @@ impl Selection {
     /// Whether a segment belongs to a connection that is looked at.
     #[inline]
     pub(super) fn wants(&self, segment: &Segment<'_>) -> bool {
+        if self.ports.is_empty() && self.hosts.is_empty() {
+            return true;
+        }
         let ends = [segment.source, segment.destination];
         (self.ports.is_empty() || ends.iter().any(|end| self.ports.contains(&end.port())))
             && (self.hosts.is_empty()

@@ -223,8 +223,7 @@ impl Book {
     }
 
     /// A connection left the table.
-    pub fn closed(&mut self, record: impl Into<SharedRecord>) {
-        let record = record.into();
+    pub fn closed(&mut self, record: Record) {
         let id = record.connection.id;
         self.saw(record.connection.last.at);
         self.known.note_opaque(&record);
@@ -237,6 +236,7 @@ impl Book {
             }
             return;
         }
+        let record = SharedRecord::from(record);
         let all = Slot {
             connection: id,
             exchange: 0,

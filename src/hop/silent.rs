@@ -7,7 +7,7 @@ use foldhash::{HashMap, HashSet};
 use super::attempts::{Silent, place};
 use super::known::Known;
 use super::node::Node;
-use super::record::SharedRecord;
+use super::record::{Record, SharedRecord};
 use crate::capture::{FrameRef, Timestamp};
 use crate::decode::Endpoint;
 use crate::tcp::ConnectionId;
@@ -39,7 +39,7 @@ impl SilentPool {
     }
 
     /// Keeps a connection, unless it comes from one who scans. The oldest ones make room.
-    pub(super) fn keep(&mut self, record: SharedRecord, known: &Known) {
+    pub(super) fn keep(&mut self, record: Record, known: &Known) {
         let source = record.connection.client.ip();
         let known = self.askers.contains(&source) || known.is_any_back(source);
         if !known && !self.is_plausible(source, record.connection.server) {
@@ -48,7 +48,7 @@ impl SilentPool {
         if self.kept.len() >= KEPT_MAX {
             self.kept.pop_first();
         }
-        self.kept.insert(place(&record), record);
+        self.kept.insert(place(&record), record.into());
     }
 
     /// An address sends attempts.

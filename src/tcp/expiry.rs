@@ -1,8 +1,11 @@
 //! How connections leave the table: over, silent for too long, or in the way of newer ones.
 
+use smallvec::SmallVec;
+
 use super::flow::Flow;
 use super::key::{End, Key};
 use super::limits::{EVICTED_SHARE, LimitKind, SYN_KEPT};
+use super::lookup::ROUND;
 use super::table::{Place, Table};
 use super::tombs::Span;
 use super::{Connection, ConnectionId, GapCause, Handler};
@@ -35,17 +38,43 @@ impl<H: Handler> Table<H> {
                 self.attend(handler, slot);
             }
         }
-        while let Some((place, id)) = self.agenda.next_leaving(clock) {
-            self.let_go(handler, place, id);
-        }
-        while let Some(slot) = self.nursery.expired(SYN_KEPT, clock) {
-            self.close_embryo(handler, slot, false);
-        }
+        self.leave_all(handler, clock);
+        self.expire_embryos(handler, clock);
         if self
             .agenda
             .scan_is_due(clock, self.segments, self.flows.len())
         {
             self.scan(handler);
+        }
+    }
+
+    /// Closes the connections that are over and have lingered.
+    fn leave_all(&mut self, handler: &mut H, clock: i64) {
+        loop {
+            let next = || self.agenda.next_leaving(clock);
+            let leaving: SmallVec<[_; ROUND]> = std::iter::from_fn(next).take(ROUND).collect();
+            if leaving.is_empty() {
+                return;
+            }
+            self.warm_leaving(leaving.iter().map(|&(place, _)| place));
+            for (place, id) in leaving {
+                self.let_go(handler, place, id);
+            }
+        }
+    }
+
+    /// Closes the openings that nobody answered or completed.
+    fn expire_embryos(&mut self, handler: &mut H, clock: i64) {
+        loop {
+            let next = || self.nursery.expired(SYN_KEPT, clock);
+            let expired: SmallVec<[u32; ROUND]> = std::iter::from_fn(next).take(ROUND).collect();
+            if expired.is_empty() {
+                return;
+            }
+            self.warm_leaving(expired.iter().map(|&slot| Place::Embryo(slot)));
+            for slot in expired {
+                self.close_embryo(handler, slot, false);
+            }
         }
     }
 

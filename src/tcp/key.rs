@@ -75,9 +75,7 @@ impl Hash for Key {
     /// Whole words: hashing runs once per segment.
     fn hash<H: Hasher>(&self, state: &mut H) {
         for end in [self.low, self.high] {
-            let address = u128::from_ne_bytes(end.octets());
-            state.write_u64(address as u64);
-            state.write_u64((address >> 64) as u64);
+            state.write_u128(u128::from_ne_bytes(end.octets()));
         }
         state.write_u32(u32::from(self.low.port()) << 16 | u32::from(self.high.port()));
     }

@@ -6,27 +6,31 @@
 //!
 //! With thousands of connections under way, nearly every record that a segment needs has to come from memory, which takes
 //! as long as hundreds of instructions: the index, then the record, then the reader's state. Asked for one after the other,
-//! that is where the time goes; asked for together, they come together. `warm` only looks: what it finds is a guess that
-//! `take` verifies, for segments before may have changed it.
+//! that is where the time goes; asked for together, they come together. `warm` only looks and tells nobody what it saw.
 
 use std::hint::black_box;
 
+use smallvec::SmallVec;
+
 use super::Handler;
+use super::flow::Flow;
 use super::key::{End, Key};
 use super::table::{Place, Table};
 use crate::decode::Segment;
 
-/// Connections whose records stay in the cache anyway: about 100 KiB.
-const COOL: usize = 64;
+/// Connections whose records stay in the second-level cache anyway: about 300 KiB.
+const COOL: usize = 512;
 
-/// A segment, and where its connection probably is.
+/// Records that are asked for together: more than a processor core can wait for at a time would be no faster.
+pub(super) const ROUND: usize = 16;
+
+/// A segment, and what finds its connection.
 #[derive(Debug)]
 pub struct Lookup<'a> {
     segment: Segment<'a>,
     key: Key,
     sender: End,
     hash: u32,
-    guess: Option<Place>,
 }
 
 impl<'a> Lookup<'a> {
@@ -44,6 +48,11 @@ impl<H: Handler> Table<H> {
     }
 
     /// Gets a segment ready for `take`.
+    #[expect(
+        clippy::inline_always,
+        reason = "per frame: saves copies through memory"
+    )]
+    #[inline(always)]
     pub fn look_up<'a>(&self, segment: Segment<'a>) -> Lookup<'a> {
         let (key, sender) = Key::new(segment.source, segment.destination);
         let hash = self.hash(&key);
@@ -52,34 +61,61 @@ impl<H: Handler> Table<H> {
             key,
             sender,
             hash,
-            guess: None,
         }
     }
 
     /// Has what several segments need come from memory at the same time.
-    pub fn warm(&self, lookups: &mut [Lookup<'_>]) {
-        if lookups.len() < 2 || self.len() < COOL {
-            return;
+    pub fn warm<'l, 'a: 'l>(&self, lookups: impl Iterator<Item = &'l Lookup<'a>>) {
+        if self.len() >= COOL {
+            self.warm_all(lookups.map(|lookup| lookup.hash));
         }
-        for lookup in &mut *lookups {
-            lookup.guess = self.guess(lookup.hash);
-        }
+    }
+
+    fn warm_all(&self, hashes: impl Iterator<Item = u32>) {
+        let found: SmallVec<[(u32, Option<Place>); ROUND]> =
+            hashes.map(|hash| (hash, self.guess(hash))).collect();
         let mut seen = 0;
-        for lookup in &*lookups {
-            seen ^= match lookup.guess {
-                Some(Place::Flow(slot)) => self.flow(slot).map_or(0, super::flow::Flow::touch),
-                Some(Place::Embryo(slot)) => self.nursery.touch(slot),
-                None => self.tombs.touch(lookup.hash),
+        for &(hash, place) in &found {
+            seen ^= match place {
+                Some(place) => self.touch(place),
+                None => self.tombs.touch(hash),
             };
         }
-        for lookup in &*lookups {
-            if let Some(Place::Flow(slot)) = lookup.guess
+        for &(_, place) in &found {
+            if let Some(Place::Flow(slot)) = place
                 && let Some(state) = self.flow(slot).and_then(|flow| flow.cold.state.as_ref())
             {
                 seen ^= H::touch(state);
             }
         }
         black_box(seen);
+    }
+
+    /// Has the records of connections that are about to be closed come from memory at the same time, and what finds them.
+    pub(super) fn warm_leaving(&self, places: impl Iterator<Item = Place> + Clone) {
+        let seen = places
+            .clone()
+            .fold(0, |seen, place| seen ^ self.touch(place));
+        black_box(seen);
+        self.warm_all(places.filter_map(|place| self.hash_at(place)));
+    }
+
+    /// Looks at a record.
+    fn touch(&self, place: Place) -> usize {
+        match place {
+            Place::Flow(slot) => self.flow(slot).map_or(0, Flow::touch),
+            Place::Embryo(slot) => self.nursery.touch(slot),
+        }
+    }
+
+    fn hash_at(&self, place: Place) -> Option<u32> {
+        match place {
+            Place::Flow(slot) => self.flow(slot).map(|flow| flow.hash),
+            Place::Embryo(slot) => {
+                let key = self.nursery.key(self.nursery.get(slot)?)?;
+                Some(self.hash(&key))
+            }
+        }
     }
 
     /// Takes a segment that was looked up, and calls the handler with what follows from it. Segments come in the order of
@@ -90,14 +126,12 @@ impl<H: Handler> Table<H> {
             key,
             sender,
             hash,
-            guess,
         } = lookup;
         let (&key, &sender, &hash) = (key, sender, hash);
         self.segments += 1;
         self.now = Some(segment.frame);
         self.tick(handler, segment.frame.at.nanos());
-        let found = guess.filter(|&place| self.is_at(place, &key));
-        match found.or_else(|| self.find(&key, hash)) {
+        match self.find(&key, hash) {
             Some(Place::Flow(slot)) => {
                 let reused = self.flow(slot).is_some_and(|flow| {
                     (segment.flags.syn() || flow.leaving) && flow.is_reused_by(sender, segment)

@@ -18,6 +18,7 @@ use super::embryo::{Embryo, Step, blank, by_port};
 use super::flow::{Env, Flow};
 use super::key::{End, Key};
 use super::limits::{LimitKind, Limits, OPENINGS_MAX, Stats};
+use super::lookup::ROUND;
 use super::nursery::Nursery;
 use super::tombs::{Tombs, spread};
 use super::{Connection, ConnectionId, GapCause, Handler, Opening, RolesFrom};
@@ -60,9 +61,6 @@ struct Entry {
     /// The highest bit tells an embryo.
     place: u32,
 }
-
-/// Connections closed at the end between two pauses: their records take about a megabyte.
-const PAUSE: usize = 1024;
 
 const EMBRYO: u32 = 1 << 31;
 
@@ -173,27 +171,32 @@ impl<H: Handler> Table<H> {
         all.extend(flows.filter_map(|(flow, slot)| Some((flow.as_ref()?.id(), Place::Flow(slot)))));
         all.sort_unstable_by_key(|&(id, _)| id);
         self.index = HashTable::new();
-        for (number, (_, place)) in all.into_iter().enumerate() {
-            if number % PAUSE == PAUSE - 1 {
-                pause(handler);
+        for round in all.chunks(ROUND) {
+            self.warm_leaving(round.iter().map(|&(_, place)| place));
+            for &(_, place) in round {
+                self.finish_one(handler, place);
             }
-            match place {
-                Place::Embryo(slot) => {
-                    if let Some((key, embryo)) = self.nursery.remove(slot) {
-                        self.hand_over(handler, embryo.connection(&key), None);
-                    }
-                }
-                Place::Flow(slot) => {
-                    if let Some(flow) = self.flows.get_mut(slot as usize).and_then(Option::take) {
-                        self.hand_over_flow(handler, flow, GapCause::Lost, false);
-                    }
-                }
-            }
+            pause(handler);
         }
         self.nursery = Nursery::default();
         self.flows = Vec::new();
         self.free = Vec::new();
         self.ids.clear();
+    }
+
+    fn finish_one(&mut self, handler: &mut H, place: Place) {
+        match place {
+            Place::Embryo(slot) => {
+                if let Some((key, embryo)) = self.nursery.remove(slot) {
+                    self.hand_over(handler, embryo.connection(&key), None);
+                }
+            }
+            Place::Flow(slot) => {
+                if let Some(flow) = self.flows.get_mut(slot as usize).and_then(Option::take) {
+                    self.hand_over_flow(handler, flow, GapCause::Lost, false);
+                }
+            }
+        }
     }
 
     /// A connection that is under way and of which payload was seen: its facts up to now, and its state.
