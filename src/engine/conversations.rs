@@ -67,7 +67,9 @@ impl Handler for Conversations {
     }
 
     fn bytes(&mut self, connection: &Connection, talk: &mut Talk, chunk: Chunk<'_>) -> Interest {
-        self.fed += chunk.data.len();
+        if talk.may_grow() {
+            self.fed += chunk.data.len();
+        }
         let interest = talk.bytes(connection, chunk, &mut self.scratch);
         if self.scratch.has_news() {
             self.announce(connection, talk);
@@ -95,16 +97,14 @@ impl Handler for Conversations {
     }
 
     fn closed(&mut self, connection: Connection, talk: Option<Talk>) {
-        let id = connection.id;
-        let record = match talk {
-            Some(mut talk) => {
-                talk.cut_off(&connection, &mut self.scratch);
-                self.announce(&connection, &mut talk);
-                talk.into_record(connection)
-            }
-            None => empty_record(connection, Protocol::None),
+        let Some(mut talk) = talk else {
+            self.closed.push(empty_record(connection, Protocol::None));
+            return;
         };
-        self.closed.push(record);
+        let id = connection.id;
+        talk.cut_off(&connection, &mut self.scratch);
+        self.announce(&connection, &mut talk);
+        self.closed.push(talk.into_record(connection));
         // Reported for good from here on.
         self.decided.remove(&id);
         self.ended.remove(&id);

@@ -374,13 +374,14 @@ fn file_closed(
     for record in chapters.drain(..) {
         book.chapter(record);
     }
-    for record in closed.drain(..) {
-        across.connection(&record);
-        observer.connection(&record, &[]);
+    for record in closed.iter_mut() {
+        across.connection(record);
+        observer.connection(record, &[]);
         let met = [limits::of_record, limits::of_head, limits::of_inflation];
-        for limit in met.into_iter().filter_map(|of| of(&record)) {
+        for limit in met.into_iter().filter_map(|of| of(record)) {
             observer.limit(&limit);
         }
-        book.closed(record);
+        book.close(record);
     }
+    closed.clear();
 }

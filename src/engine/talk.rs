@@ -147,6 +147,15 @@ impl Talk {
         }
     }
 
+    /// Whether more bytes may make it hold more.
+    pub(super) fn may_grow(&self) -> bool {
+        match self {
+            Self::Undecided(_) => true,
+            Self::Followed(followed) => followed.may_grow(),
+            Self::Ignored(_) => false,
+        }
+    }
+
     /// Looks at what the next bytes need.
     pub(super) fn touch(&self) -> usize {
         match self {
@@ -194,6 +203,7 @@ impl Talk {
 }
 
 /// The record of a connection without anything that was followed.
+#[inline]
 pub(super) fn empty_record(connection: Connection, protocol: Protocol) -> Record {
     Record {
         connection,

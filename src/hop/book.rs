@@ -223,12 +223,17 @@ impl Book {
     }
 
     /// A connection left the table.
-    pub fn closed(&mut self, record: Record) {
+    pub fn closed(&mut self, mut record: Record) {
+        self.close(&mut record);
+    }
+
+    /// The same; takes out of the record what is said on it, if it is to be kept. Most are not, and a record is large.
+    pub fn close(&mut self, record: &mut Record) {
         let id = record.connection.id;
         self.saw(record.connection.last.at);
-        self.known.note_opaque(&record);
-        if attempts::is_candidate(&record) {
-            let (began, _) = attempts::place(&record);
+        self.known.note_opaque(record);
+        if attempts::is_candidate(record) {
+            let (began, _) = attempts::place(record);
             let needed =
                 self.clocks == Clocks::MayDiffer || self.index.is_near(began, NEIGHBOURS_MAX);
             if needed {
@@ -236,7 +241,7 @@ impl Book {
             }
             return;
         }
-        let record = SharedRecord::from(record);
+        let record = SharedRecord::from(record.take());
         let all = Slot {
             connection: id,
             exchange: 0,
@@ -565,8 +570,8 @@ impl Book {
     }
 
     fn add_hanging(&mut self, nodes: &[Node], connections: &dyn OpenConnections) {
-        for record in self.hanging(nodes, connections) {
-            self.silent.keep(record.into(), &self.known);
+        for mut record in self.hanging(nodes, connections) {
+            self.silent.keep(&mut record, &self.known);
         }
     }
 

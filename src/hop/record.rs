@@ -1,5 +1,6 @@
 //! A connection as pairing sees it: its facts, and the exchanges on it that may be part of a handshake.
 
+use std::mem::take;
 use std::sync::Arc;
 
 use crate::capture::FrameRef;
@@ -152,6 +153,22 @@ pub struct Record {
 }
 
 impl Record {
+    /// The record, leaving one behind on which nothing was said.
+    pub(super) fn take(&mut self) -> Self {
+        Self {
+            connection: self.connection.clone(),
+            protocol: self.protocol,
+            exchange_count: self.exchange_count,
+            exchanges: take(&mut self.exchanges),
+            ordinary: take(&mut self.ordinary),
+            not_http: take(&mut self.not_http),
+            proxy_header: self.proxy_header.take(),
+            oversized_head: self.oversized_head,
+            tls: self.tls.take(),
+            http2: self.http2.take(),
+        }
+    }
+
     /// Whether nothing on it can be part of a handshake's story: it may be forgotten once counted.
     pub fn is_background(&self) -> bool {
         self.exchanges.is_empty() && self.ordinary.is_empty() && self.protocol != Protocol::None

@@ -39,7 +39,7 @@ impl SilentPool {
     }
 
     /// Keeps a connection, unless it comes from one who scans. The oldest ones make room.
-    pub(super) fn keep(&mut self, record: Record, known: &Known) {
+    pub(super) fn keep(&mut self, record: &mut Record, known: &Known) {
         let source = record.connection.client.ip();
         let known = self.askers.contains(&source) || known.is_any_back(source);
         if !known && !self.is_plausible(source, record.connection.server) {
@@ -48,7 +48,7 @@ impl SilentPool {
         if self.kept.len() >= KEPT_MAX {
             self.kept.pop_first();
         }
-        self.kept.insert(place(&record), record.into());
+        self.kept.insert(place(record), record.take().into());
     }
 
     /// An address sends attempts.

@@ -76,20 +76,11 @@ impl Agenda {
         due
     }
 
-    /// A connection is over. Returns one that has to go for it at once, if too many linger.
-    pub(super) fn leave(
-        &mut self,
-        clock: i64,
-        place: Place,
-        id: ConnectionId,
-    ) -> Option<(Place, ConnectionId)> {
+    /// A connection is over. Returns whether so many linger that the oldest of them should go.
+    pub(super) fn leave(&mut self, clock: i64, place: Place, id: ConnectionId) -> bool {
         let due = clock.saturating_add(LINGER);
         self.leaving.push_back((due, place, id));
-        if self.leaving.len() <= LINGERING {
-            return None;
-        }
-        let (_, place, id) = self.leaving.pop_front()?;
-        Some((place, id))
+        self.leaving.len() >= LINGERING
     }
 
     /// The next connection that is to be let go.

@@ -50,17 +50,18 @@ impl<H: Handler> Table<H> {
 
     /// Closes the connections that are over and have lingered.
     fn leave_all(&mut self, handler: &mut H, clock: i64) {
-        loop {
-            let next = || self.agenda.next_leaving(clock);
-            let leaving: SmallVec<[_; ROUND]> = std::iter::from_fn(next).take(ROUND).collect();
-            if leaving.is_empty() {
-                return;
-            }
-            self.warm_leaving(leaving.iter().map(|&(place, _)| place));
-            for (place, id) in leaving {
-                self.let_go(handler, place, id);
-            }
+        while self.leave_some(handler, clock) {}
+    }
+
+    /// Closes some of them; returns whether there may be more.
+    pub(super) fn leave_some(&mut self, handler: &mut H, clock: i64) -> bool {
+        let next = || self.agenda.next_leaving(clock);
+        let leaving: SmallVec<[_; ROUND]> = std::iter::from_fn(next).take(ROUND).collect();
+        self.warm_leaving(leaving.iter().map(|&(place, _)| place));
+        for &(place, id) in &leaving {
+            self.let_go(handler, place, id);
         }
+        leaving.len() == ROUND
     }
 
     /// Closes the openings that nobody answered or completed.

@@ -91,13 +91,20 @@ impl<H: Handler> Table<H> {
         black_box(seen);
     }
 
-    /// Has the records of connections that are about to be closed come from memory at the same time, and what finds them.
+    /// Has what it takes to close connections come from memory at the same time.
     pub(super) fn warm_leaving(&self, places: impl Iterator<Item = Place> + Clone) {
-        let seen = places
-            .clone()
-            .fold(0, |seen, place| seen ^ self.touch(place));
-        black_box(seen);
-        self.warm_all(places.filter_map(|place| self.hash_at(place)));
+        self.touch_all(places.clone());
+        let mut seen = 0;
+        for hash in places.clone().filter_map(|place| self.hash_at(place)) {
+            let place = self.guess(hash);
+            seen ^= usize::from(place.is_some()) ^ self.tombs.touch(hash);
+        }
+        black_box(seen ^ self.tombs.touch_oldest(places.count()));
+    }
+
+    /// Has records come from memory at the same time.
+    pub(super) fn touch_all(&self, places: impl Iterator<Item = Place>) {
+        black_box(places.fold(0, |seen, place| seen ^ self.touch(place)));
     }
 
     /// Looks at a record.

@@ -172,7 +172,7 @@ impl<H: Handler> Table<H> {
         all.sort_unstable_by_key(|&(id, _)| id);
         self.index = HashTable::new();
         for round in all.chunks(ROUND) {
-            self.warm_leaving(round.iter().map(|&(_, place)| place));
+            self.touch_all(round.iter().map(|&(_, place)| place));
             for &(_, place) in round {
                 self.finish_one(handler, place);
             }
@@ -438,8 +438,8 @@ impl<H: Handler> Table<H> {
     }
 
     fn leave(&mut self, handler: &mut H, place: Place, id: ConnectionId) {
-        if let Some((place, id)) = self.agenda.leave(self.env.clock, place, id) {
-            self.let_go(handler, place, id);
+        if self.agenda.leave(self.env.clock, place, id) {
+            self.leave_some(handler, i64::MAX);
         }
     }
 

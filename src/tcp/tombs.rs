@@ -110,6 +110,13 @@ impl Tombs {
         found.map_or(0, |&(_, at)| at as usize)
     }
 
+    /// Looks for the oldest ones in the index, which are forgotten next.
+    pub(super) fn touch_oldest(&self, count: usize) -> usize {
+        let full = self.ring.len() >= TOMBS;
+        let oldest = self.ring.iter().take(if full { count } else { 0 });
+        oldest.fold(0, |seen, tomb| seen ^ self.touch(tomb.hash))
+    }
+
     fn tomb(&self, number: u64) -> Option<&Tomb> {
         let place = number.checked_sub(self.front)?;
         self.ring.get(usize::try_from(place).ok()?)

@@ -136,6 +136,11 @@ impl Session {
         reader.bytes(chunk.data, chunk.frame, &mut self.ledger);
     }
 
+    /// Whether messages may be inflated, which takes memory.
+    pub const fn may_inflate(&self) -> bool {
+        self.deflate
+    }
+
     /// Looks at what the next bytes need, so that it comes from memory.
     pub fn touch(&self) -> usize {
         self.to_server.touch() ^ self.to_client.touch()

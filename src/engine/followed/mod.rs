@@ -92,6 +92,15 @@ impl Followed {
         !self.exchanges.is_empty()
     }
 
+    /// Whether more bytes may make it hold more: the payload of a session that is not compressed is passed over.
+    pub(super) fn may_grow(&self) -> bool {
+        match &self.reader {
+            Reader::WebSocket { session, .. } => session.may_inflate(),
+            Reader::Http(_) | Reader::Tls(_) | Reader::Http2(_) => true,
+            Reader::Done(_) => false,
+        }
+    }
+
     /// Looks at what the next bytes need.
     pub(super) fn touch(&self) -> usize {
         match &self.reader {
