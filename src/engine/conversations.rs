@@ -18,8 +18,6 @@ pub(super) struct Conversations {
     /// Attempts that are over on connections that stay.
     pub(super) chapters: Vec<Record>,
     pub(super) scratch: Scratch,
-    /// Bytes read since the states of all connections were weighed.
-    pub(super) fed: usize,
     /// Open connections with an attempt at a handshake on which something was decided since last asked.
     pub(super) decided: BTreeSet<ConnectionId>,
     /// Other connections on which one side ended since last asked, and that are still in the table.
@@ -33,7 +31,6 @@ impl Conversations {
             closed: Vec::new(),
             chapters: Vec::new(),
             scratch: Scratch::default(),
-            fed: 0,
             decided: BTreeSet::new(),
             ended: BTreeSet::new(),
         }
@@ -67,9 +64,6 @@ impl Handler for Conversations {
     }
 
     fn bytes(&mut self, connection: &Connection, talk: &mut Talk, chunk: Chunk<'_>) -> Interest {
-        if talk.may_grow() {
-            self.fed += chunk.data.len();
-        }
         let interest = talk.bytes(connection, chunk, &mut self.scratch);
         if self.scratch.has_news() {
             self.announce(connection, talk);

@@ -41,10 +41,6 @@ use totals::Totals;
 /// enough to cost nothing.
 const SETTLE_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Bytes that the reader of a stream may come to hold for one byte of it: a compressed message of a few bytes starts an
-/// inflater of 48 KiB, behind a handshake of some hundred.
-const GROWTH: usize = 128;
-
 /// The part of the memory that is for IP fragments: 16 MiB of the usual 512.
 const FRAGMENT_SHARE: usize = 32;
 
@@ -91,7 +87,7 @@ pub struct Engine {
     totals: Totals,
     clock: Clock,
     settle_at: Timestamp,
-    /// Bytes to be read before the states of all connections are weighed again.
+    /// Bytes by which the states of all connections may grow before they are weighed again.
     weigh_after: usize,
     settled: Vec<Handshake>,
 }
@@ -177,10 +173,9 @@ impl Engine {
         if !self.conversations.closed.is_empty() || !self.conversations.chapters.is_empty() {
             self.file_closed(observer);
         }
-        if self.conversations.fed > self.weigh_after {
-            self.conversations.fed = 0;
-            let left = self.table.relieve(&mut self.conversations, Talk::held);
-            self.weigh_after = left / GROWTH;
+        if self.conversations.scratch.grown > self.weigh_after {
+            self.conversations.scratch.grown = 0;
+            self.weigh_after = self.table.relieve(&mut self.conversations, Talk::held);
             self.file_closed(observer);
         }
         if self.conversations.book.is_crowded() {

@@ -44,6 +44,7 @@ impl Talk {
             Self::Ignored(_) => Interest::Counters,
             Self::Followed(followed) => followed.bytes(&chunk, scratch),
             Self::Undecided(undecided) => {
+                scratch.grow(chunk.data.len());
                 let decision = undecided.judge(connection, &chunk);
                 self.decide(
                     connection.opening == Opening::Midstream,
@@ -144,15 +145,6 @@ impl Talk {
     pub(super) fn cut_off(&mut self, connection: &Connection, scratch: &mut Scratch) {
         if let Self::Followed(followed) = self {
             followed.cut_off(connection.last, scratch);
-        }
-    }
-
-    /// Whether more bytes may make it hold more.
-    pub(super) fn may_grow(&self) -> bool {
-        match self {
-            Self::Undecided(_) => true,
-            Self::Followed(followed) => followed.may_grow(),
-            Self::Ignored(_) => false,
         }
     }
 

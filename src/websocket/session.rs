@@ -136,9 +136,9 @@ impl Session {
         reader.bytes(chunk.data, chunk.frame, &mut self.ledger);
     }
 
-    /// Whether messages may be inflated, which takes memory.
-    pub const fn may_inflate(&self) -> bool {
-        self.deflate
+    /// Of [`Self::held`], the bytes that messages may make it hold; nothing where none are compressed.
+    pub fn inflating(&self) -> usize {
+        if self.deflate { self.held() } else { 0 }
     }
 
     /// Looks at what the next bytes need, so that it comes from memory.

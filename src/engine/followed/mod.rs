@@ -57,12 +57,23 @@ pub(super) struct Scratch {
     pub(super) answers: Vec<(u32, FrameRef)>,
     /// Something was decided (an answer, a refusal): a live view may want to look.
     pub(super) decided: bool,
+    /// Bytes that the states of connections may have come to hold since they were weighed.
+    pub(super) grown: usize,
 }
+
+/// Bytes that a reader may come to hold for one byte of heads: a request of some tens begins an exchange of a kilobyte, an
+/// answer as long turns the reader into that of a session.
+const GROWTH: usize = 64;
 
 impl Scratch {
     /// Whether the last call found something to tell; few do.
     pub(super) const fn has_news(&self) -> bool {
         self.decided || !self.attempts.is_empty() || !self.answers.is_empty()
+    }
+
+    /// Bytes are given to a reader that may keep them.
+    pub(super) const fn grow(&mut self, bytes: usize) {
+        self.grown = self.grown.saturating_add(bytes.saturating_mul(GROWTH));
     }
 }
 
@@ -92,15 +103,6 @@ impl Followed {
         !self.exchanges.is_empty()
     }
 
-    /// Whether more bytes may make it hold more: the payload of a session that is not compressed is passed over.
-    pub(super) fn may_grow(&self) -> bool {
-        match &self.reader {
-            Reader::WebSocket { session, .. } => session.may_inflate(),
-            Reader::Http(_) | Reader::Tls(_) | Reader::Http2(_) => true,
-            Reader::Done(_) => false,
-        }
-    }
-
     /// Looks at what the next bytes need.
     pub(super) fn touch(&self) -> usize {
         match &self.reader {
@@ -123,6 +125,9 @@ impl Followed {
     }
 
     pub(super) fn bytes(&mut self, chunk: &Chunk<'_>, scratch: &mut Scratch) -> Interest {
+        if !matches!(self.reader, Reader::WebSocket { .. }) {
+            scratch.grow(chunk.data.len());
+        }
         match &mut self.reader {
             Reader::Http(http) => {
                 let used = http.bytes(chunk, &mut scratch.events);
@@ -137,7 +142,10 @@ impl Followed {
                 }
             }
             Reader::WebSocket { session, .. } => {
+                // Payload is passed over; only where messages are inflated, little may become much.
+                let before = session.inflating();
                 session.bytes(chunk);
+                scratch.grown += session.inflating().saturating_sub(before);
                 Interest::Bytes
             }
             Reader::Tls(sight) => sight.bytes(chunk),
