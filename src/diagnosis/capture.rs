@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use super::catalogue::entry;
 use super::draft::{Draft, Values};
 use super::story::{HopView, Story, hole};
 use super::text::{count, duration, shows_request};
 use super::{Code, Finding, Severity};
 use crate::capture::{CaptureId, CaptureInfo, FrameNo, FrameRef};
-use crate::hop::Hop;
+use crate::hop::{BackendSight, Hop};
 use crate::http::PartialWhy;
 use crate::tcp::{Copies, GapCause, Opening};
 
@@ -145,6 +146,14 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
                     "What {} sent to a backend is not in the capture",
                     story.front()
                 ))
+                .detail(match story.handshake.backend {
+                    BackendSight::NotContacted => {
+                        "The capture shows other backends of the proxy and no connection for this request, although an application answered: nothing certain can be said about what was forwarded."
+                    }
+                    BackendSight::Seen | BackendSight::NotVisible => {
+                        entry(Code::BackendHopNotSeen).meaning
+                    }
+                })
                 .saw(first_frame(story.outer), "the only hop seen"),
         );
     }

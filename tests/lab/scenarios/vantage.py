@@ -17,7 +17,7 @@ from model import (
     ok,
 )
 from nginx import MAP, UPGRADE, location, server, site, upstream
-from programs import node_backend, node_client, py_backend, py_client, wire
+from programs import URL, node_backend, node_client, py_backend, py_client, wire
 from scenarios.forwarding import ANSWERS, LOST
 from scenarios.healthy import CLEAN, FINE
 
@@ -194,6 +194,25 @@ SCENARIOS = [
         clients=(node_client(),),
         expect=expect(failed("upgrade-required", hops=1), required="backend-hop-not-seen"),
         witness=Witness(access=("426",), saw=({"status": 426},)),
+    ),
+    Scenario(
+        name="unix-socket-beside-tcp",
+        family="capture",
+        row="H1",
+        title="One location passes to a unix socket and loses Upgrade, another one to a backend that is seen.",
+        nginx=site(
+            location("/chat"),
+            location("/ws", "proxy_http_version 1.1;", to="http://local"),
+            http=upstream("unix:backend.sock", name="local"),
+        ),
+        backends=(node_backend(), node_backend("unix:backend.sock", plain=426)),
+        clients=(node_client(url=URL.replace("/ws", "/chat")), node_client()),
+        expect=expect(
+            ok(answered_by="backend", hops=2, close_code=1000),
+            failed("upgrade-required", hops=1),
+            required="backend-hop-not-seen",
+        ),
+        witness=Witness(access=("101", "426"), saw=({"status": 101, "close_code": 1000}, {"status": 426})),
     ),
     Scenario(
         name="many-clients",
