@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from model import ANY, BACKEND, BACKEND_2, PROXY_FRONT, Handshake, Scenario, Witness, expect, failed, ok
+from model import BACKEND, BACKEND_2, PROXY_FRONT, Scenario, Witness, expect, failed, ok
 from nginx import UPGRADE, location, site, upstream
 from programs import curl, node_backend, node_client, page, py_backend, py_client, raw_backend
 
@@ -353,7 +353,7 @@ SCENARIOS = [
         ),
         backends=(raw_backend((("head",), page("403 Forbidden", "no\n"), ("drain",))),),
         clients=(py_client(),),
-        expect=expect(Handshake("failed", ANY, hops=2), required="status-changed", allowed="forbidden not-found"),
+        expect=expect(failed("forbidden", answered_by="proxy", hops=2), required="status-changed"),
         witness=Witness(access=("404",), saw=({"status": 404},)),
     ),
 ]
