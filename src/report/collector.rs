@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use foldhash::HashMap;
-
 use super::build::Detail;
 use super::redact::{Redact, Redactor};
+use super::traffic::TrafficCounts;
 use super::view::{
     CauseView, ConnectionView, FindingView, HandshakeView, LimitView, Report, Summary,
 };
@@ -15,7 +14,7 @@ use crate::capture::{CaptureInfo, FrameRef};
 use crate::decode::OtherKind;
 use crate::diagnosis::{Diagnosis, Finding, Limit, Severity, Verdict};
 use crate::engine::Observer;
-use crate::hop::{Handshake, Protocol, Record};
+use crate::hop::{Handshake, Record};
 use crate::tcp::{ConnectionId, Stats};
 use crate::tls::KeyLog;
 
@@ -30,9 +29,6 @@ const OTHER_FINDINGS_MAX: usize = 10_000;
 
 /// Limits listed: damage shows the same limit over and over.
 const LIMITS_MAX: usize = 1000;
-
-/// Pairs of protocol and server port counted one by one: scans touch every port there is.
-const PORTS_MAX: usize = 4096;
 
 /// Handshakes whose start is remembered, so that all are numbered by start: 100 MB, weeks of a busy proxy. What comes after
 /// them is numbered in the order in which it is settled.
@@ -49,50 +45,6 @@ pub struct Keep {
     pub bytes: Option<usize>,
     /// Without what only drawings need: no form for eyes is wanted.
     pub undrawn: bool,
-}
-
-/// What was seen besides handshakes: by protocol and server port, and frames that are no TCP.
-#[derive(Debug, Clone, Default)]
-pub struct Traffic {
-    /// Connections by protocol and server port.
-    pub ports: BTreeMap<(&'static str, u16), u64>,
-    /// Connections on further ports, by protocol.
-    pub more: BTreeMap<&'static str, u64>,
-    /// Frames without a TCP segment, by kind.
-    pub others: BTreeMap<OtherKind, u64>,
-}
-
-/// Counts what [`Traffic`] tells, once per connection.
-#[derive(Debug, Clone, Default)]
-struct TrafficCounts {
-    ports: HashMap<(Protocol, u16), u64>,
-    more: BTreeMap<Protocol, u64>,
-}
-
-impl TrafficCounts {
-    fn count(&mut self, protocol: Protocol, port: u16) {
-        if let Some(count) = self.ports.get_mut(&(protocol, port)) {
-            *count += 1;
-        } else if self.ports.len() < PORTS_MAX {
-            self.ports.insert((protocol, port), 1);
-        } else {
-            *self.more.entry(protocol).or_default() += 1;
-        }
-    }
-
-    fn finish(self, others: BTreeMap<OtherKind, u64>) -> Traffic {
-        let ports = self.ports.into_iter();
-        let more = self.more.into_iter();
-        Traffic {
-            ports: ports
-                .map(|((protocol, port), count)| ((build::protocol(protocol), port), count))
-                .collect(),
-            more: more
-                .map(|(protocol, count)| (build::protocol(protocol), count))
-                .collect(),
-            others,
-        }
-    }
 }
 
 #[derive(Clone)]

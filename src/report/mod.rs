@@ -22,6 +22,7 @@ pub mod moments;
 mod pick;
 mod redact;
 mod style;
+mod traffic;
 pub mod view;
 mod visit;
 mod words;
@@ -38,6 +39,7 @@ mod fixtures;
 mod tests;
 
 pub(crate) use build::{role as role_name, verdict as verdict_name};
-pub use collector::{Collector, Keep, OTHER_CONNECTIONS_MAX, Traffic};
+pub use collector::{Collector, Keep, OTHER_CONNECTIONS_MAX};
 pub use redact::Redact;
+pub use traffic::Traffic;
 pub use view::Report;

@@ -48,7 +48,7 @@ use serde::Serialize;
 
 use self::serial::text_or_null;
 use crate::capture::Timestamp;
-use crate::report::collector::Traffic;
+use crate::report::traffic::Traffic;
 use crate::tcp::ConnectionId;
 
 /// The name and version of the document.
