@@ -99,8 +99,10 @@ impl Handler for Conversations {
         talk.cut_off(&connection, &mut self.scratch);
         self.announce(&connection, &mut talk);
         self.closed.push(talk.into_record(connection));
-        // Reported for good from here on.
-        self.decided.remove(&id);
+        // It may have to wait for other hops before it is reported for good.
+        if self.decided.remove(&id) {
+            self.book.leaves_untold(id);
+        }
         self.ended.remove(&id);
     }
 }

@@ -118,7 +118,7 @@ pub struct Book {
     known: Known,
     /// Somebody asks for previews.
     previews: bool,
-    /// Held exchanges of connections that stay, not previewed so far.
+    /// Held exchanges of which no preview has told: of connections that stay, or closed between two previews.
     untold: Vec<Slot>,
 }
 
@@ -249,9 +249,8 @@ impl Book {
             connection: id,
             exchange: u32::MAX,
         };
-        for slot in self.open.on(id) {
-            self.forget_open(slot);
-        }
+        let mut untold = self.open.on(id);
+        untold.retain(|&slot| self.forget_open(slot).is_some_and(|open| !open.told));
         let emitted: Vec<Slot> = self.emitted.range(all).copied().collect();
         for slot in &emitted {
             self.emitted.remove(slot);
@@ -267,8 +266,12 @@ impl Book {
             }
         }
         for node in nodes_of(&record) {
-            if !emitted.contains(&node.slot) {
+            let slot = node.slot;
+            if !emitted.contains(&slot) {
                 self.hold(node);
+                if self.previews && untold.contains(&slot) {
+                    self.untold.push(slot);
+                }
             }
         }
     }

@@ -83,7 +83,7 @@ pub(super) struct Watch {
     style: Style,
     /// Masks what is shown; its own, so that what is shown early changes nothing in the report.
     one: Collector,
-    /// How many interfaces it knows by name.
+    /// How many interfaces are known by name.
     interfaces: usize,
     shown: HashMap<Place, u64>,
     states: BTreeMap<u64, Shown>,
@@ -122,13 +122,15 @@ impl Watch {
         }
     }
 
-    /// Takes over what the interfaces are called, where several are captured on.
+    /// Takes over what the interfaces are called; a page tells it where several are captured on.
     pub(super) fn interfaces(&mut self, info: &CaptureInfo) {
         let names = &info.interfaces;
         let cooked = info.link_types.contains(&LinkType::LINUX_SLL2);
-        if (cooked || names.len() > 1) && names.len() != self.interfaces {
+        if names.len() != self.interfaces {
             self.interfaces = names.len();
-            self.one.interfaces(names);
+            if cooked || names.len() > 1 {
+                self.one.interfaces(names);
+            }
             for lines in &mut self.lines {
                 lines.with(&mut |lines| lines.named(names));
             }

@@ -68,6 +68,8 @@ impl Book {
         let mut known = None;
         self.previews = true;
         let untold = std::mem::take(&mut self.untold);
+        let mut told = touched.clone();
+        told.extend(untold.iter().map(|slot| slot.connection));
         let decided = touched.iter().flat_map(|&id| self.undecided_slots(id));
         let slots: Vec<Slot> = untold.into_iter().chain(decided).collect();
         for slot in slots {
@@ -115,7 +117,7 @@ impl Book {
                 found
                     .hops
                     .iter()
-                    .any(|hop| touched.contains(&hop.record.connection.id))
+                    .any(|hop| told.contains(&hop.record.connection.id))
             };
             out.extend(
                 pair_nodes(nodes, &mut context)
@@ -124,6 +126,18 @@ impl Book {
             );
         }
         out
+    }
+
+    /// Something was decided on an open connection that is about to close, and no preview has told of it.
+    pub fn leaves_untold(&mut self, id: ConnectionId) {
+        if !self.previews {
+            return;
+        }
+        for slot in self.undecided_slots(id) {
+            if let Some(open) = self.open.get_mut(slot) {
+                open.told = false;
+            }
+        }
     }
 
     /// Those to which something may have happened since they were previewed: the last one may be followed by a session, and

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -107,6 +107,30 @@ fn waits_for_the_hop_that_is_still_open() {
     assert_eq!(found.iter().map(ids).collect::<Vec<_>>(), [[0, 1]]);
     assert!(found[0].settled);
     assert!(book.preview(&table).is_empty());
+}
+
+/// A live view that looks too seldom: what was decided and closed since then is shown at the next look, not only when it
+/// settles, which other exchanges with its key put off.
+#[test]
+fn what_closes_between_two_previews_is_previewed() {
+    let (waiting, refused) = (
+        outer(0, 0.0, &key(1), 101).record(),
+        outer(1, 5.0, &key(1), 403).record(),
+    );
+    let nothing = BTreeSet::new();
+    let table = Table(BTreeMap::from([(ConnectionId(0), waiting.clone())]));
+    let mut book = Book::new(Clocks::Same);
+    assert!(book.preview_of(&nothing, &table).is_empty());
+    attempt(&mut book, &waiting);
+    attempt(&mut book, &refused);
+    book.leaves_untold(ConnectionId(1));
+    book.closed(refused);
+    let preview = book.preview_of(&nothing, &table);
+    assert!(
+        preview.iter().any(|one| ids(one).contains(&1)),
+        "{preview:?}"
+    );
+    assert!(book.preview_of(&nothing, &table).is_empty());
 }
 
 /// However many close at one moment: those that closed first do not wait, their hops are still paired, and it is told.
