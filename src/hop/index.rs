@@ -12,8 +12,10 @@
 mod census;
 mod links;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::ops::Bound::{Excluded, Unbounded};
 
 use census::{Census, Counted};
 use links::Links;
@@ -125,6 +127,25 @@ pub(super) struct Index {
     /// How many still wait for their answer, and when the last one was no longer waited for.
     waiting: usize,
     latest_over: Over,
+    /// What `is_near` said last.
+    near: Cell<Option<Near>>,
+}
+
+/// An answer of `is_near`, and from when until when it holds, as long as nothing changes: a scan asks the same again and
+/// again.
+#[derive(Debug, Clone, Copy)]
+struct Near {
+    attempts: usize,
+    from: Timestamp,
+    until: Option<Timestamp>,
+    answer: bool,
+}
+
+impl Near {
+    fn holds(&self, at: Timestamp, attempts: usize) -> bool {
+        let within = self.from <= at && self.until.is_none_or(|until| at < until);
+        within && self.attempts == attempts
+    }
 }
 
 impl Index {
@@ -154,6 +175,7 @@ impl Index {
     }
 
     fn leave(&mut self, brief: &Brief) {
+        self.near.set(None);
         self.waiting -= usize::from(brief.over.is_none());
         self.outer.leave(brief.as_outer());
         if let Some(inner) = brief.as_inner() {
@@ -162,6 +184,7 @@ impl Index {
     }
 
     fn note_over(&mut self, over: Over) {
+        self.near.set(None);
         self.waiting += usize::from(over.is_none());
         self.latest_over = self.latest_over.max(over);
     }
@@ -262,13 +285,27 @@ impl Index {
 
     /// Whether something began while one of the last attempts before it waited for its answer.
     pub(super) fn is_near(&self, began: FrameRef, attempts: usize) -> bool {
-        if self.waiting == 0 && self.latest_over <= Some(began.at) {
+        let at = began.at;
+        if self.waiting == 0 && self.latest_over <= Some(at) {
             return false;
         }
-        let before = self.by_time.range(..=(began.at, Slot::LAST)).rev();
-        before
-            .take(attempts)
-            .any(|(_, brief)| brief.waits_at(began.at))
+        if let Some(near) = self.near.get().filter(|near| near.holds(at, attempts)) {
+            return near.answer;
+        }
+        let before = self.by_time.range(..=(at, Slot::LAST)).rev();
+        let mut briefs = before.take(attempts).map(|(_, brief)| brief);
+        let found = briefs.find(|brief| brief.waits_at(at));
+        // Until another one begins, or the one found waits no more.
+        let later = (Excluded((at, Slot::LAST)), Unbounded);
+        let next = self.by_time.range(later).next().map(|((at, _), _)| *at);
+        let over = found.and_then(|brief| brief.over);
+        self.near.set(Some(Near {
+            attempts,
+            from: at,
+            until: next.into_iter().chain(over).min(),
+            answer: found.is_some(),
+        }));
+        found.is_some()
     }
 
     /// Whether an attempt began while an ordinary exchange waited for its answer: a proxy may have made one of it.
