@@ -203,16 +203,22 @@ pub(super) fn of_inflation(record: &Record) -> Option<Limit> {
         Direction::ToServer => "client",
         Direction::ToClient => "server",
     };
-    let most = Depth::BOUNDED.inflated >> 20;
+    let Depth {
+        bytes,
+        messages,
+        inflated,
+    } = Depth::BOUNDED;
     Some(Limit {
         kind: "inflation",
         connection: Some(record.connection.id),
         detail: format!(
-            "compressed messages from the {who} were looked into up to {most} MiB inflated, and only counted after that"
+            "of the compressed messages from the {who} only the first were looked into ({messages} messages, {} KiB, {} MiB inflated at most), the others counted",
+            bytes >> 10,
+            inflated >> 20
         ),
         evidence: vec![Evidence {
             frame,
-            shows: "the message that inflates to more".to_owned(),
+            shows: "from here on they are only counted".to_owned(),
         }],
     })
 }

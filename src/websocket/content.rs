@@ -1,4 +1,4 @@
-//! A look into payloads: whether text is UTF-8, whether compressed messages inflate. As deep as asked, no deeper.
+//! A look into payloads: whether text is UTF-8, and whether compressed messages inflate, as deep as asked and no deeper.
 
 use flate2::{Decompress, FlushDecompress, Status};
 
@@ -6,10 +6,11 @@ use super::Rule;
 use super::header::{is_ascii, opcode};
 use super::window::Window;
 
-/// How deep to look into the payload of each direction of a session.
+/// How deep to look into the compressed messages of each direction of a session. Text that is not compressed is always
+/// looked into: that takes no memory and hardly any time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Depth {
-    /// Payload bytes looked into, as carried.
+    /// Compressed payload bytes looked into, as carried.
     pub bytes: u64,
     /// Compressed messages inflated. An inflater holds about 48 KiB, until this many messages are through.
     pub messages: u32,
@@ -21,8 +22,8 @@ impl Depth {
     /// Enough to see what a peer does wrong from the start (a wrong encoding, a context that the other side does not
     /// keep), at a cost that does not grow with the session.
     pub const BOUNDED: Self = Self {
-        bytes: 64 * 1024,
-        messages: 8,
+        bytes: 256 * 1024,
+        messages: 64,
         inflated: 1024 * 1024,
     };
 
@@ -63,6 +64,8 @@ pub(super) struct Content {
     window: Option<Box<Window>>,
     /// How far back that one goes.
     beyond: Option<u32>,
+    /// A compressed message was not looked into, or not to its end, for the depth was reached.
+    sated: bool,
     /// Compressed messages passed unseen: the window is not known any more.
     window_lost: bool,
     /// All that inflating gave, for tests to compare.
@@ -107,6 +110,7 @@ impl Content {
             inflater: None,
             window: None,
             beyond: None,
+            sated: false,
             window_lost: compression == Compression::Unknown,
             #[cfg(test)]
             inflated: Vec::new(),
@@ -125,18 +129,16 @@ impl Content {
         self.message != Look::Nothing
     }
 
-    /// Whether inflating gave all that it may.
+    /// Whether compressed messages were passed unseen because there were too many, or they were too long.
     #[inline]
     pub(super) fn is_sated(&self) -> bool {
-        self.left.inflated == 0
+        self.sated
     }
 
     /// A message begins.
     pub(super) fn begin(&mut self, text: bool, compressed: bool) {
         self.utf8 = Utf8::default();
-        self.message = if self.left.bytes == 0 {
-            Look::Nothing
-        } else if compressed {
+        self.message = if compressed {
             self.begin_compressed(text)
         } else if text {
             Look::Text
@@ -156,7 +158,8 @@ impl Content {
         if self.window_lost && !no_context_takeover {
             return Look::Nothing;
         }
-        if self.left.messages == 0 {
+        if self.left.messages == 0 || self.left.bytes == 0 {
+            self.sated = true;
             self.give_up();
             return Look::Nothing;
         }
@@ -214,22 +217,29 @@ impl Content {
 
     /// Takes payload bytes, unmasked; the rule they break.
     pub(super) fn feed(&mut self, payload: &[u8]) -> Option<Rule> {
-        let room = usize::try_from(self.left.bytes).unwrap_or(usize::MAX);
-        let seen = payload.get(..room).unwrap_or(payload);
-        self.left.bytes -= seen.len() as u64;
-        let fault = match self.message {
+        match self.message {
             Look::Nothing => None,
-            Look::Text => (!self.utf8.feed(seen)).then_some(Rule::TextNotUtf8),
-            Look::Inflate { text } => self.inflate(seen, text),
-        };
-        if fault.is_some() || self.left.bytes == 0 {
-            let inflating = matches!(self.message, Look::Inflate { .. });
-            self.message = Look::Nothing;
-            if inflating {
-                self.give_up();
+            Look::Text => {
+                let fault = (!self.utf8.feed(payload)).then_some(Rule::TextNotUtf8);
+                if fault.is_some() {
+                    self.message = Look::Nothing;
+                }
+                fault
+            }
+            Look::Inflate { text } => {
+                let room = usize::try_from(self.left.bytes).unwrap_or(usize::MAX);
+                let seen = payload.get(..room).unwrap_or(payload);
+                self.left.bytes -= seen.len() as u64;
+                let fault = self.inflate(seen, text);
+                let cut = seen.len() < payload.len();
+                self.sated |= cut;
+                if fault.is_some() || cut {
+                    self.message = Look::Nothing;
+                    self.give_up();
+                }
+                fault
             }
         }
-        fault
     }
 
     /// The message ends; the rule it breaks.
@@ -313,6 +323,7 @@ impl Content {
                 self.utf8.feed(output.get(..made).unwrap_or_default());
             }
             if self.left.inflated == 0 {
+                self.sated = true;
                 self.left.messages = 0;
                 self.message = Look::Nothing;
                 self.give_up();
@@ -549,6 +560,7 @@ mod tests {
         assert_eq!(look(&mut content, &bomb, true, 1400), None);
         assert_eq!(content.left.inflated, 0);
         assert!(content.inflater.is_none());
+        assert!(content.is_sated());
     }
 
     #[test]
@@ -558,17 +570,47 @@ mod tests {
         for _ in 0..Depth::BOUNDED.messages {
             assert_eq!(look(&mut content, &sender.message(b"x"), true, 9), None);
             assert!(content.inflater.is_some());
+            assert!(!content.is_sated());
         }
         assert_eq!(look(&mut content, &[0xff; 9], true, 9), None);
         assert!(content.inflater.is_none());
+        assert!(content.is_sated(), "and it is said");
     }
 
     #[test]
-    fn text_beyond_the_depth_is_not_looked_at() {
+    fn only_the_first_compressed_bytes_are_inflated() {
+        // What does not compress comes out as long as it went in.
+        let mut state = 1_u32;
+        let noise: Vec<u8> = std::iter::repeat_with(|| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        })
+        .take(300_000)
+        .collect();
+        let mut sender = Sender::new();
+        let long = sender.message(&noise);
+        assert!(long.len() as u64 > Depth::BOUNDED.bytes);
+        let mut content = Content::new(Depth::BOUNDED, DEFLATE);
+        content.begin(false, true);
+        for piece in long.chunks(1400) {
+            assert_eq!(content.feed(piece), None);
+        }
+        assert_eq!(content.end(), None);
+        assert!(content.inflater.is_none());
+        assert!(content.is_sated());
+    }
+
+    #[test]
+    fn plain_text_is_looked_at_to_its_end() {
         let mut content = Content::new(Depth::BOUNDED, Compression::Off);
-        let long = vec![b'a'; 64 * 1024];
+        let mut long = vec![b'a'; 4 << 20];
         assert_eq!(look(&mut content, &long, false, 1400), None);
-        assert_eq!(look(&mut content, b"\xff", false, 1), None);
+        long.extend(b"\xff");
+        assert_eq!(
+            look(&mut content, &long, false, 1400),
+            Some(Rule::TextNotUtf8)
+        );
+        assert!(!content.is_sated());
     }
 
     proptest! {

@@ -307,6 +307,14 @@ impl Reader {
         }
         self.message = Message::Open;
         self.content.begin(opcode == opcode::TEXT, header.rsv1());
+        self.note_depth(frame);
+    }
+
+    /// Takes note of the frame in which the depth was reached.
+    fn note_depth(&mut self, frame: FrameRef) {
+        if self.content.is_sated() {
+            self.sated.get_or_insert(frame);
+        }
     }
 
     /// Looks at payload bytes that begin `at` bytes into the payload.
@@ -358,9 +366,7 @@ impl Reader {
         if let Some(rule) = self.content.feed(payload) {
             self.content_fault(rule, frame, ledger);
         }
-        if self.content.is_sated() {
-            self.sated.get_or_insert(frame);
-        }
+        self.note_depth(frame);
     }
 
     /// All that inflating gave.

@@ -310,6 +310,26 @@ fn rsv1_is_allowed_where_it_was_agreed_on() {
 }
 
 #[test]
+fn where_compressed_messages_are_only_counted_is_told() {
+    let empty = server(0xc1, [0]);
+    let mut steps: Vec<Step> = (0..Depth::BOUNDED.messages)
+        .map(|_| empty.clone())
+        .collect();
+    assert_eq!(deflated(&steps).inflation_stopped, None);
+    steps.push(empty);
+    let all = deflated(&steps);
+    assert_eq!(
+        all.inflation_stopped,
+        Some((ToClient, frame_ref(u64::from(Depth::BOUNDED.messages) + 2)))
+    );
+    assert_eq!(
+        all.to_client.messages,
+        u64::from(Depth::BOUNDED.messages) + 1
+    );
+    assert_eq!(rules(&all), []);
+}
+
+#[test]
 fn what_the_101_agreed_on_decides_about_rsv1() {
     use crate::http::Fields;
     let faults = |value: Option<&str>| {
