@@ -333,7 +333,15 @@ impl<'a> End<'a> {
         } else {
             format!(": \"{}\"", short(&close.reason))
         };
-        let text = format!("{who} closed the session with {code} ({meaning}){reason}");
+        let heard = self.story.handshake.hears(match close.by {
+            Side::Client => Side::Server,
+            Side::Server => Side::Client,
+        });
+        let text = if answered || heard {
+            format!("{who} closed the session with {code} ({meaning}){reason}")
+        } else {
+            format!("the session was closed with {code} ({meaning}){reason}")
+        };
         let text = capital(&text);
         Some(
             self.draft(Code::ClosedWithError)
@@ -345,6 +353,11 @@ impl<'a> End<'a> {
                     format!(
                         "{} answered with a Close frame of its own.",
                         capital(&other)
+                    )
+                } else if !heard {
+                    format!(
+                        "{} sent this code; whether {other} did before or answered is not in the capture.",
+                        capital(&who)
                     )
                 } else {
                     format!("{} did not answer with a Close frame.", capital(&other))

@@ -234,7 +234,7 @@ pub struct Session {
     pub survived: Option<Silence>,
     /// Data was unacknowledged or being retransmitted on some hop when it ended.
     pub outstanding: bool,
-    /// From the 101 to the end (or to the last frame seen), nanoseconds.
+    /// From the 101 to the end (or to the last frame seen), nanoseconds; `None` where no hop shows the 101.
     pub lasted_nanos: Option<i64>,
 }
 
@@ -281,6 +281,17 @@ impl Handshake {
         self.hops.iter().enumerate().filter(move |(_, hop)| {
             let carries = hop.session().is_some() || (!hop.retried && hop.may_hide_session());
             known && carries && upgraded(hop)
+        })
+    }
+
+    /// Whether some hop shows all that a side sent in the session, so that what it did not send there it never sent.
+    pub fn hears(&self, side: Side) -> bool {
+        self.tunnel().any(|(_, hop)| {
+            let stream = hop.record.connection.stream(side.sends());
+            let followed = hop
+                .session()
+                .is_some_and(|session| session.lost_sync != Some(side.sends()));
+            followed && stream.frames > 0 && stream.missing_bytes == 0
         })
     }
 

@@ -124,6 +124,7 @@ pub(super) fn join(handshake: &mut Handshake, offsets: &Offsets) {
         }),
         lasted_nanos: end
             .or(last_frame)
+            .filter(|_| sessions.iter().any(|(place, _)| answered(*place)))
             .map(|end| end.at.nanos_since(begun.at).max(0)),
         endings,
     });
@@ -252,20 +253,21 @@ fn decide(
     };
     let (ended, by) = first_to_end(handshake, first, endings, offsets);
     let end = offsets.correct(ended.frame);
-    let close = sessions
-        .iter()
-        .flat_map(|(_, session)| &session.closes)
+    let closes = || sessions.iter().flat_map(|(_, session)| &session.closes);
+    let first = closes()
         .map(|close| (offsets.correct(close.frame), close.by))
         .filter(|(at, _)| *at <= end)
         .min();
+    let Some((_, side)) = first else {
+        return (Some(ended), by);
+    };
     // Proxies make no Close frames, they pass them on.
-    let by = close.map_or(by, |(_, side)| {
-        Some(match side {
-            Side::Client => Party::Client,
-            Side::Server => Party::Backend,
-        })
-    });
-    (Some(ended), by)
+    let (by, other) = match side {
+        Side::Client => (Party::Client, Side::Server),
+        Side::Server => (Party::Backend, Side::Client),
+    };
+    let known = handshake.hears(other) || closes().any(|close| close.by == other);
+    (Some(ended), known.then_some(by))
 }
 
 /// The first FIN or RST, unless that is a proxy's that may just pass on an end: that of an outer party that was earlier

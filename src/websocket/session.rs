@@ -18,7 +18,10 @@ const FINGERPRINT: usize = 16;
 /// Follows the WebSocket frames of one connection. Any segmentation gives the same facts, but for the frames they name.
 #[derive(Debug)]
 pub struct Session {
+    /// The frame with the 101, or where the session was noticed.
     established: FrameRef,
+    /// The 101 was not seen.
+    noticed: bool,
     deflate: bool,
     to_server: Reader,
     to_client: Reader,
@@ -85,12 +88,15 @@ impl Session {
     /// byte, where the server's begin must be found.
     pub fn answer_unseen(first: FrameRef, depth: Depth) -> Self {
         let reader = |direction| Reader::new(direction, depth, Compression::Unknown);
-        Self::with(
-            first,
-            false,
-            reader(Direction::ToServer),
-            reader(Direction::ToClient).searching(),
-        )
+        Self {
+            noticed: true,
+            ..Self::with(
+                first,
+                false,
+                reader(Direction::ToServer),
+                reader(Direction::ToClient).searching(),
+            )
+        }
     }
 
     /// For a session that was up when the capture began: frames are read from the first segment on that plausibly
@@ -108,6 +114,7 @@ impl Session {
     fn with(established: FrameRef, deflate: bool, to_server: Reader, to_client: Reader) -> Self {
         Self {
             established,
+            noticed: false,
             deflate,
             to_server,
             to_client,
@@ -219,10 +226,15 @@ impl Session {
         } else {
             self.to_client.lost().then_some(Direction::ToClient)
         };
+        let to_server = carried(Direction::ToServer, &self.to_server);
+        let to_client = carried(Direction::ToClient, &self.to_client);
+        // It was up when it carried data, though that was noticed later.
+        let first = [to_server.first, to_client.first].into_iter().flatten();
+        let first = first.filter(|_| self.noticed).min();
         SessionFacts {
-            established: self.established,
-            to_server: carried(Direction::ToServer, &self.to_server),
-            to_client: carried(Direction::ToClient, &self.to_client),
+            established: first.map_or(self.established, |first| first.min(self.established)),
+            to_server,
+            to_client,
             closes: self.ledger.closes.clone(),
             faults: self.ledger.faults.clone(),
             cut_mid_frame: self.cut,

@@ -601,6 +601,16 @@ fn a_session_from_midstream_is_recognised() {
 }
 
 #[test]
+fn a_session_noticed_late_was_up_with_its_first_data() {
+    let mut session = Session::answer_unseen(frame_ref(9), Depth::BOUNDED);
+    let facts = run(&mut session, &[client(0x81, "hello")]);
+    assert_eq!(facts.established, frame_ref(2));
+    let mut session = Session::new(frame_ref(9), None, Depth::BOUNDED);
+    let facts = run(&mut session, &[client(0x81, "too early")]);
+    assert_eq!(facts.established, frame_ref(9));
+}
+
+#[test]
 fn with_the_answer_in_a_hole_only_the_server_must_be_found() {
     let mut session = Session::answer_unseen(frame_ref(1), Depth::BOUNDED);
     let facts = run(

@@ -583,6 +583,38 @@ fn close_codes() {
     }
 }
 
+/// Of two Close frames the one that was captured may be the answer.
+#[test]
+fn a_close_frame_seen_one_way_accuses_nobody() {
+    let mut facts = talk(2, 1.7, 100.0);
+    facts.closes = vec![close(Side::Client, Some(1011), "gone", 110.0)];
+    for (to_client, headline, detail) in [
+        (
+            3,
+            "The client 192.168.50.23 closed the session with 1011",
+            "did not answer",
+        ),
+        (
+            0,
+            "The session was closed with 1011",
+            "is not in the capture",
+        ),
+    ] {
+        let client = hops(facts.clone()).0.fin(Side::Client, 111.0).edit(|c| {
+            c.record.connection.to_client.frames = to_client;
+        });
+        let diagnosis = diagnose(&with_session(alone(client, Role::ClientProxy), None));
+        assert_eq!(diagnosis.cause, Some(Code::ClosedWithError));
+        assert!(
+            diagnosis.headline.starts_with(headline),
+            "{}",
+            diagnosis.headline
+        );
+        let closed = finding(&diagnosis, Code::ClosedWithError);
+        assert!(closed.detail.contains(detail), "{}", closed.detail);
+    }
+}
+
 #[test]
 fn frames_that_break_a_rule() {
     let mut facts = talk(2, 1.7, 100.0);

@@ -133,10 +133,12 @@ impl Build {
                     rtt_nanos: None,
                     to_server: StreamFacts {
                         isn: isn(1),
+                        frames: 3,
                         ..StreamFacts::default()
                     },
                     to_client: StreamFacts {
                         isn: isn(2),
+                        frames: 3,
                         ..StreamFacts::default()
                     },
                     ended: None,

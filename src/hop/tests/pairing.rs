@@ -1005,6 +1005,29 @@ fn who_ended_the_session() {
     }
 }
 
+#[test]
+fn a_close_frame_may_answer_one_that_was_not_captured() {
+    let ended_by = |change: fn(&mut crate::hop::Record)| {
+        let handshake = one(vec![
+            client(0, 1.0, 3.0, &key(1), 101)
+                .session(10.0, 20.0, 7)
+                .close_frame(90.0, Side::Client)
+                .fin(100.0, Side::Server)
+                .with(change)
+                .shared(),
+        ]);
+        (
+            handshake.hears(Side::Server),
+            handshake.session.unwrap().ended_by,
+        )
+    };
+    assert_eq!(ended_by(|_| ()), (true, Some(Party::Client)));
+    assert_eq!(
+        ended_by(|record| record.connection.to_client.missing_bytes = 4),
+        (false, None)
+    );
+}
+
 /// A snap length may cut the longer head that the proxy writes: TCP shows the end of that hop all the same.
 #[test]
 fn a_hop_of_which_the_answer_was_cut_ends_with_the_others() {

@@ -121,4 +121,7 @@ pub struct CloseView {
     pub reason: String,
     /// Whether the other side sent one too.
     pub answered: bool,
+    /// Whether an answer would be in the capture.
+    #[serde(skip)]
+    pub heard: bool,
 }

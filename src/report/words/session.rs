@@ -116,8 +116,10 @@ pub(in crate::report) fn session(
                 .map_or_else(String::new, |frame| format!("  {}", frames.at(frame)));
             let answered = if close.answered {
                 "answered"
-            } else {
+            } else if close.heard {
                 "not answered"
+            } else {
+                "an answer may not be in the capture"
             };
             (
                 Tone::Plain,
@@ -145,16 +147,22 @@ pub(in crate::report) fn session(
             format!("{} on every hop before the end", duration_ms(idle)),
         ));
     }
-    lines.extend(end(session));
+    lines.push(end(session));
     lines
 }
 
 /// How a session ended, or that it did not.
-fn end(session: &SessionView) -> Option<(&'static str, Tone, String)> {
-    let lasted = format!("after {}", duration_ms(session.lasted_ms?));
+fn end(session: &SessionView) -> (&'static str, Tone, String) {
+    let lasted = session
+        .lasted_ms
+        .map_or_else(String::new, |ms| format!(" after {}", duration_ms(ms)));
     let (Some(frame), Some(how)) = (session.ended, session.ended_how) else {
-        let text = format!("not in the capture, which ends {lasted}");
-        return Some(("ended", Tone::Odd, text));
+        let text = if lasted.is_empty() {
+            "not in the capture".to_owned()
+        } else {
+            format!("not in the capture, which ends{lasted}")
+        };
+        return ("ended", Tone::Odd, text);
     };
     let by = session.ended_by.map_or_else(
         || {
@@ -173,10 +181,10 @@ fn end(session: &SessionView) -> Option<(&'static str, Tone, String)> {
     let how = how.to_ascii_uppercase();
     let text = match session.ended_by {
         Some(by) if session.ended_by_close() => format!(
-            "by the {by}'s Close, {how} {lasted}, #{}{outstanding}",
+            "by the {by}'s Close, {how}{lasted}, #{}{outstanding}",
             frame.frame
         ),
-        _ => format!("{how} {by} {lasted}, #{}{outstanding}", frame.frame),
+        _ => format!("{how} {by}{lasted}, #{}{outstanding}", frame.frame),
     };
-    Some(("ended", Tone::Plain, text))
+    ("ended", Tone::Plain, text)
 }
