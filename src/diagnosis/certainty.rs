@@ -41,6 +41,8 @@ pub(super) fn is_doubtful(hop: &Hop) -> bool {
     // Of a connection that began before the capture nobody knows what is missing.
     let late = connection.opening == Opening::Midstream && exchange.response.is_none();
     let unseen = connection.ended_unseen();
+    // A hole before the answer may have held another one.
+    let cut = cut || exchange.gap_in_answer;
     cut || no_head || hop.one_way() || late || unseen || (missing && goes_on)
 }
 

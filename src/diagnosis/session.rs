@@ -413,8 +413,8 @@ impl<'a> End<'a> {
         if let Some(timeout) = self.usual_limit()
             && ending.how == EndingHow::Fin
         {
-            let sure = self.sure(timeout);
-            self.idle(ending, &Limit::seconds(timeout), sure, out);
+            // Behind the hop that was not seen something may have been outstanding, or somebody else have ended it.
+            self.idle(ending, &Limit::seconds(timeout), Confidence::Guess, out);
             return;
         }
         if ending.by == Side::Client {

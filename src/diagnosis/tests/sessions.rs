@@ -205,7 +205,7 @@ fn a_silence_that_was_no_timeout_before_is_none_now() {
 }
 
 #[test]
-fn idle_timeout_seen_on_one_hop_is_likely() {
+fn idle_timeout_seen_on_one_hop_is_a_guess() {
     let (client, backend) = hops(talk(2, 1.7, 10.0));
     for (name, handshake) in [
         (
@@ -221,7 +221,7 @@ fn idle_timeout_seen_on_one_hop_is_likely() {
         assert_eq!(diagnosis.cause, Some(Code::IdleTimeout), "{name}");
         assert_eq!(diagnosis.verdict, Verdict::Broken, "{name}");
         let idle = finding(&diagnosis, Code::IdleTimeout);
-        assert_eq!(idle.confidence, Confidence::Likely, "{name}");
+        assert_eq!(idle.confidence, Confidence::Guess, "{name}");
         assert!(idle.detail.contains("Only one hop"), "{name}");
         assert_eq!(diagnosis.ended_by, Some(Party::Proxy), "{name}");
     }
