@@ -563,6 +563,78 @@ fn a_head_that_was_not_captured_invents_no_error() {
     wrong.none();
 }
 
+/// Findings that say the proxy ended a session of its own accord.
+const BY_THE_PROXY: [&str; 4] = [
+    "idle-timeout",
+    "proxy-closed",
+    "proxy-restarted",
+    "proxy-crashed",
+];
+
+/// A name, and which frames are kept.
+type Keep<'a> = (&'static str, &'a dyn Fn(&[String; 2]) -> bool);
+
+/// One hop, or one direction, does not show that the proxy ended a session, nor why.
+#[test]
+fn half_a_capture_accuses_no_proxy() {
+    let mut wrong = Differences::default();
+    for (name, files) in samples().into_iter().chain(cases()) {
+        let wanted = report(&files);
+        let known = codes(&wanted, "info");
+        let client_hops: BTreeSet<[&str; 2]> = wanted["handshakes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|shake| shake["hops"].as_array().unwrap().len() > 1)
+            .filter_map(|shake| {
+                let all = wanted["connections"].as_array().unwrap();
+                let outer = &shake["hops"][0]["connection"];
+                let found = all.iter().find(|one| one["id"] == *outer)?;
+                Some([found["client"].as_str()?, found["server"].as_str()?])
+            })
+            .collect();
+        let is_outer = |[from, to]: &[String; 2]| {
+            client_hops.contains(&[from.as_str(), to.as_str()])
+                || client_hops.contains(&[to.as_str(), from.as_str()])
+        };
+        let up = |[from, to]: &[String; 2]| client_hops.contains(&[from.as_str(), to.as_str()]);
+        let views: [Keep<'_>; 4] = [
+            ("the client hop alone", &|ends| is_outer(ends)),
+            ("the backend hop alone", &|ends| !is_outer(ends)),
+            ("the client hop one way", &|ends| {
+                !is_outer(ends) || up(ends)
+            }),
+            ("the client hop the other way", &|ends| !up(ends)),
+        ];
+        for (view, keep) in views.iter().filter(|_| !client_hops.is_empty()) {
+            let kept: Vec<Vec<u8>> = files
+                .iter()
+                .map(|file| {
+                    let packets = packets(file).into_iter();
+                    let packets =
+                        packets.filter(|packet| ends(packet).is_none_or(|ends| keep(&ends)));
+                    pcapng(&packets.collect::<Vec<_>>())
+                })
+                .collect();
+            let got = report(&kept);
+            let accused: Vec<&Value> = got["findings"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter(|finding| {
+                    let code = finding["code"].as_str().unwrap();
+                    BY_THE_PROXY.contains(&code)
+                        && !known.contains(code)
+                        && finding["confidence"] != "guess"
+                })
+                .map(|finding| &finding["title"])
+                .collect();
+            wrong.same(&json!(accused), &json!([]), &format!("{name}, {view}"));
+        }
+    }
+    wrong.none();
+}
+
 /// Every frame twice, as a capture on several interfaces or a mirror port has them.
 fn doubled(packets: &[Packet]) -> Vec<Packet> {
     let both = packets.iter().flat_map(|packet| {
