@@ -671,6 +671,9 @@ fn without_frames(mut facts: SessionFacts) -> SessionFacts {
         fault.frame = none;
     }
     facts.cut_mid_frame = facts.cut_mid_frame.map(|(way, _, left)| (way, none, left));
+    // More pieces take longer: nginx's timer would begin anew.
+    facts.timer.since = none;
+    facts.timer.before = none;
     facts
 }
 
