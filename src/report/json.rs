@@ -95,8 +95,8 @@ struct SummaryLine<'a> {
 
 /// An [`Observer`] that writes a line for each handshake and finding as it finishes, and last a summary.
 ///
-/// A handshake's line has the connections that it names. Handshakes are numbered as they finish here, since what began before may still be open. The first error stops the
-/// output; [`JsonLines::finish`] returns it.
+/// A handshake's line has the connections that it names. Handshakes are numbered as they finish here, since what began
+/// before may still be open. The first error stops the output; [`JsonLines::finish`] returns it.
 pub struct JsonLines<W> {
     out: W,
     only_failed: bool,
@@ -125,6 +125,23 @@ impl<W: Write> JsonLines<W> {
         if self.only_failed && diagnosis.verdict == Verdict::Ok {
             return;
         }
+        self.tell(number, handshake, diagnosis, |view, connections| {
+            Line::HandshakeNow(Unsettled {
+                settled: handshake.settled,
+                view,
+                connections,
+            })
+        });
+    }
+
+    /// The line of a handshake, with its connections, and those of its findings.
+    fn tell(
+        &mut self,
+        number: u64,
+        handshake: &Handshake,
+        diagnosis: &Diagnosis,
+        line: impl for<'a> FnOnce(&'a HandshakeView, Vec<ConnectionView>) -> Line<'a>,
+    ) {
         let start = build::start(handshake);
         let (mut view, mut findings) = build::masked_handshake(
             handshake,
@@ -135,11 +152,7 @@ impl<W: Write> JsonLines<W> {
         );
         view.id = format!("h{number}");
         let connections = self.connections(handshake);
-        self.line(&Line::HandshakeNow(Unsettled {
-            settled: handshake.settled,
-            view: &view,
-            connections,
-        }));
+        self.line(&line(&view, connections));
         for finding in &mut findings {
             finding.handshake = Some(view.id.clone());
             self.line(&Line::Finding(finding));
@@ -221,24 +234,9 @@ impl<W: Write> Observer for JsonLines<W> {
         if self.only_failed && diagnosis.verdict == Verdict::Ok {
             return;
         }
-        let start = build::start(handshake);
-        let (mut view, mut findings) = build::masked_handshake(
-            handshake,
-            diagnosis,
-            start,
-            Detail::Document,
-            &mut self.redactor,
-        );
-        view.id = format!("h{}", self.settled);
-        let connections = self.connections(handshake);
-        self.line(&Line::Handshake(Settled {
-            view: &view,
-            connections,
-        }));
-        for finding in &mut findings {
-            finding.handshake = Some(view.id.clone());
-            self.line(&Line::Finding(finding));
-        }
+        self.tell(self.settled, handshake, diagnosis, |view, connections| {
+            Line::Handshake(Settled { view, connections })
+        });
     }
 
     fn connection(&mut self, _: &Record, findings: &[Finding]) {

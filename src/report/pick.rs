@@ -18,6 +18,25 @@ pub(super) struct Most {
     pub(super) healthy: bool,
 }
 
+impl Most {
+    /// So many, or everything where the report is to be verbose.
+    pub(super) const fn of(per_cause: usize, total: usize, verbose: bool) -> Self {
+        if verbose {
+            Self {
+                per_cause: usize::MAX,
+                total: usize::MAX,
+                healthy: true,
+            }
+        } else {
+            Self {
+                per_cause,
+                total,
+                healthy: false,
+            }
+        }
+    }
+}
+
 /// A part of the report: the chosen handshakes with their connections and findings, all texts visible; everything
 /// that is about no handshake stays. Secondly how many handshakes that went wrong are not among them.
 pub(super) fn pick(report: &Report, most: Most) -> (Report, u64) {

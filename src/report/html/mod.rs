@@ -32,14 +32,7 @@ const STYLE: &str = include_str!("page.css");
 
 /// The report as an HTML page. `verbose`: every handshake in full.
 pub fn render(report: &Report, verbose: bool) -> String {
-    let (report, hidden) = pick(
-        report,
-        Most {
-            per_cause: if verbose { usize::MAX } else { PER_CAUSE },
-            total: if verbose { usize::MAX } else { DETAILS_MAX },
-            healthy: verbose,
-        },
-    );
+    let (report, hidden) = pick(report, Most::of(PER_CAUSE, DETAILS_MAX, verbose));
     page(&report, hidden).into_string()
 }
 

@@ -31,14 +31,7 @@ const TRAFFIC_MAX: usize = 15;
 
 /// The report as Markdown. `verbose`: every handshake in full.
 pub fn render(report: &Report, verbose: bool) -> String {
-    let (report, hidden) = pick(
-        report,
-        Most {
-            per_cause: if verbose { usize::MAX } else { PER_CAUSE },
-            total: if verbose { usize::MAX } else { DETAILS_MAX },
-            healthy: verbose,
-        },
-    );
+    let (report, hidden) = pick(report, Most::of(PER_CAUSE, DETAILS_MAX, verbose));
     let mut page = Page {
         out: String::new(),
         report: &report,

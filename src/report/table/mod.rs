@@ -67,19 +67,7 @@ pub const PER_CAUSE: usize = 1;
 
 /// The report as text, every line ended by a line feed.
 pub fn render(report: &Report, options: &Options) -> String {
-    let most = if options.verbose {
-        Most {
-            per_cause: usize::MAX,
-            total: usize::MAX,
-            healthy: true,
-        }
-    } else {
-        Most {
-            per_cause: PER_CAUSE,
-            total: DETAILS_MAX,
-            healthy: false,
-        }
-    };
+    let most = Most::of(PER_CAUSE, DETAILS_MAX, options.verbose);
     let (report, hidden) = pick(report, most);
     let mut table = Table {
         page: Page::new(options.width(), options.color),
