@@ -18,9 +18,16 @@ pub(super) struct Conversations {
     /// Attempts that are over on connections that stay.
     pub(super) chapters: Vec<Record>,
     pub(super) scratch: Scratch,
-    /// Open connections with an attempt at a handshake on which something was decided since last asked.
+    /// What happened since last asked; nothing is noted before somebody asks.
+    pub(super) news: Option<News>,
+}
+
+/// Open connections on which something happened.
+#[derive(Debug, Default)]
+pub(super) struct News {
+    /// With an attempt at a handshake, on which something was decided.
     pub(super) decided: BTreeSet<ConnectionId>,
-    /// Other connections on which one side ended since last asked, and that are still in the table.
+    /// Others, of which one side ended.
     pub(super) ended: BTreeSet<ConnectionId>,
 }
 
@@ -31,14 +38,15 @@ impl Conversations {
             closed: Vec::new(),
             chapters: Vec::new(),
             scratch: Scratch::default(),
-            decided: BTreeSet::new(),
-            ended: BTreeSet::new(),
+            news: None,
         }
     }
 
     fn announce(&mut self, connection: &Connection, talk: &mut Talk) {
         if std::mem::take(&mut self.scratch.decided) && talk.has_attempt() {
-            self.decided.insert(connection.id);
+            if let Some(news) = &mut self.news {
+                news.decided.insert(connection.id);
+            }
             self.chapters.extend(talk.chapter(connection));
         }
         if let Talk::Followed(followed) = talk {
@@ -81,8 +89,8 @@ impl Handler for Conversations {
         talk.ended(end, &mut self.scratch);
         self.scratch.decided = true;
         self.announce(connection, talk);
-        if !talk.has_attempt() {
-            self.ended.insert(connection.id);
+        if let Some(news) = self.news.as_mut().filter(|_| !talk.has_attempt()) {
+            news.ended.insert(connection.id);
         }
     }
 
@@ -99,11 +107,13 @@ impl Handler for Conversations {
         talk.cut_off(&connection, &mut self.scratch);
         self.announce(&connection, &mut talk);
         self.closed.push(talk.into_record(connection));
-        // It may have to wait for other hops before it is reported for good.
-        if self.decided.remove(&id) {
-            self.book.leaves_untold(id);
+        if let Some(news) = &mut self.news {
+            // It may have to wait for other hops before it is reported for good.
+            if news.decided.remove(&id) {
+                self.book.leaves_untold(id);
+            }
+            news.ended.remove(&id);
         }
-        self.ended.remove(&id);
     }
 }
 

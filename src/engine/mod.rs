@@ -30,7 +30,7 @@ use crate::hop::{self, Book, Clocks, Handshake, OpenConnections, Record};
 use crate::tcp::{self, ConnectionId, Lookup, Table};
 
 use clock::Clock;
-use conversations::{Conversations, Open};
+use conversations::{Conversations, News, Open};
 pub use observer::Observer;
 pub use other::OtherFrames;
 pub use selection::{Network, Selection};
@@ -124,6 +124,13 @@ impl Engine {
             weigh_after: 0,
             settled: Vec::new(),
         }
+    }
+
+    /// The same, watched from here on: [`Self::decided`] tells of all that happens.
+    #[must_use]
+    pub fn watched(mut self) -> Self {
+        self.decided();
+        self
     }
 
     /// Takes one frame; frames of one capture come in their order.
@@ -229,12 +236,12 @@ impl Engine {
     }
 
     /// What was decided since the last call on connections that are still open, as it looks now: a live view shows
-    /// it before it is settled. The cost follows what was decided, not what is open.
+    /// it before it is settled. The cost follows what was decided, not what is open. The first call begins the watch.
     pub fn decided(&mut self) -> Decided {
         let open = Open(&self.table);
-        let touched = std::mem::take(&mut self.conversations.decided);
-        let handshakes = self.conversations.book.preview_of(&touched, &open);
-        let ended = std::mem::take(&mut self.conversations.ended);
+        let news = self.conversations.news.replace(News::default());
+        let News { decided, ended } = news.unwrap_or_default();
+        let handshakes = self.conversations.book.preview_of(&decided, &open);
         let records = ended.into_iter().filter_map(|id| open.snapshot(id));
         Decided {
             handshakes: self.previewed(handshakes),

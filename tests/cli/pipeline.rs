@@ -81,7 +81,7 @@ fn reader(file: &[u8], id: u16) -> Result<Reader, hop101::capture::CaptureError>
 
 /// What live capture makes of packets that come at the times of `really` and say the times that they have.
 pub(crate) fn watch(really: &[Packet], packets: &[Packet]) -> Value {
-    let mut engine = Engine::new(Options::new(Selection::default(), Clocks::Same, None));
+    let mut engine = Engine::new(Options::new(Selection::default(), Clocks::Same, None)).watched();
     let mut collector = Collector::new(Keep::default(), Redact::None);
     let mut info = CaptureInfo::unread(CaptureId(0), "any");
     let mut now = really[0].at - 1_000_000_000;

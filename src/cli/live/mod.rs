@@ -198,7 +198,8 @@ impl<'a> Run<'a> {
                 read.selection.clone(),
                 Clocks::Same,
                 read.memory,
-            )),
+            ))
+            .watched(),
             watch,
             packets,
             reports,
