@@ -128,15 +128,12 @@ fn outer_first<'a>(a: &'a Node, b: &'a Node) -> Option<(&'a Node, &'a Node)> {
         (false, true) => return Some((b, a)),
         _ => {}
     }
-    if a.raw.is_some() && b.raw.is_some() && a.upgrade != b.upgrade {
+    if a.whole && b.whole && a.upgrade != b.upgrade {
         return Some(if a.upgrade { (a, b) } else { (b, a) });
     }
-    if a.written_by.is_some() != b.written_by.is_some() {
-        return Some(if b.written_by.is_some() {
-            (a, b)
-        } else {
-            (b, a)
-        });
+    let proxy_wrote = |node: &Node| node.traits().written_by.is_some();
+    if proxy_wrote(a) != proxy_wrote(b) {
+        return Some(if proxy_wrote(b) { (a, b) } else { (b, a) });
     }
     let (long, short) = (took(a)?, took(b)?);
     match long.cmp(&short) {

@@ -20,14 +20,26 @@ enum Same {
     Request(Endpoint, u64),
 }
 
-fn same(node: &Node) -> Option<Same> {
+/// Both initial sequence numbers, where both SYNs are in the capture.
+fn numbers(node: &Node) -> Option<(SeqNo, SeqNo)> {
     let connection = &node.record.connection;
-    let isns = connection.to_server.isn.zip(connection.to_client.isn);
-    if let Some((SeqNo(client), SeqNo(server))) = isns {
+    connection.to_server.isn.zip(connection.to_client.isn)
+}
+
+/// Whether two exchanges are surely not one seen twice.
+pub(super) fn are_apart(a: &Node, b: &Node) -> bool {
+    numbers(a).zip(numbers(b)).is_some_and(|(a, b)| a != b)
+}
+
+fn same(node: &Node) -> Option<Same> {
+    if let Some((SeqNo(client), SeqNo(server))) = numbers(node) {
         return Some(Same::Numbers(client, server, node.slot.exchange));
     }
     // The server's endpoint is left out: that is what a translation of destinations changes.
-    Some(Same::Request(node.views.first()?.client, node.raw?))
+    Some(Same::Request(
+        node.views.first()?.client,
+        node.traits().raw?,
+    ))
 }
 
 /// Joins the copies of each exchange: the most complete and earliest one stands for all.
@@ -72,7 +84,7 @@ impl Merged {
     fn is_copy(&self, other: &Node) -> bool {
         let differ = |a: Option<u64>, b: Option<u64>| a.zip(b).is_some_and(|(a, b)| a != b);
         self.node.slot.connection != other.slot.connection
-            && !differ(self.node.raw, other.raw)
+            && !differ(self.node.traits().raw, other.traits().raw)
             && self.node.views != other.views
     }
 

@@ -89,7 +89,7 @@ impl Brief {
         Self {
             over: node.over().map(|over| over.at),
             key: node.key,
-            may_name_port: node.named.iter().any(|named| named.port.is_some()),
+            may_name_port: node.may_name_port,
             is_own: node.begin.is_some() && !node.sample_key,
             ..Self::open(connection, None, true)
         }

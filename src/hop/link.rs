@@ -118,7 +118,7 @@ pub(super) fn has_proxy_address(outer: &Node, inner: &Node, known: &Known) -> bo
 
 /// Whether the inner path may be the outer one as a proxy passes it on, the query unchanged.
 pub(super) fn relayed_path(outer: &Node, inner: &Node) -> bool {
-    path(outer, inner) > 0 && outer.query == inner.query
+    path(outer, inner) > 0 && outer.traits().query == inner.traits().query
 }
 
 fn named(outer: &Node, inner: &Node) -> Option<u8> {
@@ -128,6 +128,7 @@ fn named(outer: &Node, inner: &Node) -> Option<u8> {
     let exact = outer.views.iter().any(|view| {
         let port = Some(view.client.port());
         inner
+            .traits()
             .named
             .iter()
             .any(|named| named.ip == view.client.ip() && named.port == port)
@@ -135,14 +136,14 @@ fn named(outer: &Node, inner: &Node) -> Option<u8> {
     if exact {
         return Some(2);
     }
-    if inner.named.iter().any(is_client) {
+    if inner.traits().named.iter().any(is_client) {
         return Some(1);
     }
-    inner.named.is_empty().then_some(0)
+    inner.traits().named.is_empty().then_some(0)
 }
 
 fn path(outer: &Node, inner: &Node) -> u8 {
-    let (a, b) = (&*outer.path, &*inner.path);
+    let (a, b) = (&*outer.traits().path, &*inner.traits().path);
     if a.is_empty() || b.is_empty() {
         return 0;
     }
@@ -162,11 +163,13 @@ fn path(outer: &Node, inner: &Node) -> u8 {
 
 /// Whether the paths have nothing in common.
 pub(super) fn other_path(outer: &Node, inner: &Node) -> bool {
-    path(outer, inner) == 0 && !outer.path.is_empty() && !inner.path.is_empty()
+    let known = |node: &Node| !node.traits().path.is_empty();
+    path(outer, inner) == 0 && known(outer) && known(inner)
 }
 
 fn same(outer: &Node, inner: &Node) -> u8 {
     let equal = |a: Option<u64>, b: Option<u64>| u8::from(a.is_some() && a == b);
+    let (outer, inner) = (outer.traits(), inner.traits());
     u8::from(!outer.query.is_empty() && outer.query == inner.query)
         + equal(outer.origin, inner.origin)
         + equal(outer.cookie, inner.cookie)

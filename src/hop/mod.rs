@@ -20,6 +20,7 @@ mod siblings;
 mod silent;
 #[cfg(test)]
 mod tests;
+mod textbook;
 
 pub use book::{Book, Clocks, HELD_BYTES, OpenConnections};
 pub use handshake::{

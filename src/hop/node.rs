@@ -1,5 +1,9 @@
 //! An exchange as pairing sees it: what is compared between hops, computed once.
+//!
+//! What finds a partner by its key is computed at once; what a request is recognised by without one ([`Traits`]) only when
+//! that is asked: most handshakes never do.
 
+use std::cell::OnceCell;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 
@@ -121,14 +125,24 @@ pub(super) struct Node {
     pub(super) accept: Option<Accept>,
     /// A key that recipes and tools use over and over.
     pub(super) sample_key: bool,
+    /// `Upgrade: websocket` was seen.
+    pub(super) upgrade: bool,
+    /// The request's head is complete.
+    pub(super) whole: bool,
+    /// The request may name its client with the port.
+    pub(super) may_name_port: bool,
+    traits: OnceCell<Box<Traits>>,
+}
+
+/// What a request is recognised by where no key tells.
+#[derive(Debug, Clone)]
+pub(super) struct Traits {
     pub(super) named: SmallVec<[Named; 2]>,
     pub(super) path: Box<str>,
     pub(super) query: Box<str>,
     pub(super) origin: Option<u64>,
     pub(super) cookie: Option<u64>,
     pub(super) agent: Option<u64>,
-    /// `Upgrade: websocket` was seen.
-    pub(super) upgrade: bool,
     /// Fields that only a proxy writes.
     pub(super) written_by: Option<ProxyFields>,
     /// The head as sent, hashed; `None` when it is not complete.
@@ -327,6 +341,36 @@ fn field_number(head: Option<&RequestHead>, name: &str) -> Option<u64> {
     })
 }
 
+impl Traits {
+    fn of(record: &Record, place: usize) -> Self {
+        let exchange = record.exchanges.get(place);
+        let whole = exchange.and_then(|exchange| exchange.request.as_ref());
+        let cut = exchange
+            .and_then(|exchange| exchange.partial_request.as_deref())
+            .map(partial_head);
+        let head = whole.or(cut.as_ref());
+        let mut named = head.map(|head| named_by(&head.fields)).unwrap_or_default();
+        // A PROXY header names the client of the connection, not of one request; it is the most exact of all.
+        let source = record.proxy_header.as_ref().and_then(|h| h.source.as_ref());
+        named.extend(source.and_then(|source| parse_address(source)));
+        let ordinary = exchange.and_then(|exchange| exchange.ordinary.as_ref());
+        let target = head
+            .map(|head| &head.target)
+            .or(ordinary.map(|summary| &summary.target));
+        let (path, query) = target.map_or(("", ""), |target| split_target(target));
+        Self {
+            named,
+            path: path.into(),
+            query: query.into(),
+            origin: field_number(head, "origin"),
+            cookie: field_number(head, "cookie"),
+            agent: field_number(head, "user-agent"),
+            written_by: head.and_then(|head| ProxyFields::of(&head.fields)),
+            raw: whole.map(|head| number(6, head.fields.raw())),
+        }
+    }
+}
+
 impl Node {
     /// The exchange at a place of a record; `None` when there is no such place.
     pub(super) fn new(record: &SharedRecord, place: usize) -> Option<Self> {
@@ -343,16 +387,8 @@ impl Node {
             .or(exchange.partial_response.as_ref().map(|part| part.first))
             .or(exchange.not_http.as_ref().map(|(frame, _)| *frame));
         let session = exchange.session.as_ref();
-        let mut named = head.map(|head| named_by(&head.fields)).unwrap_or_default();
-        // A PROXY header names the client of the connection, not of one request; it is the most exact of all.
-        let source = record.proxy_header.as_ref().and_then(|h| h.source.as_ref());
-        named.extend(source.and_then(|source| parse_address(source)));
         let ordinary = exchange.ordinary.as_ref();
         let answer = answer.or(ordinary.and_then(|summary| Some(summary.response?.0)));
-        let target = head
-            .map(|head| &head.target)
-            .or(ordinary.map(|summary| &summary.target));
-        let (path, query) = target.map_or(("", ""), |target| split_target(target));
         let key = head.and_then(|head| head.fields.all("sec-websocket-key").next());
         let accept = key.map(Accept::for_key);
         Some(Self {
@@ -384,18 +420,20 @@ impl Node {
             key: key.map(key_number),
             sample_key: key.is_some_and(is_sample),
             accept: accept.filter(|_| whole.is_some()),
-            named,
-            path: path.into(),
-            query: query.into(),
-            origin: field_number(head, "origin"),
-            cookie: field_number(head, "cookie"),
-            agent: field_number(head, "user-agent"),
             upgrade: head.is_some_and(|head| head.fields.has_token("upgrade", "websocket")),
-            written_by: head.and_then(|head| ProxyFields::of(&head.fields)),
-            raw: whole.map(|head| number(6, head.fields.raw())),
+            whole: whole.is_some(),
+            may_name_port: record.proxy_header.is_some()
+                || head.is_some_and(|head| may_name_port(&head.fields)),
+            traits: OnceCell::new(),
             place,
             record: record.clone(),
         })
+    }
+
+    /// What its request is recognised by.
+    pub(super) fn traits(&self) -> &Traits {
+        self.traits
+            .get_or_init(|| Box::new(Traits::of(&self.record, self.place)))
     }
 
     /// The exchange.

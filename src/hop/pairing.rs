@@ -12,9 +12,9 @@ use super::link::other_path;
 use super::matching::{self, Parent};
 use super::node::{Node, ProxyFields};
 use super::ordinary::{self, Ordinary, OrdinaryPool};
-use super::record::SharedRecord;
+use super::record::{Exchange, SharedRecord};
 use super::siblings::{self, Before};
-use super::{role, session};
+use super::{role, session, textbook};
 use crate::capture::FrameRef;
 use crate::websocket::Accept;
 
@@ -68,6 +68,14 @@ pub(super) fn nodes_of(record: &SharedRecord) -> impl Iterator<Item = Node> + '_
 /// Pairs exchanges.
 pub(super) fn pair_nodes(mut nodes: Vec<Node>, context: &mut Context<'_>) -> Vec<Handshake> {
     nodes.sort_by_key(|node| (node.start(), node.slot));
+    match textbook::join(&nodes, context) {
+        Some(handshake) => vec![handshake],
+        None => weigh(nodes, context),
+    }
+}
+
+/// Pairs exchanges, in their order, by weighing all that speaks for and against each pair.
+pub(super) fn weigh(nodes: Vec<Node>, context: &mut Context<'_>) -> Vec<Handshake> {
     let mut merged = copies::merge(nodes);
     let offsets = clock::estimate(merged.iter().map(|merged| &merged.node));
     for merged in &mut merged {
@@ -266,7 +274,8 @@ impl Tree {
                 .take(SIBLINGS_MAX)
                 .filter_map(|&(at, _)| nodes.get(at))
                 .any(|next| {
-                    next.path != inner.path && inner.over().is_some_and(|o| o <= next.start())
+                    next.traits().path != inner.traits().path
+                        && inner.over().is_some_and(|o| o <= next.start())
                 });
             Some(is_subrequest(outer, inner, follower))
         };
@@ -317,8 +326,6 @@ impl Tree {
         let last_children = self.last_children();
         let hop = |place: usize, (at, parent): (usize, Option<usize>), retried: bool| {
             let node = nodes.get(at)?;
-            let exchange = node.exchange()?;
-            let accept_expected = node.accept;
             let outer = parent
                 .and_then(|parent| self.hops.get(parent))
                 .and_then(|&(above, _)| nodes.get(above)?.exchange());
@@ -331,28 +338,21 @@ impl Tree {
             };
             let paired = parents.get(at)?.as_ref();
             Some(Hop {
-                record: node.record.clone(),
-                place: node.place,
-                role,
                 paired_by: paired.map(|parent| (parent.by, parent.confidence)),
-                accept: check_accept(exchange, accept_expected.as_ref().map(Accept::as_str)),
-                accept_expected,
-                changes: outer
-                    .map(|outer| changes(outer, exchange))
-                    .unwrap_or_default(),
                 parent,
                 retried,
                 copies: copies.get(at).cloned().unwrap_or_default(),
+                ..hop_of(node, role, outer)?
             })
         };
+        let hops = self
+            .hops
+            .iter()
+            .zip(retried)
+            .enumerate()
+            .filter_map(|(place, (&found, retried))| hop(place, found, retried))
+            .collect();
         Handshake {
-            hops: self
-                .hops
-                .iter()
-                .zip(retried)
-                .enumerate()
-                .filter_map(|(place, (&found, retried))| hop(place, found, retried))
-                .collect(),
             attempts: self
                 .given_up
                 .iter()
@@ -368,22 +368,53 @@ impl Tree {
                 .iter()
                 .filter_map(|&found| hop(usize::MAX, found, false))
                 .collect(),
-            backend: BackendSight::NotVisible,
             ambiguous: self.ambiguous,
-            session: None,
-            clock_offsets: Vec::new(),
-            settled,
+            ..handshake_of(hops, settled)
         }
+    }
+}
+
+/// An exchange as a hop; `outer`: the one that it forwards.
+pub(super) fn hop_of(node: &Node, role: Role, outer: Option<&Exchange>) -> Option<Hop> {
+    let exchange = node.exchange()?;
+    let accept_expected = node.accept;
+    Some(Hop {
+        record: node.record.clone(),
+        place: node.place,
+        role,
+        paired_by: None,
+        accept: check_accept(exchange, accept_expected.as_ref().map(Accept::as_str)),
+        accept_expected,
+        changes: outer
+            .map(|outer| changes(outer, exchange))
+            .unwrap_or_default(),
+        parent: None,
+        retried: false,
+        copies: Vec::new(),
+    })
+}
+
+/// Hops as a handshake of which nothing else is known.
+pub(super) const fn handshake_of(hops: Vec<Hop>, settled: bool) -> Handshake {
+    Handshake {
+        hops,
+        attempts: Vec::new(),
+        subrequests: Vec::new(),
+        backend: BackendSight::NotVisible,
+        ambiguous: false,
+        session: None,
+        clock_offsets: Vec::new(),
+        settled,
     }
 }
 
 /// `follower`: the same proxy sent a request to another target after this one was answered.
 fn is_subrequest(outer: &Node, inner: &Node, follower: bool) -> bool {
     // A head that breaks off may have its Upgrade in the part that is missing.
-    if inner.raw.is_none() || inner.upgrade || !outer.upgrade || !other_path(outer, inner) {
+    if !inner.whole || inner.upgrade || !outer.upgrade || !other_path(outer, inner) {
         return false;
     }
-    let told = inner.written_by == Some(ProxyFields::OriginalUri);
+    let told = inner.traits().written_by == Some(ProxyFields::OriginalUri);
     // While the client still waits, the request that asks for permission may be all that there is so far.
     let waiting = outer.over().is_none();
     let Some(status) = inner.status else {

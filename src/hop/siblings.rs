@@ -43,7 +43,7 @@ pub(super) fn before(first: &Node, next: &Node) -> Option<Before> {
         && !first.sample_key
         && first.slot.connection != next.slot.connection
         && client(first) == client(next)
-        && first.raw.is_some()
+        && first.whole
         && next.upgrade
         && soon(first.over(), next.begin);
     if !one {
@@ -54,7 +54,7 @@ pub(super) fn before(first: &Node, next: &Node) -> Option<Before> {
         .is_some_and(|status| (200..300).contains(&status));
     if allowed && !first.upgrade && other_path(next, first) {
         Some(Before::Subrequest)
-    } else if first.answer.is_none() && first.raw == next.raw {
+    } else if first.answer.is_none() && first.traits().raw == next.traits().raw {
         Some(Before::GivenUp)
     } else {
         None

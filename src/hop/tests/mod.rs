@@ -14,3 +14,4 @@ mod build;
 mod keyless;
 mod pairing;
 mod siblings;
+mod textbook;
