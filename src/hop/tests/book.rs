@@ -1,33 +1,14 @@
+//! The book of handshakes in the making: when one is settled, what is shown before, and what is given up.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::build::*;
+use super::hops::*;
 use crate::capture::Timestamp;
-use crate::hop::{BackendSight, Book, Clocks, Handshake, OpenConnections, Record};
+use crate::hop::{BackendSight, Book, Clocks, Handshake, Record};
 use crate::tcp::{ConnectionId, Opening, Side};
-
-const FRONT: &str = "192.168.50.1:80";
-const BACKEND: &str = "10.20.0.11:8080";
-
-/// Connections that are open, as a table would show them.
-#[derive(Default)]
-struct Table(BTreeMap<ConnectionId, Record>);
-
-impl OpenConnections for Table {
-    fn snapshot(&self, id: ConnectionId) -> Option<Record> {
-        self.0.get(&id).cloned()
-    }
-
-    fn without_payload(&self, from: Timestamp, to: Timestamp) -> Vec<Record> {
-        let hanging = self.0.values().filter(|record| record.exchanges.is_empty());
-        hanging
-            .filter(|record| (from..=to).contains(&record.connection.first.at))
-            .cloned()
-            .collect()
-    }
-}
 
 fn second(seconds: f64) -> Timestamp {
     in_capture(0, seconds * 1000.0).at
@@ -52,11 +33,6 @@ fn attempt(book: &mut Book, record: &Record) {
 }
 
 fn outer(id: u32, ms: f64, key: &str, status: u16) -> Build {
-    let told = if status == 101 {
-        switching(key)
-    } else {
-        answer(status)
-    };
     Build::new(
         id,
         &format!("192.168.60.{}:4000", id % 250 + 1),
@@ -64,15 +40,10 @@ fn outer(id: u32, ms: f64, key: &str, status: u16) -> Build {
         ms - 1.0,
     )
     .ask(ms, &upgrade("/ws", key))
-    .tell(ms + 10.0, &told)
+    .tell(ms + 10.0, &told(key, status))
 }
 
 fn inner(id: u32, ms: f64, key: &str, status: u16) -> Build {
-    let told = if status == 101 {
-        switching(key)
-    } else {
-        answer(status)
-    };
     Build::new(
         id,
         &format!("10.20.0.1:{}", 10_000 + id % 50_000),
@@ -80,7 +51,7 @@ fn inner(id: u32, ms: f64, key: &str, status: u16) -> Build {
         ms + 1.0,
     )
     .ask(ms + 2.0, &upgrade("/ws", key))
-    .tell(ms + 8.0, &told)
+    .tell(ms + 8.0, &told(key, status))
 }
 
 #[test]

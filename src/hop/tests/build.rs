@@ -1,9 +1,12 @@
 //! Hand-built connections: what a scenario needs to say, and nothing more.
 
+use std::collections::BTreeMap;
+
 use crate::capture::{CaptureId, FrameNo, FrameRef, Timestamp};
 use crate::decode::{Endpoint, SeqNo};
 use crate::hop::{
-    Exchange, OrdinaryExchange, PartialHead, Protocol, ProxyHeader, Record, SharedRecord,
+    Exchange, OpenConnections, OrdinaryExchange, PartialHead, Protocol, ProxyHeader, Record,
+    SharedRecord,
 };
 use crate::http::{Fields, PartialWhy, RequestHead, ResponseHead, Span};
 use crate::tcp::{
@@ -98,6 +101,15 @@ pub(super) fn switching(key: &str) -> String {
 
 pub(super) fn answer(status: u16) -> String {
     format!("HTTP/1.1 {status} x\r\nServer: nginx/1.22.1\r\nContent-Length: 0\r\n")
+}
+
+/// What is answered to a request with `key`.
+pub(super) fn told(key: &str, status: u16) -> String {
+    if status == 101 {
+        switching(key)
+    } else {
+        answer(status)
+    }
 }
 
 /// A connection in the making.
@@ -328,5 +340,23 @@ impl Build {
 
     pub(super) fn shared(self) -> SharedRecord {
         self.record.into()
+    }
+}
+
+/// Connections that are open, as a table would show them.
+#[derive(Default)]
+pub(super) struct Table(pub(super) BTreeMap<ConnectionId, Record>);
+
+impl OpenConnections for Table {
+    fn snapshot(&self, id: ConnectionId) -> Option<Record> {
+        self.0.get(&id).cloned()
+    }
+
+    fn without_payload(&self, from: Timestamp, to: Timestamp) -> Vec<Record> {
+        let hanging = self.0.values().filter(|record| record.exchanges.is_empty());
+        hanging
+            .filter(|record| (from..=to).contains(&record.connection.first.at))
+            .cloned()
+            .collect()
     }
 }

@@ -9,9 +9,16 @@
     clippy::cast_sign_loss,
     reason = "tables of scenarios read better so"
 )]
+mod attempts;
 mod book;
 mod build;
-mod keyless;
+mod changes;
+mod clocks;
+mod copies;
+mod handshake;
+mod hops;
 mod pairing;
+mod permission;
+mod session;
 mod siblings;
 mod textbook;

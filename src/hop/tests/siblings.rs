@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::build::*;
-use crate::hop::{Book, Clocks, Handshake, Known, OpenConnections, Record, Role, pair};
+use super::hops::*;
+use crate::hop::{Book, Clocks, Handshake, Known, Record, Role, pair};
 use crate::tcp::{ConnectionId, Side};
 
-const BACKEND: &str = "10.20.0.11:8080";
 const OTHER: &str = "10.20.0.12:8080";
 
 fn asked(id: u32, server: &str, ms: f64, head: &str) -> Build {
@@ -66,7 +65,6 @@ fn what_the_proxy_asked_before_is_no_handshake_of_its_own() {
 
 #[test]
 fn what_proves_nothing_stays_apart() {
-    let sample = "dGhlIHNhbXBsZSBub25jZQ==";
     let elsewhere = Build::new(2, "10.20.0.9:51000", BACKEND, 4.5)
         .ask(5.0, &upgrade("/ws", &key(1)))
         .tell(6.0, &switching(&key(1)));
@@ -77,7 +75,7 @@ fn what_proves_nothing_stays_apart() {
         ),
         (
             "a sample key",
-            [permission(1, 1.0, sample, 204), switched(2, 3.0, sample)],
+            [permission(1, 1.0, SAMPLE, 204), switched(2, 3.0, SAMPLE)],
         ),
         (
             "another key",
@@ -90,15 +88,6 @@ fn what_proves_nothing_stays_apart() {
         ("another sender", [given_up(1, 1.0, &key(1)), elsewhere]),
     ] {
         assert_eq!(paired(&records).len(), 2, "{name}");
-    }
-}
-
-/// Connections that are open, as a table would show them.
-struct Table(BTreeMap<ConnectionId, Record>);
-
-impl OpenConnections for Table {
-    fn snapshot(&self, id: ConnectionId) -> Option<Record> {
-        self.0.get(&id).cloned()
     }
 }
 

@@ -1,12 +1,7 @@
 //! Requests without a key on one side or both: only time, path and the new connection tell.
 
-use super::build::*;
+use super::super::hops::*;
 use crate::hop::{Confidence, Known, PairedBy, SharedRecord, pair};
-
-const CLIENT: &str = "192.168.50.23:40380";
-const FRONT: &str = "192.168.50.1:80";
-const BACK: &str = "10.20.0.1:51000";
-const BACKEND: &str = "10.20.0.11:8080";
 
 /// A handshake as the ids of its hops, and how its second hop was paired.
 type Paired = (Vec<u64>, Option<(PairedBy, Confidence)>);

@@ -1,0 +1,101 @@
+//! Connections on which the proxy got nowhere, and the request that each was made for.
+
+use super::hops::*;
+use crate::hop::{BackendSight, Confidence, Role};
+use crate::tcp::Opening;
+
+#[test]
+fn refused_connect_belongs_to_the_request_that_got_502() {
+    let refused = Build::new(1, BACK, BACKEND, 1.5).opening(Opening::Refused, 1.6);
+    let handshake = one(vec![
+        client(0, 1.0, 1.0, &key(1), 502).shared(),
+        refused.shared(),
+    ]);
+    assert_eq!(handshake.attempts.len(), 1);
+    assert_eq!(handshake.attempts[0].confidence, Confidence::Likely);
+    assert_eq!(handshake.backend, BackendSight::Seen);
+    assert_eq!(handshake.hops[0].role, Role::ClientProxy);
+}
+
+#[test]
+fn connect_attempts_go_to_the_request_that_caused_them() {
+    type Change = fn(Build) -> Build;
+    let refused: Change = |build| build.opening(Opening::Refused, 2.1);
+    let unanswered: Change = |build| build.opening(Opening::Unanswered, 2.5);
+    let tls: Change = |build| {
+        build.with(|record| {
+            record.protocol = crate::hop::Protocol::Tls;
+            record.tls = Some(Box::default());
+        })
+    };
+    let own = "192.168.50.1:51000";
+    let cases: [(&str, &str, u16, Change, Option<Confidence>); 7] = [
+        ("own address", own, 502, refused, Some(Confidence::Certain)),
+        (
+            "other address",
+            BACK,
+            502,
+            refused,
+            Some(Confidence::Likely),
+        ),
+        ("timeout", own, 504, unanswered, Some(Confidence::Certain)),
+        ("tls", own, 502, tls, Some(Confidence::Certain)),
+        ("does not fit", own, 404, refused, Some(Confidence::Likely)),
+        ("other address, does not fit", BACK, 504, refused, None),
+        (
+            "the client's own",
+            "192.168.50.23:41000",
+            502,
+            refused,
+            None,
+        ),
+    ];
+    for (name, from, status, change, expected) in cases {
+        let connect = change(Build::new(1, from, BACKEND, 2.0));
+        let handshake = one(vec![
+            client(0, 1.0, 2.0, &key(1), status).shared(),
+            connect.shared(),
+        ]);
+        let found: Vec<_> = handshake.attempts.iter().map(|a| a.confidence).collect();
+        assert_eq!(found, Vec::from_iter(expected), "{name}");
+    }
+}
+
+#[test]
+fn a_scan_is_not_taken_for_the_proxy() {
+    let mut records = vec![client(0, 1.0, 5.0, &key(1), 502).shared()];
+    for n in 0..3_u32 {
+        let from = format!("10.9.9.{}:1000", n + 1);
+        let refused = Build::new(n + 1, &from, BACKEND, 2.0).opening(Opening::Refused, 2.1);
+        records.push(refused.shared());
+    }
+    let handshake = one(records);
+    assert!(handshake.attempts.is_empty());
+    assert_eq!(handshake.backend, BackendSight::NotVisible);
+}
+
+#[test]
+fn other_clients_of_the_proxy_are_no_attempts() {
+    let idle = Build::new(1, "192.168.50.77:999", FRONT, 2.0);
+    let handshake = one(vec![
+        client(0, 1.0, 5.0, &key(1), 502).shared(),
+        idle.shared(),
+    ]);
+    assert!(handshake.attempts.is_empty());
+}
+
+#[test]
+fn failed_first_try_before_a_backend_that_answers() {
+    let key = key(1);
+    let handshake = one(vec![
+        client(0, 1.0, 9.0, &key, 101).shared(),
+        Build::new(1, "10.20.0.1:50999", "10.20.0.12:8080", 1.2)
+            .opening(Opening::Refused, 1.3)
+            .shared(),
+        backend(2, 2.0, 1.0, &key, 101).shared(),
+    ]);
+    assert_eq!(ids(&handshake), [0, 2]);
+    assert_eq!(handshake.attempts.len(), 1);
+    assert_eq!(handshake.attempts[0].parent, 0);
+    assert_eq!(handshake.attempts[0].confidence, Confidence::Certain);
+}

@@ -1,0 +1,61 @@
+//! Two captures whose clocks differ: lined up by what request and answer allow.
+
+use super::hops::*;
+use crate::hop::Party;
+use crate::tcp::Side;
+
+#[test]
+fn two_captures_with_other_clocks_are_lined_up() {
+    let key = key(1);
+    for offset in [-3_600_000.0, 250.0, 0.4] {
+        let handshake = one(vec![
+            client(0, 1.0, 10.0, &key, 101)
+                .session(20.0, 30.0, 9)
+                .fin(40.0, Side::Server)
+                .shared(),
+            Build::seen_by(1, 1, BACK, BACKEND, offset + 1.5)
+                .ask(offset + 2.0, &upgrade("/ws", &key))
+                .tell(offset + 6.0, &switching(&key))
+                .session(offset + 20.1, offset + 30.1, 9)
+                .fin(offset + 38.0, Side::Server)
+                .shared(),
+        ]);
+        assert_eq!(ids(&handshake), [0, 1]);
+        let by = handshake.session.as_ref().unwrap().ended_by;
+        assert_eq!(by, Some(Party::Backend));
+        if offset.abs() < 1.0 {
+            assert!(handshake.clock_offsets.is_empty());
+            continue;
+        }
+        let [(capture, nanos)] = handshake.clock_offsets[..] else {
+            panic!("{:?}", handshake.clock_offsets);
+        };
+        assert_eq!(capture.0, 1);
+        // Requests tell [-1, 5] ms around it, the first ws frame [-0.1, ...].
+        let error = nanos as f64 / 1e6 + offset;
+        assert!((2.4..=2.5).contains(&error), "{error} ms");
+    }
+}
+
+#[test]
+fn clock_offset_is_narrowed_by_all_handshakes() {
+    let records = [(1_u8, 1.0, 3.0), (2, 3.0, 1.0)]
+        .into_iter()
+        .flat_map(|(n, before, after)| {
+            let ms = f64::from(n) * 100.0;
+            let key = key(n);
+            [
+                client(u32::from(n) * 2, ms, before + 2.0 + after, &key, 101).shared(),
+                Build::seen_by(1, u32::from(n) * 2 + 1, BACK, BACKEND, 1000.0 + ms)
+                    .ask(1000.0 + ms + before, &upgrade("/ws", &key))
+                    .tell(1000.0 + ms + before + 2.0, &switching(&key))
+                    .shared(),
+            ]
+        });
+    let handshakes = paired(records.collect());
+    assert_eq!(handshakes.len(), 2);
+    for handshake in handshakes {
+        // Offsets possible: [-1001, -997] and [-1003, -999]; together [-1001, -999].
+        assert_eq!(handshake.clock_offsets[0].1, -1_000_000_000);
+    }
+}

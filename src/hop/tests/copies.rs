@@ -1,0 +1,45 @@
+//! One connection seen twice, before and after address translation.
+
+use super::hops::*;
+use crate::hop::{Confidence, Role};
+use crate::tcp::Opening;
+
+#[test]
+fn same_numbers_at_other_addresses_are_copies() {
+    let key = key(1);
+    let translated = Build::new(1, "172.17.0.1:33000", "172.17.0.2:8080", 0.1)
+        .ask(1.1, &upgrade("/ws", &key))
+        .tell(1.9, &switching(&key))
+        .isn(11, 22);
+    let original = Build::new(0, CLIENT, FRONT, 0.0)
+        .ask(1.0, &upgrade("/ws", &key))
+        .tell(2.0, &switching(&key))
+        .isn(11, 22);
+    let handshake = one(vec![translated.shared(), original.shared()]);
+    assert_eq!(ids(&handshake), [0]);
+    assert_eq!(handshake.hops[0].copies.len(), 1);
+    assert_eq!(handshake.hops[0].role, Role::Direct);
+}
+
+#[test]
+fn proxy_behind_address_translation_is_known_by_its_copy() {
+    let key = key(1);
+    let outside = client(0, 1.0, 9.0, &key, 101).isn(11, 22);
+    let inside = Build::new(1, CLIENT, "172.17.0.2:8080", 0.5)
+        .ask(1.1, &upgrade("/ws", &key))
+        .tell(9.9, &(switching(&key) + "Server: nginx/1.22.1\r\n"))
+        .isn(11, 22);
+    let refused = Build::new(2, "172.17.0.2:40000", BACKEND, 2.0).opening(Opening::Refused, 2.1);
+    let next = Build::new(3, "172.17.0.2:40001", BACKEND, 3.0)
+        .ask(3.1, &upgrade("/ws", &key))
+        .tell(4.0, &switching(&key));
+    let handshake = one(vec![
+        outside.shared(),
+        inside.shared(),
+        refused.shared(),
+        next.shared(),
+    ]);
+    assert_eq!(ids(&handshake), [0, 3]);
+    assert_eq!(handshake.attempts.len(), 1);
+    assert_eq!(handshake.attempts[0].confidence, Confidence::Certain);
+}

@@ -1,0 +1,148 @@
+//! Hops joined by what nobody else would have: the key, the accept, the bytes of the session.
+
+use super::super::hops::*;
+use crate::hop::{AcceptCheck, BackendSight, Confidence, PairedBy, Role};
+use crate::tcp::{EndingHow, Side};
+
+#[test]
+fn key_joins_two_hops_of_a_proxy_with_two_addresses() {
+    let key = key(1);
+    let handshake = one(vec![
+        backend(1, 2.0, 1.0, &key, 101).shared(),
+        client(0, 1.0, 3.0, &key, 101).shared(),
+    ]);
+    assert_eq!(ids(&handshake), [0, 1]);
+    assert_eq!(handshake.hops[0].role, Role::ClientProxy);
+    assert_eq!(handshake.hops[1].role, Role::ProxyBackend);
+    assert_eq!(
+        handshake.hops[1].paired_by,
+        Some((PairedBy::Key, Confidence::Certain))
+    );
+    assert_eq!(handshake.hops[1].parent, Some(0));
+    assert_eq!(handshake.hops[0].accept, AcceptCheck::Valid);
+    assert_eq!(handshake.backend, BackendSight::Seen);
+    assert!(handshake.hops[1].changes.is_empty(), "{handshake:#?}");
+    assert!(!handshake.ambiguous && handshake.settled);
+}
+
+#[test]
+fn three_hops_on_one_address_nest() {
+    let key = key(1);
+    let hop = |id, from: &str, to: &str, ms: f64, took: f64| {
+        Build::new(id, from, to, ms - 0.1)
+            .ask(ms, &upgrade("/ws", &key))
+            .tell(ms + took, &switching(&key))
+            .shared()
+    };
+    let handshake = one(vec![
+        hop(2, "127.0.0.1:5003", "127.0.0.1:8080", 3.0, 1.0),
+        hop(0, "127.0.0.1:5001", "127.0.0.1:80", 1.0, 5.0),
+        hop(1, "127.0.0.1:5002", "127.0.0.1:81", 2.0, 3.0),
+    ]);
+    assert_eq!(ids(&handshake), [0, 1, 2]);
+    let roles: Vec<_> = handshake.hops.iter().map(|hop| hop.role).collect();
+    assert_eq!(
+        roles,
+        [Role::ClientProxy, Role::ProxyProxy, Role::ProxyBackend]
+    );
+    let parents: Vec<_> = handshake.hops.iter().map(|hop| hop.parent).collect();
+    assert_eq!(parents, [None, Some(0), Some(1)]);
+    assert!(!handshake.ambiguous);
+}
+
+#[test]
+fn retry_on_another_backend_is_one_handshake() {
+    let key = key(1);
+    let first = Build::new(1, BACK, BACKEND, 1.5)
+        .ask(2.0, &upgrade("/ws", &key))
+        .end(3.0, EndingHow::Rst, Side::Server);
+    let second = Build::new(2, "10.20.0.1:51002", "10.20.0.12:8080", 3.5)
+        .ask(4.0, &upgrade("/ws", &key))
+        .tell(5.0, &switching(&key));
+    let handshake = one(vec![
+        second.shared(),
+        client(0, 1.0, 5.0, &key, 101).shared(),
+        first.shared(),
+    ]);
+    assert_eq!(ids(&handshake), [0, 1, 2]);
+    let parents: Vec<_> = handshake.hops.iter().map(|hop| hop.parent).collect();
+    assert_eq!(parents, [None, Some(0), Some(0)]);
+    assert!(handshake.hops[1].retried);
+    assert!(!handshake.hops[2].retried);
+    assert_eq!(handshake.last().unwrap().record.connection.id.0, 2);
+    assert!(!handshake.ambiguous);
+}
+
+#[test]
+fn lone_answer_is_joined_by_its_accept() {
+    let key = key(1);
+    let answered = Build::new(1, BACK, BACKEND, 1.5).only_answer(3.0, &switching(&key));
+    let handshake = one(vec![
+        client(0, 1.0, 9.0, &key, 101).shared(),
+        answered.shared(),
+    ]);
+    assert_eq!(ids(&handshake), [0, 1]);
+    assert_eq!(
+        handshake.hops[1].paired_by,
+        Some((PairedBy::Accept, Confidence::Certain))
+    );
+    assert_eq!(handshake.hops[1].accept, AcceptCheck::Unchecked);
+    assert!(handshake.hops[1].changes.is_empty());
+}
+
+#[test]
+fn sessions_from_mid_stream_are_joined_by_their_bytes() {
+    let handshake = one(vec![
+        Build::new(1, "192.168.50.1:51000", BACKEND, 0.0)
+            .session(10.1, 20.1, 5)
+            .shared(),
+        Build::new(0, CLIENT, FRONT, 0.0)
+            .session(10.0, 20.0, 5)
+            .shared(),
+    ]);
+    assert_eq!(ids(&handshake), [0, 1]);
+    assert_eq!(
+        handshake.hops[1].paired_by,
+        Some((PairedBy::Bytes, Confidence::Certain))
+    );
+}
+
+#[test]
+fn a_head_cut_short_pairs_by_what_is_there_and_lacks_nothing() {
+    let key = key(1);
+    let whole = upgrade("/ws", &key);
+    let after_key = whole.find("Sec-WebSocket-Version").unwrap();
+    let inside_key = whole.find(&key).unwrap() + 5;
+    for cut in [after_key, inside_key] {
+        let head = &whole[..cut];
+        let handshakes = paired(vec![
+            client(0, 1.0, 9.0, &key, 403).shared(),
+            Build::new(1, BACK, BACKEND, 1.5)
+                .ask_cut(2.0, head)
+                .tell(3.0, &answer(403))
+                .shared(),
+        ]);
+        assert_eq!(handshakes[0].hops.len(), 2);
+        assert!(
+            handshakes
+                .iter()
+                .flat_map(|h| &h.hops)
+                .all(|hop| hop.changes.is_empty())
+        );
+        assert!(handshakes.iter().all(|h| h.subrequests.is_empty()));
+    }
+}
+
+#[test]
+fn stripped_request_with_a_rewritten_prefix_is_a_hop() {
+    let key = key(1);
+    let outer = Build::new(0, CLIENT, FRONT, 0.5)
+        .ask(1.0, &upgrade("/app/ws", &key))
+        .tell(4.0, &answer(403));
+    let inner = Build::new(1, BACK, BACKEND, 1.5)
+        .ask(2.0, &stripped("/ws", &key))
+        .tell(3.0, &answer(403));
+    let handshake = one(vec![outer.shared(), inner.shared()]);
+    assert_eq!(ids(&handshake), [0, 1]);
+    assert!(handshake.subrequests.is_empty());
+}

@@ -1,0 +1,239 @@
+//! The session over all its hops: who ended it, after how much silence, and what was still on its way.
+
+use super::hops::*;
+use crate::hop::{Confidence, PairedBy, Party};
+use crate::http::PartialWhy;
+use crate::tcp::{EndingHow, GapCause, Side};
+
+#[test]
+fn idle_end_by_the_proxy() {
+    let key = key(1);
+    let handshake = one(vec![
+        client(0, 1.0, 3.0, &key, 101)
+            .session(10.0, 20.0, 7)
+            .fin(2020.1, Side::Server)
+            .shared(),
+        backend(1, 2.0, 1.0, &key, 101)
+            .session(10.1, 20.1, 7)
+            .end(2020.0, EndingHow::Fin, Side::Client)
+            .shared(),
+    ]);
+    let session = handshake.session.as_ref().unwrap();
+    assert_eq!(session.ended_by, Some(Party::Proxy));
+    assert_eq!(session.idle_before_end_nanos, Some(1_999_900_000));
+    assert_eq!(session.endings.len(), 2);
+    assert_eq!(session.endings[0].hop, 1);
+    assert_eq!(
+        handshake.hops[1].paired_by,
+        Some((PairedBy::Bytes, Confidence::Certain))
+    );
+}
+
+/// The client hop's 101 was not captured, and its session noticed only when it ended.
+#[test]
+fn a_session_is_as_old_as_the_answer_that_was_seen() {
+    let key = key(1);
+    let noticed_late = Build::new(0, CLIENT, FRONT, 0.5)
+        .ask(1.0, &upgrade("/ws", &key))
+        .session(2020.2, 20.0, 7)
+        .fin(2020.2, Side::Client);
+    let handshake = one(vec![
+        noticed_late.shared(),
+        backend(1, 2.0, 1.0, &key, 101)
+            .session(10.1, 20.1, 7)
+            .end(2020.0, EndingHow::Fin, Side::Client)
+            .shared(),
+    ]);
+    let session = handshake.session.unwrap();
+    let shown = &handshake.hops[1].session().unwrap().established;
+    assert_eq!(&session.established, shown);
+    assert!(session.idle_before_end_nanos > Some(1_900_000_000));
+}
+
+#[test]
+fn who_ended_the_session() {
+    type End = fn(Build, Build) -> (Build, Build);
+    let cases: [(&str, End, Option<Party>); 7] = [
+        (
+            "client",
+            |a, b| (a.fin(100.0, Side::Client), b.fin(100.1, Side::Client)),
+            Some(Party::Client),
+        ),
+        (
+            "backend",
+            |a, b| (a.fin(100.1, Side::Server), b.fin(100.0, Side::Server)),
+            Some(Party::Backend),
+        ),
+        (
+            "proxy",
+            |a, b| (a.fin(100.1, Side::Server), b.fin(100.0, Side::Client)),
+            Some(Party::Proxy),
+        ),
+        (
+            "proxy after a Close of the backend",
+            |a, b| {
+                (
+                    a.close_frame(90.1, Side::Server).fin(100.1, Side::Server),
+                    b.close_frame(90.0, Side::Server).fin(100.0, Side::Client),
+                )
+            },
+            Some(Party::Backend),
+        ),
+        ("nobody", |a, b| (a, b), None),
+        (
+            "client whose FIN was not captured",
+            |a, b| {
+                let a = a.fin(100.1, Side::Server).with(|record| {
+                    record.connection.to_client.fin = record.connection.ended.map(|end| end.frame);
+                    record.connection.ended.as_mut().unwrap().by = Side::Client;
+                });
+                (a, b.fin(100.0, Side::Client))
+            },
+            Some(Party::Client),
+        ),
+        (
+            "client's Close, though the backend closes TCP first",
+            |a, b| {
+                (
+                    a.close_frame(90.0, Side::Client).fin(100.1, Side::Server),
+                    b.close_frame(90.1, Side::Client).fin(100.0, Side::Server),
+                )
+            },
+            Some(Party::Client),
+        ),
+    ];
+    for (name, end, party) in cases {
+        let key = key(1);
+        let (outer, inner) = end(
+            client(0, 1.0, 3.0, &key, 101).session(10.0, 20.0, 7),
+            backend(1, 2.0, 1.0, &key, 101).session(10.1, 20.1, 7),
+        );
+        let handshake = one(vec![outer.shared(), inner.shared()]);
+        assert_eq!(handshake.session.unwrap().ended_by, party, "{name}");
+    }
+}
+
+/// An end of the side that was not captured may have been the first.
+#[test]
+fn an_end_behind_a_hop_in_one_direction_is_nobodys() {
+    let key = key(1);
+    let hops = |hidden: bool| {
+        let outer = client(0, 1.0, 3.0, &key, 101)
+            .session(10.0, 20.0, 7)
+            .fin(2020.1, Side::Server)
+            .shared();
+        let mut outer = (*outer).clone();
+        outer.connection.to_client.frames = 5;
+        outer.connection.to_server.frames = if hidden { 0 } else { 5 };
+        one(vec![
+            std::sync::Arc::new(outer),
+            backend(1, 2.0, 1.0, &key, 101)
+                .session(10.1, 20.1, 7)
+                .end(2020.0, EndingHow::Fin, Side::Client)
+                .shared(),
+        ])
+    };
+    let ended_by = |hidden| hops(hidden).session.unwrap().ended_by;
+    assert_eq!(ended_by(false), Some(Party::Proxy));
+    assert_eq!(ended_by(true), None);
+}
+
+#[test]
+fn from_one_hop_a_proxy_cannot_be_told_from_what_is_behind_it() {
+    let ended_by = |side| {
+        let handshake = one(vec![
+            client(0, 1.0, 3.0, &key(1), 101)
+                .session(10.0, 20.0, 7)
+                .fin(100.0, side)
+                .shared(),
+        ]);
+        handshake.session.unwrap().ended_by
+    };
+    assert_eq!(ended_by(Side::Server), None);
+    assert_eq!(ended_by(Side::Client), Some(Party::Client));
+}
+
+#[test]
+fn a_close_frame_may_answer_one_that_was_not_captured() {
+    let ended_by = |change: fn(&mut crate::hop::Record)| {
+        let handshake = one(vec![
+            client(0, 1.0, 3.0, &key(1), 101)
+                .session(10.0, 20.0, 7)
+                .close_frame(90.0, Side::Client)
+                .fin(100.0, Side::Server)
+                .with(change)
+                .shared(),
+        ]);
+        (
+            handshake.hears(Side::Server),
+            handshake.session.unwrap().ended_by,
+        )
+    };
+    assert_eq!(ended_by(|_| ()), (true, Some(Party::Client)));
+    assert_eq!(
+        ended_by(|record| record.connection.to_client.missing_bytes = 4),
+        (false, None)
+    );
+}
+
+/// A snap length may cut the longer head that the proxy writes: TCP shows the end of that hop all the same.
+#[test]
+fn a_hop_of_which_the_answer_was_cut_ends_with_the_others() {
+    let key = key(1);
+    let outer = |status: &str| {
+        client(0, 1.0, 3.0, &key, 101)
+            .fin(100.0, Side::Client)
+            .with(|record| {
+                let exchange = &mut record.exchanges[0];
+                let answer = exchange.response.take().unwrap();
+                exchange.partial_response = Some(Box::new(crate::hop::PartialHead {
+                    first: answer.span.first,
+                    last: answer.span.last,
+                    bytes: format!("HTTP/1.1 {status}\r\nServer").into_bytes().into(),
+                    why: PartialWhy::Gap(GapCause::Truncated),
+                }));
+                record.connection.to_client.last_data = Some(in_capture(0, 50.0));
+            })
+    };
+    let inner = || {
+        backend(1, 2.0, 1.0, &key, 101)
+            .session(10.1, 20.1, 7)
+            .fin(100.1, Side::Client)
+    };
+    let tunnel = one(vec![
+        outer("101 Switching Protocols").shared(),
+        inner().shared(),
+    ]);
+    assert_eq!(tunnel.tunnel().count(), 2);
+    let session = tunnel.session.unwrap();
+    assert_eq!(session.ended_by, Some(Party::Client));
+    assert_eq!(session.endings.len(), 2);
+    assert_eq!(session.idle_before_end_nanos, Some(50_000_000));
+    let refused = one(vec![outer("502 Bad Gateway").shared(), inner().shared()]);
+    assert_eq!(refused.tunnel().count(), 1, "no tunnel there");
+}
+
+#[test]
+fn data_on_its_way_at_the_end_is_outstanding() {
+    let outstanding = |change: fn(&mut crate::hop::Record)| {
+        let handshake = one(vec![
+            client(0, 1.0, 3.0, &key(1), 101)
+                .session(10.0, 20.0, 7)
+                .fin(60_000.0, Side::Client)
+                .with(change)
+                .shared(),
+        ]);
+        handshake.session.unwrap().outstanding
+    };
+    assert!(!outstanding(|_| ()));
+    assert!(outstanding(|record| record
+        .connection
+        .to_client
+        .unacknowledged = 10));
+    assert!(outstanding(|record| {
+        record.connection.to_server.last_retransmission = Some(in_capture(0, 58_000.0));
+    }));
+    assert!(!outstanding(|record| {
+        record.connection.to_server.last_retransmission = Some(in_capture(0, 10_000.0));
+    }));
+}
