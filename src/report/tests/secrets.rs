@@ -70,7 +70,7 @@ proptest! {
     #[test]
     fn no_form_leaks_a_secret(
         secret in "[A-Z][a-z][0-9][A-Za-z0-9_-]{9,24}",
-        place in 0_usize..9,
+        place in 0..planted("").len(),
         parameter in prop::sample::select(vec!["token", "access_token", "sid", "password", "api_key", "tok%65n", "Auth"]),
     ) {
         let (header, value) = &planted(&secret)[place];
