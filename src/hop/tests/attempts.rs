@@ -7,10 +7,7 @@ use crate::tcp::Opening;
 #[test]
 fn refused_connect_belongs_to_the_request_that_got_502() {
     let refused = Build::new(1, BACK, BACKEND, 1.5).opening(Opening::Refused, 1.6);
-    let handshake = one(vec![
-        client(0, 1.0, 1.0, &key(1), 502).shared(),
-        refused.shared(),
-    ]);
+    let handshake = one([client(0, 1.0, 1.0, &key(1), 502), refused]);
     assert_eq!(handshake.attempts.len(), 1);
     assert_eq!(handshake.attempts[0].confidence, Confidence::Likely);
     assert_eq!(handshake.backend, BackendSight::Seen);
@@ -52,10 +49,7 @@ fn connect_attempts_go_to_the_request_that_caused_them() {
     ];
     for (name, from, status, change, expected) in cases {
         let connect = change(Build::new(1, from, BACKEND, 2.0));
-        let handshake = one(vec![
-            client(0, 1.0, 2.0, &key(1), status).shared(),
-            connect.shared(),
-        ]);
+        let handshake = one([client(0, 1.0, 2.0, &key(1), status), connect]);
         let found: Vec<_> = handshake.attempts.iter().map(|a| a.confidence).collect();
         assert_eq!(found, Vec::from_iter(expected), "{name}");
     }
@@ -63,11 +57,11 @@ fn connect_attempts_go_to_the_request_that_caused_them() {
 
 #[test]
 fn a_scan_is_not_taken_for_the_proxy() {
-    let mut records = vec![client(0, 1.0, 5.0, &key(1), 502).shared()];
+    let mut records = vec![client(0, 1.0, 5.0, &key(1), 502)];
     for n in 0..3_u32 {
         let from = format!("10.9.9.{}:1000", n + 1);
         let refused = Build::new(n + 1, &from, BACKEND, 2.0).opening(Opening::Refused, 2.1);
-        records.push(refused.shared());
+        records.push(refused);
     }
     let handshake = one(records);
     assert!(handshake.attempts.is_empty());
@@ -77,22 +71,17 @@ fn a_scan_is_not_taken_for_the_proxy() {
 #[test]
 fn other_clients_of_the_proxy_are_no_attempts() {
     let idle = Build::new(1, "192.168.50.77:999", FRONT, 2.0);
-    let handshake = one(vec![
-        client(0, 1.0, 5.0, &key(1), 502).shared(),
-        idle.shared(),
-    ]);
+    let handshake = one([client(0, 1.0, 5.0, &key(1), 502), idle]);
     assert!(handshake.attempts.is_empty());
 }
 
 #[test]
 fn failed_first_try_before_a_backend_that_answers() {
     let key = key(1);
-    let handshake = one(vec![
-        client(0, 1.0, 9.0, &key, 101).shared(),
-        Build::new(1, "10.20.0.1:50999", "10.20.0.12:8080", 1.2)
-            .opening(Opening::Refused, 1.3)
-            .shared(),
-        backend(2, 2.0, 1.0, &key, 101).shared(),
+    let handshake = one([
+        client(0, 1.0, 9.0, &key, 101),
+        Build::new(1, "10.20.0.1:50999", "10.20.0.12:8080", 1.2).opening(Opening::Refused, 1.3),
+        backend(2, 2.0, 1.0, &key, 101),
     ]);
     assert_eq!(ids(&handshake), [0, 2]);
     assert_eq!(handshake.attempts.len(), 1);

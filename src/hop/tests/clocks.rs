@@ -8,17 +8,15 @@ use crate::tcp::Side;
 fn two_captures_with_other_clocks_are_lined_up() {
     let key = key(1);
     for offset in [-3_600_000.0, 250.0, 0.4] {
-        let handshake = one(vec![
+        let handshake = one([
             client(0, 1.0, 10.0, &key, 101)
                 .session(20.0, 30.0, 9)
-                .fin(40.0, Side::Server)
-                .shared(),
+                .fin(40.0, Side::Server),
             Build::seen_by(1, 1, BACK, BACKEND, offset + 1.5)
                 .ask(offset + 2.0, &upgrade("/ws", &key))
                 .tell(offset + 6.0, &switching(&key))
                 .session(offset + 20.1, offset + 30.1, 9)
-                .fin(offset + 38.0, Side::Server)
-                .shared(),
+                .fin(offset + 38.0, Side::Server),
         ]);
         assert_eq!(ids(&handshake), [0, 1]);
         let by = handshake.session.as_ref().unwrap().ended_by;
@@ -45,14 +43,13 @@ fn clock_offset_is_narrowed_by_all_handshakes() {
             let ms = f64::from(n) * 100.0;
             let key = key(n);
             [
-                client(u32::from(n) * 2, ms, before + 2.0 + after, &key, 101).shared(),
+                client(u32::from(n) * 2, ms, before + 2.0 + after, &key, 101),
                 Build::seen_by(1, u32::from(n) * 2 + 1, BACK, BACKEND, 1000.0 + ms)
                     .ask(1000.0 + ms + before, &upgrade("/ws", &key))
-                    .tell(1000.0 + ms + before + 2.0, &switching(&key))
-                    .shared(),
+                    .tell(1000.0 + ms + before + 2.0, &switching(&key)),
             ]
         });
-    let handshakes = paired(records.collect());
+    let handshakes = paired(records);
     assert_eq!(handshakes.len(), 2);
     for handshake in handshakes {
         // Offsets possible: [-1001, -997] and [-1003, -999]; together [-1001, -999].

@@ -15,7 +15,7 @@ fn same_numbers_at_other_addresses_are_copies() {
         .ask(1.0, &upgrade("/ws", &key))
         .tell(2.0, &switching(&key))
         .isn(11, 22);
-    let handshake = one(vec![translated.shared(), original.shared()]);
+    let handshake = one([translated, original]);
     assert_eq!(ids(&handshake), [0]);
     assert_eq!(handshake.hops[0].copies.len(), 1);
     assert_eq!(handshake.hops[0].role, Role::Direct);
@@ -33,12 +33,7 @@ fn proxy_behind_address_translation_is_known_by_its_copy() {
     let next = Build::new(3, "172.17.0.2:40001", BACKEND, 3.0)
         .ask(3.1, &upgrade("/ws", &key))
         .tell(4.0, &switching(&key));
-    let handshake = one(vec![
-        outside.shared(),
-        inside.shared(),
-        refused.shared(),
-        next.shared(),
-    ]);
+    let handshake = one([outside, inside, refused, next]);
     assert_eq!(ids(&handshake), [0, 3]);
     assert_eq!(handshake.attempts.len(), 1);
     assert_eq!(handshake.attempts[0].confidence, Confidence::Certain);

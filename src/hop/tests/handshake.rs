@@ -1,7 +1,7 @@
 //! What is said of a whole handshake: each hop's role, whether the accept fits, whether a backend was to be seen.
 
 use super::hops::*;
-use crate::hop::{AcceptCheck, BackendSight, Role, SharedRecord};
+use crate::hop::{AcceptCheck, BackendSight, Role};
 use crate::websocket::Accept;
 
 #[test]
@@ -22,12 +22,9 @@ fn roles_of_a_lone_hop() {
         (&forwarded, &nginx, Role::ClientProxy),
     ];
     for (request, response, role) in cases {
-        let handshake = one(vec![
-            Build::new(0, CLIENT, FRONT, 0.5)
-                .ask(1.0, request)
-                .tell(2.0, response)
-                .shared(),
-        ]);
+        let handshake = one([Build::new(0, CLIENT, FRONT, 0.5)
+            .ask(1.0, request)
+            .tell(2.0, response)]);
         assert_eq!(handshake.hops[0].role, role, "{request}{response}");
     }
 }
@@ -44,16 +41,13 @@ fn accept_is_checked_against_the_key() {
         (answer(400), AcceptCheck::NotApplicable),
     ];
     for (told, check) in cases {
-        let handshake = one(vec![
-            Build::new(0, CLIENT, FRONT, 0.5)
-                .ask(1.0, &upgrade("/ws", &key(1)))
-                .tell(2.0, &told)
-                .shared(),
-        ]);
+        let handshake = one([Build::new(0, CLIENT, FRONT, 0.5)
+            .ask(1.0, &upgrade("/ws", &key(1)))
+            .tell(2.0, &told)]);
         assert_eq!(handshake.hops[0].accept, check);
     }
     // RFC 6455 1.3.
-    let handshake = one(vec![client(0, 1.0, 1.0, SAMPLE, 101).shared()]);
+    let handshake = one([client(0, 1.0, 1.0, SAMPLE, 101)]);
     assert_eq!(
         handshake.hops[0]
             .accept_expected
@@ -67,15 +61,13 @@ fn accept_is_checked_against_the_key() {
 fn backend_sight_accuses_only_when_the_capture_would_show_it() {
     let other = |ms: f64| {
         [
-            client(10, ms, 3.0, &key(9), 101).shared(),
-            backend(11, ms + 1.0, 1.0, &key(9), 101).shared(),
+            client(10, ms, 3.0, &key(9), 101),
+            backend(11, ms + 1.0, 1.0, &key(9), 101),
         ]
     };
-    let lone = client(0, 1.0, 1.0, &key(1), 404).shared();
-    let sight = |more: Vec<SharedRecord>| {
-        let mut records = vec![lone.clone()];
-        records.extend(more);
-        let handshakes = paired(records);
+    let lone = client(0, 1.0, 1.0, &key(1), 404);
+    let sight = |more: Vec<Build>| {
+        let handshakes = paired([lone.clone()].into_iter().chain(more));
         let found = handshakes
             .iter()
             .find(|handshake| ids(handshake) == [0])
@@ -87,12 +79,8 @@ fn backend_sight_accuses_only_when_the_capture_would_show_it() {
     assert_eq!(sight(other(100.0).to_vec()), BackendSight::NotContacted);
     // An ordinary request that was forwarded shows the same.
     let forwarded = vec![
-        Build::new(20, CLIENT, FRONT, 50.0)
-            .ordinary(51.0, 54.0, "/x")
-            .shared(),
-        Build::new(21, BACK, BACKEND, 51.5)
-            .ordinary(52.0, 53.0, "/x")
-            .shared(),
+        Build::new(20, CLIENT, FRONT, 50.0).ordinary(51.0, 54.0, "/x"),
+        Build::new(21, BACK, BACKEND, 51.5).ordinary(52.0, 53.0, "/x"),
     ];
     assert_eq!(sight(forwarded), BackendSight::NotContacted);
     // Something of the proxy's that cannot be read was open at that time.
@@ -101,16 +89,16 @@ fn backend_sight_accuses_only_when_the_capture_would_show_it() {
         record.protocol = crate::hop::Protocol::Tls;
         record.connection.last = in_capture(0, 500.0);
     });
-    hidden.push(tls.shared());
+    hidden.push(tls);
     assert_eq!(sight(hidden), BackendSight::NotVisible);
 }
 
 #[test]
 fn a_switch_without_a_backend_hop_cannot_be_the_proxys_own() {
-    let handshakes = paired(vec![
-        client(0, 1.0, 1.0, &key(1), 101).shared(),
-        client(10, 100.0, 3.0, &key(9), 101).shared(),
-        backend(11, 101.0, 1.0, &key(9), 101).shared(),
+    let handshakes = paired([
+        client(0, 1.0, 1.0, &key(1), 101),
+        client(10, 100.0, 3.0, &key(9), 101),
+        backend(11, 101.0, 1.0, &key(9), 101),
     ]);
     assert_eq!(handshakes[0].backend, BackendSight::NotVisible);
 }

@@ -13,10 +13,10 @@ fn asks_permission(id: u32, ms: f64, key: &str, status: u16) -> Build {
 #[test]
 fn auth_request_is_no_hop() {
     let key = key(1);
-    let handshake = one(vec![
-        client(0, 1.0, 9.0, &key, 101).shared(),
-        asks_permission(1, 2.0, &key, 204).shared(),
-        backend(2, 4.0, 1.0, &key, 101).shared(),
+    let handshake = one([
+        client(0, 1.0, 9.0, &key, 101),
+        asks_permission(1, 2.0, &key, 204),
+        backend(2, 4.0, 1.0, &key, 101),
     ]);
     assert_eq!(ids(&handshake), [0, 2]);
     assert!(!handshake.hops[1].retried);
@@ -30,10 +30,7 @@ fn auth_request_is_no_hop() {
 fn auth_request_in_flight_is_no_hop() {
     let key = key(1);
     let waiting = Build::new(0, CLIENT, FRONT, 0.5).ask(1.0, &upgrade("/ws", &key));
-    let handshake = one(vec![
-        waiting.shared(),
-        asks_permission(1, 2.0, &key, 204).shared(),
-    ]);
+    let handshake = one([waiting, asks_permission(1, 2.0, &key, 204)]);
     assert_eq!(ids(&handshake), [0]);
     assert_eq!(handshake.subrequests.len(), 1);
 }
@@ -41,9 +38,9 @@ fn auth_request_in_flight_is_no_hop() {
 #[test]
 fn refused_permission_means_no_backend_was_contacted() {
     let key = key(1);
-    let handshake = one(vec![
-        client(0, 1.0, 9.0, &key, 401).shared(),
-        asks_permission(1, 2.0, &key, 401).shared(),
+    let handshake = one([
+        client(0, 1.0, 9.0, &key, 401),
+        asks_permission(1, 2.0, &key, 401),
     ]);
     assert_eq!(ids(&handshake), [0]);
     assert_eq!(handshake.subrequests.len(), 1);

@@ -3,20 +3,23 @@
 use super::hops::*;
 use crate::hop::{Confidence, PairedBy, Party};
 use crate::http::PartialWhy;
-use crate::tcp::{EndingHow, GapCause, Side};
+use crate::tcp::{GapCause, Side};
+
+/// The client hop of a session, ended by nobody yet.
+fn outer() -> Build {
+    client(0, 1.0, 3.0, &key(1), 101).session(10.0, 20.0, 7)
+}
+
+/// The backend hop of the same.
+fn inner() -> Build {
+    backend(1, 2.0, 1.0, &key(1), 101).session(10.1, 20.1, 7)
+}
 
 #[test]
 fn idle_end_by_the_proxy() {
-    let key = key(1);
-    let handshake = one(vec![
-        client(0, 1.0, 3.0, &key, 101)
-            .session(10.0, 20.0, 7)
-            .fin(2020.1, Side::Server)
-            .shared(),
-        backend(1, 2.0, 1.0, &key, 101)
-            .session(10.1, 20.1, 7)
-            .end(2020.0, EndingHow::Fin, Side::Client)
-            .shared(),
+    let handshake = one([
+        outer().fin(2020.1, Side::Server),
+        inner().fin(2020.0, Side::Client),
     ]);
     let session = handshake.session.as_ref().unwrap();
     assert_eq!(session.ended_by, Some(Party::Proxy));
@@ -37,13 +40,7 @@ fn a_session_is_as_old_as_the_answer_that_was_seen() {
         .ask(1.0, &upgrade("/ws", &key))
         .session(2020.2, 20.0, 7)
         .fin(2020.2, Side::Client);
-    let handshake = one(vec![
-        noticed_late.shared(),
-        backend(1, 2.0, 1.0, &key, 101)
-            .session(10.1, 20.1, 7)
-            .end(2020.0, EndingHow::Fin, Side::Client)
-            .shared(),
-    ]);
+    let handshake = one([noticed_late, inner().fin(2020.0, Side::Client)]);
     let session = handshake.session.unwrap();
     let shown = &handshake.hops[1].session().unwrap().established;
     assert_eq!(&session.established, shown);
@@ -52,34 +49,34 @@ fn a_session_is_as_old_as_the_answer_that_was_seen() {
 
 #[test]
 fn who_ended_the_session() {
-    type End = fn(Build, Build) -> (Build, Build);
+    type End = fn(Build, Build) -> [Build; 2];
     let cases: [(&str, End, Option<Party>); 7] = [
         (
             "client",
-            |a, b| (a.fin(100.0, Side::Client), b.fin(100.1, Side::Client)),
+            |a, b| [a.fin(100.0, Side::Client), b.fin(100.1, Side::Client)],
             Some(Party::Client),
         ),
         (
             "backend",
-            |a, b| (a.fin(100.1, Side::Server), b.fin(100.0, Side::Server)),
+            |a, b| [a.fin(100.1, Side::Server), b.fin(100.0, Side::Server)],
             Some(Party::Backend),
         ),
         (
             "proxy",
-            |a, b| (a.fin(100.1, Side::Server), b.fin(100.0, Side::Client)),
+            |a, b| [a.fin(100.1, Side::Server), b.fin(100.0, Side::Client)],
             Some(Party::Proxy),
         ),
         (
             "proxy after a Close of the backend",
             |a, b| {
-                (
+                [
                     a.close_frame(90.1, Side::Server).fin(100.1, Side::Server),
                     b.close_frame(90.0, Side::Server).fin(100.0, Side::Client),
-                )
+                ]
             },
             Some(Party::Backend),
         ),
-        ("nobody", |a, b| (a, b), None),
+        ("nobody", |a, b| [a, b], None),
         (
             "client whose FIN was not captured",
             |a, b| {
@@ -87,28 +84,23 @@ fn who_ended_the_session() {
                     record.connection.to_client.fin = record.connection.ended.map(|end| end.frame);
                     record.connection.ended.as_mut().unwrap().by = Side::Client;
                 });
-                (a, b.fin(100.0, Side::Client))
+                [a, b.fin(100.0, Side::Client)]
             },
             Some(Party::Client),
         ),
         (
             "client's Close, though the backend closes TCP first",
             |a, b| {
-                (
+                [
                     a.close_frame(90.0, Side::Client).fin(100.1, Side::Server),
                     b.close_frame(90.1, Side::Client).fin(100.0, Side::Server),
-                )
+                ]
             },
             Some(Party::Client),
         ),
     ];
     for (name, end, party) in cases {
-        let key = key(1);
-        let (outer, inner) = end(
-            client(0, 1.0, 3.0, &key, 101).session(10.0, 20.0, 7),
-            backend(1, 2.0, 1.0, &key, 101).session(10.1, 20.1, 7),
-        );
-        let handshake = one(vec![outer.shared(), inner.shared()]);
+        let handshake = one(end(outer(), inner()));
         assert_eq!(handshake.session.unwrap().ended_by, party, "{name}");
     }
 }
@@ -116,24 +108,14 @@ fn who_ended_the_session() {
 /// An end of the side that was not captured may have been the first.
 #[test]
 fn an_end_behind_a_hop_in_one_direction_is_nobodys() {
-    let key = key(1);
-    let hops = |hidden: bool| {
-        let outer = client(0, 1.0, 3.0, &key, 101)
-            .session(10.0, 20.0, 7)
-            .fin(2020.1, Side::Server)
-            .shared();
-        let mut outer = (*outer).clone();
-        outer.connection.to_client.frames = 5;
-        outer.connection.to_server.frames = if hidden { 0 } else { 5 };
-        one(vec![
-            std::sync::Arc::new(outer),
-            backend(1, 2.0, 1.0, &key, 101)
-                .session(10.1, 20.1, 7)
-                .end(2020.0, EndingHow::Fin, Side::Client)
-                .shared(),
-        ])
+    let ended_by = |hidden: bool| {
+        let outer = outer().fin(2020.1, Side::Server).with(|record| {
+            record.connection.to_client.frames = 5;
+            record.connection.to_server.frames = if hidden { 0 } else { 5 };
+        });
+        let handshake = one([outer, inner().fin(2020.0, Side::Client)]);
+        handshake.session.unwrap().ended_by
     };
-    let ended_by = |hidden| hops(hidden).session.unwrap().ended_by;
     assert_eq!(ended_by(false), Some(Party::Proxy));
     assert_eq!(ended_by(true), None);
 }
@@ -141,12 +123,7 @@ fn an_end_behind_a_hop_in_one_direction_is_nobodys() {
 #[test]
 fn from_one_hop_a_proxy_cannot_be_told_from_what_is_behind_it() {
     let ended_by = |side| {
-        let handshake = one(vec![
-            client(0, 1.0, 3.0, &key(1), 101)
-                .session(10.0, 20.0, 7)
-                .fin(100.0, side)
-                .shared(),
-        ]);
+        let handshake = one([outer().fin(100.0, side)]);
         handshake.session.unwrap().ended_by
     };
     assert_eq!(ended_by(Side::Server), None);
@@ -156,14 +133,10 @@ fn from_one_hop_a_proxy_cannot_be_told_from_what_is_behind_it() {
 #[test]
 fn a_close_frame_may_answer_one_that_was_not_captured() {
     let ended_by = |change: fn(&mut crate::hop::Record)| {
-        let handshake = one(vec![
-            client(0, 1.0, 3.0, &key(1), 101)
-                .session(10.0, 20.0, 7)
-                .close_frame(90.0, Side::Client)
-                .fin(100.0, Side::Server)
-                .with(change)
-                .shared(),
-        ]);
+        let handshake = one([outer()
+            .close_frame(90.0, Side::Client)
+            .fin(100.0, Side::Server)
+            .with(change)]);
         (
             handshake.hears(Side::Server),
             handshake.session.unwrap().ended_by,
@@ -179,9 +152,8 @@ fn a_close_frame_may_answer_one_that_was_not_captured() {
 /// A snap length may cut the longer head that the proxy writes: TCP shows the end of that hop all the same.
 #[test]
 fn a_hop_of_which_the_answer_was_cut_ends_with_the_others() {
-    let key = key(1);
-    let outer = |status: &str| {
-        client(0, 1.0, 3.0, &key, 101)
+    let cut = |status: &str| {
+        client(0, 1.0, 3.0, &key(1), 101)
             .fin(100.0, Side::Client)
             .with(|record| {
                 let exchange = &mut record.exchanges[0];
@@ -195,34 +167,21 @@ fn a_hop_of_which_the_answer_was_cut_ends_with_the_others() {
                 record.connection.to_client.last_data = Some(in_capture(0, 50.0));
             })
     };
-    let inner = || {
-        backend(1, 2.0, 1.0, &key, 101)
-            .session(10.1, 20.1, 7)
-            .fin(100.1, Side::Client)
-    };
-    let tunnel = one(vec![
-        outer("101 Switching Protocols").shared(),
-        inner().shared(),
-    ]);
+    let inner = || inner().fin(100.1, Side::Client);
+    let tunnel = one([cut("101 Switching Protocols"), inner()]);
     assert_eq!(tunnel.tunnel().count(), 2);
     let session = tunnel.session.unwrap();
     assert_eq!(session.ended_by, Some(Party::Client));
     assert_eq!(session.endings.len(), 2);
     assert_eq!(session.idle_before_end_nanos, Some(50_000_000));
-    let refused = one(vec![outer("502 Bad Gateway").shared(), inner().shared()]);
+    let refused = one([cut("502 Bad Gateway"), inner()]);
     assert_eq!(refused.tunnel().count(), 1, "no tunnel there");
 }
 
 #[test]
 fn data_on_its_way_at_the_end_is_outstanding() {
     let outstanding = |change: fn(&mut crate::hop::Record)| {
-        let handshake = one(vec![
-            client(0, 1.0, 3.0, &key(1), 101)
-                .session(10.0, 20.0, 7)
-                .fin(60_000.0, Side::Client)
-                .with(change)
-                .shared(),
-        ]);
+        let handshake = one([outer().fin(60_000.0, Side::Client).with(change)]);
         handshake.session.unwrap().outstanding
     };
     assert!(!outstanding(|_| ()));

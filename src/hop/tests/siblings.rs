@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::hops::*;
-use crate::hop::{Book, Clocks, Handshake, Known, Record, Role, pair};
+use crate::hop::{Book, Clocks, Handshake, Record, Role};
 use crate::tcp::{ConnectionId, Side};
 
 const OTHER: &str = "10.20.0.12:8080";
@@ -26,11 +26,6 @@ fn given_up(id: u32, ms: f64, key: &str) -> Build {
     asked(id, BACKEND, ms, &upgrade("/ws", key)).fin(ms + 1.0, Side::Server)
 }
 
-fn paired(records: &[Build]) -> Vec<Handshake> {
-    let records: Vec<_> = records.iter().cloned().map(Build::shared).collect();
-    pair(&records, &mut Known::default())
-}
-
 /// Ids of hops, subrequests and attempts.
 fn ids(handshake: &Handshake) -> [Vec<u64>; 3] {
     let id = |record: &Record| record.connection.id.0;
@@ -51,7 +46,7 @@ fn ids(handshake: &Handshake) -> [Vec<u64>; 3] {
 
 #[test]
 fn what_the_proxy_asked_before_is_no_handshake_of_its_own() {
-    let found = paired(&[
+    let found = paired([
         permission(1, 1.0, &key(1), 204),
         given_up(2, 3.0, &key(1)),
         switched(3, 5.0, &key(1)),
@@ -87,7 +82,7 @@ fn what_proves_nothing_stays_apart() {
         ),
         ("another sender", [given_up(1, 1.0, &key(1)), elsewhere]),
     ] {
-        assert_eq!(paired(&records).len(), 2, "{name}");
+        assert_eq!(paired(records).len(), 2, "{name}");
     }
 }
 

@@ -59,15 +59,14 @@ fn rewritten_keys_are_joined_by_weaker_evidence() {
             Build::new(1, back, BACKEND, syn)
                 .ask(2.0, &(upgrade("/ws", &inner_key) + inner))
                 .tell(8.0, &switching(&inner_key))
-                .shared()
         };
         if by == PairedBy::ForwardedFor && confidence == Confidence::Likely && back == BACK {
             // An address in a field, without the proxy's own, is too little where both have valid keys, if the
             // connection was there before.
-            let handshakes = paired(vec![second(0.2), first.clone().shared()]);
+            let handshakes = paired([second(0.2), first.clone()]);
             assert_eq!(handshakes.len(), 2, "{inner}");
         }
-        let handshakes = paired(vec![second(1.5), first.shared()]);
+        let handshakes = paired([second(1.5), first]);
         assert_eq!(handshakes.len(), 1, "{by:?}");
         assert_eq!(handshakes[0].hops[1].paired_by, Some((by, confidence)));
         let changed = handshakes[0].hops[1].changes.iter();
@@ -87,7 +86,7 @@ fn another_client_is_named_so_it_is_another_request() {
             &(upgrade("/ws", &key(2)) + "X-Real-IP: 192.168.50.99\r\n"),
         )
         .tell(8.0, &switching(&key(2)));
-    assert_eq!(paired(vec![first.shared(), second.shared()]).len(), 2);
+    assert_eq!(paired([first, second]).len(), 2);
 }
 
 #[test]
@@ -96,16 +95,13 @@ fn unrelated_attempts_of_one_client_stay_apart() {
     let second = Build::new(1, "192.168.50.23:40999", "192.168.50.7:80", 1.5)
         .ask(2.0, &upgrade("/ws", &key(2)))
         .tell(8.0, &switching(&key(2)));
-    assert_eq!(paired(vec![first.shared(), second.shared()]).len(), 2);
+    assert_eq!(paired([first, second]).len(), 2);
 }
 
 #[test]
 fn everything_taken_away_leaves_an_ordinary_request() {
     let inner = Build::new(1, "192.168.50.1:51000", BACKEND, 1.5).ordinary(2.0, 3.0, "/ws");
-    let handshake = one(vec![
-        client(0, 1.0, 3.0, &key(1), 200).shared(),
-        inner.shared(),
-    ]);
+    let handshake = one([client(0, 1.0, 3.0, &key(1), 200), inner]);
     assert_eq!(ids(&handshake), [0, 1]);
     let hop = &handshake.hops[1];
     assert!(hop.exchange().request.is_none() && hop.exchange().ordinary.is_some());
@@ -113,13 +109,8 @@ fn everything_taken_away_leaves_an_ordinary_request() {
         hop.paired_by,
         Some((PairedBy::PathAndTime, Confidence::Likely))
     );
-    let changes: Vec<_> = hop
-        .changes
-        .iter()
-        .map(|change| (change.header, change.kind))
-        .collect();
     assert_eq!(
-        changes,
+        changes(hop),
         [
             ("Upgrade", ChangeKind::Dropped),
             ("Connection", ChangeKind::Dropped),
@@ -138,7 +129,7 @@ fn upgrade_that_no_client_sent_came_from_the_proxy() {
             "GET /page HTTP/1.1\r\nHost: backend\r\nUpgrade: websocket\r\nConnection: upgrade\r\n",
         )
         .tell(3.0, &answer(400));
-    let handshake = one(vec![outer.shared(), inner.shared()]);
+    let handshake = one([outer, inner]);
     assert_eq!(ids(&handshake), [0, 1]);
     assert_eq!(handshake.started_at(), in_capture(0, 1.0).at);
     let changes = &handshake.hops[1].changes;
@@ -152,10 +143,8 @@ fn upgrade_that_no_client_sent_came_from_the_proxy() {
 #[test]
 fn polling_beside_a_lone_attempt_is_not_its_backend_hop() {
     let records = vec![
-        client(0, 1.0, 5.0, &key(1), 404).shared(),
-        Build::new(1, "192.168.50.1:51000", BACKEND, 1.5)
-            .ordinary(2.0, 3.0, "/ws?poll=1")
-            .shared(),
+        client(0, 1.0, 5.0, &key(1), 404),
+        Build::new(1, "192.168.50.1:51000", BACKEND, 1.5).ordinary(2.0, 3.0, "/ws?poll=1"),
     ];
     assert_eq!(ids(&one(records)), [0]);
 }

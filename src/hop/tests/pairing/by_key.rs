@@ -7,9 +7,9 @@ use crate::tcp::{EndingHow, Side};
 #[test]
 fn key_joins_two_hops_of_a_proxy_with_two_addresses() {
     let key = key(1);
-    let handshake = one(vec![
-        backend(1, 2.0, 1.0, &key, 101).shared(),
-        client(0, 1.0, 3.0, &key, 101).shared(),
+    let handshake = one([
+        backend(1, 2.0, 1.0, &key, 101),
+        client(0, 1.0, 3.0, &key, 101),
     ]);
     assert_eq!(ids(&handshake), [0, 1]);
     assert_eq!(handshake.hops[0].role, Role::ClientProxy);
@@ -32,9 +32,8 @@ fn three_hops_on_one_address_nest() {
         Build::new(id, from, to, ms - 0.1)
             .ask(ms, &upgrade("/ws", &key))
             .tell(ms + took, &switching(&key))
-            .shared()
     };
-    let handshake = one(vec![
+    let handshake = one([
         hop(2, "127.0.0.1:5003", "127.0.0.1:8080", 3.0, 1.0),
         hop(0, "127.0.0.1:5001", "127.0.0.1:80", 1.0, 5.0),
         hop(1, "127.0.0.1:5002", "127.0.0.1:81", 2.0, 3.0),
@@ -59,11 +58,7 @@ fn retry_on_another_backend_is_one_handshake() {
     let second = Build::new(2, "10.20.0.1:51002", "10.20.0.12:8080", 3.5)
         .ask(4.0, &upgrade("/ws", &key))
         .tell(5.0, &switching(&key));
-    let handshake = one(vec![
-        second.shared(),
-        client(0, 1.0, 5.0, &key, 101).shared(),
-        first.shared(),
-    ]);
+    let handshake = one([second, client(0, 1.0, 5.0, &key, 101), first]);
     assert_eq!(ids(&handshake), [0, 1, 2]);
     let parents: Vec<_> = handshake.hops.iter().map(|hop| hop.parent).collect();
     assert_eq!(parents, [None, Some(0), Some(0)]);
@@ -77,10 +72,7 @@ fn retry_on_another_backend_is_one_handshake() {
 fn lone_answer_is_joined_by_its_accept() {
     let key = key(1);
     let answered = Build::new(1, BACK, BACKEND, 1.5).only_answer(3.0, &switching(&key));
-    let handshake = one(vec![
-        client(0, 1.0, 9.0, &key, 101).shared(),
-        answered.shared(),
-    ]);
+    let handshake = one([client(0, 1.0, 9.0, &key, 101), answered]);
     assert_eq!(ids(&handshake), [0, 1]);
     assert_eq!(
         handshake.hops[1].paired_by,
@@ -92,13 +84,9 @@ fn lone_answer_is_joined_by_its_accept() {
 
 #[test]
 fn sessions_from_mid_stream_are_joined_by_their_bytes() {
-    let handshake = one(vec![
-        Build::new(1, "192.168.50.1:51000", BACKEND, 0.0)
-            .session(10.1, 20.1, 5)
-            .shared(),
-        Build::new(0, CLIENT, FRONT, 0.0)
-            .session(10.0, 20.0, 5)
-            .shared(),
+    let handshake = one([
+        Build::new(1, "192.168.50.1:51000", BACKEND, 0.0).session(10.1, 20.1, 5),
+        Build::new(0, CLIENT, FRONT, 0.0).session(10.0, 20.0, 5),
     ]);
     assert_eq!(ids(&handshake), [0, 1]);
     assert_eq!(
@@ -115,12 +103,11 @@ fn a_head_cut_short_pairs_by_what_is_there_and_lacks_nothing() {
     let inside_key = whole.find(&key).unwrap() + 5;
     for cut in [after_key, inside_key] {
         let head = &whole[..cut];
-        let handshakes = paired(vec![
-            client(0, 1.0, 9.0, &key, 403).shared(),
+        let handshakes = paired([
+            client(0, 1.0, 9.0, &key, 403),
             Build::new(1, BACK, BACKEND, 1.5)
                 .ask_cut(2.0, head)
-                .tell(3.0, &answer(403))
-                .shared(),
+                .tell(3.0, &answer(403)),
         ]);
         assert_eq!(handshakes[0].hops.len(), 2);
         assert!(
@@ -142,7 +129,7 @@ fn stripped_request_with_a_rewritten_prefix_is_a_hop() {
     let inner = Build::new(1, BACK, BACKEND, 1.5)
         .ask(2.0, &stripped("/ws", &key))
         .tell(3.0, &answer(403));
-    let handshake = one(vec![outer.shared(), inner.shared()]);
+    let handshake = one([outer, inner]);
     assert_eq!(ids(&handshake), [0, 1]);
     assert!(handshake.subrequests.is_empty());
 }

@@ -1,25 +1,21 @@
 //! Many handshakes at once, with one key or through one proxy: everybody keeps their own hops.
 
 use super::super::hops::*;
-use crate::hop::{Confidence, Handshake, PairedBy, SharedRecord};
+use crate::hop::{Confidence, Handshake, PairedBy};
 
 /// A flood of handshakes with one key that wait for ever must not take in one that was refused elsewhere.
 #[test]
 fn those_who_repeat_a_key_and_wait_do_not_hide_an_answered_one() {
     let waits = |id: u32, ms: f64| {
         let client = format!("192.168.50.{id}:40000");
-        Build::new(id, &client, FRONT, ms - 1.0)
-            .ask(ms, &upgrade("/ws", SAMPLE))
-            .shared()
+        Build::new(id, &client, FRONT, ms - 1.0).ask(ms, &upgrade("/ws", SAMPLE))
     };
     let refused = Build::new(9, "203.0.113.7:50000", "203.0.113.80:8080", 9.0)
         .ask(10.0, &upgrade("/ws", SAMPLE))
         .tell(11.0, &answer(403));
     let alone = |handshakes: &[Handshake]| handshakes.iter().any(|one| ids(one) == [9]);
-    let crowd: Vec<SharedRecord> = (1..8).map(|id| waits(id, f64::from(id))).collect();
-    let mut records = crowd.clone();
-    records.push(refused.shared());
-    assert!(alone(&paired(records)));
+    let crowd = (1..8).map(|id| waits(id, f64::from(id)));
+    assert!(alone(&paired(crowd.chain([refused]))));
 }
 
 #[test]
@@ -27,11 +23,11 @@ fn sequential_attempts_with_one_key_are_separate() {
     let records = (0..4_u32).flat_map(|n| {
         let ms = f64::from(n) * 10.0;
         [
-            client(2 * n, ms + 1.0, 3.0, SAMPLE, 101).shared(),
-            backend(2 * n + 1, ms + 2.0, 1.0, SAMPLE, 101).shared(),
+            client(2 * n, ms + 1.0, 3.0, SAMPLE, 101),
+            backend(2 * n + 1, ms + 2.0, 1.0, SAMPLE, 101),
         ]
     });
-    let handshakes = paired(records.collect());
+    let handshakes = paired(records);
     assert_eq!(handshakes.len(), 4);
     for (n, handshake) in handshakes.iter().enumerate() {
         let n = n as u64;
@@ -74,9 +70,9 @@ fn parallel_attempts_with_one_key_are_told_apart_or_said_to_be_ambiguous() {
                 outer = outer.session(50.0 + ms, 60.0 + ms, bytes);
                 inner = inner.session(50.1 + ms, 60.1 + ms, bytes);
             }
-            [outer.shared(), inner.shared()]
+            [outer, inner]
         });
-        let handshakes = paired(records.collect());
+        let handshakes = paired(records);
         assert_eq!(handshakes.len(), 5, "{name}");
         for (n, handshake) in handshakes.iter().enumerate() {
             let n = n as u64;
@@ -97,9 +93,9 @@ fn the_backend_hop_of_one_client_does_not_forward_to_another_client() {
                 .ask(from, &upgrade("/ws", SAMPLE))
                 .tell(to, &switching(SAMPLE));
             let fingerprinted = |build: Build| build.session(to + 1.0, to + 9.0, n);
-            if bytes { fingerprinted(build) } else { build }.shared()
+            if bytes { fingerprinted(build) } else { build }
         };
-        let handshakes = paired(vec![
+        let handshakes = paired([
             hop(0, "192.168.50.23:37954", FRONT, 0.1, 16.4, 7),
             hop(1, "10.20.0.1:35378", BACKEND, 0.4, 15.2, 7),
             hop(2, "192.168.50.23:37958", FRONT, 5.5, 16.5, 8),
@@ -117,9 +113,8 @@ fn nobody_comes_twice_in_one_chain() {
         Build::new(id, client, server, from - 0.1)
             .ask(from, &upgrade("/ws", &key(1)))
             .tell(to, &switching(&key(1)))
-            .shared()
     };
-    let handshakes = paired(vec![
+    let handshakes = paired([
         hop(0, "192.168.50.23:37954", FRONT, 1.0, 20.0),
         hop(1, "10.20.0.1:35378", BACKEND, 2.0, 19.0),
         hop(2, "192.168.50.23:37958", FRONT, 5.0, 15.0),

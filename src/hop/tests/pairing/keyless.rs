@@ -1,20 +1,18 @@
 //! Requests without a key on one side or both: only time, path and the new connection tell.
 
 use super::super::hops::*;
-use crate::hop::{Confidence, Known, PairedBy, SharedRecord, pair};
+use crate::hop::{Confidence, PairedBy};
 
 /// A handshake as the ids of its hops, and how its second hop was paired.
 type Paired = (Vec<u64>, Option<(PairedBy, Confidence)>);
 
 /// What becomes of two connections of a proxy with two addresses that is unknown before.
 fn hops_of(records: [Build; 2]) -> Vec<Paired> {
-    let records: Vec<SharedRecord> = records.into_iter().map(Build::shared).collect();
-    pair(&records, &mut Known::default())
+    paired(records)
         .iter()
         .map(|handshake| {
-            let ids = handshake.hops.iter().map(|hop| hop.record.connection.id.0);
             (
-                ids.collect(),
+                ids(handshake),
                 handshake.last().and_then(|hop| hop.paired_by),
             )
         })
