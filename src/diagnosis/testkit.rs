@@ -13,7 +13,7 @@ use crate::capture::{CaptureId, FrameNo, FrameRef, Timestamp};
 use crate::decode::Endpoint;
 use crate::hop::{
     AcceptCheck, BackendSight, Confidence, ConnectAttempt, Exchange, Handshake, Hop, HopEnding,
-    PairedBy, Party, Protocol, Record, Role, Session,
+    OrdinaryExchange, PairedBy, Party, Protocol, Record, Role, Session,
 };
 use crate::http::{Fields, RequestHead, ResponseHead, Span};
 use crate::tcp::{
@@ -53,6 +53,21 @@ Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\nServer: backend/1";
 /// The same as nginx passes it on.
 pub(super) const SWITCHED: &str = "HTTP/1.1 101 Switching Protocols\nServer: nginx/1.22.1\nConnection: upgrade\n\
 Upgrade: websocket\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+
+/// nginx's answer where a backend could not be reached.
+pub(super) const BAD_GATEWAY: &str = "HTTP/1.1 502 Bad Gateway\nServer: nginx/1.22.1";
+
+/// nginx's answer where a backend did not answer in time.
+pub(super) const GATEWAY_TIMEOUT: &str = "HTTP/1.1 504 Gateway Time-out\nServer: nginx/1.22.1";
+
+/// The answer of a backend that wants an upgrade and was not asked for one.
+pub(super) const UPGRADE_REQUIRED: &str =
+    "HTTP/1.1 426 Upgrade Required\nUpgrade: websocket\nServer: backend/1";
+
+/// As nginx passes an answer of the backend on.
+pub(super) fn passed(answer: &str) -> String {
+    answer.replace("Server: backend/1", "Server: nginx/1.22.1")
+}
 
 /// An error page of nginx's own.
 pub(super) const PAGE: &[u8] =
@@ -118,6 +133,25 @@ pub(super) fn response(text: &str, ms: f64) -> ResponseHead {
         minor_version: u8::from(line[0] == "HTTP/1.1"),
         fields: head_fields(text),
         faults: Vec::new(),
+    }
+}
+
+/// An ordinary GET, answered a millisecond later.
+pub(super) fn ordinary(
+    target: &str,
+    connection: Option<&str>,
+    status: u16,
+    ms: f64,
+) -> OrdinaryExchange {
+    OrdinaryExchange {
+        index: 0,
+        request: at(ms),
+        method: "GET".into(),
+        target: target.into(),
+        minor_version: 1,
+        connection: connection.map(Into::into),
+        upgrade: None,
+        response: Some((at(ms + 1.0), status)),
     }
 }
 
@@ -317,6 +351,20 @@ pub(super) fn chain(conns: Vec<Conn>) -> Handshake {
 
 pub(super) fn through(client: Conn, backend: Conn) -> Handshake {
     chain(vec![client, backend])
+}
+
+/// Both hops up at 1.7 ms, with these facts.
+pub(super) fn hops(facts: SessionFacts) -> (Conn, Conn) {
+    (
+        front()
+            .ask(ASK, 0.5)
+            .answer(SWITCHED, 1.7)
+            .session(facts.clone()),
+        back()
+            .ask(FORWARDED, 1.2)
+            .answer(SWITCH, 1.6)
+            .session(facts),
+    )
 }
 
 /// A client hop whose proxy tried `attempts` in vain.

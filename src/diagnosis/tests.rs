@@ -7,16 +7,41 @@
     reason = "tests"
 )]
 
+mod across;
+mod answerer;
+mod answers;
 mod connections;
+mod endings;
+mod forwarding;
 mod healthy;
-mod opening;
-mod sessions;
+mod quoted;
+mod requests;
+mod silence;
+mod tls;
 mod told;
+mod upstream;
 mod vantage;
+mod ws_frames;
 
-use super::testkit::found;
-use super::{AnsweredBy, Code, Diagnosis, Verdict, diagnose, headline};
+use super::testkit::*;
+use super::{AnsweredBy, Code, Diagnosis, Finding, Verdict, diagnose, headline};
 use crate::hop::Handshake;
+
+/// A request, what the proxy made of it, and the backend's answer to that.
+fn refused(ask: &str, sent: &str, answer: &str) -> Handshake {
+    through(
+        front().ask(ask, 0.5).answer(&passed(answer), 1.7),
+        back().ask(sent, 1.2).answer(answer, 1.6),
+    )
+}
+
+/// The codes of findings, each with evidence.
+fn codes(findings: &[Finding]) -> Vec<Code> {
+    for finding in findings {
+        assert!(!finding.evidence.is_empty(), "{}", finding.code);
+    }
+    findings.iter().map(|finding| finding.code).collect()
+}
 
 /// Checks verdict, cause and the whole list of findings, and that each has evidence in time order.
 fn check(

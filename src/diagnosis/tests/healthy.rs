@@ -1,8 +1,8 @@
 //! Traffic in which nothing is wrong: not a single finding.
 
 use super::*;
+use crate::decode::Endpoint;
 use crate::diagnosis::diagnose_connection;
-use crate::diagnosis::testkit::*;
 use crate::hop::{OrdinaryExchange, Party, Protocol, ProxyHeader, Role};
 use crate::tcp::Side;
 use crate::tls::{Alert, TlsFacts};
@@ -268,24 +268,6 @@ fn a_chain_of_two_proxies() {
     );
 }
 
-fn ordinary(
-    method: &str,
-    connection: Option<&str>,
-    upgrade: Option<&str>,
-    status: u16,
-) -> OrdinaryExchange {
-    OrdinaryExchange {
-        index: 0,
-        request: at(1.0),
-        method: method.into(),
-        target: "/".into(),
-        minor_version: 1,
-        connection: connection.map(Into::into),
-        upgrade: upgrade.map(Into::into),
-        response: Some((at(2.0), status)),
-    }
-}
-
 /// Connections that are none of our business, or fine.
 #[test]
 fn ordinary_connections() {
@@ -294,37 +276,34 @@ fn ordinary_connections() {
         record.ordinary = vec![exchange];
         record
     };
-    for (name, record) in [
-        (
-            "page",
-            plain(ordinary("GET", Some("keep-alive"), None, 200)),
-        ),
-        ("refused", plain(ordinary("POST", None, None, 400))),
+    let get = |connection, status| ordinary("/", connection, status, 1.0);
+    let refused = |method: &str| OrdinaryExchange {
+        method: method.into(),
+        ..get(None, 400)
+    };
+    for (name, exchange) in [
+        ("page", get(Some("keep-alive"), 200)),
+        ("refused", refused("POST")),
         (
             "h2c",
-            plain(ordinary(
-                "GET",
-                Some("Upgrade, HTTP2-Settings"),
-                Some("h2c"),
-                400,
-            )),
+            OrdinaryExchange {
+                upgrade: Some("h2c".into()),
+                ..get(Some("Upgrade, HTTP2-Settings"), 400)
+            },
         ),
-        (
-            "forced and accepted",
-            plain(ordinary("GET", Some("upgrade"), None, 200)),
-        ),
-        ("CONNECT", plain(ordinary("CONNECT", None, None, 400))),
+        ("forced and accepted", get(Some("upgrade"), 200)),
+        ("CONNECT", refused("CONNECT")),
         (
             "still open",
-            plain(OrdinaryExchange {
+            OrdinaryExchange {
                 response: None,
-                ..ordinary("GET", Some("upgrade"), None, 0)
-            }),
+                ..get(Some("upgrade"), 0)
+            },
         ),
     ] {
-        assert_eq!(diagnose_connection(&record), [], "{name}");
+        assert_eq!(diagnose_connection(&plain(exchange)), [], "{name}");
     }
-    let mut proxied = plain(ordinary("GET", None, None, 200));
+    let mut proxied = plain(get(None, 200));
     proxied.proxy_header = Some(ProxyHeader {
         frame: at(0.5),
         version: 2,
@@ -381,5 +360,3 @@ fn other_protocols() {
     )];
     assert_eq!(diagnose_connection(&record), []);
 }
-
-use crate::decode::Endpoint;

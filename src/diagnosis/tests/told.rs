@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::decode::Endpoint;
-use crate::diagnosis::testkit::*;
 use crate::tcp::Opening;
 
 const UNAVAILABLE: &str = "HTTP/1.1 503 Service Unavailable\nServer: nginx/1.22.1";
@@ -78,7 +77,7 @@ fn all_servers_that_failed_alike_are_named() {
             c.record.connection.opening = Opening::Refused;
         })
     };
-    let answer = "HTTP/1.1 502 Bad Gateway\nServer: nginx/1.22.1";
+    let answer = BAD_GATEWAY;
     let diagnosis = diagnose(&tried(
         front().ask(ASK, 0.5).answer(answer, 2.0).body(PAGE),
         vec![refused(5, 11), refused(6, 12), refused(7, 11)],
@@ -164,10 +163,7 @@ fn an_application_behind_a_unix_socket_is_not_taken_for_the_proxy() {
         ["error bad-request", "info backend-not-contacted"]
     );
     assert_eq!(own.answered_by, Some(AnsweredBy::Proxy));
-    let gateway = diagnose(&unseen(
-        "HTTP/1.1 502 Bad Gateway\nServer: nginx/1.22.1",
-        PAGE,
-    ));
+    let gateway = diagnose(&unseen(BAD_GATEWAY, PAGE));
     let dead = finding(&gateway, Code::NoLiveBackend);
     assert_eq!(dead.confidence, crate::hop::Confidence::Guess);
     assert!(dead.detail.contains("unix socket"));

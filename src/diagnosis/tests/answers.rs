@@ -1,0 +1,272 @@
+//! Answers that are no upgrade, or one that the client must refuse.
+
+use super::*;
+use crate::hop::{BackendSight, Role};
+use crate::tcp::Side;
+
+#[test]
+fn statuses_and_who_answered() {
+    let forwarded = FORWARDED
+        .replace("Host: bk", "Host: 192.168.50.1")
+        .replace("Connection: upgrade", "Connection: Upgrade");
+    for (status, cause) in [
+        (400, Code::BadRequest),
+        (401, Code::Unauthorized),
+        (403, Code::Forbidden),
+        (404, Code::NotFound),
+        (405, Code::MethodNotAllowed),
+        (426, Code::UpgradeRequired),
+        (429, Code::TooManyRequests),
+        (500, Code::ServerError),
+        (502, Code::BadGateway),
+        (503, Code::ServiceUnavailable),
+        (504, Code::GatewayTimeout),
+        (302, Code::Redirected),
+        (200, Code::AnsweredAsPage),
+        (418, Code::RefusedOtherwise),
+    ] {
+        let error = format!("error {cause}");
+        let answer = format!("HTTP/1.1 {status} X\nServer: backend/1");
+        let diagnosis = check(
+            cause.as_str(),
+            &refused(ASK, &forwarded, &answer),
+            Verdict::Failed,
+            cause,
+            &[&error],
+        );
+        assert_eq!(diagnosis.answered_by, Some(AnsweredBy::Backend), "{cause}");
+
+        if matches!(status, 502) {
+            continue;
+        }
+        let mut own = alone(
+            front()
+                .ask(ASK, 0.5)
+                .answer(&passed(&answer), 0.9)
+                .body(PAGE),
+            Role::ClientProxy,
+        );
+        own.backend = BackendSight::NotContacted;
+        let diagnosis = check(
+            cause.as_str(),
+            &own,
+            Verdict::Failed,
+            cause,
+            &[&error, "info backend-not-contacted"],
+        );
+        assert_eq!(diagnosis.answered_by, Some(AnsweredBy::Proxy), "{cause}");
+
+        own.backend = BackendSight::NotVisible;
+        own.hops = alone(
+            front().ask(ASK, 0.5).answer(&answer, 0.9),
+            Role::ClientProxy,
+        )
+        .hops;
+        let diagnosis = check(
+            cause.as_str(),
+            &own,
+            Verdict::Failed,
+            cause,
+            &[&error, "info backend-hop-not-seen"],
+        );
+        assert_eq!(diagnosis.answered_by, Some(AnsweredBy::Unknown), "{cause}");
+    }
+}
+
+#[test]
+fn answers_that_a_client_must_refuse() {
+    let without = |name: &str| {
+        SWITCH
+            .lines()
+            .filter(|line| !line.starts_with(name))
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    for (answer, cause) in [
+        (
+            SWITCH.replace(ACCEPT, "AAAAAAAAAAAAAAAAAAAAAAAAAAA="),
+            Code::AcceptMismatch,
+        ),
+        (without("Sec-WebSocket-Accept"), Code::AcceptMissing),
+        (without("Upgrade"), Code::AnswerUpgradeMissing),
+        (
+            SWITCH.replace("Upgrade: websocket", "Upgrade: h2c"),
+            Code::AnswerUpgradeWrong,
+        ),
+        (
+            format!("{SWITCH}\nSec-WebSocket-Protocol: chat"),
+            Code::SubprotocolNotOffered,
+        ),
+        (
+            format!("{SWITCH}\nSec-WebSocket-Extensions: permessage-deflate"),
+            Code::ExtensionNotOffered,
+        ),
+    ] {
+        let handshake = through(
+            front()
+                .ask(ASK, 0.5)
+                .answer(&passed(&answer), 1.7)
+                .fin(Side::Client, 2.0),
+            back()
+                .ask(FORWARDED, 1.2)
+                .answer(&answer, 1.6)
+                .fin(Side::Client, 2.1),
+        );
+        let diagnosis = check(
+            cause.as_str(),
+            &handshake,
+            Verdict::Failed,
+            cause,
+            &[&format!("error {cause}")],
+        );
+        assert_eq!(diagnosis.answered_by, Some(AnsweredBy::Backend), "{cause}");
+        assert!(
+            diagnosis
+                .headline
+                .starts_with("10.20.0.11:8080 answered 101"),
+            "{}",
+            diagnosis.headline
+        );
+    }
+    let direct = without("Connection");
+    check(
+        "no Connection",
+        &alone(
+            front()
+                .ask(ASK, 0.5)
+                .answer(&direct, 1.7)
+                .fin(Side::Client, 2.0),
+            Role::Direct,
+        ),
+        Verdict::Failed,
+        Code::AnswerConnectionMissing,
+        &["error answer-connection-missing"],
+    );
+}
+
+#[test]
+fn a_browser_that_got_no_subprotocol() {
+    let ask = format!("{ASK}\nSec-WebSocket-Protocol: mqtt");
+    let sent = format!("{FORWARDED}\nSec-WebSocket-Protocol: mqtt");
+    let build = |sent: &str| {
+        through(
+            front()
+                .ask(&ask, 0.5)
+                .answer(SWITCHED, 1.7)
+                .fin(Side::Client, 2.0),
+            back()
+                .ask(sent, 1.2)
+                .answer(SWITCH, 1.6)
+                .fin(Side::Client, 2.1),
+        )
+    };
+    check(
+        "not chosen",
+        &build(&sent),
+        Verdict::Failed,
+        Code::SubprotocolNotChosen,
+        &["error subprotocol-not-chosen"],
+    );
+    check(
+        "not forwarded",
+        &build(FORWARDED),
+        Verdict::Failed,
+        Code::SubprotocolNotForwarded,
+        &["error subprotocol-not-forwarded"],
+    );
+}
+
+#[test]
+fn interim_answer_before_the_101() {
+    let handshake = through(
+        front().ask(ASK, 0.5).fin(Side::Client, 900.0).edit(|c| {
+            c.exchange.interim = vec![response("HTTP/1.1 100 Continue", 1.7)];
+        }),
+        back().ask(FORWARDED, 1.2).answer(SWITCH, 1.6).edit(|c| {
+            c.exchange.interim = vec![response("HTTP/1.1 100 Continue", 1.5)];
+        }),
+    );
+    let diagnosis = diagnose(&handshake);
+    assert_eq!(diagnosis.cause, Some(Code::InterimResponse));
+    assert_eq!(diagnosis.verdict, Verdict::Failed);
+}
+
+#[test]
+fn redirects() {
+    let forwarded =
+        "HTTP/1.1 301 Moved Permanently\nServer: nginx/1.22.1\nLocation: http://192.168.50.1/ws/";
+    let mut handshake = alone(
+        front().ask(ASK, 0.5).answer(forwarded, 0.8).body(PAGE),
+        Role::ClientProxy,
+    );
+    handshake.backend = BackendSight::NotContacted;
+    let diagnosis = check(
+        "slash",
+        &handshake,
+        Verdict::Failed,
+        Code::Redirected,
+        &["error redirected", "info backend-not-contacted"],
+    );
+    assert!(
+        finding(&diagnosis, Code::Redirected)
+            .detail
+            .contains("only adds a slash")
+    );
+    assert_eq!(
+        diagnosis.headline,
+        "nginx 192.168.50.1 redirected /ws (301) to http://192.168.50.1/ws/"
+    );
+}
+
+#[test]
+fn path_rewritten_and_not_found() {
+    let sent = FORWARDED
+        .replace("/ws", "//ws")
+        .replace("Host: bk", "Host: 192.168.50.1");
+    check(
+        "path",
+        &refused(ASK, &sent, "HTTP/1.1 404 Not Found\nServer: backend/1"),
+        Verdict::Failed,
+        Code::PathRewritten,
+        &["error not-found", "error path-rewritten"],
+    );
+}
+
+#[test]
+fn bodies_that_name_the_reason() {
+    for (name, body, cause) in [
+        (
+            "sid",
+            &b"{\"code\":1,\"message\":\"Session ID unknown\"}"[..],
+            Code::SessionAffinityLost,
+        ),
+        (
+            "large",
+            b"<center>Request Header Or Cookie Too Large</center><hr><center>nginx</center>",
+            Code::RequestHeaderTooBig,
+        ),
+        (
+            "https",
+            b"<center>The plain HTTP request was sent to HTTPS port</center>",
+            Code::PlainToTlsPort,
+        ),
+        (
+            "mtls",
+            b"<center>No required SSL certificate was sent</center>",
+            Code::ClientCertificateMissing,
+        ),
+    ] {
+        let answer = "HTTP/1.1 400 Bad Request\nServer: nginx/1.22.1";
+        let diagnosis = diagnose(&alone(
+            front().ask(ASK, 0.5).answer(answer, 0.9).body(body),
+            Role::ClientProxy,
+        ));
+        assert_eq!(diagnosis.cause, Some(cause), "{name}");
+        assert_eq!(
+            found(&diagnosis).len(),
+            2,
+            "{name}: {:?}",
+            found(&diagnosis)
+        );
+    }
+}

@@ -1,0 +1,303 @@
+//! Sessions that somebody ended, or that the network did, without a goodbye.
+
+use super::*;
+use crate::hop::Party;
+use crate::tcp::{Direction, Side};
+
+#[test]
+fn closed_by_the_proxy_without_a_silence() {
+    let (client, backend) = hops(talk(2, 1.7, 1000.0));
+    let handshake = with_session(
+        through(
+            client.fin(Side::Server, 1500.1),
+            backend.fin(Side::Client, 1500.0),
+        ),
+        Some(Party::Proxy),
+    );
+    check(
+        "closed",
+        &handshake,
+        Verdict::Broken,
+        Code::ProxyClosed,
+        &["error proxy-closed"],
+    );
+}
+
+#[test]
+fn the_backend_goes() {
+    let (client, backend) = hops(talk(2, 1.7, 100.0));
+    let fin = through(
+        client.clone().fin(Side::Server, 400.3),
+        backend.clone().fin(Side::Server, 400.0),
+    );
+    let diagnosis = check(
+        "fin",
+        &with_session(fin, Some(Party::Backend)),
+        Verdict::Broken,
+        Code::BackendClosedWithoutClose,
+        &["error backend-closed-without-close"],
+    );
+    assert_eq!(
+        diagnosis.headline,
+        "The backend 10.20.0.11:8080 closed the session without a Close frame after 398 ms"
+    );
+    let rst = through(
+        client.fin(Side::Server, 400.3),
+        backend.rst(Side::Server, 400.0),
+    );
+    check(
+        "rst",
+        &with_session(rst, Some(Party::Backend)),
+        Verdict::Broken,
+        Code::BackendReset,
+        &["error backend-reset"],
+    );
+}
+
+#[test]
+fn the_client_goes() {
+    let (client, backend) = hops(talk(2, 1.7, 1400.0));
+    let left = through(
+        client.clone().fin(Side::Client, 1500.0),
+        backend.clone().fin(Side::Client, 1500.2),
+    );
+    let diagnosis = diagnose(&with_session(left, Some(Party::Client)));
+    assert_eq!(diagnosis.verdict, Verdict::Ok);
+    assert_eq!(diagnosis.cause, None);
+    assert_eq!(found(&diagnosis), ["info client-left"]);
+
+    let reset = through(
+        client.clone().rst(Side::Client, 1500.0),
+        backend.clone().fin(Side::Client, 1500.2),
+    );
+    check(
+        "reset",
+        &with_session(reset, Some(Party::Client)),
+        Verdict::Broken,
+        Code::ClientReset,
+        &["warning client-reset"],
+    );
+
+    let half = through(
+        client.fin(Side::Client, 1500.0),
+        backend.rst(Side::Client, 1501.0).edit(|c| {
+            c.record.connection.to_client.last_data = Some(at(1500.5));
+        }),
+    );
+    check(
+        "half-closed",
+        &with_session(half, Some(Party::Client)),
+        Verdict::Broken,
+        Code::HalfClosed,
+        &["warning half-closed"],
+    );
+}
+
+#[test]
+fn right_after_the_101() {
+    let (client, backend) = hops(talk(0, 1.7, 0.0));
+    let handshake = with_session(
+        through(
+            client.fin(Side::Client, 5.0),
+            backend.fin(Side::Client, 5.2),
+        ),
+        Some(Party::Client),
+    );
+    check(
+        "at once",
+        &handshake,
+        Verdict::Broken,
+        Code::ClosedRightAfter101,
+        &["warning closed-right-after-101"],
+    );
+}
+
+#[test]
+fn cut_inside_a_frame() {
+    let mut facts = talk(2, 1.7, 100.0);
+    facts.cut_mid_frame = Some((Direction::ToClient, at(100.0), 500));
+    let (client, backend) = hops(facts);
+    let handshake = with_session(
+        through(
+            client.fin(Side::Server, 400.3),
+            backend.fin(Side::Server, 400.0),
+        ),
+        Some(Party::Backend),
+    );
+    let diagnosis = check(
+        "cut",
+        &handshake,
+        Verdict::Broken,
+        Code::CutMidFrame,
+        &["error cut-mid-frame"],
+    );
+    assert!(diagnosis.findings[0].detail.contains("equally short"));
+
+    let mut short = talk(2, 1.7, 100.0);
+    short.cut_mid_frame = Some((Direction::ToClient, at(100.0), 500));
+    let (client, _) = hops(short);
+    let (_, backend) = hops(talk(2, 1.7, 100.0));
+    let handshake = with_session(
+        through(
+            client.fin(Side::Server, 400.3),
+            backend.fin(Side::Client, 400.0),
+        ),
+        Some(Party::Proxy),
+    );
+    let diagnosis = diagnose(&handshake);
+    let cut = finding(&diagnosis, Code::CutMidFrame);
+    assert!(
+        cut.detail.contains("cut on the hop 192.168.50.23:40380 to 192.168.50.1:80 and whole on 10.20.0.1:51000 to 10.20.0.11:8080"),
+        "{}",
+        cut.detail
+    );
+}
+
+#[test]
+fn http10_backend_that_gives_up_at_once() {
+    let sent = FORWARDED.replace("HTTP/1.1", "HTTP/1.0");
+    let handshake = with_session(
+        through(
+            front()
+                .ask(ASK, 0.5)
+                .answer(SWITCHED, 1.7)
+                .session(talk(0, 1.7, 0.0))
+                .fin(Side::Server, 2.2),
+            back()
+                .ask(&sent, 1.2)
+                .answer(SWITCH, 1.6)
+                .session(talk(0, 1.6, 0.0))
+                .fin(Side::Server, 2.0),
+        ),
+        Some(Party::Backend),
+    );
+    let diagnosis = diagnose(&handshake);
+    assert_eq!(diagnosis.cause, Some(Code::Http10ToBackend));
+    assert_eq!(diagnosis.verdict, Verdict::Broken);
+    // Whoever said goodbye was served, even where the backend's messages are in a hole.
+    let mut facts = talk(0, 1.6, 0.0);
+    facts.closes = vec![close(Side::Client, Some(1000), "", 1.9)];
+    let backend = back().ask(&sent, 1.2).answer(SWITCH, 1.6).session(facts);
+    let client = front().ask(ASK, 0.5).answer(SWITCHED, 1.7);
+    let client = client.session(talk(2, 1.7, 1.8)).fin(Side::Server, 2.2);
+    let served = with_session(through(client, backend.fin(Side::Server, 2.0)), None);
+    assert_eq!(diagnose(&served).verdict, Verdict::Ok);
+}
+
+#[test]
+fn with_data_outstanding_it_is_the_network() {
+    let (client, backend) = hops(talk(2, 1.7, 10.0));
+    let client = client.fin(Side::Server, 60_000.0).edit(|c| {
+        let stream = &mut c.record.connection.to_client;
+        stream.unacknowledged = 1400;
+        stream.retransmitted = 6;
+        stream.last_data = Some(at(10.0));
+        stream.last_retransmission = Some(at(50_000.0));
+        // The client's end still answers: it resets what comes too late.
+        c.record.connection.to_server.rst = Some(at(60_001.0));
+    });
+    let mut handshake = with_session(
+        through(client, backend.fin(Side::Client, 59_999.9)),
+        Some(Party::Proxy),
+    );
+    handshake.session.as_mut().unwrap().outstanding = true;
+    check(
+        "loss",
+        &handshake,
+        Verdict::Broken,
+        Code::NetworkLoss,
+        &["error network-loss"],
+    );
+}
+
+#[test]
+fn a_peer_that_vanished() {
+    let (client, backend) = hops(talk(2, 1.7, 10.0));
+    let client = client.edit(|c| {
+        let stream = &mut c.record.connection.to_client;
+        stream.unacknowledged = 20;
+        stream.retransmitted = 7;
+        stream.last_data = Some(at(10.0));
+        stream.last_retransmission = Some(at(25_000.0));
+    });
+    check(
+        "vanished",
+        &with_session(through(client, backend), None),
+        Verdict::Broken,
+        Code::ConnectionVanished,
+        &["error connection-vanished"],
+    );
+}
+
+#[test]
+fn a_peer_that_vanished_before_others_gave_up() {
+    for (by, end_backend) in [(Party::Proxy, Side::Client), (Party::Backend, Side::Server)] {
+        let (client, backend) = hops(talk(2, 1.7, 10.0));
+        let client = client.edit(|c| {
+            let stream = &mut c.record.connection.to_client;
+            stream.unacknowledged = 20;
+            stream.retransmitted = 4;
+            stream.last_data = Some(at(10.0));
+            stream.last_retransmission = Some(at(1600.0));
+        });
+        let mut handshake = with_session(
+            through(
+                client.fin(Side::Server, 2010.0),
+                backend.fin(end_backend, 2009.9),
+            ),
+            Some(by),
+        );
+        handshake.session.as_mut().unwrap().outstanding = true;
+        check(
+            "vanished first",
+            &handshake,
+            Verdict::Broken,
+            Code::ConnectionVanished,
+            &["error connection-vanished"],
+        );
+    }
+}
+
+#[test]
+fn readers_that_do_not_read() {
+    for (side, code) in [
+        (Side::Client, Code::ClientNotReading),
+        (Side::Server, Code::BackendNotReading),
+    ] {
+        let (client, backend) = hops(talk(2, 1.7, 100.0));
+        let stuck = |c: Conn| {
+            c.edit(|c| {
+                c.record
+                    .connection
+                    .stream_mut(side.sends())
+                    .zero_window_since = Some(at(200.0));
+            })
+        };
+        let (client, backend) = if side == Side::Client {
+            (stuck(client), backend)
+        } else {
+            (client, stuck(backend))
+        };
+        let handshake = with_session(
+            through(
+                client.fin(Side::Server, 60_200.2),
+                backend.fin(Side::Client, 60_200.0),
+            ),
+            Some(Party::Proxy),
+        );
+        let diagnosis = check(
+            code.as_str(),
+            &handshake,
+            Verdict::Broken,
+            code,
+            &[&format!("error {code}")],
+        );
+        let directive = if side == Side::Client {
+            "its send_timeout is 60 s"
+        } else {
+            "its proxy_send_timeout is 60 s"
+        };
+        let detail = &finding(&diagnosis, code).detail;
+        assert!(detail.contains(directive), "{detail}");
+    }
+}

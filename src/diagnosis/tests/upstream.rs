@@ -1,0 +1,380 @@
+//! Backends that cannot be reached, say nothing, or say what the proxy cannot use.
+
+use super::*;
+use crate::decode::Unreachable;
+use crate::hop::{BackendSight, Role};
+use crate::http::PartialWhy;
+use crate::tcp::{EndingHow, Opening, Side};
+
+#[test]
+fn no_live_backend() {
+    let mut handshake = alone(
+        front().ask(ASK, 0.5).answer(BAD_GATEWAY, 0.8).body(PAGE),
+        Role::ClientProxy,
+    );
+    handshake.backend = BackendSight::NotContacted;
+    let diagnosis = check(
+        "no live",
+        &handshake,
+        Verdict::Failed,
+        Code::NoLiveBackend,
+        &["error no-live-backend"],
+    );
+    assert_eq!(diagnosis.answered_by, Some(AnsweredBy::Proxy));
+}
+
+#[test]
+fn backends_that_cannot_be_reached() {
+    let gone = |change: fn(&mut crate::tcp::Connection)| {
+        conn(1, BACK, BACKEND, 1.0).edit(|conn| {
+            conn.record.exchange_count = 0;
+            conn.record.protocol = crate::hop::Protocol::None;
+            conn.record.connection.syn_ack = None;
+            conn.record.connection.to_client.frames = 0;
+            change(&mut conn.record.connection);
+        })
+    };
+    let refused = gone(|c| {
+        c.opening = Opening::Refused;
+        c.ended = Some(crate::tcp::Ending {
+            how: EndingHow::Rst,
+            by: Side::Server,
+            frame: at(1.1),
+        });
+    });
+    let silent = gone(|c| {
+        c.opening = Opening::Unanswered;
+        c.syns = 3;
+        c.last = at(2000.0);
+    });
+    let unreachable = gone(|c| {
+        c.opening = Opening::Unanswered;
+        c.unreachable = Some((at(1.2), Unreachable::Host));
+    });
+    let rejected = gone(|c| {
+        c.opening = Opening::Refused;
+        c.unreachable = Some((at(1.2), Unreachable::Port));
+    });
+    for (name, attempt, answer, ms, cause) in [
+        ("refused", refused, BAD_GATEWAY, 1.3, Code::BackendRefused),
+        (
+            "silent",
+            silent.clone(),
+            GATEWAY_TIMEOUT,
+            2001.0,
+            Code::BackendConnectTimeout,
+        ),
+        (
+            "unreachable",
+            unreachable,
+            BAD_GATEWAY,
+            1.4,
+            Code::BackendUnreachable,
+        ),
+        ("rejected", rejected, BAD_GATEWAY, 1.4, Code::BackendRefused),
+    ] {
+        let handshake = tried(
+            front().ask(ASK, 0.5).answer(answer, ms).body(PAGE),
+            vec![attempt],
+        );
+        let diagnosis = check(
+            name,
+            &handshake,
+            Verdict::Failed,
+            cause,
+            &[&format!("error {cause}")],
+        );
+        assert_eq!(diagnosis.answered_by, Some(AnsweredBy::Proxy), "{name}");
+        assert!(
+            diagnosis.headline.contains("nginx 192.168.50.1"),
+            "{}",
+            diagnosis.headline
+        );
+    }
+    // The client did not wait for the proxy's timeout: the backend is the cause all the same.
+    let left = tried(
+        front().ask(ASK, 0.5).fin(Side::Client, 1500.0),
+        vec![silent],
+    );
+    let diagnosis = check(
+        "client left first",
+        &left,
+        Verdict::Failed,
+        Code::BackendConnectTimeout,
+        &["error backend-connect-timeout", "error client-gave-up"],
+    );
+    assert_eq!(diagnosis.answered_by, None);
+}
+
+#[test]
+fn backends_that_give_no_usable_answer() {
+    let client = |answer: &str, ms: f64| front().ask(ASK, 0.5).answer(answer, ms).body(PAGE);
+    let asked = || back().ask(FORWARDED, 1.2);
+    let partial = |len: usize, why: PartialWhy| crate::hop::PartialHead {
+        first: at(1.4),
+        last: at(1.5),
+        bytes: vec![b'x'; len].into(),
+        why,
+    };
+    for (name, backend, answer, ms, cause) in [
+        (
+            "fin",
+            asked().fin(Side::Server, 1.5),
+            BAD_GATEWAY,
+            1.7,
+            Code::BackendClosedEarly,
+        ),
+        (
+            "fin inside the head",
+            asked()
+                .edit(|c| {
+                    c.exchange.partial_response =
+                        Some(Box::new(partial(30, PartialWhy::StreamEnded)));
+                })
+                .fin(Side::Server, 1.5),
+            BAD_GATEWAY,
+            1.7,
+            Code::BackendClosedEarly,
+        ),
+        (
+            "rst",
+            asked().rst(Side::Server, 1.5),
+            BAD_GATEWAY,
+            1.7,
+            Code::BackendResetEarly,
+        ),
+        (
+            "silence",
+            asked().fin(Side::Client, 1001.0),
+            GATEWAY_TIMEOUT,
+            1001.1,
+            Code::BackendTimeout,
+        ),
+        (
+            "too big",
+            asked()
+                .edit(|c| {
+                    c.exchange.partial_response =
+                        Some(Box::new(partial(8000, PartialWhy::StreamEnded)));
+                })
+                .fin(Side::Client, 1.6),
+            BAD_GATEWAY,
+            1.7,
+            Code::BackendHeaderTooBig,
+        ),
+        (
+            "a line that is no field",
+            asked()
+                .answer(SWITCH, 1.5)
+                .edit(|c| {
+                    let head = c.exchange.response.as_mut().unwrap();
+                    head.faults.push(crate::http::HeadFault::BadLine);
+                })
+                .fin(Side::Client, 1.6),
+            BAD_GATEWAY,
+            1.7,
+            Code::BackendInvalidResponse,
+        ),
+        (
+            "no HTTP",
+            asked()
+                .edit(|c| c.exchange.not_http = Some((at(1.4), b"-ERR wrong".as_slice().into())))
+                .fin(Side::Client, 1.6),
+            BAD_GATEWAY,
+            1.7,
+            Code::BackendInvalidResponse,
+        ),
+        (
+            "TLS alert",
+            asked()
+                .edit(|c| {
+                    c.exchange.not_http =
+                        Some((at(1.4), b"\x15\x03\x01\x00\x02\x02\x46".as_slice().into()));
+                })
+                .fin(Side::Server, 1.6),
+            BAD_GATEWAY,
+            1.7,
+            Code::PlainToTlsPort,
+        ),
+    ] {
+        let diagnosis = check(
+            name,
+            &through(client(answer, ms), backend),
+            Verdict::Failed,
+            cause,
+            &[&format!("error {cause}")],
+        );
+        assert_eq!(diagnosis.answered_by, Some(AnsweredBy::Proxy), "{name}");
+    }
+}
+
+#[test]
+fn a_backend_head_that_nginx_refuses() {
+    let mut backend = back()
+        .ask(FORWARDED, 1.2)
+        .answer(SWITCH, 1.6)
+        .fin(Side::Client, 1.7);
+    backend.exchange.response.as_mut().unwrap().faults = vec![crate::http::HeadFault::BadLine];
+    let diagnosis = check(
+        "bad line",
+        &through(
+            front().ask(ASK, 0.5).answer(BAD_GATEWAY, 1.8).body(PAGE),
+            backend,
+        ),
+        Verdict::Failed,
+        Code::BackendInvalidResponse,
+        &["error backend-invalid-response"],
+    );
+    assert!(diagnosis.findings[0].detail.contains("no header field"));
+}
+
+#[test]
+fn answers_that_come_too_late() {
+    let late = |gave_up: f64| {
+        let client = front()
+            .ask(ASK, 0.5)
+            .answer(
+                "HTTP/1.1 504 Gateway Time-out\nServer: nginx/1.22.1",
+                gave_up + 0.1,
+            )
+            .body(PAGE);
+        let backend = back()
+            .ask(FORWARDED, 1.0)
+            .answer(SWITCH, gave_up + 5.0)
+            .fin(Side::Client, gave_up);
+        check(
+            "too late",
+            &through(client, backend),
+            Verdict::Failed,
+            Code::BackendTimeout,
+            &["error backend-timeout"],
+        )
+    };
+    let zero = late(1.1);
+    assert!(zero.headline.contains("proxy_read_timeout 0"));
+    assert_eq!(zero.answered_by, Some(AnsweredBy::Proxy));
+    let waited = late(60_001.0);
+    assert!(waited.headline.contains("gave no answer in"));
+}
+
+#[test]
+fn client_gave_up() {
+    let handshake = through(
+        front().ask(ASK, 0.5).fin(Side::Client, 800.0),
+        back().ask(FORWARDED, 1.2).fin(Side::Client, 800.2),
+    );
+    let diagnosis = check(
+        "gave up",
+        &handshake,
+        Verdict::Failed,
+        Code::ClientGaveUp,
+        &["error client-gave-up"],
+    );
+    assert_eq!(diagnosis.answered_by, None);
+}
+
+#[test]
+fn a_hidden_retry_is_a_warning() {
+    let mut handshake = through(
+        front().ask(ASK, 0.5).answer(SWITCHED, 3.0),
+        back().ask(FORWARDED, 1.2).rst(Side::Server, 1.4),
+    );
+    handshake.hops[1].retried = true;
+    let mut second = conn(2, BACK, BACKEND2, 1.5)
+        .ask(FORWARDED, 1.7)
+        .answer(SWITCH, 2.9)
+        .hop(Role::ProxyBackend);
+    second.parent = Some(0);
+    handshake.hops.push(second);
+    let diagnosis = diagnose(&handshake);
+    assert_eq!(diagnosis.verdict, Verdict::Ok);
+    assert_eq!(diagnosis.cause, None);
+    assert_eq!(found(&diagnosis), ["warning backend-retried"]);
+    assert_eq!(diagnosis.answered_by, Some(AnsweredBy::Backend));
+}
+
+#[test]
+fn tls_towards_the_backend() {
+    use crate::hop::Protocol;
+    use crate::tls::{Alert, TlsFacts};
+    let attempt = |change: fn(&mut TlsFacts), end: Side| {
+        let mut facts = TlsFacts {
+            client_hello: Some(at(1.2)),
+            ..TlsFacts::default()
+        };
+        change(&mut facts);
+        back().fin(end, 1.6).edit(|c| {
+            c.record.protocol = Protocol::Tls;
+            c.record.exchange_count = 0;
+            c.record.connection.to_server.payload_bytes = 200;
+            c.record.tls = Some(Box::new(facts));
+        })
+    };
+    for (name, attempt, code) in [
+        (
+            "plain backend",
+            attempt(
+                |facts| {
+                    facts.not_tls =
+                        Some((Side::Server, at(1.4), b"HTTP/1.1 400".as_slice().into()));
+                },
+                Side::Client,
+            ),
+            Code::TlsToPlainBackend,
+        ),
+        (
+            "certificate refused",
+            attempt(
+                |facts| {
+                    facts.server_hello = Some(at(1.3));
+                    facts.alerts = vec![Alert {
+                        from: Side::Client,
+                        level: 2,
+                        description: 48,
+                        frame: at(1.5),
+                    }];
+                },
+                Side::Client,
+            ),
+            Code::BackendTlsRejected,
+        ),
+        (
+            "left after the handshake",
+            attempt(|facts| facts.server_hello = Some(at(1.3)), Side::Client),
+            Code::BackendTlsRejected,
+        ),
+        (
+            "no certificate to show",
+            attempt(
+                |facts| {
+                    facts.server_hello = Some(at(1.3));
+                    facts.certificate_requested = Some(false);
+                    facts.alerts = vec![Alert {
+                        from: Side::Server,
+                        level: 2,
+                        description: 40,
+                        frame: at(1.5),
+                    }];
+                },
+                Side::Server,
+            ),
+            Code::ClientCertificateMissing,
+        ),
+        (
+            "mute",
+            attempt(|_| {}, Side::Client),
+            Code::TlsToPlainBackend,
+        ),
+    ] {
+        check(
+            name,
+            &tried(
+                front().ask(ASK, 0.5).answer(BAD_GATEWAY, 1.8).body(PAGE),
+                vec![attempt],
+            ),
+            Verdict::Failed,
+            code,
+            &[&format!("error {code}")],
+        );
+    }
+}

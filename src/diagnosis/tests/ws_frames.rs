@@ -1,0 +1,151 @@
+//! Close frames and what they say, and frames that break a rule.
+
+use super::*;
+use crate::hop::{Party, Role};
+use crate::tcp::{Direction, Side};
+use crate::websocket::{FrameFault, Rule};
+
+#[test]
+fn close_codes() {
+    for (code, severity) in [
+        (1002, "error"),
+        (1008, "error"),
+        (1009, "error"),
+        (1011, "error"),
+        (1012, "warning"),
+        (1013, "warning"),
+        (3000, "error"),
+        (4001, "warning"),
+    ] {
+        let mut facts = talk(2, 1.7, 100.0);
+        facts.closes = vec![
+            close(Side::Server, Some(code), "because", 110.0),
+            close(Side::Client, Some(code), "because", 110.5),
+        ];
+        let (client, backend) = hops(facts);
+        let handshake = with_session(
+            through(
+                client.fin(Side::Server, 111.5),
+                backend.fin(Side::Server, 111.0),
+            ),
+            Some(Party::Backend),
+        );
+        let diagnosis = check(
+            &code.to_string(),
+            &handshake,
+            Verdict::Broken,
+            Code::ClosedWithError,
+            &[&format!("{severity} closed-with-error")],
+        );
+        assert!(diagnosis.headline.starts_with(&format!(
+            "The backend 10.20.0.11:8080 closed the session with {code} ("
+        )));
+    }
+}
+
+/// Of two Close frames the one that was captured may be the answer.
+#[test]
+fn a_close_frame_seen_one_way_accuses_nobody() {
+    let mut facts = talk(2, 1.7, 100.0);
+    facts.closes = vec![close(Side::Client, Some(1011), "gone", 110.0)];
+    for (to_client, headline, detail) in [
+        (
+            3,
+            "The client 192.168.50.23 closed the session with 1011",
+            "did not answer",
+        ),
+        (
+            0,
+            "The session was closed with 1011",
+            "is not in the capture",
+        ),
+    ] {
+        let client = hops(facts.clone()).0.fin(Side::Client, 111.0).edit(|c| {
+            c.record.connection.to_client.frames = to_client;
+        });
+        let diagnosis = diagnose(&with_session(alone(client, Role::ClientProxy), None));
+        assert_eq!(diagnosis.cause, Some(Code::ClosedWithError));
+        assert!(
+            diagnosis.headline.starts_with(headline),
+            "{}",
+            diagnosis.headline
+        );
+        let closed = finding(&diagnosis, Code::ClosedWithError);
+        assert!(closed.detail.contains(detail), "{}", closed.detail);
+    }
+}
+
+#[test]
+fn a_close_frame_may_be_in_a_hole() {
+    let mut facts = talk(2, 1.7, 10.0);
+    facts.lost_sync = Some(Direction::ToClient);
+    let (client, backend) = hops(facts);
+    let handshake = with_session(
+        through(
+            client.fin(Side::Server, 400.3),
+            backend.fin(Side::Server, 400.0),
+        ),
+        Some(Party::Backend),
+    );
+    let diagnosis = diagnose(&handshake);
+    assert_eq!(found(&diagnosis), ["warning capture-gap"]);
+    assert_eq!(diagnosis.verdict, Verdict::Ok);
+}
+
+#[test]
+fn frames_that_break_a_rule() {
+    let mut facts = talk(2, 1.7, 100.0);
+    facts.faults = vec![FrameFault {
+        rule: Rule::Unmasked,
+        by: Side::Client,
+        frame: at(100.0),
+        count: 1,
+        value: 0,
+    }];
+    let (client, backend) = hops(facts.clone());
+    let tolerated = diagnose(&with_session(through(client, backend), None));
+    assert_eq!(found(&tolerated), ["warning frame-fault"]);
+    assert_eq!(tolerated.verdict, Verdict::Ok);
+
+    facts.closes = vec![close(Side::Server, Some(1002), "", 101.0)];
+    let (client, backend) = hops(facts);
+    let punished = with_session(
+        through(
+            client.fin(Side::Server, 102.0),
+            backend.fin(Side::Server, 101.5),
+        ),
+        Some(Party::Backend),
+    );
+    check(
+        "1002",
+        &punished,
+        Verdict::Broken,
+        Code::FrameFault,
+        &["error closed-with-error", "error frame-fault"],
+    );
+}
+
+#[test]
+fn compression_that_was_not_agreed_on() {
+    let fault = FrameFault {
+        rule: Rule::Rsv1,
+        by: Side::Server,
+        frame: at(100.0),
+        count: 3,
+        value: 0,
+    };
+    let mut outer = talk(2, 1.7, 100.0);
+    outer.faults = vec![fault];
+    let mut inner = talk(2, 1.7, 100.0);
+    inner.deflate = true;
+    let (client, backend) = hops(talk(0, 0.0, 0.0));
+    let handshake = with_session(through(client.session(outer), backend.session(inner)), None);
+    let diagnosis = check(
+        "deflate",
+        &handshake,
+        Verdict::Broken,
+        Code::CompressionNotNegotiated,
+        &["error compression-not-negotiated"],
+    );
+    assert!(diagnosis.findings[0].detail.contains("the proxy edits"));
+}
