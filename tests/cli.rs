@@ -37,7 +37,7 @@ mod live;
 mod pipeline;
 #[path = "cli/properties.rs"]
 mod properties;
-#[path = "cli/quality.rs"]
+#[path = "cli/quality/mod.rs"]
 mod quality;
 #[path = "cli/samples.rs"]
 mod samples;
