@@ -31,7 +31,7 @@ mod lab;
 #[path = "cli/limits.rs"]
 mod limits;
 #[cfg(all(feature = "live", target_os = "linux"))]
-#[path = "cli/live.rs"]
+#[path = "cli/live/mod.rs"]
 mod live;
 #[path = "cli/pipeline.rs"]
 mod pipeline;
