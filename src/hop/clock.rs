@@ -128,7 +128,7 @@ fn outer_first<'a>(a: &'a Node, b: &'a Node) -> Option<(&'a Node, &'a Node)> {
         (false, true) => return Some((b, a)),
         _ => {}
     }
-    if a.whole && b.whole && a.upgrade != b.upgrade {
+    if a.is_whole() && b.is_whole() && a.upgrade != b.upgrade {
         return Some(if a.upgrade { (a, b) } else { (b, a) });
     }
     let proxy_wrote = |node: &Node| node.traits().written_by.is_some();

@@ -127,8 +127,6 @@ pub(super) struct Node {
     pub(super) sample_key: bool,
     /// `Upgrade: websocket` was seen.
     pub(super) upgrade: bool,
-    /// The request's head is complete.
-    pub(super) whole: bool,
     /// The request may name its client with the port.
     pub(super) may_name_port: bool,
     traits: OnceCell<Box<Traits>>,
@@ -421,13 +419,18 @@ impl Node {
             sample_key: key.is_some_and(is_sample),
             accept: accept.filter(|_| whole.is_some()),
             upgrade: head.is_some_and(|head| head.fields.has_token("upgrade", "websocket")),
-            whole: whole.is_some(),
             may_name_port: record.proxy_header.is_some()
                 || head.is_some_and(|head| may_name_port(&head.fields)),
             traits: OnceCell::new(),
             place,
             record: record.clone(),
         })
+    }
+
+    /// Whether the head of its request is complete.
+    pub(super) fn is_whole(&self) -> bool {
+        let exchange = self.exchange();
+        exchange.is_some_and(|exchange| exchange.request.is_some())
     }
 
     /// What its request is recognised by.

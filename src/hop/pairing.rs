@@ -411,7 +411,7 @@ pub(super) const fn handshake_of(hops: Vec<Hop>, settled: bool) -> Handshake {
 /// `follower`: the same proxy sent a request to another target after this one was answered.
 fn is_subrequest(outer: &Node, inner: &Node, follower: bool) -> bool {
     // A head that breaks off may have its Upgrade in the part that is missing.
-    if !inner.whole || inner.upgrade || !outer.upgrade || !other_path(outer, inner) {
+    if !inner.is_whole() || inner.upgrade || !outer.upgrade || !other_path(outer, inner) {
         return false;
     }
     let told = inner.traits().written_by == Some(ProxyFields::OriginalUri);

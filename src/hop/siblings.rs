@@ -43,7 +43,7 @@ pub(super) fn before(first: &Node, next: &Node) -> Option<Before> {
         && !first.sample_key
         && first.slot.connection != next.slot.connection
         && client(first) == client(next)
-        && first.whole
+        && first.is_whole()
         && next.upgrade
         && soon(first.over(), next.begin);
     if !one {

@@ -46,7 +46,7 @@ pub(super) fn join(nodes: &[Node], context: &mut Context<'_>) -> Option<Handshak
 
 /// Whether the inner exchange is the outer one, forwarded, and both were accepted.
 fn is_forwarded(outer: &Node, inner: &Node) -> bool {
-    let is_accepted = |node: &Node| node.whole && node.upgrade && node.status == Some(101);
+    let is_accepted = |node: &Node| node.is_whole() && node.upgrade && node.status == Some(101);
     is_accepted(outer)
         && is_accepted(inner)
         && outer.key.is_some()

@@ -82,9 +82,9 @@ fn scene() -> impl Strategy<Value = Scene> {
 
 impl Scene {
     fn hops(&self) -> [Build; 2] {
-        let key_of = |number| match self.sample {
-            true => "dGhlIHNhbXBsZSBub25jZQ==".to_owned(),
-            false => key(number),
+        let key_of = |number| {
+            let sample = self.sample.then(|| "dGhlIHNhbXBsZSBub25jZQ==".to_owned());
+            sample.unwrap_or_else(|| key(number))
         };
         let (asked, inner_answer, outer_answer) = self.times;
         let say = |status: u16, key: &str| match status {
@@ -92,9 +92,10 @@ impl Scene {
             other => answer(other),
         };
         let keys = (key_of(self.keys.0), key_of(self.keys.1));
-        let forwarded = match self.stripped {
-            true => stripped("/ws", &keys.1),
-            false => upgrade("/ws", &keys.1),
+        let forwarded = if self.stripped {
+            stripped("/ws", &keys.1)
+        } else {
+            upgrade("/ws", &keys.1)
         };
         let mut outer = Build::new(1, self.client, PROXY, 5.0)
             .ask(10.0, &upgrade("/ws", &keys.0))
@@ -145,9 +146,10 @@ impl Scene {
             rivals: &[],
             settled: true,
         };
-        let found = match short {
-            true => vec![textbook::join(&nodes, &mut context)?],
-            false => weigh(nodes, &mut context),
+        let found = if short {
+            vec![textbook::join(&nodes, &mut context)?]
+        } else {
+            weigh(nodes, &mut context)
         };
         Some(format!("{found:?} {known:?}"))
     }
