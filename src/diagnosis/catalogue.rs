@@ -14,6 +14,8 @@ mod session;
 mod tls;
 mod upstream;
 
+use std::borrow::Cow;
+
 use super::{Code, Severity};
 
 pub(super) use answered_by::{Told, told_by};
@@ -46,19 +48,28 @@ pub struct Entry {
 
 impl Entry {
     /// The configuration to write, with example values; empty when nothing in nginx would help.
-    pub fn snippet(&self) -> String {
+    pub fn snippet(&self) -> Cow<'static, str> {
         self.snippet_for("/ws/", "backend", true)
     }
 
     /// The configuration to write for a location and an upstream. `http10`: the proxy spoke HTTP/1.0 to the backend,
     /// or is not known not to, so the directive that raises the version belongs in.
-    pub fn snippet_for(&self, location: &str, upstream: &str, http10: bool) -> String {
+    pub fn snippet_for(&self, location: &str, upstream: &str, http10: bool) -> Cow<'static, str> {
         fill(self.template, location, upstream, http10)
     }
 }
 
 /// A template with the values of a case in its places.
-pub(super) fn fill(template: &str, location: &str, upstream: &str, http10: bool) -> String {
+pub(super) fn fill(
+    template: &'static str,
+    location: &str,
+    upstream: &str,
+    http10: bool,
+) -> Cow<'static, str> {
+    const PLACES: [&str; 3] = ["{http11}", "{location}", "{upstream}"];
+    if !PLACES.iter().any(|place| template.contains(place)) {
+        return template.into();
+    }
     let lines: Vec<String> = template
         .lines()
         .filter(|line| http10 || !line.contains("{http11}"))
@@ -68,7 +79,7 @@ pub(super) fn fill(template: &str, location: &str, upstream: &str, http10: bool)
                 .replace("{upstream}", upstream)
         })
         .collect();
-    lines.join("\n")
+    lines.join("\n").into()
 }
 
 /// The entry of a code.

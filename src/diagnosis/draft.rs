@@ -1,5 +1,7 @@
 //! A finding while a rule writes it: texts come from the catalogue, the case adds its own.
 
+use std::borrow::Cow;
+
 use super::catalogue::{self, Entry, Told};
 use super::{Code, Evidence, Finding, Severity};
 use crate::capture::FrameRef;
@@ -18,7 +20,7 @@ pub(super) struct Draft {
     headline: Option<String>,
     detail: Option<String>,
     why: Option<&'static str>,
-    fix: Option<String>,
+    fix: Option<Cow<'static, str>>,
     snippet: Option<&'static str>,
     log: Option<&'static str>,
     evidence: Vec<Evidence>,
@@ -104,7 +106,7 @@ impl Draft {
         self
     }
 
-    pub(super) fn fix(mut self, fix: impl Into<String>) -> Self {
+    pub(super) fn fix(mut self, fix: impl Into<Cow<'static, str>>) -> Self {
         self.fix = Some(fix.into());
         self
     }
@@ -125,7 +127,7 @@ impl Draft {
     pub(super) fn told(mut self, told: Option<&'static Told>) -> Self {
         if let Some(told) = told {
             self.why = Some(told.why);
-            self.fix = Some(told.fix.to_owned());
+            self.fix = Some(told.fix.into());
             self.snippet = Some(told.template);
             self.log = Some(told.log);
         }
@@ -235,15 +237,15 @@ impl Draft {
             connections: self.connections,
             title: self.title.unwrap_or_else(|| entry.title.to_owned()),
             detail: self.detail.unwrap_or_else(|| entry.meaning.to_owned()),
-            cause: self.why.unwrap_or(entry.why).to_owned(),
-            fix: self.fix.unwrap_or_else(|| entry.fix.to_owned()),
+            cause: self.why.unwrap_or(entry.why),
+            fix: self.fix.unwrap_or(Cow::Borrowed(entry.fix)),
             nginx_snippet: match self.snippet {
                 Some(own) => {
                     catalogue::fill(own, &values.location, &values.upstream, values.http10)
                 }
                 None => entry.snippet_for(&values.location, &values.upstream, values.http10),
             },
-            nginx_log: self.log.unwrap_or(entry.log).to_owned(),
+            nginx_log: self.log.unwrap_or(entry.log),
             evidence,
         })
     }

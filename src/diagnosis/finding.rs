@@ -1,5 +1,7 @@
 //! What a diagnosis consists of.
 
+use std::borrow::Cow;
+
 use super::Code;
 use crate::capture::FrameRef;
 use crate::hop::{Confidence, Party};
@@ -41,13 +43,13 @@ pub struct Finding {
     /// What was seen, in a sentence or two.
     pub detail: String,
     /// Why it happens.
-    pub cause: String,
+    pub cause: &'static str,
     /// What to do.
-    pub fix: String,
+    pub fix: Cow<'static, str>,
     /// What to write into nginx's configuration; empty when nothing there would help.
-    pub nginx_snippet: String,
+    pub nginx_snippet: Cow<'static, str>,
     /// What nginx logs (level and text), or that it logs nothing; empty when nginx is not concerned.
-    pub nginx_log: String,
+    pub nginx_log: &'static str,
     /// The frames that show it, in time order; never empty.
     pub evidence: Vec<Evidence>,
 }

@@ -79,12 +79,7 @@ fn sound(name: &str, diagnosis: &Diagnosis) {
             "{name}: {}",
             finding.code
         );
-        for text in [
-            &finding.title,
-            &finding.detail,
-            &finding.cause,
-            &finding.fix,
-        ] {
+        for text in [&finding.title, &finding.detail, finding.cause, &finding.fix] {
             assert!(!text.is_empty(), "{name}: {}", finding.code);
         }
     }

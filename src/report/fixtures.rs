@@ -217,10 +217,10 @@ pub(crate) fn finding(
         connections: vec![ConnectionId(0)],
         title: title.to_owned(),
         detail: String::new(),
-        cause: String::new(),
-        fix: String::new(),
-        nginx_snippet: String::new(),
-        nginx_log: String::new(),
+        cause: "",
+        fix: "".into(),
+        nginx_snippet: "".into(),
+        nginx_log: "",
         evidence: evidence
             .iter()
             .map(|&(frame, shows)| Evidence {

@@ -195,7 +195,7 @@ fn nothing_from_packets_reaches_a_terminal_raw() {
     case.1.headline = evil.to_owned();
     for finding in &mut case.1.findings {
         finding.title = evil.to_owned();
-        finding.nginx_snippet = format!("a\n```\n{evil}");
+        finding.nginx_snippet = format!("a\n```\n{evil}").into();
         finding.evidence[0].shows = evil.to_owned();
     }
     case.0.hops[1].changes[1].after = Some(evil.to_owned());

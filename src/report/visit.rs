@@ -1,5 +1,7 @@
 //! Every text of a view in one place: what masks and what escapes cannot forget a field.
 
+use std::borrow::Cow;
+
 use super::view::{
     CaptureView, ConnectionView, EvidenceView, FindingView, HandshakeView, HopView, LimitView,
     Report,
@@ -191,16 +193,19 @@ pub(super) fn connection(view: &mut ConnectionView, visit: &mut Visitor<'_>) {
 
 /// The texts of a finding.
 pub(super) fn finding(view: &mut FindingView, visit: &mut Visitor<'_>) {
-    for line in [
-        &mut view.title,
-        &mut view.detail,
-        &mut view.cause,
-        &mut view.fix,
+    visit(Kind::Line, &mut view.title);
+    visit(Kind::Line, &mut view.detail);
+    for (kind, text) in [
+        (Kind::Line, &mut view.cause),
+        (Kind::Line, &mut view.fix),
+        (Kind::Block, &mut view.nginx_snippet),
+        (Kind::Block, &mut view.nginx_log),
     ] {
-        visit(Kind::Line, line);
+        // What every case is told has nothing from packets in it.
+        if let Cow::Owned(text) = text {
+            visit(kind, text);
+        }
     }
-    visit(Kind::Block, &mut view.nginx_snippet);
-    visit(Kind::Block, &mut view.nginx_log);
     evidence(&mut view.evidence, visit);
 }
 

@@ -77,10 +77,10 @@ pub(super) fn finding(finding: &Finding) -> FindingView {
         connections: finding.connections.clone(),
         title: finding.title.clone(),
         detail: finding.detail.clone(),
-        cause: finding.cause.clone(),
+        cause: finding.cause.into(),
         fix: finding.fix.clone(),
         nginx_snippet: finding.nginx_snippet.clone(),
-        nginx_log: finding.nginx_log.clone(),
+        nginx_log: finding.nginx_log.into(),
         confidence: confidence(finding.confidence),
         evidence: evidence(&finding.evidence),
     }

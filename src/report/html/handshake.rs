@@ -206,7 +206,7 @@ pub(super) fn finding(finding: &FindingView, frames: &Frames<'_>) -> Markup {
                 "Cause: " code { (finding.code) }
                 @if finding.confidence != "certain" { " " span.faint { "(" (finding.confidence) ")" } }
             }
-            @for part in [&finding.detail, &finding.cause] {
+            @for part in [&*finding.detail, &finding.cause] {
                 @if !part.is_empty() { p { (prose(part)) } }
             }
             @if !finding.fix.is_empty() { h3 { "Fix" } p { (prose(&finding.fix)) } }

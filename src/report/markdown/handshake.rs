@@ -183,7 +183,7 @@ impl Page<'_> {
             code(finding.code),
             prose(&finding.title)
         );
-        for part in [&finding.detail, &finding.cause] {
+        for part in [&*finding.detail, &finding.cause] {
             if !part.is_empty() {
                 line!(self, "{}\n", prose(part));
             }

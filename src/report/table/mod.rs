@@ -330,10 +330,9 @@ impl Table<'_> {
             severity_look(finding.severity),
             &head,
         );
-        let why = [&finding.detail, &finding.cause]
+        let why = [&*finding.detail, &finding.cause]
             .into_iter()
             .filter(|text| !text.is_empty())
-            .map(String::as_str)
             .collect::<Vec<_>>()
             .join(" ");
         if !why.is_empty() {

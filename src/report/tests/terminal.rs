@@ -21,8 +21,8 @@ fn no_line_is_wider_than_the_terminal() {
     let mut long = fix::not_forwarded();
     long.1.headline = format!("a {} b", "x".repeat(300));
     long.1.findings[0].nginx_snippet =
-        format!("# {}\nif {};", "word ".repeat(60), "漢字 ".repeat(60));
-    long.1.findings[0].nginx_log = "y".repeat(250);
+        format!("# {}\nif {};", "word ".repeat(60), "漢字 ".repeat(60)).into();
+    long.1.findings[0].nginx_log = "y".repeat(250).leak();
     let cases = [long, fix::idle(), fix::refused(), fix::healthy()];
     for width in [64, 72, 80, 100, 132, 160] {
         for verbose in [false, true] {

@@ -1,6 +1,9 @@
 //! Findings and limits of the document, with the frames that show them.
 //!
-//! No finding is without evidence; texts are masked before they come here.
+//! No finding is without evidence; texts are masked before they come here. What the catalogue says of
+//! every case is not copied for each.
+
+use std::borrow::Cow;
 
 use serde::Serialize;
 
@@ -25,13 +28,13 @@ pub struct FindingView {
     /// What was seen.
     pub detail: String,
     /// Why it happens.
-    pub cause: String,
+    pub cause: Cow<'static, str>,
     /// What to do.
-    pub fix: String,
+    pub fix: Cow<'static, str>,
     /// What to write into nginx's configuration; empty when nothing there would help.
-    pub nginx_snippet: String,
+    pub nginx_snippet: Cow<'static, str>,
     /// What nginx logs; empty when nginx is not concerned.
-    pub nginx_log: String,
+    pub nginx_log: Cow<'static, str>,
     /// `certain`, `likely`, `guess`.
     pub confidence: &'static str,
     /// The frames that show it.
