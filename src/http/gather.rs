@@ -158,11 +158,11 @@ fn start_line(kind: Kind, bytes: &[u8]) -> Verdict {
 fn blank_line(bytes: &[u8], searched: usize) -> Option<usize> {
     let from = searched.saturating_sub(2);
     let tail = bytes.get(from..)?;
-    let with_cr = memchr::memmem::find(tail, b"\n\r\n").map(|at| at + 3);
-    // Only up to the first hit, so that a body in the same segment is not searched.
-    let before = tail.get(..with_cr.unwrap_or(tail.len()))?;
-    let bare = memchr::memmem::find(before, b"\n\n").map(|at| at + 2);
-    bare.or(with_cr).map(|end| from + end)
+    memchr::memchr_iter(b'\n', tail).find_map(|at| match tail.get(at + 1..)? {
+        [b'\n', ..] => Some(from + at + 2),
+        [b'\r', b'\n', ..] => Some(from + at + 3),
+        _ => None,
+    })
 }
 
 #[cfg(test)]
