@@ -172,7 +172,7 @@ impl Redactor {
         if has_sign && let Some(new) = parameters(text, TEXT_STOPS, |value| Some(masked(value))) {
             *text = new;
         }
-        if memmem::find(text.as_bytes(), b"eyJ").is_some()
+        if text.contains("eyJ")
             && let Some(new) = web_tokens(text)
         {
             *text = new;

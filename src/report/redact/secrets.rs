@@ -2,6 +2,8 @@
 //!
 //! Names are compared without regard to case and, in queries, after percent-decoding; what decides a handshake is no secret.
 
+use std::borrow::Cow;
+
 use super::shapes::{is_masked, masked};
 
 /// Headers whose values stay in a strict report: they decide the handshake and say nothing about people.
@@ -65,45 +67,59 @@ const SECRET_PARTS: &[&str] = &[
     "xsrf",
 ];
 
+/// Parts that do so in header fields only.
+const SECRET_HEADER_PARTS: &[&str] = &["cookie", "authorization"];
+
 pub(super) fn is_secret_header(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    if name.starts_with("sec-websocket-") {
-        return false;
-    }
-    name.contains("cookie")
-        || name.contains("authorization")
-        || name.starts_with("x-auth")
-        || name.ends_with("-key")
-        || has_secret_part(&name)
+    !starts(name, "sec-websocket-")
+        && (starts(name, "x-auth")
+            || ends(name, "-key")
+            || has_part(name, SECRET_HEADER_PARTS)
+            || has_part(name, SECRET_PARTS))
 }
 
-/// Whether a name in lower case has one of [`SECRET_PARTS`].
-fn has_secret_part(name: &str) -> bool {
+fn starts(name: &str, with: &str) -> bool {
+    let start = name.as_bytes().get(..with.len());
+    start.is_some_and(|start| start.eq_ignore_ascii_case(with.as_bytes()))
+}
+
+fn ends(name: &str, with: &str) -> bool {
+    let from = name.len().checked_sub(with.len());
+    from.and_then(|from| name.as_bytes().get(from..))
+        .is_some_and(|end| end.eq_ignore_ascii_case(with.as_bytes()))
+}
+
+/// Whether a name has one of some parts, all in lower case.
+fn has_part(name: &str, parts: &[&str]) -> bool {
     let bytes = name.as_bytes();
     (0..bytes.len()).any(|at| {
         let rest = bytes.get(at..).unwrap_or_default();
         // The letters that they begin with: most places need no closer look.
-        matches!(
-            rest.first(),
-            Some(b'a' | b'c' | b'j' | b'p' | b's' | b't' | b'x')
-        ) && SECRET_PARTS
-            .iter()
-            .any(|part| rest.starts_with(part.as_bytes()))
+        let first = rest.first().map(u8::to_ascii_lowercase);
+        matches!(first, Some(b'a' | b'c' | b'j' | b'p' | b's' | b't' | b'x'))
+            && parts.iter().any(|part| {
+                let here = rest.get(..part.len());
+                here.is_some_and(|here| here.eq_ignore_ascii_case(part.as_bytes()))
+            })
     })
 }
 
 pub(super) fn is_secret_parameter(name: &str) -> bool {
-    let name = percent_decoded(name).to_ascii_lowercase();
-    matches!(
-        name.as_str(),
-        "key" | "sid" | "sig" | "code" | "pass" | "otp" | "pin" | "hmac" | "mac"
-    ) || name.contains("auth")
-        || name.ends_with("_key")
-        || name.ends_with("-key")
-        || has_secret_part(&name)
+    const WHOLE: &[&str] = &[
+        "key", "sid", "sig", "code", "pass", "otp", "pin", "hmac", "mac",
+    ];
+    let name = percent_decoded(name);
+    WHOLE.iter().any(|whole| name.eq_ignore_ascii_case(whole))
+        || ends(&name, "_key")
+        || ends(&name, "-key")
+        || has_part(&name, &["auth"])
+        || has_part(&name, SECRET_PARTS)
 }
 
-pub(super) fn percent_decoded(text: &str) -> String {
+pub(super) fn percent_decoded(text: &str) -> Cow<'_, str> {
+    if !text.contains(['%', '+']) {
+        return Cow::Borrowed(text);
+    }
     let hex = |byte: Option<&u8>| byte.and_then(|&b| char::from(b).to_digit(16));
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
@@ -124,7 +140,7 @@ pub(super) fn percent_decoded(text: &str) -> String {
             }
         }
     }
-    String::from_utf8_lossy(&out).into_owned()
+    Cow::Owned(String::from_utf8_lossy(&out).into_owned())
 }
 
 /// Masks tokens that travel as subprotocols.
