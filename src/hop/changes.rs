@@ -55,8 +55,8 @@ pub(super) fn changes(outer: &Exchange, inner: &Exchange) -> Vec<Change> {
     ) {
         (Some(outer), Some(inner), _, _) => between_heads(outer, inner),
         (Some(outer), None, _, Some(inner)) => {
-            let inner = Lines::of_summary(inner);
-            let mut changes = Lines::of_head(outer).compare(&inner);
+            let inner = Lines::Summary(inner);
+            let mut changes = Lines::Head(outer).compare(inner);
             changes.extend(HANDSHAKE_ONLY.into_iter().filter_map(|name| {
                 let before = outer.fields.combined(name)?.into_owned();
                 change(name, Some(before), None)
@@ -64,7 +64,7 @@ pub(super) fn changes(outer: &Exchange, inner: &Exchange) -> Vec<Change> {
             changes
         }
         (None, Some(inner), Some(outer), _) => {
-            let mut changes = Lines::of_summary(outer).compare(&Lines::of_head(inner));
+            let mut changes = Lines::Summary(outer).compare(Lines::Head(inner));
             changes.extend(HANDSHAKE_ONLY.into_iter().filter_map(|name| {
                 let after = inner.fields.combined(name)?.into_owned();
                 change(name, None, Some(after))
@@ -76,7 +76,7 @@ pub(super) fn changes(outer: &Exchange, inner: &Exchange) -> Vec<Change> {
 }
 
 fn between_heads(outer: &RequestHead, inner: &RequestHead) -> Vec<Change> {
-    let mut changes = Lines::of_head(outer).compare(&Lines::of_head(inner));
+    let mut changes = Lines::Head(outer).compare(Lines::Head(inner));
     let (outer, inner) = (&outer.fields, &inner.fields);
     changes.extend(VERBATIM.into_iter().filter_map(|name| {
         if outer.all(name).eq(inner.all(name)) {
@@ -107,51 +107,69 @@ fn owned(value: Option<Cow<'_, str>>) -> Option<String> {
 }
 
 /// What full heads and summaries have in common.
-struct Lines<'a> {
-    version: &'static str,
-    method: &'a str,
-    target: &'a str,
-    upgrade: Option<Cow<'a, str>>,
-    connection: Option<Cow<'a, str>>,
+#[derive(Clone, Copy)]
+enum Lines<'a> {
+    Head(&'a RequestHead),
+    Summary(&'a OrdinaryExchange),
 }
 
 impl<'a> Lines<'a> {
-    fn of_head(head: &'a RequestHead) -> Self {
-        Self {
-            version: head.version(),
-            method: &head.method,
-            target: &head.target,
-            upgrade: head.fields.combined("upgrade"),
-            connection: head.fields.combined("connection"),
+    const fn version(self) -> &'static str {
+        match self {
+            Self::Head(head) => head.version(),
+            Self::Summary(summary) => version(summary.minor_version),
         }
     }
 
-    fn of_summary(summary: &'a OrdinaryExchange) -> Self {
-        Self {
-            version: version(summary.minor_version),
-            method: &summary.method,
-            target: &summary.target,
-            upgrade: summary.upgrade.as_deref().map(Cow::Borrowed),
-            connection: summary.connection.as_deref().map(Cow::Borrowed),
+    fn method(self) -> &'a str {
+        match self {
+            Self::Head(head) => &head.method,
+            Self::Summary(summary) => &summary.method,
         }
     }
 
-    fn compare(&self, inner: &Self) -> Vec<Change> {
+    fn target(self) -> &'a str {
+        match self {
+            Self::Head(head) => &head.target,
+            Self::Summary(summary) => &summary.target,
+        }
+    }
+
+    /// A field as one list.
+    fn list(self, option: &HopByHop) -> Option<Cow<'a, str>> {
+        match self {
+            Self::Head(head) => head.fields.combined(option.name),
+            Self::Summary(summary) => (option.of)(summary).map(Cow::Borrowed),
+        }
+    }
+
+    fn has(self, option: &HopByHop) -> bool {
+        match self {
+            Self::Head(head) => head.fields.has_token(option.name, option.token),
+            Self::Summary(summary) => (option.of)(summary)
+                .into_iter()
+                .flat_map(|list| list.split(','))
+                .any(|item| item.trim().eq_ignore_ascii_case(option.token)),
+        }
+    }
+
+    fn compare(self, inner: Self) -> Vec<Change> {
         let line = |name, before: &str, after: &str| {
             (before != after)
                 .then(|| change(name, Some(before.to_owned()), Some(after.to_owned())))?
         };
-        // Of these only one option matters, compared without case and order (RFC 9110 7.6.1, 7.8).
-        let option = |name, before: &Option<Cow<'_, str>>, after: &Option<Cow<'_, str>>, token| {
-            (has(before.as_deref(), token) != has(after.as_deref(), token))
-                .then(|| change(name, owned(before.clone()), owned(after.clone())))?
+        let option = |option: &HopByHop| {
+            (self.has(option) != inner.has(option)).then(|| {
+                let (before, after) = (self.list(option), inner.list(option));
+                change(option.name, owned(before), owned(after))
+            })?
         };
         [
-            line("HTTP version", self.version, inner.version),
-            line("method", self.method, inner.method),
-            line("target", self.target, inner.target),
-            option("Upgrade", &self.upgrade, &inner.upgrade, "websocket"),
-            option("Connection", &self.connection, &inner.connection, "upgrade"),
+            line("HTTP version", self.version(), inner.version()),
+            line("method", self.method(), inner.method()),
+            line("target", self.target(), inner.target()),
+            option(&UPGRADE),
+            option(&CONNECTION),
         ]
         .into_iter()
         .flatten()
@@ -159,11 +177,24 @@ impl<'a> Lines<'a> {
     }
 }
 
-fn has(list: Option<&str>, token: &str) -> bool {
-    list.into_iter()
-        .flat_map(|list| list.split(','))
-        .any(|item| item.trim().eq_ignore_ascii_case(token))
+/// A field of which only one option matters, compared without case and order (RFC 9110 7.6.1, 7.8).
+struct HopByHop {
+    name: &'static str,
+    token: &'static str,
+    of: fn(&OrdinaryExchange) -> Option<&str>,
 }
+
+const UPGRADE: HopByHop = HopByHop {
+    name: "Upgrade",
+    token: "websocket",
+    of: |summary| summary.upgrade.as_deref(),
+};
+
+const CONNECTION: HopByHop = HopByHop {
+    name: "Connection",
+    token: "upgrade",
+    of: |summary| summary.connection.as_deref(),
+};
 
 fn change(header: &'static str, before: Option<String>, after: Option<String>) -> Option<Change> {
     let kind = match (&before, &after) {
