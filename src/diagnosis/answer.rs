@@ -3,6 +3,7 @@
 use super::answerer::{Answerer, answerer};
 use super::catalogue::{entry, told_by};
 use super::draft::Draft;
+use super::finding::Answered;
 use super::story::{HopView, Outcome, Story};
 use super::text::{contains, short, short_target, shows_request, shows_response};
 use super::{AnsweredBy, Code, Severity};
@@ -239,21 +240,17 @@ const fn code_of(status: u16) -> Code {
 
 /// Who answered, as the subject of a sentence.
 fn who(story: &Story<'_>) -> String {
-    answerer(story).map_or_else(|| story.front(), |answerer| answerer.name)
+    answerer(story).map_or_else(|| story.front(), |answerer| answerer.name(story))
 }
 
 fn status(story: &Story<'_>, answer: &ResponseHead) -> Draft {
-    let Answerer {
+    let answerer = answerer(story).unwrap_or(Answerer::unknown("nothing in the capture tells"));
+    let name = answerer.name(story);
+    let Answered {
         by,
-        name,
         confidence,
         reason: tells,
-    } = answerer(story).unwrap_or_else(|| Answerer {
-        by: AnsweredBy::Unknown,
-        name: story.front(),
-        confidence: Confidence::Guess,
-        reason: "nothing in the capture tells".to_owned(),
-    });
+    } = answerer.answered;
     let path = story.path();
     if let Some((hop, refusal)) = refused_behind(story, answer) {
         let server = hop.record.connection.server;

@@ -3,21 +3,57 @@
 //! The backend's hop decides where it is seen. Where it is not, what only one of them would write does: nginx's own
 //! pages, the Server field, fields and bodies of applications, an answer that came sooner than a backend's can.
 
-use super::AnsweredBy;
+use std::borrow::Cow;
+
 use super::story::{HopView, Story, is_nginx_name};
 use super::text::{contains, short, short_target};
+use super::{Answered, AnsweredBy};
+use crate::decode::Endpoint;
 use crate::hop::{BackendSight, Confidence, Role};
 use crate::http::ResponseHead;
 
 /// Who produced the answer that the client got.
 #[derive(Debug, Clone)]
 pub(super) struct Answerer {
-    pub(super) by: AnsweredBy,
+    pub(super) answered: Answered,
+    subject: Subject,
+}
+
+/// How an answerer is called in a sentence.
+#[derive(Debug, Clone, Copy)]
+enum Subject {
+    /// By its address.
+    Server(Endpoint),
+    /// As a proxy at an address.
+    Proxy(Endpoint),
+    /// As what the client is connected to.
+    Front,
+    /// As something behind that.
+    BehindFront,
+}
+
+impl Answerer {
+    /// It is what the client is connected to, unless some other tells more.
+    pub(super) const fn unknown(reason: &'static str) -> Self {
+        Self {
+            answered: Answered {
+                by: AnsweredBy::Unknown,
+                confidence: Confidence::Guess,
+                reason: Cow::Borrowed(reason),
+            },
+            subject: Subject::Front,
+        }
+    }
+
     /// As the subject of a sentence.
-    pub(super) name: String,
-    pub(super) confidence: Confidence,
-    /// What tells, as a clause.
-    pub(super) reason: String,
+    pub(super) fn name(&self, story: &Story<'_>) -> String {
+        match self.subject {
+            Subject::Server(server) => server.to_string(),
+            Subject::Proxy(server) => format!("the proxy {server}"),
+            Subject::Front => story.front(),
+            Subject::BehindFront => format!("a backend behind {}", story.front()),
+        }
+    }
 }
 
 /// Who produced the answer; `None` without an answer.
@@ -33,30 +69,29 @@ pub(super) fn answerer(story: &Story<'_>) -> Option<Answerer> {
     })
 }
 
-fn backend(name: String, confidence: Confidence, reason: impl Into<String>) -> Answerer {
+fn backend(
+    subject: Subject,
+    confidence: Confidence,
+    reason: impl Into<Cow<'static, str>>,
+) -> Answerer {
     Answerer {
-        by: AnsweredBy::Backend,
-        name,
-        confidence,
-        reason: reason.into(),
+        answered: Answered {
+            by: AnsweredBy::Backend,
+            confidence,
+            reason: reason.into(),
+        },
+        subject,
     }
 }
 
-fn proxy(story: &Story<'_>, confidence: Confidence, reason: impl Into<String>) -> Answerer {
+fn proxy(confidence: Confidence, reason: impl Into<Cow<'static, str>>) -> Answerer {
     Answerer {
-        by: AnsweredBy::Proxy,
-        name: story.front(),
-        confidence,
-        reason: reason.into(),
-    }
-}
-
-fn unknown(story: &Story<'_>, reason: &str) -> Answerer {
-    Answerer {
-        by: AnsweredBy::Unknown,
-        name: story.front(),
-        confidence: Confidence::Guess,
-        reason: reason.to_owned(),
+        answered: Answered {
+            by: AnsweredBy::Proxy,
+            confidence,
+            reason: reason.into(),
+        },
+        subject: Subject::Front,
     }
 }
 
@@ -78,7 +113,6 @@ fn by_subrequest(story: &Story<'_>, status: u16) -> Option<Answerer> {
             format!(" {}", short_target(&head.target))
         });
     Some(proxy(
-        story,
         Confidence::Certain,
         format!(
             "its auth subrequest{target} to {} answered {status}, which nginx passes on",
@@ -99,15 +133,14 @@ fn by_hops(story: &Story<'_>, status: u16) -> Answerer {
         let server = hop.record.connection.server;
         return if std::ptr::eq(hop, story.inner) {
             backend(
-                server.to_string(),
+                Subject::Server(server),
                 Confidence::Certain,
                 "its own hop carries this answer",
             )
         } else {
             Answerer {
-                name: format!("the proxy {server}"),
+                subject: Subject::Proxy(server),
                 ..proxy(
-                    story,
                     Confidence::Certain,
                     "its hop carries this answer, and the one behind it does not",
                 )
@@ -118,34 +151,28 @@ fn by_hops(story: &Story<'_>, status: u16) -> Answerer {
         !hop.retried && hop.status().is_none() && (hop.exchange().gap_in_answer || hop.one_way())
     });
     if unseen {
-        unknown(story, "the capture lacks what the backend answered")
+        Answerer::unknown("the capture lacks what the backend answered")
     } else {
-        proxy(
-            story,
-            Confidence::Certain,
-            "no backend hop carries this answer",
-        )
+        proxy(Confidence::Certain, "no backend hop carries this answer")
     }
 }
 
 /// Only the hop that the client is on is seen, or only the backend's.
 fn by_itself(story: &Story<'_>) -> Answerer {
     let outer = story.outer;
-    let server = outer.record.connection.server.to_string();
+    let server = Subject::Server(outer.record.connection.server);
     if story.backend_only() {
         return backend(server, Confidence::Certain, "this is the backend's own hop");
     }
     if let Some(attempt) = story.attempts().last() {
         let to = attempt.record.connection.server;
         return proxy(
-            story,
             Confidence::Likely,
             format!("its connection to {to} never carried the request"),
         );
     }
     if story.sight() == BackendSight::NotContacted {
         return proxy(
-            story,
             Confidence::Likely,
             "the capture shows it with its backends, and none was asked",
         );
@@ -154,45 +181,41 @@ fn by_itself(story: &Story<'_>) -> Answerer {
         return backend(server, Confidence::Likely, "nothing points to a proxy");
     }
     let Some(answer) = story.answer() else {
-        return unknown(story, "nothing in the capture tells");
+        return Answerer::unknown("nothing in the capture tells");
     };
     by_content(story, answer)
         .or_else(|| by_time(story, answer))
-        .unwrap_or_else(|| unknown(story, "the backend's hop is not in the capture"))
+        .unwrap_or_else(|| Answerer::unknown("the backend's hop is not in the capture"))
 }
 
 /// What only a proxy, or only an application, would write.
 fn by_content(story: &Story<'_>, answer: &ResponseHead) -> Option<Answerer> {
     let outer = story.outer;
     if outer.has_nginx_page() {
-        return Some(proxy(
-            story,
-            Confidence::Likely,
-            "the body is nginx's own page",
-        ));
+        return Some(proxy(Confidence::Likely, "the body is nginx's own page"));
     }
     let server = answer.fields.first("server").unwrap_or_default();
     if let Some(reason) = own_of_balancer(answer, &server, story.body()) {
-        return Some(proxy(story, Confidence::Likely, reason));
+        return Some(proxy(Confidence::Likely, reason));
     }
     let behind = |name: &str| answer.fields.count(name) > 0;
     let sign = APPLICATION_FIELDS.iter().find(|name| behind(name));
     let nginx = is_nginx_name(&server);
-    let name = if nginx || outer.role == Role::ClientProxy {
-        format!("a backend behind {}", story.front())
+    let subject = if nginx || outer.role == Role::ClientProxy {
+        Subject::BehindFront
     } else {
-        story.front()
+        Subject::Front
     };
     if let Some(field) = sign {
         return Some(backend(
-            name,
+            subject,
             Confidence::Likely,
             format!("it has {field}, which an application writes"),
         ));
     }
     if !server.is_empty() && APPLICATION_SERVERS.iter().any(|app| starts(&server, app)) {
         return Some(backend(
-            name,
+            subject,
             Confidence::Likely,
             format!("Server names {}", short(&server)),
         ));
@@ -200,7 +223,7 @@ fn by_content(story: &Story<'_>, answer: &ResponseHead) -> Option<Answerer> {
     let kind = answer.fields.first("content-type").unwrap_or_default();
     (nginx && answer.status >= 400 && starts(&kind, "application/json")).then(|| {
         backend(
-            name,
+            subject,
             Confidence::Guess,
             "its body is JSON, as an application writes it",
         )
@@ -210,7 +233,7 @@ fn by_content(story: &Story<'_>, answer: &ResponseHead) -> Option<Answerer> {
 /// Whether an answer looks like an application's, although no connection to one was seen: its upstream may be one that no
 /// capture shows, as a unix socket is, while those of other locations are seen.
 pub(super) fn is_of_application(story: &Story<'_>, answer: &ResponseHead) -> bool {
-    let signed = by_content(story, answer).is_some_and(|by| by.by == AnsweredBy::Backend);
+    let signed = by_content(story, answer).is_some_and(|by| by.answered.by == AnsweredBy::Backend);
     // nginx writes a page of its own below what it refuses; a text of another kind may come from its configuration too.
     let foreign_text = answer.status >= 400
         && story.outer.answered_by_nginx(None)
@@ -290,7 +313,6 @@ fn by_time(story: &Story<'_>, answer: &ResponseHead) -> Option<Answerer> {
         answer.status != 101 && story.outer.answered_by_nginx(None) && took < TOO_FAST_NANOS;
     too_fast.then(|| {
         proxy(
-            story,
             Confidence::Guess,
             "it came sooner than a backend could have been asked",
         )

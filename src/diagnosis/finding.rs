@@ -78,6 +78,17 @@ pub enum AnsweredBy {
     Unknown,
 }
 
+/// Who produced the answer that the client got, as far as the capture tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answered {
+    /// Who.
+    pub by: AnsweredBy,
+    /// How sure that is.
+    pub confidence: Confidence,
+    /// What tells, as a clause (text from packets is not yet escaped).
+    pub reason: Cow<'static, str>,
+}
+
 /// What is wrong with a handshake, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnosis {
@@ -86,11 +97,7 @@ pub struct Diagnosis {
     /// The code of the primary finding: what, once fixed, makes the rest go away. `None` when ok.
     pub cause: Option<Code>,
     /// Who produced the answer; `None` without an answer.
-    pub answered_by: Option<AnsweredBy>,
-    /// How sure that is; `None` without an answer.
-    pub answered_confidence: Option<Confidence>,
-    /// What tells who answered, as a clause (text from packets is not yet escaped); empty without an answer.
-    pub answered_reason: String,
+    pub answered: Option<Answered>,
     /// Who ended the session: what `Session::ended_by` has, unless the findings tell more than the order of Close frames,
     /// FIN and RST, or less, as of one hop of two.
     pub ended_by: Option<Party>,
@@ -99,6 +106,13 @@ pub struct Diagnosis {
     pub headline: String,
     /// All findings, the primary one first, then by severity and time.
     pub findings: Vec<Finding>,
+}
+
+impl Diagnosis {
+    /// Who produced the answer; `None` without an answer.
+    pub fn answered_by(&self) -> Option<AnsweredBy> {
+        self.answered.as_ref().map(|answered| answered.by)
+    }
 }
 
 /// Something we could not see or gave up: always named in the report.

@@ -43,7 +43,7 @@ pub use across::Across;
 pub use capture::{CaptureTotals, diagnose_captures};
 pub use catalogue::{Entry, entry};
 pub use code::{Code, UnknownCode};
-pub use finding::{AnsweredBy, Diagnosis, Evidence, Finding, Limit, Severity, Verdict};
+pub use finding::{Answered, AnsweredBy, Diagnosis, Evidence, Finding, Limit, Severity, Verdict};
 
 use std::borrow::Cow;
 
@@ -57,9 +57,7 @@ pub fn diagnose(handshake: &Handshake) -> Diagnosis {
         return Diagnosis {
             verdict: Verdict::Unclear,
             cause: None,
-            answered_by: None,
-            answered_confidence: None,
-            answered_reason: String::new(),
+            answered: None,
             ended_by: None,
             headline: "No hop of this handshake is in the capture".to_owned(),
             findings: Vec::new(),
@@ -103,13 +101,10 @@ fn conclude(story: &Story<'_>, mut drafts: Vec<Draft>) -> Diagnosis {
         finish(drafts, &story.values())
     };
     primary::sort_rest(&mut findings);
-    let answerer = answerer::answerer(story);
     Diagnosis {
         verdict,
         cause,
-        answered_by: answerer.as_ref().map(|answerer| answerer.by),
-        answered_confidence: answerer.as_ref().map(|answerer| answerer.confidence),
-        answered_reason: answerer.map_or_else(String::new, |answerer| answerer.reason),
+        answered: answerer::answerer(story).map(|answerer| answerer.answered),
         ended_by: verdict::ended_by(story, cause),
         headline,
         findings,

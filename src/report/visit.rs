@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use super::view::{
-    CaptureView, ConnectionView, EvidenceView, FindingView, HandshakeView, HopView, LimitView,
-    Report,
+    CaptureView, ConnectionView, EvidenceView, FindingView, HandshakeView, Headers, HopView,
+    LimitView, Report,
 };
 
 /// What a text is.
@@ -33,6 +33,13 @@ pub(super) type Visitor<'v> = dyn FnMut(Kind<'_>, &mut String) + 'v;
 
 fn maybe(kind: Kind<'_>, text: Option<&mut String>, visit: &mut Visitor<'_>) {
     if let Some(text) = text {
+        visit(kind, text);
+    }
+}
+
+/// A text that is this case's own; what every case is told has nothing from packets in it.
+fn own(kind: Kind<'_>, text: &mut Cow<'static, str>, visit: &mut Visitor<'_>) {
+    if let Cow::Owned(text) = text {
         visit(kind, text);
     }
 }
@@ -71,7 +78,9 @@ pub(super) fn report(report: &mut Report, visit: &mut Visitor<'_>) {
 /// The texts of a handshake.
 pub(super) fn handshake(view: &mut HandshakeView, visit: &mut Visitor<'_>) {
     visit(Kind::Line, &mut view.headline);
-    maybe(Kind::Line, view.answered_by_reason.as_mut(), visit);
+    if let Some(reason) = &mut view.answered_by_reason {
+        own(Kind::Line, reason, visit);
+    }
     for asked in &mut view.subrequests {
         maybe(Kind::Target, asked.target.as_mut(), visit);
     }
@@ -170,11 +179,11 @@ fn hop(hop: &mut HopView, visit: &mut Visitor<'_>) {
     }
 }
 
-fn fields(fields: &mut [(String, String)], visit: &mut Visitor<'_>) {
-    for (name, value) in fields {
+fn fields(fields: &mut Headers, visit: &mut Visitor<'_>) {
+    fields.edit(|name, value| {
         visit(Kind::Field(name), value);
         visit(Kind::Line, name);
-    }
+    });
 }
 
 /// The texts of a connection.
@@ -201,10 +210,7 @@ pub(super) fn finding(view: &mut FindingView, visit: &mut Visitor<'_>) {
         (Kind::Block, &mut view.nginx_snippet),
         (Kind::Block, &mut view.nginx_log),
     ] {
-        // What every case is told has nothing from packets in it.
-        if let Cow::Owned(text) = text {
-            visit(kind, text);
-        }
+        own(kind, text, visit);
     }
     evidence(&mut view.evidence, visit);
 }

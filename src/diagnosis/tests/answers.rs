@@ -34,7 +34,11 @@ fn statuses_and_who_answered() {
             cause,
             &[&error],
         );
-        assert_eq!(diagnosis.answered_by, Some(AnsweredBy::Backend), "{cause}");
+        assert_eq!(
+            diagnosis.answered_by(),
+            Some(AnsweredBy::Backend),
+            "{cause}"
+        );
 
         if matches!(status, 502) {
             continue;
@@ -54,7 +58,7 @@ fn statuses_and_who_answered() {
             cause,
             &[&error, "info backend-not-contacted"],
         );
-        assert_eq!(diagnosis.answered_by, Some(AnsweredBy::Proxy), "{cause}");
+        assert_eq!(diagnosis.answered_by(), Some(AnsweredBy::Proxy), "{cause}");
 
         own.backend = BackendSight::NotVisible;
         own.hops = alone(
@@ -69,7 +73,11 @@ fn statuses_and_who_answered() {
             cause,
             &[&error, "info backend-hop-not-seen"],
         );
-        assert_eq!(diagnosis.answered_by, Some(AnsweredBy::Unknown), "{cause}");
+        assert_eq!(
+            diagnosis.answered_by(),
+            Some(AnsweredBy::Unknown),
+            "{cause}"
+        );
     }
 }
 
@@ -119,7 +127,11 @@ fn answers_that_a_client_must_refuse() {
             cause,
             &[&format!("error {cause}")],
         );
-        assert_eq!(diagnosis.answered_by, Some(AnsweredBy::Backend), "{cause}");
+        assert_eq!(
+            diagnosis.answered_by(),
+            Some(AnsweredBy::Backend),
+            "{cause}"
+        );
         assert!(
             diagnosis
                 .headline

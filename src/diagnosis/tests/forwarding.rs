@@ -23,7 +23,7 @@ fn upgrade_not_forwarded_by_both_generations_of_defaults() {
             diagnosis.headline,
             "nginx 192.168.50.1 did not forward Upgrade and Connection to 10.20.0.11:8080, which answered 200"
         );
-        assert_eq!(diagnosis.answered_by, Some(AnsweredBy::Backend));
+        assert_eq!(diagnosis.answered_by(), Some(AnsweredBy::Backend));
         let snippet = &finding(&diagnosis, Code::UpgradeNotForwarded).nginx_snippet;
         assert_eq!(
             snippet.contains("proxy_http_version 1.1;"),
@@ -105,7 +105,7 @@ fn lost_before_the_first_hop() {
         Code::UpgradeMissing,
         &["error connection-missing", "error upgrade-missing"],
     );
-    assert_eq!(diagnosis.answered_by, Some(AnsweredBy::Backend));
+    assert_eq!(diagnosis.answered_by(), Some(AnsweredBy::Backend));
 }
 
 #[test]
@@ -275,7 +275,7 @@ fn a_proxy_that_took_everything_away() {
             "error upgrade-not-forwarded",
         ],
     );
-    assert_eq!(diagnosis.answered_by, Some(AnsweredBy::Backend));
+    assert_eq!(diagnosis.answered_by(), Some(AnsweredBy::Backend));
     assert_eq!(
         diagnosis.headline,
         "nginx 192.168.50.1 did not forward Upgrade, Connection and the key to 10.20.0.11:8080, which answered 200"

@@ -128,7 +128,7 @@ fn closed_before_the_request_came() {
         Code::ProxyOverloaded,
         &["error proxy-overloaded", "info backend-hop-not-seen"],
     );
-    assert_eq!(diagnosis.answered_by, None);
+    assert_eq!(diagnosis.answered_by(), None);
     // A request that lies there unread makes an RST of the close.
     let client = front().ask(ASK, 0.5).rst(Side::Server, 0.9);
     let diagnosis = diagnose(&alone(client, Role::ClientProxy));

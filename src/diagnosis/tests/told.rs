@@ -17,7 +17,7 @@ fn behind(answer: &str, to_client: &str) -> Handshake {
 fn a_refusal_is_explained_by_who_gave_it() {
     let backend = diagnose(&behind(UNAVAILABLE, UNAVAILABLE));
     let by_backend = finding(&backend, Code::ServiceUnavailable);
-    assert_eq!(backend.answered_by, Some(AnsweredBy::Backend));
+    assert_eq!(backend.answered_by(), Some(AnsweredBy::Backend));
     assert_eq!(by_backend.nginx_snippet, "");
     assert!(by_backend.fix.contains("backend's log"));
     assert!(!by_backend.nginx_log.contains("[error]"));
@@ -28,7 +28,7 @@ fn a_refusal_is_explained_by_who_gave_it() {
         crate::hop::Role::ClientProxy,
     ));
     let by_proxy = finding(&proxy, Code::ServiceUnavailable);
-    assert_eq!(proxy.answered_by, Some(AnsweredBy::Proxy));
+    assert_eq!(proxy.answered_by(), Some(AnsweredBy::Proxy));
     assert!(by_proxy.cause.contains("limit_conn"));
     assert!(by_proxy.nginx_log.contains("[error] limiting connections"));
 
@@ -37,7 +37,7 @@ fn a_refusal_is_explained_by_who_gave_it() {
         front().ask(ASK, 0.5).answer(UNAVAILABLE, 40.0),
         crate::hop::Role::ClientProxy,
     ));
-    assert_eq!(unknown.answered_by, Some(AnsweredBy::Unknown));
+    assert_eq!(unknown.answered_by(), Some(AnsweredBy::Unknown));
     assert!(
         finding(&unknown, Code::ServiceUnavailable)
             .nginx_log
@@ -61,7 +61,7 @@ fn an_answer_made_of_another_one_is_not_the_cause() {
         diagnosis.headline,
         "10.20.0.11:8080 answered /ws with 401 Unauthorized, and nginx 192.168.50.1 turned it into 404"
     );
-    assert_eq!(diagnosis.answered_by, Some(AnsweredBy::Proxy));
+    assert_eq!(diagnosis.answered_by(), Some(AnsweredBy::Proxy));
     // A page of the backend that the proxy refused to hand out is the proxy's refusal.
     let page = "HTTP/1.1 200 OK\nServer: backend/1";
     let diagnosis = diagnose(&behind(page, not_found));
@@ -151,7 +151,7 @@ fn an_application_behind_a_unix_socket_is_not_taken_for_the_proxy() {
             [cause, "info backend-hop-not-seen"],
             "{name}"
         );
-        assert_eq!(diagnosis.answered_by, Some(by), "{name}");
+        assert_eq!(diagnosis.answered_by(), Some(by), "{name}");
     }
     // What nginx writes itself is its own.
     let own = diagnose(&unseen(
@@ -162,7 +162,7 @@ fn an_application_behind_a_unix_socket_is_not_taken_for_the_proxy() {
         found(&own),
         ["error bad-request", "info backend-not-contacted"]
     );
-    assert_eq!(own.answered_by, Some(AnsweredBy::Proxy));
+    assert_eq!(own.answered_by(), Some(AnsweredBy::Proxy));
     let gateway = diagnose(&unseen(BAD_GATEWAY, PAGE));
     let dead = finding(&gateway, Code::NoLiveBackend);
     assert_eq!(dead.confidence, crate::hop::Confidence::Guess);

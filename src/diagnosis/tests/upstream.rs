@@ -20,7 +20,7 @@ fn no_live_backend() {
         Code::NoLiveBackend,
         &["error no-live-backend"],
     );
-    assert_eq!(diagnosis.answered_by, Some(AnsweredBy::Proxy));
+    assert_eq!(diagnosis.answered_by(), Some(AnsweredBy::Proxy));
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn backends_that_cannot_be_reached() {
             cause,
             &[&format!("error {cause}")],
         );
-        assert_eq!(diagnosis.answered_by, Some(AnsweredBy::Proxy), "{name}");
+        assert_eq!(diagnosis.answered_by(), Some(AnsweredBy::Proxy), "{name}");
         assert!(
             diagnosis.headline.contains("nginx 192.168.50.1"),
             "{}",
@@ -103,7 +103,7 @@ fn backends_that_cannot_be_reached() {
         Code::BackendConnectTimeout,
         &["error backend-connect-timeout", "error client-gave-up"],
     );
-    assert_eq!(diagnosis.answered_by, None);
+    assert_eq!(diagnosis.answered_by(), None);
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn backends_that_give_no_usable_answer() {
             cause,
             &[&format!("error {cause}")],
         );
-        assert_eq!(diagnosis.answered_by, Some(AnsweredBy::Proxy), "{name}");
+        assert_eq!(diagnosis.answered_by(), Some(AnsweredBy::Proxy), "{name}");
     }
 }
 
@@ -252,7 +252,7 @@ fn answers_that_come_too_late() {
     };
     let zero = late(1.1);
     assert!(zero.headline.contains("proxy_read_timeout 0"));
-    assert_eq!(zero.answered_by, Some(AnsweredBy::Proxy));
+    assert_eq!(zero.answered_by(), Some(AnsweredBy::Proxy));
     let waited = late(60_001.0);
     assert!(waited.headline.contains("gave no answer in"));
 }
@@ -270,7 +270,7 @@ fn client_gave_up() {
         Code::ClientGaveUp,
         &["error client-gave-up"],
     );
-    assert_eq!(diagnosis.answered_by, None);
+    assert_eq!(diagnosis.answered_by(), None);
 }
 
 #[test]
@@ -290,7 +290,7 @@ fn a_hidden_retry_is_a_warning() {
     assert_eq!(diagnosis.verdict, Verdict::Ok);
     assert_eq!(diagnosis.cause, None);
     assert_eq!(found(&diagnosis), ["warning backend-retried"]);
-    assert_eq!(diagnosis.answered_by, Some(AnsweredBy::Backend));
+    assert_eq!(diagnosis.answered_by(), Some(AnsweredBy::Backend));
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn the_backend_hop_alone_is_proof() {
             "{}",
             diagnosis.headline
         );
-        assert_eq!(diagnosis.answered_by, Some(AnsweredBy::Backend));
+        assert_eq!(diagnosis.answered_by(), Some(AnsweredBy::Backend));
         assert_eq!(
             finding(&diagnosis, Code::UpgradeNotForwarded).confidence,
             crate::hop::Confidence::Certain
@@ -66,7 +66,7 @@ fn the_client_hop_alone_accuses_nobody() {
             Code::UpgradeRequired,
             &["error upgrade-required", "info backend-hop-not-seen"],
         );
-        assert_eq!(diagnosis.answered_by, Some(AnsweredBy::Unknown));
+        assert_eq!(diagnosis.answered_by(), Some(AnsweredBy::Unknown));
     }
 }
 
@@ -140,7 +140,7 @@ fn an_answer_in_a_hole_is_no_silence() {
         backend,
     ));
     assert_eq!(diagnosis.cause, Some(Code::BadGateway));
-    assert_eq!(diagnosis.answered_by, Some(AnsweredBy::Unknown));
+    assert_eq!(diagnosis.answered_by(), Some(AnsweredBy::Unknown));
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn one_direction_only() {
 fn the_capture_ends_before_the_answer() {
     let diagnosis = diagnose(&through(front().ask(ASK, 0.5), back().ask(FORWARDED, 1.0)));
     assert_eq!(diagnosis.verdict, Verdict::Unclear);
-    assert_eq!(diagnosis.answered_by, None);
+    assert_eq!(diagnosis.answered_by(), None);
     assert_eq!(found(&diagnosis), Vec::<String>::new());
     // What was lost on the way is known all the same.
     let diagnosis = diagnose(&through(

@@ -59,15 +59,14 @@ fn handshake(
 ) -> HandshakeView {
     let hops: Vec<HopView> = handshake.hops.iter().map(hop).collect();
     let outer = hops.iter().find_map(|hop| hop.request.as_ref());
+    let answered = diagnosis.answered.as_ref();
     HandshakeView {
         id: String::new(),
         verdict: verdict(diagnosis.verdict),
         cause: diagnosis.cause.map(crate::diagnosis::Code::as_str),
-        answered_by: diagnosis.answered_by.map(answered_by),
-        answered_by_confidence: diagnosis.answered_confidence.map(confidence),
-        answered_by_reason: Some(&diagnosis.answered_reason)
-            .filter(|reason| !reason.is_empty())
-            .cloned(),
+        answered_by: answered.map(|answered| answered_by(answered.by)),
+        answered_by_confidence: answered.map(|answered| confidence(answered.confidence)),
+        answered_by_reason: answered.map(|answered| answered.reason.clone()),
         headline: headline(handshake, diagnosis).into_owned(),
         started_at: start.at,
         target: outer.map(|request| request.target.clone()),

@@ -5,7 +5,7 @@
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 
 use crate::http::{Fields, RequestHead, ResponseHead};
-use crate::report::view::{RequestView, ResponseView};
+use crate::report::view::{Headers, RequestView, ResponseView};
 use crate::websocket::Key;
 
 pub(super) fn owned(fields: &Fields, name: &str) -> Option<String> {
@@ -16,13 +16,6 @@ pub(super) fn list(fields: &Fields, name: &str) -> Vec<String> {
     fields
         .list(name)
         .map(std::borrow::Cow::into_owned)
-        .collect()
-}
-
-fn headers(fields: &Fields) -> Vec<(String, String)> {
-    fields
-        .iter()
-        .map(|(name, value)| (name.into_owned(), value.into_owned()))
         .collect()
 }
 
@@ -52,7 +45,7 @@ pub(super) fn request(head: &RequestHead) -> RequestView {
         origin: owned(fields, "origin"),
         subprotocols: list(fields, "sec-websocket-protocol"),
         extensions: list(fields, "sec-websocket-extensions"),
-        headers: headers(fields),
+        headers: Headers::new(fields.iter()),
         at_frame: head.span.first,
     }
 }
@@ -71,7 +64,7 @@ pub(super) fn response(head: &ResponseHead) -> ResponseView {
         subprotocol: owned(fields, "sec-websocket-protocol"),
         extensions: list(fields, "sec-websocket-extensions"),
         server: owned(fields, "server"),
-        headers: headers(fields),
+        headers: Headers::new(fields.iter()),
         at_frame: head.span.first,
     }
 }

@@ -2,8 +2,11 @@
 //!
 //! Hops are outermost first; a field that is skipped in the document serves the forms for eyes.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
+use super::headers::Headers;
 use super::serial::{text, texts};
 use super::session::SessionView;
 use crate::capture::{FrameRef, Timestamp};
@@ -23,7 +26,7 @@ pub struct HandshakeView {
     /// How sure that is: `certain`, `likely`, `guess`; null without an answer.
     pub answered_by_confidence: Option<&'static str>,
     /// What tells who answered, as a clause; null without an answer.
-    pub answered_by_reason: Option<String>,
+    pub answered_by_reason: Option<Cow<'static, str>>,
     /// The verdict in one sentence.
     pub headline: String,
     /// When its first request began.
@@ -159,7 +162,7 @@ pub struct RequestView {
     /// Sec-WebSocket-Extensions.
     pub extensions: Vec<String>,
     /// All fields in their order.
-    pub headers: Vec<(String, String)>,
+    pub headers: Headers,
     /// Its first frame, with its capture.
     #[serde(skip)]
     pub at_frame: FrameRef,
@@ -192,7 +195,7 @@ pub struct ResponseView {
     /// Server.
     pub server: Option<String>,
     /// All fields in their order.
-    pub headers: Vec<(String, String)>,
+    pub headers: Headers,
     /// Its first frame, with its capture.
     #[serde(skip)]
     pub at_frame: FrameRef,

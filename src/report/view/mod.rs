@@ -30,6 +30,7 @@
 mod connection;
 mod finding;
 mod handshake;
+mod headers;
 mod serial;
 mod session;
 
@@ -41,6 +42,7 @@ pub use handshake::{
     AttemptView, ChangeView, EventView, HandshakeView, HopView, RequestView, ResponseView,
     SubrequestView,
 };
+pub use headers::Headers;
 pub(super) use serial::text;
 pub use session::{CarriedView, CloseView, FramesView, PingsView, SessionView};
 

@@ -1,0 +1,106 @@
+//! The header fields of a head in their order, in one piece: a report of a large capture has hundreds of thousands.
+//!
+//! ```text
+//!   text  Host|www.example.org|Upgrade|websocket
+//!   ends      4               19      26        35
+//! ```
+
+use serde::{Serialize, Serializer};
+
+/// Names and values, as text.
+#[derive(Debug, Clone, Default)]
+pub struct Headers {
+    text: Box<str>,
+    /// Where each name and each value ends: those of heads, which are at most `http::MAX_HEAD` bytes long, and of what
+    /// stands for a secret.
+    ends: Box<[u32]>,
+}
+
+impl Headers {
+    /// Fields in their order.
+    pub fn new<T: AsRef<str>>(fields: impl Iterator<Item = (T, T)>) -> Self {
+        let mut row = Row::default();
+        for (name, value) in fields {
+            row.push(name.as_ref());
+            row.push(value.as_ref());
+        }
+        row.finish()
+    }
+
+    /// Name and value of each.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        let mut from = 0;
+        let mut next = move |end: u32| {
+            let start = std::mem::replace(&mut from, end as usize);
+            self.text.get(start..end as usize).unwrap_or_default()
+        };
+        let (pairs, _) = self.ends.as_chunks();
+        pairs
+            .iter()
+            .map(move |&[name, value]| (next(name), next(value)))
+    }
+
+    /// Changes name and value of each.
+    pub(in crate::report) fn edit(&mut self, mut change: impl FnMut(&mut String, &mut String)) {
+        let mut row = Row::default();
+        let (mut name, mut value) = (String::new(), String::new());
+        for (old_name, old_value) in self.iter() {
+            old_name.clone_into(&mut name);
+            old_value.clone_into(&mut value);
+            change(&mut name, &mut value);
+            row.push(&name);
+            row.push(&value);
+        }
+        *self = row.finish();
+    }
+}
+
+/// Fields while they are written one behind the other.
+#[derive(Default)]
+struct Row {
+    text: String,
+    ends: Vec<u32>,
+}
+
+impl Row {
+    fn push(&mut self, part: &str) {
+        self.text.push_str(part);
+        self.ends.push(self.text.len() as u32);
+    }
+
+    fn finish(self) -> Headers {
+        Headers {
+            text: self.text.into_boxed_str(),
+            ends: self.ends.into_boxed_slice(),
+        }
+    }
+}
+
+/// As pairs of name and value.
+impl Serialize for Headers {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_come_back_in_their_order_and_can_be_changed() {
+        let fields = [("Host", "a"), ("Empty", ""), ("Größe", "ü"), ("Host", "b")];
+        let mut headers = Headers::new(fields.into_iter());
+        assert_eq!(headers.iter().collect::<Vec<_>>(), fields);
+        headers.edit(|name, value| {
+            *name = name.to_uppercase();
+            value.push_str(" more");
+        });
+        let changed: Vec<_> = headers.iter().collect();
+        assert_eq!(changed.get(2), Some(&("GRÖSSE", "ü more")));
+        assert_eq!(changed.len(), 4);
+        let text = serde_json::to_string(&Headers::new(fields.into_iter().take(2)));
+        assert_eq!(text.ok().as_deref(), Some(r#"[["Host","a"],["Empty",""]]"#));
+        assert_eq!(Headers::default().iter().count(), 0);
+    }
+}
