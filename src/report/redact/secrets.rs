@@ -94,13 +94,14 @@ fn has_part(name: &str, parts: &[&str]) -> bool {
     let bytes = name.as_bytes();
     (0..bytes.len()).any(|at| {
         let rest = bytes.get(at..).unwrap_or_default();
-        // The letters that they begin with: most places need no closer look.
         let first = rest.first().map(u8::to_ascii_lowercase);
-        matches!(first, Some(b'a' | b'c' | b'j' | b'p' | b's' | b't' | b'x'))
-            && parts.iter().any(|part| {
-                let here = rest.get(..part.len());
-                here.is_some_and(|here| here.eq_ignore_ascii_case(part.as_bytes()))
-            })
+        parts.iter().map(|part| part.as_bytes()).any(|part| {
+            // Nearly all differ in that already.
+            part.first().copied() == first
+                && rest
+                    .get(..part.len())
+                    .is_some_and(|here| here.eq_ignore_ascii_case(part))
+        })
     })
 }
 

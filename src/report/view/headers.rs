@@ -40,18 +40,35 @@ impl Headers {
             .map(move |&[name, value]| (next(name), next(value)))
     }
 
-    /// Changes name and value of each.
+    /// Changes name and value of each; most stay as they are.
     pub(in crate::report) fn edit(&mut self, mut change: impl FnMut(&mut String, &mut String)) {
-        let mut row = Row::default();
+        let mut new: Option<Row> = None;
         let (mut name, mut value) = (String::new(), String::new());
-        for (old_name, old_value) in self.iter() {
+        for (place, (old_name, old_value)) in self.iter().enumerate() {
             old_name.clone_into(&mut name);
             old_value.clone_into(&mut value);
             change(&mut name, &mut value);
-            row.push(&name);
-            row.push(&value);
+            if new.is_none() && (name != old_name || value != old_value) {
+                new = Some(self.first(place));
+            }
+            if let Some(row) = &mut new {
+                row.push(&name);
+                row.push(&value);
+            }
         }
-        *self = row.finish();
+        if let Some(row) = new {
+            *self = row.finish();
+        }
+    }
+
+    /// The first ones, to be continued.
+    fn first(&self, fields: usize) -> Row {
+        let mut row = Row::default();
+        for (name, value) in self.iter().take(fields) {
+            row.push(name);
+            row.push(value);
+        }
+        row
     }
 }
 
@@ -92,13 +109,16 @@ mod tests {
         let fields = [("Host", "a"), ("Empty", ""), ("Größe", "ü"), ("Host", "b")];
         let mut headers = Headers::new(fields.into_iter());
         assert_eq!(headers.iter().collect::<Vec<_>>(), fields);
+        headers.edit(|_, _| {});
+        assert_eq!(headers.iter().collect::<Vec<_>>(), fields);
         headers.edit(|name, value| {
-            *name = name.to_uppercase();
-            value.push_str(" more");
+            if name.starts_with('G') {
+                *name = name.to_uppercase();
+                value.push_str(" more");
+            }
         });
-        let changed: Vec<_> = headers.iter().collect();
-        assert_eq!(changed.get(2), Some(&("GRÖSSE", "ü more")));
-        assert_eq!(changed.len(), 4);
+        let changed = [fields[0], fields[1], ("GRÖSSE", "ü more"), fields[3]];
+        assert_eq!(headers.iter().collect::<Vec<_>>(), changed);
         let text = serde_json::to_string(&Headers::new(fields.into_iter().take(2)));
         assert_eq!(text.ok().as_deref(), Some(r#"[["Host","a"],["Empty",""]]"#));
         assert_eq!(Headers::default().iter().count(), 0);
