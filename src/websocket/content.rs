@@ -1,16 +1,15 @@
 //! A look into payloads: whether text is UTF-8, and whether compressed messages inflate, as deep as asked and no deeper.
 
+mod inflater;
 #[cfg(test)]
 mod tests;
 mod utf8;
 
-use flate2::{Decompress, FlushDecompress, Status};
-
+use inflater::{Inflated, Inflater};
 use utf8::Utf8;
 
 use super::Rule;
 use super::header::{is_ascii, opcode};
-use super::window::Window;
 
 /// How deep to look into the compressed messages of each direction of a session. Text that is not compressed is always
 /// looked into: that takes no memory and hardly any time.
@@ -66,10 +65,6 @@ pub(super) struct Content {
     message: Look,
     utf8: Utf8,
     inflater: Option<Box<Inflater>>,
-    /// Looks for references beyond a limited window, until it finds one.
-    window: Option<Box<Window>>,
-    /// How far back that one goes.
-    beyond: Option<u32>,
     /// A compressed message was not looked into, or not to its end, for the depth was reached.
     sated: bool,
     /// Compressed messages passed unseen: the window is not known any more.
@@ -86,25 +81,10 @@ enum Look {
     Inflate { text: bool },
 }
 
-#[derive(Debug)]
-struct Inflater {
-    state: Decompress,
-    /// The message at hand has bytes.
-    begun: bool,
-    /// The sender ended its deflate stream in the message at hand (RFC 7692 7.2.3.4).
-    ended: bool,
-    /// It did so before: whether it began a new window then is not known.
-    doubtful: bool,
-}
-
-/// What a running inflater takes: the window of 32 KiB (RFC 1951 2) and its tables.
-const INFLATER: usize = 48 << 10;
-
 impl Content {
     /// Bytes that it holds besides itself.
     pub(super) fn held(&self) -> usize {
-        let inflater = self.inflater.as_ref().map_or(0, |_| INFLATER);
-        inflater + self.window.as_ref().map_or(0, |_| size_of::<Window>())
+        self.inflater.as_ref().map_or(0, |inflater| inflater.held())
     }
 
     pub(super) fn new(depth: Depth, compression: Compression) -> Self {
@@ -114,8 +94,6 @@ impl Content {
             message: Look::Nothing,
             utf8: Utf8::default(),
             inflater: None,
-            window: None,
-            beyond: None,
             sated: false,
             window_lost: compression == Compression::Unknown,
             #[cfg(test)]
@@ -170,29 +148,10 @@ impl Content {
             return Look::Nothing;
         }
         self.left.messages -= 1;
-        if self.inflater.is_none() {
-            // Nothing can refer back further than 15 bits.
-            self.window = window_bits
-                .filter(|&bits| bits < 15)
-                .map(|bits| Box::new(Window::of_bits(bits)));
-        }
-        let inflater = self.inflater.get_or_insert_with(|| {
-            // RFC 7692 7.1.2: a window of 15 bits reads any smaller one.
-            Box::new(Inflater {
-                state: Decompress::new(false),
-                begun: false,
-                ended: false,
-                doubtful: false,
-            })
-        });
-        if no_context_takeover {
-            inflater.state.reset(false);
-            if let Some(window) = &mut self.window {
-                window.reset();
-            }
-        }
-        inflater.begun = false;
-        inflater.ended = false;
+        let inflater = self
+            .inflater
+            .get_or_insert_with(|| Box::new(Inflater::of_bits(window_bits)));
+        inflater.begin(no_context_takeover);
         Look::Inflate { text }
     }
 
@@ -205,7 +164,6 @@ impl Content {
     fn give_up(&mut self) {
         self.window_lost = true;
         self.inflater = None;
-        self.window = None;
     }
 
     /// Takes payload bytes as carried if they are nothing but ASCII of a text, as nearly all text is: then there is nothing
@@ -253,8 +211,8 @@ impl Content {
                     return Some(fault);
                 }
                 // Nothing to tell of a text that was not inflated to its end.
-                let text = text && self.inflater.is_some();
-                if self.beyond.is_some() && self.window.take().is_some() {
+                let inflater = self.inflater.as_mut()?;
+                if inflater.newly_exceeded() {
                     return Some(Rule::WindowExceeded);
                 }
                 text
@@ -266,78 +224,41 @@ impl Content {
     /// The number that goes with a rule that the content breaks.
     pub(super) fn value(&self, rule: Rule) -> u64 {
         match rule {
-            Rule::WindowExceeded => self.beyond.unwrap_or_default().into(),
+            Rule::WindowExceeded => {
+                let beyond = self.inflater.as_ref().and_then(|one| one.beyond());
+                beyond.unwrap_or_default().into()
+            }
             _ => opcode::TEXT.into(),
         }
     }
 
     fn end_compressed(&mut self, text: bool) -> Option<Rule> {
-        let inflater = self.inflater.as_mut()?;
-        if inflater.ended {
-            // What follows the last block is only there so that the four bytes make sense (RFC 7692 7.2.3.4).
-            inflater.state.reset(false);
-            inflater.doubtful = true;
-            if let Some(window) = &mut self.window {
-                window.reset();
-            }
-            return None;
-        }
-        if !inflater.begun {
-            return None;
-        }
-        // RFC 7692 7.2.2 step 1.
-        self.inflate(&[0, 0, 0xff, 0xff], text)
+        let tail = self.inflater.as_mut()?.end()?;
+        self.inflate(tail, text)
     }
 
     fn inflate(&mut self, input: &[u8], text: bool) -> Option<Rule> {
         let inflater = self.inflater.as_mut()?;
-        inflater.begun |= !input.is_empty();
-        if let Some(window) = &mut self.window
-            && self.beyond.is_none()
-        {
-            self.beyond = window.feed(input);
-        }
-        let mut rest = input;
-        let mut output = [0_u8; 4096];
-        loop {
-            let (read_before, made_before) =
-                (inflater.state.total_in(), inflater.state.total_out());
-            let Ok(status) = inflater
-                .state
-                .decompress(rest, &mut output, FlushDecompress::Sync)
-            else {
-                let doubtful = inflater.doubtful;
-                self.give_up();
-                self.message = Look::Nothing;
-                return (!doubtful).then_some(Rule::DoesNotInflate);
-            };
-            let read = (inflater.state.total_in() - read_before) as usize;
-            let made = (inflater.state.total_out() - made_before) as usize;
-            rest = rest.get(read..).unwrap_or_default();
+        let left = &mut self.left.inflated;
+        let outcome = inflater.feed(input, |made| {
             #[cfg(test)]
-            self.inflated.extend(output.iter().take(made));
-            self.left.inflated = self.left.inflated.saturating_sub(made as u64);
+            self.inflated.extend(made);
+            *left = left.saturating_sub(made.len() as u64);
             if text {
                 // Told at the end of the message, so that it does not depend on segments which fault comes first.
-                self.utf8.feed(output.get(..made).unwrap_or_default());
+                self.utf8.feed(made);
             }
-            if self.left.inflated == 0 {
-                self.sated = true;
-                self.left.messages = 0;
-                self.message = Look::Nothing;
-                self.give_up();
-                return None;
-            }
-            if status == Status::StreamEnd {
-                // Without this, every later message comes out empty.
-                inflater.state.reset(false);
-                inflater.ended = true;
-            } else if (read == 0 && made == 0) || (rest.is_empty() && made < output.len()) {
-                return None;
-            }
-            if rest.is_empty() && inflater.ended {
-                return None;
-            }
+            *left > 0
+        });
+        if outcome == Inflated::All {
+            return None;
         }
+        self.message = Look::Nothing;
+        self.give_up();
+        if outcome == Inflated::Enough {
+            self.sated = true;
+            self.left.messages = 0;
+        }
+        (outcome == Inflated::Broken).then_some(Rule::DoesNotInflate)
     }
 }
