@@ -8,6 +8,7 @@
 //! ```
 
 mod closing;
+mod search;
 
 use super::content::{Compression, Content, Depth};
 use super::header::{Header, MAX_CONTROL, MAX_HEADER, opcode, unmask};
@@ -96,12 +97,6 @@ impl Reader {
         }
     }
 
-    /// Begins where no boundary is known.
-    pub(super) fn searching(mut self) -> Self {
-        self.search();
-        self
-    }
-
     /// Looks at each cache line that the next bytes need.
     pub(super) fn touch(&self) -> usize {
         let counts = self.carried.frames.text ^ self.carried.payload_bytes;
@@ -131,15 +126,6 @@ impl Reader {
             State::Header if self.partial_len > 0 => Some(0),
             _ => None,
         }
-    }
-
-    fn search(&mut self) {
-        self.state = State::Search;
-        self.lost = true;
-        self.partial_len = 0;
-        self.message = Message::Unknown;
-        self.content.lose();
-        self.trial = None;
     }
 
     /// Takes the bytes of one segment.
@@ -266,10 +252,7 @@ impl Reader {
             let partial = self.partial;
             let start = if start.is_empty() { &partial } else { start };
             if faults.show_no_frame(start) {
-                let value = start
-                    .first_chunk::<2>()
-                    .map_or(0, |b| u16::from_be_bytes(*b));
-                ledger.fault(Rule::NotWebSocket, by, frame, u64::from(value));
+                ledger.fault(Rule::NotWebSocket, by, frame, first_two(start));
                 self.state = State::Deaf;
                 return Run::On;
             }
@@ -429,26 +412,6 @@ impl Reader {
         self.message = Message::None;
     }
 
-    /// Takes a hole.
-    pub(super) fn gap(&mut self, len: u64, frame: FrameRef, ledger: &mut Ledger) {
-        match self.state {
-            State::Payload { header, left } if len <= left && !self.lost => {
-                self.control_lost = true;
-                if !header.is_control() {
-                    self.content.lose();
-                }
-                self.advance(header, left - len, frame, ledger);
-            }
-            State::Deaf => {}
-            _ => {
-                if self.trial.is_some() {
-                    self.fail_trial(ledger);
-                }
-                self.search();
-            }
-        }
-    }
-
     /// The stream ended: bytes too few to be judged before are judged now.
     pub(super) fn ended(&mut self, frame: FrameRef, ledger: &mut Ledger) {
         let start = self.partial.get(..self.partial_len).unwrap_or_default();
@@ -460,42 +423,18 @@ impl Reader {
             None => return,
         };
         if faults.show_no_frame(start) {
-            let value = start
-                .first_chunk::<2>()
-                .map_or(0, |b| u16::from_be_bytes(*b));
             let by = self.direction.sender();
-            ledger.fault(Rule::NotWebSocket, by, frame, value.into());
+            ledger.fault(Rule::NotWebSocket, by, frame, first_two(start));
             self.state = State::Deaf;
         }
     }
+}
 
-    fn begin_trial(&mut self) {
-        self.trial = Some(Box::new(Trial::new(self.carried, self.closed)));
-        self.state = State::Header;
-        self.partial_len = 0;
-        self.message = Message::Unknown;
-    }
-
-    fn score(&mut self, points: u8) {
-        let Some(trial) = &mut self.trial else { return };
-        trial.points = trial.points.saturating_add(points);
-        self.lost = !trial.is_believed();
-        if trial.is_settled() {
-            self.trial = None;
-        }
-    }
-
-    fn fail_trial(&mut self, ledger: &mut Ledger) {
-        if let Some(trial) = self.trial.take() {
-            self.carried = trial.carried;
-            self.closed = trial.closed;
-            if !trial.closed {
-                let by = self.direction.sender();
-                ledger.closes.retain(|close| close.by != by);
-            }
-        }
-        self.search();
-    }
+/// The first two bytes, as the number that goes with what is no WebSocket.
+fn first_two(start: &[u8]) -> u64 {
+    start
+        .first_chunk::<2>()
+        .map_or(0, |two| u16::from_be_bytes(*two).into())
 }
 
 /// Bytes given back behind a header that was shorter than what had been kept for it.
