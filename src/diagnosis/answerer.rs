@@ -5,8 +5,9 @@
 
 use std::borrow::Cow;
 
-use super::story::{HopView, Story, is_nginx_name};
+use super::story::Story;
 use super::text::{contains, short, short_target};
+use super::view::{HopView, is_nginx_name};
 use super::{Answered, AnsweredBy};
 use crate::decode::Endpoint;
 use crate::hop::{BackendSight, Confidence, Role};

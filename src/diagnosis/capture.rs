@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::catalogue::entry;
 use super::draft::{Draft, Values};
-use super::story::{HopView, Story, hole};
+use super::story::Story;
 use super::text::{count, duration, shows_request};
+use super::view::{HopView, hole};
 use super::{Code, Finding, Severity};
 use crate::capture::{CaptureId, CaptureInfo, FrameNo, FrameRef};
 use crate::hop::{BackendSight, Hop};

@@ -2,7 +2,8 @@
 
 use super::Code;
 use super::draft::Draft;
-use super::story::{HopView, Story};
+use super::story::Story;
+use super::view::HopView;
 use crate::hop::{Confidence, Hop};
 use crate::http::PartialWhy;
 use crate::tcp::Opening;

@@ -7,8 +7,9 @@ mod lone;
 mod rewriting;
 
 use super::draft::Draft;
-use super::story::{HopView, Link, Outcome, Story};
+use super::story::{Link, Outcome, Story};
 use super::text::{field, list, short, shows_request, shows_response};
+use super::view::HopView;
 use super::{Code, Severity};
 use crate::hop::{Confidence, Hop, PairedBy};
 use crate::http::RequestHead;

@@ -38,6 +38,7 @@ mod text;
 mod tls;
 mod upstream;
 mod verdict;
+mod view;
 
 pub use across::Across;
 pub use capture::{CaptureTotals, diagnose_captures};

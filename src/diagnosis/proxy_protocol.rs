@@ -1,8 +1,9 @@
 //! The PROXY protocol: a header that one end sends and the other does not expect, or the other way round.
 
 use super::draft::Draft;
-use super::story::{HopView, Outcome, RecordView, Story};
+use super::story::{Outcome, Story};
 use super::text::{duration, preview, shows_request, shows_response};
+use super::view::{HopView, RecordView};
 use super::{Code, Severity};
 use crate::hop::{Confidence, Hop, Record, Role};
 use crate::tcp::{Direction, EndingHow, Side};

@@ -16,8 +16,9 @@ mod by_proxy;
 
 use super::close::{self, Meaning};
 use super::draft::Draft;
-use super::story::{HopView, Story};
+use super::story::Story;
 use super::text::{capital, duration, list, short};
+use super::view::HopView;
 use super::{Code, Severity};
 use crate::capture::{FrameRef, Timestamp};
 use crate::hop::{Confidence, Hop, HopEnding, Party, Role, Session};

@@ -1,8 +1,9 @@
 //! TLS as far as clear bytes show it: certificates refused, no common ground, the wrong protocol on a port.
 
 use super::draft::Draft;
-use super::story::{RecordView, Story};
+use super::story::Story;
 use super::text::{preview, shows_request};
+use super::view::RecordView;
 use super::{Code, Severity};
 use crate::capture::FrameRef;
 use crate::hop::{Confidence, ConnectAttempt, Hop, Protocol, Record};

@@ -4,8 +4,9 @@ mod attempt;
 mod unanswered;
 
 use super::draft::Draft;
-use super::story::{HopView, Outcome, RecordView, Story, hole};
+use super::story::{Outcome, Story};
 use super::text::{count, duration, list, shows_request, shows_response};
+use super::view::{HopView, RecordView, hole};
 use super::{Code, Severity};
 use crate::decode::Endpoint;
 use crate::hop::{BackendSight, Confidence, Hop, Role};

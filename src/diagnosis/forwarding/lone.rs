@@ -2,8 +2,9 @@
 
 use super::{asks_websocket, generation, names_upgrade, which_answered};
 use crate::diagnosis::draft::Draft;
-use crate::diagnosis::story::{HopView, Link, RecordView, Story};
+use crate::diagnosis::story::{Link, Story};
 use crate::diagnosis::text::{duration, field, short, short_target, shows_request, shows_response};
+use crate::diagnosis::view::{HopView, RecordView};
 use crate::diagnosis::{Code, Severity};
 use crate::hop::{Confidence, Hop, Record, Role};
 use crate::http::RequestHead;

@@ -3,8 +3,8 @@
 use super::{End, Limit, fitting_timeout};
 use crate::diagnosis::Code;
 use crate::diagnosis::draft::Draft;
-use crate::diagnosis::story::HopView;
 use crate::diagnosis::text::{capital, duration};
+use crate::diagnosis::view::HopView;
 use crate::hop::{Confidence, HopEnding, Role};
 use crate::tcp::{EndingHow, Side};
 

@@ -3,8 +3,8 @@
 use super::{EARLY_NANOS, End, IN_VAIN_NANOS, Limit, USUAL_TIMEOUTS, fitting_timeout, in_vain};
 use crate::diagnosis::Code;
 use crate::diagnosis::draft::Draft;
-use crate::diagnosis::story::HopView;
 use crate::diagnosis::text::{capital, count, duration};
+use crate::diagnosis::view::HopView;
 use crate::hop::{Confidence, Hop, HopEnding, Party};
 use crate::tcp::{Direction, Side};
 use crate::websocket::Silence;

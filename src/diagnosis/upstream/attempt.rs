@@ -4,8 +4,9 @@ use super::{so_the_client_got, with_answer};
 use crate::decode::Unreachable;
 use crate::diagnosis::Code;
 use crate::diagnosis::draft::Draft;
-use crate::diagnosis::story::{RecordView, Story};
+use crate::diagnosis::story::Story;
 use crate::diagnosis::text::{count, duration, shows_request};
+use crate::diagnosis::view::RecordView;
 use crate::hop::{ConnectAttempt, Record};
 use crate::tcp::{Ending, EndingHow, Opening, Side};
 

@@ -1,0 +1,177 @@
+//! What rules ask of one hop or connection: the marks that proxies leave, and what the capture lacks of it.
+
+use super::text::contains;
+use crate::hop::{Hop, Record};
+use crate::http::{Fields, PartialWhy};
+use crate::tcp::{Ending, GapCause, Side};
+
+/// What rules ask of a hop.
+pub(super) trait HopView {
+    /// The status of its final answer.
+    fn status(&self) -> Option<u16>;
+    /// Whether an answer seen here is nginx's own or passed through it. `behind` is the hop behind it.
+    fn answered_by_nginx(&self, behind: Option<&Hop>) -> bool;
+    /// Whether the answer's body is one of nginx's own pages.
+    fn has_nginx_page(&self) -> bool;
+    /// Whether the request looks as nginx writes requests to backends: by its older defaults, or with the usual
+    /// configuration, which puts the fields of proxy_set_header before Host and the client's own behind it.
+    fn has_nginx_signature(&self) -> bool;
+    /// Whether the request has passed a proxy: forwarding fields, or the way nginx writes requests.
+    fn has_proxy_marks(&self) -> bool;
+    /// Whether only one direction of its connection was captured.
+    fn one_way(&self) -> bool;
+    /// Whether the server sent bytes after the request that nobody could make sense of.
+    fn has_unread_answer(&self) -> bool;
+    /// Whether the request says that it came through another proxy or balancer before.
+    fn has_device_in_front(&self) -> bool;
+}
+
+impl HopView for Hop {
+    fn status(&self) -> Option<u16> {
+        let exchange = self.exchange();
+        let ordinary = || {
+            exchange
+                .ordinary
+                .as_ref()?
+                .response
+                .map(|(_, status)| status)
+        };
+        exchange
+            .response
+            .as_ref()
+            .map(|head| head.status)
+            .or_else(ordinary)
+    }
+
+    fn answered_by_nginx(&self, behind: Option<&Hop>) -> bool {
+        let exchange = self.exchange();
+        let Some(server) = exchange
+            .response
+            .as_ref()
+            .and_then(|head| head.fields.first("server"))
+        else {
+            return self.has_nginx_page();
+        };
+        // nginx puts its own Server into answers that it passes on; another proxy may pass an nginx backend's.
+        let same_behind = behind
+            .and_then(|hop| hop.exchange().response.as_ref())
+            .and_then(|head| head.fields.first("server"))
+            .is_some_and(|other| other == server);
+        is_nginx_name(&server) && !same_behind
+    }
+
+    fn has_nginx_page(&self) -> bool {
+        self.exchange().body.as_deref().is_some_and(|body| {
+            contains(body, "<center>nginx") || contains(body, "<center>openresty")
+        })
+    }
+
+    fn has_nginx_signature(&self) -> bool {
+        self.exchange().request.as_ref().is_some_and(|head| {
+            let connection = head.fields.combined("connection").unwrap_or_default();
+            let defaults = head.minor_version == 0 && connection == "close";
+            (defaults && head.fields.count("sec-websocket-key") > 0)
+                || (connection == "upgrade" && is_set_before_host(&head.fields))
+        })
+    }
+
+    fn has_proxy_marks(&self) -> bool {
+        const FORWARDING: &[&str] = &[
+            "x-forwarded-for",
+            "x-forwarded-proto",
+            "x-real-ip",
+            "forwarded",
+            "via",
+        ];
+        self.has_nginx_signature()
+            || self.exchange().request.as_ref().is_some_and(|head| {
+                FORWARDING.iter().any(|name| head.fields.count(name) > 0)
+                    || (head.fields.count("sec-websocket-key") > 0
+                        && head.fields.count("connection") == 0)
+            })
+    }
+
+    fn has_device_in_front(&self) -> bool {
+        const SIGNS: &[&str] = &[
+            "x-forwarded-for",
+            "forwarded",
+            "via",
+            "cf-ray",
+            "x-amzn-trace-id",
+            "x-real-ip",
+        ];
+        self.exchange()
+            .request
+            .as_ref()
+            .is_some_and(|head| SIGNS.iter().any(|name| head.fields.count(name) > 0))
+    }
+
+    fn has_unread_answer(&self) -> bool {
+        let exchange = self.exchange();
+        let read = exchange.response.is_some()
+            || exchange.partial_response.is_some()
+            || exchange.not_http.is_some();
+        let asked = exchange.request.as_ref().map(|head| head.span.last);
+        !read && self.record.connection.to_client.last_data > asked
+    }
+
+    fn one_way(&self) -> bool {
+        let connection = &self.record.connection;
+        connection.to_server.frames == 0 || connection.to_client.frames == 0
+    }
+}
+
+/// Connection before Host, and the client's own fields behind it.
+fn is_set_before_host(fields: &Fields) -> bool {
+    let place = |wanted: &str| {
+        fields
+            .iter()
+            .position(|(name, _)| name.eq_ignore_ascii_case(wanted))
+    };
+    let own = place("sec-websocket-key").or(place("user-agent"));
+    match (place("connection"), place("host")) {
+        (Some(connection), Some(host)) => connection < host && own.is_none_or(|own| host < own),
+        _ => false,
+    }
+}
+
+/// Whether a Server field names nginx or a server built on it.
+pub(super) fn is_nginx_name(server: &str) -> bool {
+    ["nginx", "openresty", "tengine", "angie", "freenginx"]
+        .iter()
+        .any(|name| {
+            server
+                .get(..name.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(name))
+        })
+}
+
+/// What rules ask of a connection.
+pub(super) trait RecordView {
+    /// The first FIN or RST of a side.
+    fn end_by(&self, side: Side) -> Option<Ending>;
+    /// Whether bytes of it were not captured or were cut.
+    fn has_holes(&self) -> bool;
+}
+
+impl RecordView for Record {
+    fn end_by(&self, side: Side) -> Option<Ending> {
+        self.connection.ended.filter(|ending| ending.by == side)
+    }
+
+    fn has_holes(&self) -> bool {
+        self.connection.to_server.missing_bytes + self.connection.to_client.missing_bytes > 0
+    }
+}
+
+/// Why a head is incomplete, in words; `None` where the sender is to blame.
+pub(super) fn hole(why: PartialWhy) -> Option<&'static str> {
+    match why {
+        PartialWhy::StreamEnded | PartialWhy::TooLarge => None,
+        PartialWhy::CaptureEnded => Some("the capture ended first"),
+        PartialWhy::Gap(GapCause::Truncated) => Some("the frame was cut short by the capture"),
+        PartialWhy::Gap(GapCause::NotCaptured) => Some("bytes of it are not in the capture"),
+        PartialWhy::Gap(GapCause::Lost) => Some("bytes of it were lost on the wire"),
+        PartialWhy::Gap(GapCause::Evicted) => Some("bytes of it exceeded the memory limits"),
+    }
+}
