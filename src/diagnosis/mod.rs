@@ -35,6 +35,7 @@ mod testkit;
 #[cfg(test)]
 mod tests;
 mod text;
+mod timeout;
 mod tls;
 mod upstream;
 mod verdict;

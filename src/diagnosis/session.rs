@@ -1,4 +1,4 @@
-//! After the 101: who ended the session, how, and why (FIELD GUIDE 2.4).
+//! After the 101: who ended the session, how, and why.
 //!
 //! ```text
 //!  Close frame seen ──▶ its code decides; who sends FIN after it does not matter
@@ -13,39 +13,20 @@
 
 mod by_ends;
 mod by_proxy;
+mod cut;
+mod undelivered;
 
 use super::close::{self, Meaning};
 use super::draft::Draft;
 use super::story::Story;
-use super::text::{capital, duration, list, short};
+use super::text::{capital, duration, short};
+use super::timeout::{self, EARLY_NANOS, LATE_NANOS};
 use super::view::HopView;
 use super::{Code, Severity};
 use crate::capture::{FrameRef, Timestamp};
 use crate::hop::{Confidence, Hop, HopEnding, Party, Role, Session};
-use crate::tcp::{Direction, EndingHow, Side, StreamFacts};
+use crate::tcp::{EndingHow, Side};
 use crate::websocket::{CloseFrame, SessionFacts, Silence};
-
-/// nginx's timers may fire this much early (its timer is lazy by 300 ms) or late (scheduling, capture).
-pub(super) const EARLY_NANOS: i64 = 350_000_000;
-pub(super) const LATE_NANOS: i64 = 100_000_000;
-
-/// Retransmissions for at least this long are more than a burst of loss.
-const IN_VAIN_NANOS: i64 = 1_000_000_000;
-
-/// Timeouts that people configure, seconds: a silence of one of these is hardly a coincidence.
-const USUAL_TIMEOUTS: &[i64] = &[
-    1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 15, 20, 25, 30, 40, 45, 50, 55, 60, 65, 70, 75, 80, 90, 100,
-    110, 120, 150, 180, 200, 240, 250, 300, 350, 360, 400, 420, 480, 500, 600, 720, 900, 1000,
-    1200, 1500, 1800, 2400, 2700, 3000, 3600, 5400, 7200, 10_800, 14_400, 18_000, 21_600, 28_800,
-    36_000, 43_200, 86_400,
-];
-
-/// Of timeouts up to this, in seconds, all are usual.
-const BY_CHANCE: i64 = 10;
-
-/// A timer fires this much early (it counts in milliseconds) or late (a busy worker), unless it is lazy.
-const FIRES_EARLY_NANOS: i64 = 10_000_000;
-const FIRES_LATE_NANOS: i64 = 40_000_000;
 
 pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
     let Some(session) = &story.handshake.session else {
@@ -68,66 +49,8 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
             && end.hops().any(HopView::one_way) => {}
         None => match end.ended() {
             Some(ending) => end.without_close(ending, faulty, out),
-            None => out.extend(end.never_ended()),
+            None => out.extend(end.lost()),
         },
-    }
-}
-
-/// The timeout T in whole seconds that a silence fits: nginx fires within [T - 0.3 s, T] after the last byte.
-pub(super) fn fitting_timeout(silence_nanos: i64) -> Option<i64> {
-    const SECOND: i64 = 1_000_000_000;
-    let seconds = silence_nanos
-        .saturating_sub(LATE_NANOS)
-        .checked_add(SECOND - 1)?
-        .div_euclid(SECOND);
-    let early = seconds.saturating_mul(SECOND).saturating_sub(silence_nanos);
-    (seconds >= 1 && early <= EARLY_NANOS).then_some(seconds)
-}
-
-/// Whether a silence fits a timeout that people configure.
-pub(super) fn usual_timeout(silence_nanos: i64) -> bool {
-    fitting_timeout(silence_nanos).is_some_and(|timeout| USUAL_TIMEOUTS.contains(&timeout))
-}
-
-/// Whether a silence may well fit this timeout, in seconds, by chance: nearly all of a few seconds fit some usual one, and
-/// nearly half of all others some whole second.
-pub(super) fn fits_by_chance(timeout: i64) -> bool {
-    timeout <= BY_CHANCE || !USUAL_TIMEOUTS.contains(&timeout)
-}
-
-/// Whether a timer of so many seconds fires after this time, or by `slack` later.
-pub(super) const fn fires_after(timeout: i64, nanos: i64, slack: i64) -> bool {
-    let late = nanos.saturating_sub(timeout.saturating_mul(1_000_000_000));
-    late >= -FIRES_EARLY_NANOS && late <= FIRES_LATE_NANOS.saturating_add(slack)
-}
-
-/// The timeout that a silence shows.
-struct Limit {
-    /// The shortest that it can be.
-    at_least_nanos: i64,
-    /// As text.
-    text: String,
-}
-
-impl Limit {
-    /// A whole number of seconds, as people configure it.
-    fn seconds(seconds: i64) -> Self {
-        Self {
-            at_least_nanos: seconds.saturating_mul(1_000_000_000),
-            text: format!("{seconds} s"),
-        }
-    }
-
-    /// Anything from the silence on to as much as a timer may be early.
-    fn about(silence_nanos: i64) -> Self {
-        Self {
-            at_least_nanos: silence_nanos,
-            text: format!(
-                "{} to {}",
-                duration(silence_nanos),
-                duration(silence_nanos.saturating_add(EARLY_NANOS))
-            ),
-        }
     }
 }
 
@@ -187,15 +110,14 @@ impl<'a> End<'a> {
     /// did no harm.
     fn usual_limit(&self) -> Option<i64> {
         let silence = self.session.idle_before_end_nanos?;
-        let timeout =
-            fitting_timeout(silence).filter(|timeout| USUAL_TIMEOUTS.contains(timeout))?;
+        let timeout = timeout::usual(silence)?;
         (!self.session.outstanding && self.lived_through(silence).is_none()).then_some(timeout)
     }
 
     /// How sure a timeout is that the silence before the end fits. Where that may be chance, the timer must have fired to
     /// the moment.
     fn sure(&self, timeout: i64) -> Confidence {
-        if fits_by_chance(timeout) && !self.is_punctual(timeout) {
+        if timeout::fits_by_chance(timeout) && !self.is_punctual(timeout) {
             Confidence::Guess
         } else {
             Confidence::Likely
@@ -220,7 +142,7 @@ impl<'a> End<'a> {
                 .chain(self.session.last_data)
                 .any(|since| {
                     let after = self.time(ending.frame).nanos_since(self.time(since));
-                    fires_after(timeout, after, slack)
+                    timeout::fires_after(timeout, after, slack)
                 })
         })
     }
@@ -404,129 +326,4 @@ impl<'a> End<'a> {
             draft.saw(ending.frame, "the connection ends")
         })
     }
-
-    /// The side that ended it hides who stands behind.
-    fn by_somebody(&self, ending: HopEnding, out: &mut Vec<Draft>) {
-        if let Some(draft) = self.not_reading() {
-            out.push(draft);
-            return;
-        }
-        if let Some(timeout) = self.usual_limit()
-            && ending.how == EndingHow::Fin
-        {
-            // Behind the hop that was not seen something may have been outstanding, or somebody else have ended it.
-            self.idle(ending, &Limit::seconds(timeout), Confidence::Guess, out);
-            return;
-        }
-        if ending.by == Side::Client {
-            // From the proxy's side towards the backend: most often a client that left.
-            let proxy = self.proxy(ending);
-            let text = format!("The client behind {proxy} left without a Close frame");
-            let draft = self
-                .draft(Code::ClientLeft)
-                .sure(Confidence::Likely)
-                .title(text.clone())
-                .headline(format!("{text}{}", self.lasted()));
-            out.push(self.with_endings(draft));
-            return;
-        }
-        // A proxy passes no RST on; what is no proxy resets on its own account.
-        if ending.how == EndingHow::Rst && self.story.outer.role == Role::ClientProxy {
-            let front = self.story.front();
-            let text = format!("{} reset the session", capital(&front));
-            let draft = self
-                .draft(Code::ProxyClosed)
-                .sure(Confidence::Likely)
-                .title(text.clone())
-                .headline(format!("{text}{}", self.lasted()));
-            out.push(self.with_endings(draft));
-            return;
-        }
-        out.push(self.by_backend(ending).sure(Confidence::Guess));
-    }
-
-    fn cut_facts(&self) -> Option<(Direction, FrameRef, u64)> {
-        self.hops()
-            .filter(|hop| hop.record.connection.ended.is_some())
-            .find_map(|hop| hop.session()?.cut_mid_frame)
-    }
-
-    fn cut_by(&self, side: Side, how: &str) -> Option<Draft> {
-        let (direction, ..) = self.cut_facts()?;
-        (direction.sender() == side)
-            .then(|| self.cut(how))
-            .flatten()
-    }
-
-    fn and_cut(&self, text: &str) -> String {
-        match self.cut_facts() {
-            Some((_, _, missing)) => {
-                format!("{text} A frame was cut: {missing} bytes of it never came.")
-            }
-            None => text.to_owned(),
-        }
-    }
-
-    fn cut(&self, how: &str) -> Option<Draft> {
-        let (direction, frame, missing) = self.cut_facts()?;
-        let is_short = |hop: &&Hop| hop.session().is_some_and(|s| s.cut_mid_frame.is_some());
-        let named = |hops: Vec<&Hop>| {
-            let names: Vec<String> = hops
-                .iter()
-                .map(|hop| {
-                    let connection = &hop.record.connection;
-                    format!("{} to {}", connection.client, connection.server)
-                })
-                .collect();
-            list(&names)
-        };
-        let short: Vec<&Hop> = self.hops().filter(is_short).collect();
-        let whole: Vec<&Hop> = self
-            .hops()
-            .filter(|hop| hop.session().is_some() && !is_short(hop))
-            .collect();
-        let sender = match direction.sender() {
-            Side::Client => self.client(),
-            Side::Server => self.backend(),
-        };
-        let place = if self.one_hop() {
-            "Only one hop is in the capture.".to_owned()
-        } else if whole
-            .iter()
-            .any(|hop| hop.session().is_some_and(|s| s.lost_sync.is_some()))
-        {
-            format!("It is cut on the hop {}.", named(short))
-        } else if whole.is_empty() {
-            "All hops are equally short: the sender stopped.".to_owned()
-        } else {
-            format!(
-                "It is cut on the hop {} and whole on {}: what the sender sent was not delivered on.",
-                named(short),
-                named(whole)
-            )
-        };
-        let text =
-            format!("The session ended inside a frame of {sender}: {missing} bytes never came");
-        let draft = self
-            .draft(Code::CutMidFrame)
-            .title(text.clone())
-            .headline(format!("{text}; {how}"))
-            .detail(format!("{place} {}.", capital(how)))
-            .saw(frame, "the frame that was cut");
-        Some(self.with_endings(draft))
-    }
-
-    fn never_ended(&self) -> Option<Draft> {
-        self.lost()
-    }
-}
-
-/// The last retransmission of data that was never acknowledged, if they went on for long.
-fn in_vain(facts: &StreamFacts) -> Option<FrameRef> {
-    let last = facts.last_retransmission?;
-    let since = facts.last_data?;
-    (facts.unacknowledged > 0
-        && facts.retransmitted >= 2
-        && last.at.nanos_since(since.at) >= IN_VAIN_NANOS)
-        .then_some(last)
 }

@@ -13,8 +13,8 @@ use std::collections::{BTreeMap, VecDeque};
 use super::mass::{Ended, ended};
 use crate::capture::{FrameRef, Timestamp};
 use crate::decode::Endpoint;
-use crate::diagnosis::session::{EARLY_NANOS, LATE_NANOS, fitting_timeout, usual_timeout};
 use crate::diagnosis::text::{count, duration};
+use crate::diagnosis::timeout::{self, EARLY_NANOS, LATE_NANOS};
 use crate::diagnosis::{Code, Diagnosis, Evidence, certainty};
 use crate::hop::{Confidence, Handshake, Record, Role};
 use crate::tcp::{Connection, ConnectionId, Side};
@@ -120,7 +120,7 @@ impl Crowds {
             .take(LOOKED_AT)
             .filter(|((.., id), _)| *id != outer.id)
             .filter(|(_, other)| {
-                !other.followed || fitting_timeout(other.silence_nanos) != Some(timeout)
+                !other.followed || timeout::fitting(other.silence_nanos) != Some(timeout)
             })
             .count();
         let (from, to) = BEFORE_NANOS;
@@ -153,7 +153,7 @@ impl Crowds {
             return;
         };
         let connection = &outer.record.connection;
-        let (Some(end), Some(timeout)) = (connection.ended, fitting_timeout(silence)) else {
+        let (Some(end), Some(timeout)) = (connection.ended, timeout::fitting(silence)) else {
             return;
         };
         let front = connection.server;
@@ -258,7 +258,7 @@ fn explanations(group: &[Ended]) -> usize {
         let silence = ended.silence_nanos;
         if silence < SHORTEST_NANOS {
             busy += 1;
-        } else if silence >= SHORT_NANOS && usual_timeout(silence) {
+        } else if silence >= SHORT_NANOS && timeout::usual(silence).is_some() {
             usual = true;
         } else {
             odd.push(silence);

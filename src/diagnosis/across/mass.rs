@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use crate::capture::{FrameRef, Timestamp};
 use crate::decode::Endpoint;
 use crate::diagnosis::Code;
-use crate::diagnosis::session::{fires_after, fits_by_chance, fitting_timeout};
+use crate::diagnosis::timeout;
 use crate::hop::{Confidence, Handshake, Hop, Party, Record};
 use crate::tcp::{ConnectionId, EndingHow, Opening, Side};
 
@@ -42,10 +42,10 @@ pub(super) struct Ended {
 impl Ended {
     /// Whether this timeout, in seconds, explains it, and not by chance.
     pub(super) fn is_explained_by(&self, timeout: i64) -> bool {
-        fitting_timeout(self.silence_nanos) == Some(timeout)
-            && (!fits_by_chance(timeout)
-                || fires_after(timeout, self.silence_nanos, 0)
-                || fires_after(timeout, self.timer_nanos, 0))
+        timeout::fitting(self.silence_nanos) == Some(timeout)
+            && (!timeout::fits_by_chance(timeout)
+                || timeout::fires_after(timeout, self.silence_nanos, 0)
+                || timeout::fires_after(timeout, self.timer_nanos, 0))
     }
 }
 

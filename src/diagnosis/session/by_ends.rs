@@ -1,9 +1,10 @@
-//! Ends by the backend or the client.
+//! Ends by the backend or the client, or by whoever stands behind the hop that was captured.
 
-use super::{End, Limit, fitting_timeout};
+use super::End;
 use crate::diagnosis::Code;
 use crate::diagnosis::draft::Draft;
 use crate::diagnosis::text::{capital, duration};
+use crate::diagnosis::timeout::{self, Limit};
 use crate::diagnosis::view::HopView;
 use crate::hop::{Confidence, HopEnding, Role};
 use crate::tcp::{EndingHow, Side};
@@ -149,7 +150,7 @@ impl End<'_> {
         let device = self.story.outer.has_device_in_front();
         let (limit, sure) = if device {
             // A client may leave after any silence.
-            let limit = fitting_timeout(silence)?;
+            let limit = timeout::fitting(silence)?;
             let sure = self.sure(limit);
             (sure >= Confidence::Likely).then_some((limit, sure))?
         } else {
@@ -182,5 +183,45 @@ impl End<'_> {
                 }
             ));
         Some(self.with_endings(draft))
+    }
+
+    /// The side that ended it hides who stands behind.
+    pub(super) fn by_somebody(&self, ending: HopEnding, out: &mut Vec<Draft>) {
+        if let Some(draft) = self.not_reading() {
+            out.push(draft);
+            return;
+        }
+        if let Some(timeout) = self.usual_limit()
+            && ending.how == EndingHow::Fin
+        {
+            // Behind the hop that was not seen something may have been outstanding, or somebody else have ended it.
+            self.idle(ending, &Limit::seconds(timeout), Confidence::Guess, out);
+            return;
+        }
+        if ending.by == Side::Client {
+            // From the proxy's side towards the backend: most often a client that left.
+            let proxy = self.proxy(ending);
+            let text = format!("The client behind {proxy} left without a Close frame");
+            let draft = self
+                .draft(Code::ClientLeft)
+                .sure(Confidence::Likely)
+                .title(text.clone())
+                .headline(format!("{text}{}", self.lasted()));
+            out.push(self.with_endings(draft));
+            return;
+        }
+        // A proxy passes no RST on; what is no proxy resets on its own account.
+        if ending.how == EndingHow::Rst && self.story.outer.role == Role::ClientProxy {
+            let front = self.story.front();
+            let text = format!("{} reset the session", capital(&front));
+            let draft = self
+                .draft(Code::ProxyClosed)
+                .sure(Confidence::Likely)
+                .title(text.clone())
+                .headline(format!("{text}{}", self.lasted()));
+            out.push(self.with_endings(draft));
+            return;
+        }
+        out.push(self.by_backend(ending).sure(Confidence::Guess));
     }
 }

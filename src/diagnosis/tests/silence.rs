@@ -1,7 +1,7 @@
 //! Sessions that ended after a silence: a timeout, and whose.
 
 use super::*;
-use crate::diagnosis::session::fitting_timeout;
+use crate::diagnosis::timeout;
 use crate::hop::{Confidence, Party, Role};
 use crate::tcp::Side;
 use crate::websocket::Silence;
@@ -19,10 +19,10 @@ fn timeouts_that_fit_a_silence() {
         (200, None),
         (60_500, None),
     ] {
-        assert_eq!(fitting_timeout(ms * 1_000_000), fits, "{ms} ms");
+        assert_eq!(timeout::fitting(ms * 1_000_000), fits, "{ms} ms");
     }
-    assert_eq!(fitting_timeout(i64::MAX), None);
-    assert_eq!(fitting_timeout(i64::MIN), None);
+    assert_eq!(timeout::fitting(i64::MAX), None);
+    assert_eq!(timeout::fitting(i64::MIN), None);
 }
 
 #[test]
