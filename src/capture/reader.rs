@@ -131,11 +131,7 @@ impl Reader {
             info,
             numbered: 0,
             current: Current {
-                id: FrameRef {
-                    at: super::Timestamp::default(),
-                    capture: id,
-                    frame: FrameNo(0),
-                },
+                id: FrameRef::new(super::Timestamp::default(), id, FrameNo(0)),
                 interface: 0,
                 link: LinkType(0),
                 wire_len: 0,
@@ -300,11 +296,7 @@ impl Reader {
     fn accept(&mut self, meta: &Meta) -> Current {
         let place = self.window.take(meta.total);
         self.numbered += 1;
-        let id = FrameRef {
-            at: meta.at,
-            capture: self.info.id,
-            frame: FrameNo(self.numbered),
-        };
+        let id = FrameRef::new(meta.at, self.info.id, FrameNo(self.numbered));
         let info = &mut self.info;
         info.frames += 1;
         info.bytes += meta.captured as u64;

@@ -105,11 +105,12 @@ impl Ring {
                 chunk
                     .frames
                     .last()
-                    .is_some_and(|last| last.id.frame >= from.frame)
+                    .is_some_and(|last| last.id.number() >= from.number())
             })
             .flat_map(move |chunk| {
-                let wanted =
-                    move |kept: &&Kept| kept.id.frame >= from.frame && tags.contains(&kept.tag);
+                let wanted = move |kept: &&Kept| {
+                    kept.id.number() >= from.number() && tags.contains(&kept.tag)
+                };
                 chunk
                     .frames
                     .iter()
@@ -156,11 +157,11 @@ mod tests {
 
     fn frame(number: u64, data: &[u8]) -> Frame<'_> {
         Frame {
-            id: FrameRef {
-                at: Timestamp::from_nanos(i64::try_from(number).unwrap()),
-                capture: CaptureId(0),
-                frame: FrameNo(number),
-            },
+            id: FrameRef::new(
+                Timestamp::from_nanos(i64::try_from(number).unwrap()),
+                CaptureId(0),
+                FrameNo(number),
+            ),
             interface: 0,
             link: LinkType::ETHERNET,
             wire_len: 2000,
@@ -170,7 +171,7 @@ mod tests {
 
     fn numbers(ring: &Ring, from: u64, tags: &[u64]) -> Vec<u64> {
         ring.tagged(frame(from, &[]).id, tags)
-            .map(|frame| frame.id.frame.0)
+            .map(|frame| frame.id.number().0)
             .collect()
     }
 
@@ -202,7 +203,7 @@ mod tests {
         let kept = numbers(&ring, 1, &[1]);
         assert_eq!(*kept.last().unwrap(), 10_000);
         assert_eq!(kept.len() as u64 + ring.forgotten(), 10_000);
-        assert_eq!(ring.oldest().unwrap().frame.0, kept[0]);
+        assert_eq!(ring.oldest().unwrap().number().0, kept[0]);
         let room = (3 << 20) / (1000 + size_of::<Kept>());
         assert!(
             kept.len() <= room && kept.len() > room / 2,

@@ -156,7 +156,7 @@ pub(super) struct Owned {
 impl From<Frame<'_>> for Owned {
     fn from(frame: Frame<'_>) -> Self {
         Self {
-            no: frame.id.frame.0,
+            no: frame.id.number().0,
             at: frame.id.at.nanos(),
             interface: frame.interface,
             link: frame.link.0,

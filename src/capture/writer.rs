@@ -39,7 +39,7 @@ impl<W: Write> Writer<W> {
 
     /// Adds a frame, with a comment that Wireshark shows above it.
     pub fn write(&mut self, frame: &Frame<'_>, comment: Option<&str>) -> io::Result<()> {
-        let interface = self.known((frame.id.capture, frame.interface, frame.link), None)?;
+        let interface = self.known((frame.id.capture(), frame.interface, frame.link), None)?;
         // A time before 1970 cannot be written.
         let ticks = u64::try_from(frame.id.at.nanos()).unwrap_or(0);
         let captured = u32::try_from(frame.data.len())

@@ -264,8 +264,8 @@ impl Windows {
 
 /// Whether a frame comes before another one: by its number in the same capture, where times may jump, else by time.
 fn before(one: FrameRef, other: FrameRef) -> bool {
-    if one.capture == other.capture {
-        one.frame < other.frame
+    if one.capture() == other.capture() {
+        one.number() < other.number()
     } else {
         one.at < other.at
     }

@@ -41,11 +41,7 @@ pub fn diagnose_captures(infos: &[CaptureInfo], totals: &CaptureTotals) -> Vec<F
             );
         }
         if let (Some(dropped @ 1..), Some(at)) = (info.dropped, info.last_at) {
-            let frame = FrameRef {
-                at,
-                capture: info.id,
-                frame: FrameNo(info.frames),
-            };
+            let frame = FrameRef::new(at, info.id, FrameNo(info.frames));
             out.push(
                 Draft::new(Code::CaptureDrops)
                     .title(format!(

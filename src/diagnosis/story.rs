@@ -132,7 +132,7 @@ impl<'a> Story<'a> {
             .handshake
             .clock_offsets
             .iter()
-            .find(|(capture, _)| *capture == frame.capture)
+            .find(|(capture, _)| *capture == frame.capture())
             .map_or(0, |(_, nanos)| *nanos);
         frame.at.shifted(offset)
     }

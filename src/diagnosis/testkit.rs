@@ -75,11 +75,11 @@ pub(super) const PAGE: &[u8] =
 
 pub(super) fn at(ms: f64) -> FrameRef {
     let nanos = (ms * 1e6).round() as i64;
-    FrameRef {
-        at: Timestamp::from_nanos(nanos),
-        capture: CaptureId(0),
-        frame: FrameNo((nanos / 1000).max(0).unsigned_abs() + 1),
-    }
+    FrameRef::new(
+        Timestamp::from_nanos(nanos),
+        CaptureId(0),
+        FrameNo((nanos / 1000).max(0).unsigned_abs() + 1),
+    )
 }
 
 /// Fields from lines of `Name: value`.

@@ -157,11 +157,11 @@ mod tests {
     const HOUR: i64 = 3600 * SECOND;
 
     fn frame(number: u64, seconds: i64) -> FrameRef {
-        FrameRef {
-            at: Timestamp::from_nanos(seconds * SECOND),
-            capture: CaptureId(0),
-            frame: FrameNo(number),
-        }
+        FrameRef::new(
+            Timestamp::from_nanos(seconds * SECOND),
+            CaptureId(0),
+            FrameNo(number),
+        )
     }
 
     fn at(seconds: i64) -> Timestamp {

@@ -24,11 +24,7 @@ pub(super) fn of_captures(captures: &[CaptureInfo]) -> Vec<Limit> {
                     "{name}: the kernel or an interface lost {dropped} {packets} while capturing"
                 ),
                 evidence: vec![Evidence {
-                    frame: FrameRef {
-                        at,
-                        capture: info.id,
-                        frame: FrameNo(info.frames),
-                    },
+                    frame: FrameRef::new(at, info.id, FrameNo(info.frames)),
                     shows: "the end of this capture, which counts its losses".to_owned(),
                 }],
             });

@@ -43,10 +43,7 @@ impl Offsets {
 
     /// A frame with its time shifted.
     pub(super) fn correct(&self, frame: FrameRef) -> FrameRef {
-        FrameRef {
-            at: frame.at.shifted(self.of(frame.capture)),
-            ..frame
-        }
+        frame.with_time(frame.at.shifted(self.of(frame.capture())))
     }
 
     /// Whether all clocks agree.

@@ -460,7 +460,7 @@ impl Node {
 
     /// The input that its times are of.
     pub(super) fn capture(&self) -> CaptureId {
-        self.start().capture
+        self.start().capture()
     }
 
     /// When its request was no longer waiting for an answer; `None` while it still does.

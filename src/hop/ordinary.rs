@@ -100,7 +100,7 @@ impl OrdinaryPool {
         for other in others.iter().rev().take(SAME_TARGET_MAX) {
             for (outer, inner) in [(other, &new), (&new, other)] {
                 if outer.forwards_to(inner) {
-                    known.learn(outer.server, inner.client, inner.request.capture);
+                    known.learn(outer.server, inner.client, inner.request.capture());
                 }
             }
         }
@@ -112,7 +112,7 @@ impl OrdinaryPool {
 impl Recent {
     fn forwards_to(&self, inner: &Self) -> bool {
         let relayed = |from: FrameRef, to: FrameRef| {
-            from.capture == to.capture && from < to && to.at.nanos_since(from.at) <= RELAY_NANOS
+            from.capture() == to.capture() && from < to && to.at.nanos_since(from.at) <= RELAY_NANOS
         };
         self.status == inner.status
             && self.server != inner.server
@@ -188,10 +188,7 @@ fn partner(node: &Node, ordinary: &Ordinary, known: &Known) -> Option<(Node, boo
     let begin = node.begin?;
     let first = Slot::FIRST;
     // Inner ones began later; outer ones a little earlier.
-    let early = FrameRef {
-        at: begin.at.shifted(-RELAY_NANOS),
-        ..begin
-    };
+    let early = begin.with_time(begin.at.shifted(-RELAY_NANOS));
     let until = node.over();
     let mut found = ordinary
         .range((early, first)..)

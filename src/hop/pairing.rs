@@ -437,7 +437,7 @@ fn note_offsets(handshake: &mut Handshake, hops: &[&Node], offsets: &Offsets) {
     let captures: Vec<_> = hops
         .iter()
         .map(|node| node.capture())
-        .chain(subrequests.map(|hop| hop.started().capture))
+        .chain(subrequests.map(|hop| hop.started().capture()))
         .collect();
     let Some(&first) = captures.first() else {
         return;

@@ -286,7 +286,7 @@ fn first_to_end(
     let end = offsets.correct(first.frame);
     let earlier = endings.iter().find(|ending| {
         let later = offsets.correct(ending.frame).at.nanos_since(end.at);
-        let slack = offsets.slack(ending.frame.capture, first.frame.capture);
+        let slack = offsets.slack(ending.frame.capture(), first.frame.capture());
         let by = party(handshake, ending.hop, ending.by);
         let unseen = handshake
             .hops

@@ -35,7 +35,7 @@ pub(super) fn before(first: &Node, next: &Node) -> Option<Before> {
     let client = |node: &Node| node.views.first().map(|view| view.client.ip());
     let soon = |from: Option<FrameRef>, to: Option<FrameRef>| {
         from.zip(to).is_some_and(|(from, to)| {
-            from.capture == to.capture && (0..=NEXT_NANOS).contains(&to.at.nanos_since(from.at))
+            from.capture() == to.capture() && (0..=NEXT_NANOS).contains(&to.at.nanos_since(from.at))
         })
     };
     let one = first.key.is_some()

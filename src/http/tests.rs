@@ -39,11 +39,11 @@ fn server(bytes: impl AsRef<[u8]>) -> Step {
 }
 
 fn frame(number: u64) -> FrameRef {
-    FrameRef {
-        at: Timestamp::from_nanos(i64::try_from(number).unwrap()),
-        capture: CaptureId(0),
-        frame: FrameNo(number),
-    }
+    FrameRef::new(
+        Timestamp::from_nanos(i64::try_from(number).unwrap()),
+        CaptureId(0),
+        FrameNo(number),
+    )
 }
 
 /// What came out, and what was left for the next protocol in each direction.

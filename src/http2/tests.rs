@@ -32,11 +32,7 @@ fn fields(blocks: &mut Blocks, block: &[u8]) -> Option<Vec<(String, String)>> {
 }
 
 fn frame(number: u64) -> FrameRef {
-    FrameRef {
-        at: Timestamp::from_nanos(1),
-        capture: CaptureId(0),
-        frame: FrameNo(number),
-    }
+    FrameRef::new(Timestamp::from_nanos(1), CaptureId(0), FrameNo(number))
 }
 
 fn give(sight: &mut Sight, direction: Direction, data: &[u8], number: u64) -> Interest {

@@ -41,11 +41,11 @@ const REQUEST: &str = "GET /ws?room=7&token=s3cr3tT0kenValue HTTP/1.1\r\nHost: c
 
 /// A frame of capture 0, so many microseconds after noon.
 pub(crate) fn frame(number: u64, micros: i64) -> FrameRef {
-    FrameRef {
-        at: Timestamp::from_nanos(NOON + micros * 1000),
-        capture: CaptureId(0),
-        frame: FrameNo(number),
-    }
+    FrameRef::new(
+        Timestamp::from_nanos(NOON + micros * 1000),
+        CaptureId(0),
+        FrameNo(number),
+    )
 }
 
 fn fields(head: &str) -> Fields {

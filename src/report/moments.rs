@@ -71,7 +71,7 @@ pub(super) fn moments(handshake: &Handshake, start: FrameRef) -> Vec<MomentView>
         let offset = handshake
             .clock_offsets
             .iter()
-            .find(|(capture, _)| *capture == frame.capture)
+            .find(|(capture, _)| *capture == frame.capture())
             .map_or(0, |(_, nanos)| *nanos);
         frame.at.shifted(offset)
     };
@@ -86,7 +86,8 @@ pub(super) fn moments(handshake: &Handshake, start: FrameRef) -> Vec<MomentView>
         let since = facts.filter(|_| hop.exchange().response.is_some());
         let since = since.map(|facts| facts.established).or_else(|| {
             let session = handshake.session.as_ref()?;
-            Some(session.established).filter(|up| up.capture == hop.record.connection.last.capture)
+            Some(session.established)
+                .filter(|up| up.capture() == hop.record.connection.last.capture())
         });
         let sights = followed
             .into_iter()
@@ -111,8 +112,8 @@ pub(super) fn moments(handshake: &Handshake, start: FrameRef) -> Vec<MomentView>
         };
         let seen = SeenView {
             connection: hop.record.connection.id,
-            capture: sight.frame.capture.0,
-            frame: sight.frame.frame.0,
+            capture: sight.frame.capture().0,
+            frame: sight.frame.number().0,
             at: sight.frame.at,
         };
         let passed_on = moments.iter_mut().find(|(moment, same, direction)| {

@@ -252,7 +252,7 @@ impl<S> Flow<S> {
             && by_client
             && plain
             && let Some(syn) = self.cold.last_syn
-            && syn.capture == segment.frame.capture
+            && syn.capture() == segment.frame.capture()
         {
             connection.rtt_nanos = Some(segment.frame.at.nanos_since(syn.at));
         }
@@ -269,7 +269,7 @@ impl<S> Flow<S> {
         if half.marks.known && (at < from || at > to) {
             return;
         }
-        self.captures |= capture_bit(error.frame.capture);
+        self.captures |= capture_bit(error.frame.capture());
         let connection = &mut self.cold.connection;
         // Of several the first one counts, but a path MTU hint or an expired hop limit is no verdict.
         let soft = |why| matches!(why, Unreachable::TooBig | Unreachable::TimeExceeded);

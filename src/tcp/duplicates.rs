@@ -223,7 +223,7 @@ fn end_of(segment: &Segment<'_>) -> SeqNo {
 
 /// A number for the capture and interface on which a segment was seen.
 fn vantage(segment: &Segment<'_>) -> u32 {
-    mark(segment.frame.capture) ^ segment.interface
+    mark(segment.frame.capture()) ^ segment.interface
 }
 
 const fn mark(capture: CaptureId) -> u32 {

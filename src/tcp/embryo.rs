@@ -153,7 +153,7 @@ impl Embryo {
             (false, _, true) => Stage::Rst,
             _ => return None,
         };
-        let captures = u8::try_from(capture_bit(segment.frame.capture)).ok()?;
+        let captures = u8::try_from(capture_bit(segment.frame.capture())).ok()?;
         let empty = segment.payload.is_empty() && segment.missing == 0;
         let spot = Spot::new(segment.frame);
         (empty && !flags.fin() && spot.frame() == segment.frame).then_some(Self {
@@ -218,7 +218,7 @@ impl Embryo {
         if flags.syn() && !flags.ack() && by_opener && segment.seq != self.seq {
             return Step::Other;
         }
-        let Ok(capture) = u8::try_from(capture_bit(segment.frame.capture)) else {
+        let Ok(capture) = u8::try_from(capture_bit(segment.frame.capture())) else {
             return Step::Grown;
         };
         if !segment.payload.is_empty() || segment.missing > 0 || flags.fin() {
@@ -288,12 +288,12 @@ impl Embryo {
         let since = self.last.frame(self.first).at;
         let apart = segment.frame.at.nanos_since(since).saturating_abs();
         let same_id = segment.ip_id == self.ip_id || segment.ip_id == 0;
-        segment.frame.capture != self.first.frame().capture || (apart <= COPY_SPAN && same_id)
+        segment.frame.capture() != self.first.frame().capture() || (apart <= COPY_SPAN && same_id)
     }
 
     /// Takes an ICMP error about a segment that `sender` sent.
     pub(super) fn icmp(&mut self, sender: End, error: &IcmpError) -> Step {
-        let Ok(capture) = u8::try_from(capture_bit(error.frame.capture)) else {
+        let Ok(capture) = u8::try_from(capture_bit(error.frame.capture())) else {
             return Step::Grown;
         };
         if sender != self.opener || error.seq != self.seq {
@@ -341,7 +341,7 @@ impl Embryo {
 
     /// The capture that showed it first.
     pub(super) fn first_capture(&self) -> CaptureId {
-        self.first.frame().capture
+        self.first.frame().capture()
     }
 
     /// The time of its first frame.
@@ -367,7 +367,7 @@ impl Embryo {
         connection.captures = u64::from(self.captures);
         let interface = self.interface.map(|one| u32::from(one.get()) - 1);
         connection.interfaces = Interfaces::new(
-            interface.map(|interface| (first.capture, interface)),
+            interface.map(|interface| (first.capture(), interface)),
             std::iter::empty(),
         );
         connection.duplicates = u64::from(self.duplicates);
@@ -482,7 +482,7 @@ pub(super) fn blank(
         to_client: StreamFacts::default(),
         ended: None,
         unreachable: None,
-        captures: capture_bit(first.capture),
+        captures: capture_bit(first.capture()),
         interfaces: Interfaces::default(),
         duplicates: 0,
         evicted: false,

@@ -204,7 +204,7 @@ impl<H: Handler> Table<H> {
     fn take_flow(&mut self, slot: u32) -> Option<Flow<H::State>> {
         let flow = self.flows.get_mut(slot as usize)?.take()?;
         self.forget(slot, &flow);
-        let capture = flow.cold.connection.first.capture;
+        let capture = flow.cold.connection.first.capture();
         self.bury(flow.key, flow.hash, flow.client, flow.spans(), capture);
         Some(flow)
     }

@@ -278,7 +278,7 @@ impl<S> Flow<S> {
         let direction = self.direction(sender);
         let flags = segment.flags;
         let len = segment.payload.len() as u64 + u64::from(segment.missing);
-        self.captures |= capture_bit(segment.frame.capture);
+        self.captures |= capture_bit(segment.frame.capture());
         if !self.brings_nothing(direction, segment, len) {
             self.recent.note(&mut self.cold.others, direction, segment);
         } else if self
@@ -286,7 +286,7 @@ impl<S> Flow<S> {
             .is_copy(&mut self.cold.others, direction, segment)
         {
             self.cold.connection.duplicates += 1;
-            let shown = self.cold.connection.first.capture;
+            let shown = self.cold.connection.first.capture();
             env.stats.copy(segment.frame, shown);
             return false;
         }
@@ -369,7 +369,7 @@ impl<S> Flow<S> {
             half.last_data = Spot::new(segment.frame);
         }
         self.recent.note(&mut self.cold.others, direction, segment);
-        self.captures |= capture_bit(segment.frame.capture);
+        self.captures |= capture_bit(segment.frame.capture());
         self.seen(env, segment);
         if self.reading == Reading::Counters {
             self.half_mut(direction).advance(len);

@@ -195,12 +195,12 @@ pub struct Stats {
 impl Stats {
     /// Counts a frame that shows again what was shown before, of a connection that was first seen in capture `shown`.
     pub(super) fn copy(&mut self, frame: FrameRef, shown: CaptureId) {
-        let copies = self.copies.entry(frame.capture).or_insert(Copies {
+        let copies = self.copies.entry(frame.capture()).or_insert(Copies {
             own: 0,
             shared: 0,
             first: frame,
         });
-        if shown == frame.capture {
+        if shown == frame.capture() {
             copies.own += 1;
         } else {
             copies.shared += 1;

@@ -157,7 +157,7 @@ impl<H: Handler> Table<H> {
                 Some(shown) => {
                     self.env.stats.late += 1;
                     // Within one capture it may as well be a late retransmission.
-                    if shown != segment.frame.capture {
+                    if shown != segment.frame.capture() {
                         self.env.stats.copy(segment.frame, shown);
                     }
                 }

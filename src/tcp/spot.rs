@@ -15,17 +15,17 @@ impl Spot {
     pub(super) fn new(frame: FrameRef) -> Self {
         Self {
             at: frame.at.nanos(),
-            place: u64::from(frame.capture.0) << 48 | (frame.frame.0 & NUMBER),
+            place: u64::from(frame.capture().0) << 48 | (frame.number().0 & NUMBER),
         }
     }
 
     /// The full reference.
     pub(super) fn frame(self) -> FrameRef {
-        FrameRef {
-            at: Timestamp::from_nanos(self.at),
-            capture: CaptureId((self.place >> 48) as u16),
-            frame: FrameNo(self.place & NUMBER),
-        }
+        FrameRef::new(
+            Timestamp::from_nanos(self.at),
+            CaptureId((self.place >> 48) as u16),
+            FrameNo(self.place & NUMBER),
+        )
     }
 
     /// Nanoseconds since the Unix epoch.
@@ -54,22 +54,22 @@ mod tests {
 
     #[test]
     fn a_frame_comes_back_whole() {
-        let frame = FrameRef {
-            at: Timestamp::from_nanos(-5),
-            capture: CaptureId(u16::MAX),
-            frame: FrameNo(NUMBER),
-        };
+        let frame = FrameRef::new(
+            Timestamp::from_nanos(-5),
+            CaptureId(u16::MAX),
+            FrameNo(NUMBER),
+        );
         assert_eq!(Spot::new(frame).frame(), frame);
     }
 
     #[test]
     fn distances_go_forward_within_a_capture() {
         let spot = |at, frame| {
-            Spot::new(FrameRef {
-                at: Timestamp::from_nanos(at),
-                capture: CaptureId(1),
-                frame: FrameNo(frame),
-            })
+            Spot::new(FrameRef::new(
+                Timestamp::from_nanos(at),
+                CaptureId(1),
+                FrameNo(frame),
+            ))
         };
         let (first, second) = (spot(10, 1), spot(25, 4));
         assert_eq!(second.since(first), Some((15, 3)));

@@ -40,11 +40,7 @@ fn flights(text: &str) -> Vec<Flight> {
 }
 
 fn frame(number: u64) -> FrameRef {
-    FrameRef {
-        at: Timestamp::from_nanos(0),
-        capture: CaptureId(0),
-        frame: FrameNo(number),
-    }
+    FrameRef::new(Timestamp::from_nanos(0), CaptureId(0), FrameNo(number))
 }
 
 /// The facts, and whether more was wanted at the end.

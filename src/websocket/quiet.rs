@@ -57,10 +57,12 @@ mod tests {
 
     #[test]
     fn a_lazy_timer_is_not_moved_by_what_comes_soon() {
-        let at = |ms: i64| FrameRef {
-            at: Timestamp::from_nanos(ms * 1_000_000),
-            capture: CaptureId(0),
-            frame: FrameNo(ms.unsigned_abs() + 1),
+        let at = |ms: i64| {
+            FrameRef::new(
+                Timestamp::from_nanos(ms * 1_000_000),
+                CaptureId(0),
+                FrameNo(ms.unsigned_abs() + 1),
+            )
         };
         let mut quiet = Quiet::since(at(0));
         for (data, since) in [(10, 0), (299, 0), (300, 300), (301, 300), (599, 300)] {
@@ -74,10 +76,12 @@ mod tests {
 
     #[test]
     fn silences_are_those_of_both_directions() {
-        let at = |ms: i64| FrameRef {
-            at: Timestamp::from_nanos(ms * 1_000_000),
-            capture: CaptureId(0),
-            frame: FrameNo(ms.unsigned_abs() + 1),
+        let at = |ms: i64| {
+            FrameRef::new(
+                Timestamp::from_nanos(ms * 1_000_000),
+                CaptureId(0),
+                FrameNo(ms.unsigned_abs() + 1),
+            )
         };
         let mut quiet = Quiet::since(at(0));
         let silence = |from, until| {

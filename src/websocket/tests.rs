@@ -30,11 +30,11 @@ enum Step {
 }
 
 fn frame_ref(number: u64) -> FrameRef {
-    FrameRef {
-        at: Timestamp::from_nanos(i64::try_from(number).unwrap() * 1_000_000),
-        capture: CaptureId(0),
-        frame: FrameNo(number),
-    }
+    FrameRef::new(
+        Timestamp::from_nanos(i64::try_from(number).unwrap() * 1_000_000),
+        CaptureId(0),
+        FrameNo(number),
+    )
 }
 
 /// A frame with the given first byte, masked as its direction demands.

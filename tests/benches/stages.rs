@@ -44,11 +44,11 @@ const ANSWER: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nServer: nginx/1.24.0
     Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
 fn frame_ref(number: u64) -> FrameRef {
-    FrameRef {
-        at: Timestamp::from_nanos(1_763_647_200_000_000_000 + number.cast_signed() * 10_000),
-        capture: CaptureId(0),
-        frame: FrameNo(number + 1),
-    }
+    FrameRef::new(
+        Timestamp::from_nanos(1_763_647_200_000_000_000 + number.cast_signed() * 10_000),
+        CaptureId(0),
+        FrameNo(number + 1),
+    )
 }
 
 /// Ethernet, IPv4 and TCP around a payload.

@@ -53,11 +53,11 @@ pub(crate) fn packets_of(name: &str) -> Vec<Packet> {
 pub(crate) fn pcapng(packets: &[Packet]) -> Vec<u8> {
     let mut writer = Writer::new(Vec::new(), "test").unwrap();
     for (number, packet) in (1..).zip(packets) {
-        let id = FrameRef {
-            at: Timestamp::from_nanos(packet.at),
-            capture: CaptureId(0),
-            frame: FrameNo(number),
-        };
+        let id = FrameRef::new(
+            Timestamp::from_nanos(packet.at),
+            CaptureId(0),
+            FrameNo(number),
+        );
         writer
             .write(
                 &Frame {
@@ -93,11 +93,11 @@ pub(crate) fn watch(really: &[Packet], packets: &[Packet]) -> Value {
             engine.decided();
         }
         info.frames = number;
-        let id = FrameRef {
-            at: Timestamp::from_nanos(packet.at),
-            capture: CaptureId(0),
-            frame: FrameNo(number),
-        };
+        let id = FrameRef::new(
+            Timestamp::from_nanos(packet.at),
+            CaptureId(0),
+            FrameNo(number),
+        );
         engine.frame(
             &Frame {
                 id,

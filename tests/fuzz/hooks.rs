@@ -32,11 +32,11 @@ pub(crate) const HOOKS: [Hook; 6] = [
 const INFLATED_MAX: u64 = 1 << 20;
 
 fn frame_ref(number: u64) -> FrameRef {
-    FrameRef {
-        at: Timestamp::from_nanos((number * 1_000_000).cast_signed()),
-        capture: CaptureId(0),
-        frame: FrameNo(number),
-    }
+    FrameRef::new(
+        Timestamp::from_nanos((number * 1_000_000).cast_signed()),
+        CaptureId(0),
+        FrameNo(number),
+    )
 }
 
 /// Reads a capture file to its end: frames, then at most one error.
@@ -50,7 +50,7 @@ pub(crate) fn container(data: &[u8]) {
         match reader.next_frame() {
             Ok(Some(frame)) => {
                 frames += 1;
-                assert!(frame.id.frame.0 >= frames);
+                assert!(frame.id.number().0 >= frames);
             }
             Ok(None) => break,
             Err(error) => {
@@ -335,10 +335,7 @@ pub(crate) fn reassembly(data: &[u8]) {
         table.segment(
             &mut ordered,
             &Segment {
-                frame: FrameRef {
-                    at: Timestamp::from_nanos(at),
-                    ..frame_ref(number)
-                },
+                frame: frame_ref(number).with_time(Timestamp::from_nanos(at)),
                 source,
                 destination,
                 seq: number_of(seq, high & 15),

@@ -335,11 +335,7 @@ pub struct Source {
 impl Numbering {
     fn hand_over(&mut self, device: usize, link: LinkType, raw: &Raw<'_>, each: &mut Each<'_>) {
         let info = &mut self.info;
-        let id = FrameRef {
-            at: raw.at,
-            capture: info.id,
-            frame: FrameNo(info.frames + 1),
-        };
+        let id = FrameRef::new(raw.at, info.id, FrameNo(info.frames + 1));
         info.frames += 1;
         info.bytes += raw.data.len() as u64;
         info.first_at = Some(info.first_at.map_or(raw.at, |first| first.min(raw.at)));

@@ -52,7 +52,7 @@ fn gather(live: &mut Live, wanted: usize) -> Vec<(u64, u32, Vec<u8>)> {
         live.deliver(Duration::from_millis(50), now, &mut |frame, _| {
             let end = frame.data.len() - 2;
             got.push((
-                frame.id.frame.0,
+                frame.id.number().0,
                 frame.interface,
                 frame.data[end..].to_vec(),
             ));

@@ -159,11 +159,11 @@ fn what_we_write_is_read_by_wireshark() {
     let mut writer = Writer::new(Vec::new(), "hop101 test").unwrap();
     let packets = packets();
     let frames = (0u16..).zip(&packets).map(|(i, data)| Frame {
-        id: FrameRef {
-            at: Timestamp::from_nanos(1_700_000_000_000_000_001 + i64::from(i)),
-            capture: CaptureId(i % 2),
-            frame: FrameNo(1),
-        },
+        id: FrameRef::new(
+            Timestamp::from_nanos(1_700_000_000_000_000_001 + i64::from(i)),
+            CaptureId(i % 2),
+            FrameNo(1),
+        ),
         interface: u32::from(i % 3),
         link: LinkType::ETHERNET,
         wire_len: data.len() as u32,

@@ -21,10 +21,10 @@ fn drain_all(inputs: &mut Inputs) -> (Vec<(u16, u64, i64)>, Vec<String>) {
             Ok(Some(frame)) => {
                 assert_eq!(
                     frame.data,
-                    [frame.id.capture.0 as u8, frame.id.frame.0 as u8 - 1]
+                    [frame.id.capture().0 as u8, frame.id.number().0 as u8 - 1]
                 );
                 let second = frame.id.at.nanos() / 1_000_000_000;
-                frames.push((frame.id.capture.0, frame.id.frame.0, second));
+                frames.push((frame.id.capture().0, frame.id.number().0, second));
             }
             Ok(None) => {
                 assert!(inputs.next_frame().unwrap().is_none());

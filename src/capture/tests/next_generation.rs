@@ -72,7 +72,7 @@ fn interfaces_of_different_link_types() {
             ["ETHERNET", "LINUX_SLL2"]
         );
         assert_eq!((info.frames, info.bytes, info.truncated_frames), (2, 11, 1));
-        assert_eq!(info.first_truncated.map(|f| f.frame.0), Some(1));
+        assert_eq!(info.first_truncated.map(|f| f.number().0), Some(1));
         assert_eq!(info.first_at.map(Timestamp::nanos), Some(7));
         assert_eq!(info.last_at.map(Timestamp::nanos), Some(7_000));
     }

@@ -4,11 +4,7 @@ use super::*;
 
 fn frame(capture: u16, interface: u32, link: u32, at: i64, data: &[u8]) -> Frame<'_> {
     Frame {
-        id: FrameRef {
-            at: Timestamp::from_nanos(at),
-            capture: CaptureId(capture),
-            frame: FrameNo(1),
-        },
+        id: FrameRef::new(Timestamp::from_nanos(at), CaptureId(capture), FrameNo(1)),
         interface,
         link: LinkType(link),
         wire_len: data.len() as u32 + 3,

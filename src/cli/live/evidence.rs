@@ -166,7 +166,7 @@ impl Evidence {
                 .map(|record| tag(record.connection.client, record.connection.server))
                 .collect(),
             shows: evidence
-                .map(|one| (one.frame.frame, one.shows.clone()))
+                .map(|one| (one.frame.number(), one.shows.clone()))
                 .collect(),
         });
     }
@@ -194,14 +194,14 @@ impl Evidence {
         let lost = self
             .ring
             .oldest()
-            .is_some_and(|oldest| oldest.frame > pending.from.frame);
+            .is_some_and(|oldest| oldest.number() > pending.from.number());
         let mut note = lost.then_some(
             "hop101: packets before this one were no longer in memory (--evidence-memory)",
         );
         for frame in self.ring.tagged(pending.from, &pending.tags) {
-            let shows = pending.shows.get(&frame.id.frame).map(String::as_str);
+            let shows = pending.shows.get(&frame.id.number()).map(String::as_str);
             if let Some(name) = self.names.get(&(frame.interface, frame.link)) {
-                writer.describe(frame.id.capture, frame.interface, frame.link, name)?;
+                writer.describe(frame.id.capture(), frame.interface, frame.link, name)?;
             }
             writer.write(&frame, note.take().or(shows))?;
         }

@@ -78,7 +78,7 @@ impl Packets {
     pub(super) fn write(&mut self, frame: &Frame<'_>, new_interface: Option<&str>) {
         if let Some(name) = new_interface {
             self.attempt(|writer| {
-                writer.describe(frame.id.capture, frame.interface, frame.link, name)
+                writer.describe(frame.id.capture(), frame.interface, frame.link, name)
             });
         }
         self.attempt(|writer| writer.write(frame, None));

@@ -91,9 +91,9 @@ fn the_frame_is_that_of_the_last_one_to_come() {
     let mut decoder = Decoder::new();
     for (no, fragment) in (1..).zip(&fragments) {
         let mut frame = raw(fragment);
-        frame.id.frame = FrameNo(no);
+        frame.id = FrameRef::new(frame.id.at, frame.id.capture(), FrameNo(no));
         if let Decoded::Tcp(segment) = decoder.decode(&frame) {
-            assert_eq!(segment.frame.frame, FrameNo(fragments.len() as u64));
+            assert_eq!(segment.frame.number(), FrameNo(fragments.len() as u64));
             return;
         }
     }

@@ -87,11 +87,11 @@ fn ethernet(kind: u16, payload: &[u8]) -> Vec<u8> {
 
 fn frame(link: LinkType, data: &[u8]) -> Frame<'_> {
     Frame {
-        id: FrameRef {
-            at: Timestamp::from_nanos(1_700_000_000_000_000_000),
-            capture: CaptureId(0),
-            frame: FrameNo(1),
-        },
+        id: FrameRef::new(
+            Timestamp::from_nanos(1_700_000_000_000_000_000),
+            CaptureId(0),
+            FrameNo(1),
+        ),
         interface: 3,
         link,
         wire_len: data.len() as u32,

@@ -119,7 +119,7 @@ impl End<'_> {
         let [first, second, ..] = self.session.endings.as_slice() else {
             return None;
         };
-        (first.frame.capture == second.frame.capture && first.hop != second.hop)
+        (first.frame.capture() == second.frame.capture() && first.hop != second.hop)
             .then_some(first.hop < second.hop)
     }
 

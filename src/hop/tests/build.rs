@@ -17,11 +17,11 @@ use crate::websocket::{Carried, CloseFrame, SessionFacts};
 /// Milliseconds since some hour, by the clock of a capture; the frame number follows the time.
 pub(super) fn in_capture(capture: u16, ms: f64) -> FrameRef {
     let nanos = (ms * 1e6) as i64;
-    FrameRef {
-        at: Timestamp::from_nanos(1_700_000_000_000_000_000 + nanos),
-        capture: CaptureId(capture),
-        frame: FrameNo(u64::try_from(nanos / 1000 + 10_000_000_000).unwrap()),
-    }
+    FrameRef::new(
+        Timestamp::from_nanos(1_700_000_000_000_000_000 + nanos),
+        CaptureId(capture),
+        FrameNo(u64::try_from(nanos / 1000 + 10_000_000_000).unwrap()),
+    )
 }
 
 /// `10.0.0.1:80`.

@@ -46,7 +46,7 @@ fn connection(record: &Record) -> ConnectionView {
         unreachable: connection.unreachable.map(|(frame, why)| UnreachableView {
             why: unreachable(why),
             at: frame.at,
-            frame: frame.frame.0,
+            frame: frame.number().0,
         }),
         quality: quality(connection),
         tls: record.tls.as_deref().map(tls),
@@ -119,7 +119,7 @@ fn ended(connection: &Connection) -> EndedView {
             how: ending(end.how),
             by: Some(side(end.by)),
             at: Some(end.frame.at),
-            frame: Some(end.frame.frame.0),
+            frame: Some(end.frame.number().0),
             at_frame: Some(end.frame),
         },
         None => EndedView {

@@ -99,7 +99,9 @@ pub(super) fn hop(hop: &Hop) -> HopView {
     for interim in &exchange.interim {
         notes.push(format!(
             "{} {} before the answer (frame {})",
-            interim.status, interim.reason, interim.span.first.frame
+            interim.status,
+            interim.reason,
+            interim.span.first.number()
         ));
     }
     if let Some(partial) = &exchange.partial_response {
@@ -112,7 +114,7 @@ pub(super) fn hop(hop: &Hop) -> HopView {
     if let Some((frame, excerpt)) = &exchange.not_http {
         notes.push(format!(
             "answer is no HTTP (frame {}): {}",
-            frame.frame,
+            frame.number(),
             escape::bytes(excerpt)
         ));
     }
@@ -189,11 +191,11 @@ pub(super) fn attempt(attempt: &ConnectAttempt) -> AttemptView {
 
 /// The first frame of a handshake; frame 0, which no capture has, for an (impossible) empty one.
 pub(in crate::report) fn start(handshake: &Handshake) -> FrameRef {
-    handshake.started().unwrap_or(FrameRef {
-        at: Timestamp::default(),
-        capture: CaptureId(0),
-        frame: FrameNo(0),
-    })
+    handshake.started().unwrap_or(FrameRef::new(
+        Timestamp::default(),
+        CaptureId(0),
+        FrameNo(0),
+    ))
 }
 
 /// The connections of a handshake: of its hops, attempts, subrequests and copies.

@@ -24,7 +24,7 @@ pub(super) fn request(head: &RequestHead) -> RequestView {
     let key = fields.first("sec-websocket-key");
     RequestView {
         at: head.span.first.at,
-        frame: head.span.first.frame.0,
+        frame: head.span.first.number().0,
         method: head.method.to_string(),
         target: head.target.to_string(),
         http_version: head.version(),
@@ -54,7 +54,7 @@ pub(super) fn response(head: &ResponseHead) -> ResponseView {
     let fields = &head.fields;
     ResponseView {
         at: head.span.first.at,
-        frame: head.span.first.frame.0,
+        frame: head.span.first.number().0,
         status: head.status,
         reason: head.reason.to_string(),
         http_version: head.version(),

@@ -60,8 +60,8 @@ fn evidence(evidence: &[Evidence]) -> Vec<EvidenceView> {
     evidence
         .iter()
         .map(|evidence| EvidenceView {
-            capture: evidence.frame.capture.0,
-            frame: evidence.frame.frame.0,
+            capture: evidence.frame.capture().0,
+            frame: evidence.frame.number().0,
             at: evidence.frame.at,
             shows: evidence.shows.clone(),
         })

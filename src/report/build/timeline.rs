@@ -50,7 +50,7 @@ pub(super) fn timeline(handshake: &Handshake) -> Vec<EventView> {
         let offset = handshake
             .clock_offsets
             .iter()
-            .find(|(capture, _)| *capture == event.frame.capture)
+            .find(|(capture, _)| *capture == event.frame.capture())
             .map_or(0, |(_, nanos)| *nanos);
         (event.frame.at.shifted(offset), event.frame)
     });

@@ -51,7 +51,7 @@ pub(super) fn ladder(report: &Report, handshake: &HandshakeView, frames: &Frames
                             (words::shortened(&step.event.what, 40))
                         }
                         text.when x=(LEFT - 60) y=(at + 4) text-anchor="end" {
-                            "#" (frame.frame) " " (frames.relative(frame.at, frame.capture.0))
+                            "#" (frame.number()) " " (frames.relative(frame.at, frame.capture().0))
                         }
                     }
                     @if gap == Some(number) {

@@ -302,8 +302,8 @@ impl Page<'_> {
                 step.from,
                 step.to,
                 mermaid(&step.event.what),
-                frame.frame,
-                frames.relative(frame.at, frame.capture.0)
+                frame.number(),
+                frames.relative(frame.at, frame.capture().0)
             );
             if ladder.gap_after() == Some(number) {
                 let _ = writeln!(diagram, "    Note over P0: {} more steps", ladder.hidden);
@@ -320,7 +320,7 @@ fn request_cell(column: &Column<'_>, frames: &Frames<'_>) -> String {
                 "{} {} HTTP/{}",
                 request.method, request.target, request.http_version
             );
-            let at = frames.relative(request.at, request.at_frame.capture.0);
+            let at = frames.relative(request.at, request.at_frame.capture().0);
             format!("{} (frame {}, {at})", code(&line), request.frame)
         }
         Some(None) => "not in the capture as a whole".to_owned(),
@@ -344,7 +344,7 @@ fn field_cell(column: &Column<'_>, header: &str) -> String {
 fn answer_cell(column: &Column<'_>, frames: &Frames<'_>) -> String {
     match column.hop.map(|hop| &hop.response) {
         Some(Some(response)) => {
-            let at = frames.relative(response.at, response.at_frame.capture.0);
+            let at = frames.relative(response.at, response.at_frame.capture().0);
             format!(
                 "**{} {}** (frame {}, {at})",
                 response.status,

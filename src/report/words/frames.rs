@@ -31,11 +31,7 @@ impl<'a> Frames<'a> {
 
     /// Times count from this frame.
     pub(in crate::report) const fn from_evidence(report: &'a Report, start: &EvidenceView) -> Self {
-        let start = FrameRef {
-            at: start.at,
-            capture: CaptureId(start.capture),
-            frame: FrameNo(start.frame),
-        };
+        let start = FrameRef::new(start.at, CaptureId(start.capture), FrameNo(start.frame));
         Self { report, start }
     }
 
@@ -52,7 +48,7 @@ impl<'a> Frames<'a> {
     /// Nanoseconds from the start, clocks of the captures made comparable.
     pub(in crate::report) fn nanos(&self, at: Timestamp, capture: u16) -> i64 {
         self.corrected(at, capture)
-            .saturating_sub(self.corrected(self.start.at, self.start.capture.0))
+            .saturating_sub(self.corrected(self.start.at, self.start.capture().0))
     }
 
     /// `+0.41 ms`.
@@ -66,8 +62,8 @@ impl<'a> Frames<'a> {
     pub(in crate::report) fn at(&self, frame: FrameRef) -> String {
         format!(
             "#{} {}",
-            frame.frame,
-            self.relative(frame.at, frame.capture.0)
+            frame.number(),
+            self.relative(frame.at, frame.capture().0)
         )
     }
 

@@ -182,9 +182,9 @@ fn end(session: &SessionView) -> (&'static str, Tone, String) {
     let text = match session.ended_by {
         Some(by) if session.ended_by_close() => format!(
             "by the {by}'s Close, {how}{lasted}, #{}{outstanding}",
-            frame.frame
+            frame.number()
         ),
-        _ => format!("{how} {by}{lasted}, #{}{outstanding}", frame.frame),
+        _ => format!("{how} {by}{lasted}, #{}{outstanding}", frame.number()),
     };
     ("ended", Tone::Plain, text)
 }

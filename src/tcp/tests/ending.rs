@@ -24,7 +24,7 @@ fn both_fins_end_a_connection() {
     let c = lab.only();
     let ended = c.ended.unwrap();
     assert_eq!((ended.how, ended.by), (EndingHow::Fin, Side::Client));
-    assert_eq!(c.to_client.fin.unwrap().frame, FrameNo(6));
+    assert_eq!(c.to_client.fin.unwrap().number(), FrameNo(6));
     assert_eq!(c.to_client.unacknowledged, 0);
 }
 
@@ -69,7 +69,7 @@ fn a_fin_waits_for_the_bytes_before_it_and_may_be_sent_again() {
     assert_eq!(lab.calls(), [""; 0]);
     let c = lab.only();
     assert_eq!(c.to_server.retransmitted, 2);
-    assert_eq!(c.to_server.fin.unwrap().frame, FrameNo(5));
+    assert_eq!(c.to_server.fin.unwrap().number(), FrameNo(5));
 }
 
 #[test]
@@ -214,5 +214,8 @@ fn late_repetitions_are_counted_while_a_connection_lingers() {
     lab.send(data(UP, 1, 1, b"abc"));
     let c = lab.only();
     assert_eq!(c.to_server.retransmitted, 1);
-    assert_eq!(c.to_server.last_retransmission.unwrap().frame, FrameNo(6));
+    assert_eq!(
+        c.to_server.last_retransmission.unwrap().number(),
+        FrameNo(6)
+    );
 }

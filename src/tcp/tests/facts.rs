@@ -13,7 +13,10 @@ fn retransmissions_are_counted_and_not_delivered() {
     assert_eq!(lab.calls(), ["c1 opened", ">0:abc f4", ">3:d f7"]);
     let c = lab.only();
     assert_eq!(c.to_server.retransmitted, 2);
-    assert_eq!(c.to_server.last_retransmission.unwrap().frame, FrameNo(6));
+    assert_eq!(
+        c.to_server.last_retransmission.unwrap().number(),
+        FrameNo(6)
+    );
     assert_eq!(c.to_server.frames, 6);
     assert_eq!(c.duplicates, 0);
 }
@@ -65,7 +68,10 @@ fn a_zero_window_stands_until_it_opens_and_its_probes_are_no_keep_alives() {
         .send(zero(4));
     let id = ConnectionId(0);
     let (now, _) = lab.table.get(id).unwrap();
-    assert_eq!(now.to_client.zero_window_since.unwrap().frame, FrameNo(5));
+    assert_eq!(
+        now.to_client.zero_window_since.unwrap().number(),
+        FrameNo(5)
+    );
     lab.send(seg(DOWN, ACK, 1, 4)).send(data(UP, 4, 1, b"def"));
     let (now, state) = lab.table.get(id).unwrap();
     assert_eq!(*state, 6);
@@ -77,7 +83,7 @@ fn a_zero_window_stands_until_it_opens_and_its_probes_are_no_keep_alives() {
     );
     let c = lab.only();
     assert_eq!(c.to_client.zero_windows, 2);
-    assert_eq!(c.to_client.zero_window_since.unwrap().frame, FrameNo(14));
+    assert_eq!(c.to_client.zero_window_since.unwrap().number(), FrameNo(14));
     assert_eq!(c.to_server.keep_alives, 0);
     assert_eq!(c.to_server.retransmitted, 0);
 }
@@ -174,7 +180,7 @@ fn another_capture_shows_frames_with_its_own_clock() {
         lab.at = at;
     });
     assert_eq!(c.captures, 0b11);
-    assert_eq!(c.last.capture, CaptureId(0));
+    assert_eq!(c.last.capture(), CaptureId(0));
 }
 
 #[test]

@@ -90,7 +90,7 @@ impl Handler for Log {
             arrow(chunk.direction),
             chunk.position,
             String::from_utf8_lossy(chunk.data),
-            chunk.frame.frame
+            chunk.frame.number()
         ));
         if self.enough.is_some_and(|enough| *state >= enough) {
             Interest::Counters
@@ -107,7 +107,7 @@ impl Handler for Log {
             gap.position,
             gap.len,
             gap.cause,
-            gap.frame.frame
+            gap.frame.number()
         ));
         Interest::Bytes
     }
@@ -118,7 +118,8 @@ impl Handler for Log {
             EndingHow::Rst => "RST",
         };
         let way = arrow(end.direction);
-        self.calls.push(format!("{way}{how} f{}", end.frame.frame));
+        self.calls
+            .push(format!("{way}{how} f{}", end.frame.number()));
     }
 
     fn closed(&mut self, connection: Connection, state: Option<u64>) {
@@ -226,11 +227,11 @@ impl Lab {
             Direction::ToClient => (self.server, self.client),
         };
         let segment = Segment {
-            frame: FrameRef {
-                at: Timestamp::from_nanos(self.at),
-                capture: CaptureId(self.capture),
-                frame: FrameNo(frame),
-            },
+            frame: FrameRef::new(
+                Timestamp::from_nanos(self.at),
+                CaptureId(self.capture),
+                FrameNo(frame),
+            ),
             source,
             destination,
             seq: SeqNo(mine).plus(seg.seq),

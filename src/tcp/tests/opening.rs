@@ -9,11 +9,11 @@ fn icmp(lab: &mut Lab, why: Unreachable, seq: u32) {
     lab.at += MS;
     lab.frame += 1;
     let error = IcmpError {
-        frame: FrameRef {
-            at: Timestamp::from_nanos(lab.at),
-            capture: CaptureId(0),
-            frame: FrameNo(lab.frame),
-        },
+        frame: FrameRef::new(
+            Timestamp::from_nanos(lab.at),
+            CaptureId(0),
+            FrameNo(lab.frame),
+        ),
         why,
         from: Endpoint::v4([203, 0, 113, 1], 0),
         source: lab.client,
@@ -35,12 +35,15 @@ fn a_handshake_completes_with_its_third_segment() {
     assert_eq!((c.client, c.server), (lab.client, lab.server));
     assert_eq!(c.rtt_nanos, Some(12 * MS));
     assert_eq!(c.syns, 1);
-    assert_eq!(c.syn.unwrap().frame, FrameNo(1));
-    assert_eq!(c.syn_ack.unwrap().frame, FrameNo(2));
+    assert_eq!(c.syn.unwrap().number(), FrameNo(1));
+    assert_eq!(c.syn_ack.unwrap().number(), FrameNo(2));
     assert_eq!(c.to_server.isn, Some(SeqNo(1000)));
     assert_eq!(c.to_client.isn, Some(SeqNo(5000)));
     assert_eq!((c.to_server.frames, c.to_client.frames), (2, 1));
-    assert_eq!((c.first.frame, c.last.frame), (FrameNo(1), FrameNo(3)));
+    assert_eq!(
+        (c.first.number(), c.last.number()),
+        (FrameNo(1), FrameNo(3))
+    );
 }
 
 #[test]
@@ -55,7 +58,7 @@ fn a_refused_connection_leaves_soon() {
     assert_eq!(c.opening, Opening::Refused);
     assert_eq!((c.to_server.frames, c.to_client.frames), (1, 1));
     assert_eq!(c.ended.unwrap().how, EndingHow::Rst);
-    assert_eq!(c.to_client.rst.unwrap().frame, FrameNo(2));
+    assert_eq!(c.to_client.rst.unwrap().number(), FrameNo(2));
     assert_eq!(lab.table.stats().refused, 1);
 }
 
@@ -87,7 +90,7 @@ fn an_unanswered_syn_is_kept_through_its_repetitions() {
     assert_eq!(c.to_server.frames, 8);
     assert_eq!(c.to_server.retransmitted, 7);
     assert_eq!(c.to_server.last_retransmission, Some(c.last));
-    assert_eq!(c.first.frame, FrameNo(1));
+    assert_eq!(c.first.number(), FrameNo(1));
 }
 
 #[test]
@@ -118,7 +121,7 @@ fn scanners_that_reset_what_was_answered_stay_small() {
     lab.wait(LINGER);
     let c = lab.only();
     assert_eq!(c.opening, Opening::Partial);
-    assert_eq!(c.ended.unwrap().frame.frame, FrameNo(4));
+    assert_eq!(c.ended.unwrap().frame.number(), FrameNo(4));
     assert_eq!(c.to_server.rst, c.ended.map(|ended| ended.frame));
     assert_eq!((c.to_server.frames, c.to_client.frames), (2, 2));
     assert_eq!(c.to_client.retransmitted, 1);
@@ -142,7 +145,7 @@ fn a_syn_ack_alone_tells_the_roles() {
     assert_eq!(c.roles_from, RolesFrom::SynAck);
     assert_eq!(c.client, lab.client);
     assert_eq!(c.opening, Opening::Partial);
-    assert_eq!(c.syn_ack.unwrap().frame, FrameNo(1));
+    assert_eq!(c.syn_ack.unwrap().number(), FrameNo(1));
 }
 
 #[test]
@@ -255,8 +258,8 @@ fn icmp_errors_belong_to_their_connection() {
         let c = lab.only();
         assert_eq!(c.opening, opening);
         assert_eq!(c.unreachable.unwrap().1, why);
-        assert_eq!(c.unreachable.unwrap().0.frame, FrameNo(2));
-        assert_eq!(c.last.frame, FrameNo(1));
+        assert_eq!(c.unreachable.unwrap().0.number(), FrameNo(2));
+        assert_eq!(c.last.number(), FrameNo(1));
     }
 }
 

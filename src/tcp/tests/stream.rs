@@ -20,11 +20,11 @@ fn in_order_bytes_go_both_ways() {
     assert_eq!(c.to_server.payload_bytes, 4);
     assert_eq!(c.to_client.payload_bytes, 2);
     assert_eq!((c.to_server.frames, c.to_client.frames), (4, 3));
-    assert_eq!(c.to_server.first_data.unwrap().frame, FrameNo(4));
-    assert_eq!(c.to_server.last_data.unwrap().frame, FrameNo(6));
+    assert_eq!(c.to_server.first_data.unwrap().number(), FrameNo(4));
+    assert_eq!(c.to_server.last_data.unwrap().number(), FrameNo(6));
     assert_eq!(c.to_server.unacknowledged, 0);
     assert_eq!(c.to_client.unacknowledged, 0);
-    assert_eq!(c.last.frame, FrameNo(7));
+    assert_eq!(c.last.number(), FrameNo(7));
 }
 
 #[test]
@@ -303,7 +303,7 @@ fn a_stream_that_holds_too_much_gives_up_its_hole() {
     let stats = lab.table.stats();
     assert_eq!(stats.bytes_given_up, 10);
     assert_eq!(stats.limits[0].kind, LimitKind::StreamBytes);
-    assert_eq!(stats.limits[0].first.frame, FrameNo(5));
+    assert_eq!(stats.limits[0].first.number(), FrameNo(5));
     // It goes on.
     lab.send(data(UP, 1011, 1, b"more"));
     assert_eq!(lab.calls(), [">1010:more f6"]);

@@ -76,7 +76,7 @@ fn a_stream_that_ends_inside_a_frame_is_cut() {
         let steps = [Step::Bytes(ToClient, bytes), end];
         facts(&steps)
             .cut_mid_frame
-            .map(|(way, frame, left)| (way, frame.frame.0, left))
+            .map(|(way, frame, left)| (way, frame.number().0, left))
     };
     let fin = Step::End(ToClient, EndingHow::Fin);
     assert_eq!(cut(50, fin.clone()), Some((ToClient, 3, 52)));
