@@ -54,7 +54,11 @@ impl Decoder {
 
     /// The segment in a frame of the usual kinds that is whole and plain, as nearly all segments are: nothing needs to be
     /// remembered for it.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "per frame: saves copies through memory"
+    )]
+    #[inline(always)]
     pub fn plain<'a>(frame: &Frame<'a>) -> Option<Segment<'a>> {
         plain_segment(frame)
     }

@@ -9,8 +9,7 @@
 //!
 //! The innermost TCP counts: of a tunnelled connection the tunnel is not seen. Checksums are not looked at, as
 //! offload leaves them unfinished in captures made on the host. What the snaplen cut from a payload is counted in
-//! [`Segment::missing`]; a header that is cut makes the frame [`OtherKind::Unreadable`], but for TCP options, of which
-//! what there is is given.
+//! [`Segment::missing`]; a header that is cut makes the frame [`OtherKind::Unreadable`], unless just TCP options are.
 mod decoder;
 mod endpoint;
 mod fragments;

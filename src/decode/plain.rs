@@ -8,6 +8,9 @@ use crate::capture::FrameRef;
 /// Protocol number of TCP.
 const TCP: u8 = 6;
 
+/// Bytes of a TCP header without options.
+const FIXED: usize = 20;
+
 /// The fields of a TCP header and what follows it.
 pub(super) struct Tcp<'a> {
     pub(super) source: u16,
@@ -16,7 +19,6 @@ pub(super) struct Tcp<'a> {
     pub(super) ack: SeqNo,
     pub(super) flags: TcpFlags,
     pub(super) window: u16,
-    pub(super) options: &'a [u8],
     pub(super) payload: &'a [u8],
 }
 
@@ -28,8 +30,10 @@ pub(super) struct Tcp<'a> {
 #[inline(always)]
 pub(super) fn tcp(bytes: &[u8]) -> Option<Tcp<'_>> {
     let (tcp, header) = fixed_part(bytes)?;
+    if header < FIXED {
+        return None;
+    }
     Some(Tcp {
-        options: bytes.get(20..header)?,
         payload: bytes.get(header..)?,
         ..tcp
     })
@@ -40,8 +44,7 @@ pub(super) fn cut_tcp(bytes: &[u8], cut: u32) -> Option<(Tcp<'_>, u32)> {
     let (tcp, header) = fixed_part(bytes)?;
     let lacking = header.checked_sub(bytes.len())?;
     let missing = cut.checked_sub(lacking as u32)?;
-    let options = bytes.get(20..)?;
-    Some((Tcp { options, ..tcp }, missing))
+    Some((tcp, missing))
 }
 
 /// The fields of fixed place, and the length that the header claims.
@@ -80,7 +83,6 @@ fn fixed_part(bytes: &[u8]) -> Option<(Tcp<'_>, usize)> {
         ack: SeqNo(u32::from_be_bytes([a0, a1, a2, a3])),
         flags: TcpFlags(flags),
         window: u16::from_be_bytes([w0, w1]),
-        options: &[],
         payload: &[],
     };
     Some((tcp, usize::from(offset >> 4) * 4))
@@ -131,7 +133,6 @@ pub(super) fn over_ipv4(ip: &[u8], frame: FrameRef, interface: u32) -> Option<Se
         ack: tcp.ack,
         flags: tcp.flags,
         window: tcp.window,
-        options: tcp.options,
         payload: tcp.payload,
         missing: 0,
         ip_id: u16::from_be_bytes([i0, i1]),
@@ -164,7 +165,6 @@ pub(super) fn over_ipv6(ip: &[u8], frame: FrameRef, interface: u32) -> Option<Se
         ack: tcp.ack,
         flags: tcp.flags,
         window: tcp.window,
-        options: tcp.options,
         payload: tcp.payload,
         missing: 0,
         ip_id: 0,

@@ -54,8 +54,6 @@ pub struct Segment<'a> {
     pub flags: TcpFlags,
     /// The window field, unscaled.
     pub window: u16,
-    /// The raw TCP options as captured.
-    pub options: &'a [u8],
     /// The payload bytes captured.
     pub payload: &'a [u8],
     /// Payload bytes that were on the wire behind `payload` and were not captured (snaplen).

@@ -288,7 +288,6 @@ impl<'a> Walk<'a> {
             ack: tcp.ack,
             flags: tcp.flags,
             window: tcp.window,
-            options: tcp.options,
             payload: tcp.payload,
             missing,
             ip_id: self.ip_id,

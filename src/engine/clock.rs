@@ -63,9 +63,25 @@ impl Clock {
         }
     }
 
-    /// A frame comes. Whether the clock was set: `shift` is another one now.
-    pub(super) fn frame(&mut self, frame: FrameRef) -> bool {
+    /// A frame comes. If the clock was set, `shift` is another one now; gives what a frame of the moment before would
+    /// have said.
+    #[inline]
+    pub(super) fn frame(&mut self, frame: FrameRef) -> Option<Timestamp> {
         let at = frame.at.shifted(self.shift);
+        // A step forward always fits into a number without a sign.
+        let forward = at.nanos().wrapping_sub(self.now.nanos()).cast_unsigned();
+        if at >= self.now && forward <= STEP_NANOS.cast_unsigned() {
+            (self.behind, self.ahead) = (0, false);
+            (self.now, self.newest) = (at, at);
+            return None;
+        }
+        let before = self.frame_time();
+        self.is_set_by(frame, at).then_some(before)
+    }
+
+    /// A frame comes that is the first one, behind, or far ahead. Whether the clock was set.
+    #[cold]
+    fn is_set_by(&mut self, frame: FrameRef, at: Timestamp) -> bool {
         let step = at.nanos_since(self.now);
         if self.now == NEVER || step.saturating_abs() <= STEP_NANOS {
             (self.behind, self.ahead) = (0, false);
@@ -171,11 +187,11 @@ mod tests {
     #[test]
     fn time_goes_on_after_it_was_set_back() {
         let mut clock = Clock::new();
-        assert!(!clock.frame(frame(1, 10_000)));
-        let set = (2..200).find(|&number| clock.frame(frame(number, 6400)));
+        assert!(clock.frame(frame(1, 10_000)).is_none());
+        let set = (2..200).find(|&number| clock.frame(frame(number, 6400)).is_some());
         assert_eq!(set, Some(1 + u64::from(BEHIND)));
         assert_eq!((clock.now(), clock.shift()), (at(10_000), HOUR));
-        assert!(!clock.frame(frame(200, 6405)));
+        assert!(clock.frame(frame(200, 6405)).is_none());
         assert_eq!((clock.now(), clock.frame_time()), (at(10_005), at(6405)));
         let noted = clock.set_back().unwrap();
         assert_eq!((noted.first, noted.nanos), (frame(2, 6400), HOUR));
@@ -186,7 +202,7 @@ mod tests {
         let mut clock = Clock::new();
         for number in 0..1000 {
             let seconds = if number % 60 == 59 { 100 } else { 10_000 };
-            assert!(!clock.frame(frame(number + 1, seconds)));
+            assert!(clock.frame(frame(number + 1, seconds)).is_none());
         }
         assert_eq!((clock.now(), clock.set_back()), (at(10_000), None));
     }
@@ -201,16 +217,19 @@ mod tests {
         let mut live = Clock::new();
         live.frame(frame(1, 0));
         live.tick(at(1));
-        assert!(!live.frame(frame(2, 86_400)), "one damaged timestamp");
-        assert!(!live.frame(frame(3, 2)));
-        assert!(!live.frame(frame(4, 86_400)));
-        assert!(live.frame(frame(5, 86_400)), "it was set");
+        assert!(
+            live.frame(frame(2, 86_400)).is_none(),
+            "one damaged timestamp"
+        );
+        assert!(live.frame(frame(3, 2)).is_none());
+        assert!(live.frame(frame(4, 86_400)).is_none());
+        assert!(live.frame(frame(5, 86_400)).is_some(), "it was set");
         assert_eq!((live.now(), live.newest()), (at(2), Some(at(2))));
-        assert!(!live.frame(frame(6, 86_401)));
+        assert!(live.frame(frame(6, 86_401)).is_none());
         assert_eq!((live.now(), live.frame_time()), (at(3), at(86_401)));
         // Silence of an hour is told, and no step.
         live.tick(at(3603));
-        assert!(!live.frame(frame(7, 86_401 + 3601)));
+        assert!(live.frame(frame(7, 86_401 + 3601)).is_none());
         assert_eq!(live.now(), at(3604));
     }
 }

@@ -151,6 +151,11 @@ impl Engine {
                 None => Ready::Other(frame),
             });
         }
+        for frame in &mut batch {
+            if let Ready::Plain(lookup) = frame {
+                self.table.locate(lookup);
+            }
+        }
         self.table.warm(batch.iter().filter_map(Ready::plain));
         for frame in &batch {
             self.next(frame, observer);
@@ -160,8 +165,7 @@ impl Engine {
     #[inline]
     fn next(&mut self, frame: &Ready<'_>, observer: &mut dyn Observer) {
         // What is due by then happens before the frame is looked into, as it does live, where time passes without frames.
-        let before = self.clock.frame_time();
-        if self.clock.frame(frame.id()) {
+        if let Some(before) = self.clock.frame(frame.id()) {
             self.across.clock_set(before);
             self.table.shift_clock(self.clock.shift());
             self.conversations.book.clock_set(self.clock.frame_time());

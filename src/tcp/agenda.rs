@@ -40,8 +40,9 @@ impl Agenda {
     }
 
     /// Whether the clock moves on to the time of a frame ahead: far ahead only when a second frame in a row says so.
+    #[inline]
     pub(super) fn believes(&mut self, at: i64, clock: i64) -> bool {
-        let far = clock != i64::MIN && at.saturating_sub(clock) > CLOCK_JUMP;
+        let far = clock != i64::MIN && at.abs_diff(clock) > CLOCK_JUMP.cast_unsigned();
         self.jumped = far && !self.jumped;
         !self.jumped
     }

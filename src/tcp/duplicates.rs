@@ -84,6 +84,7 @@ impl Recent {
     }
 
     /// Remembers a segment that brings something new.
+    #[inline]
     pub(super) fn note(
         &mut self,
         others: &mut Others,
@@ -125,7 +126,8 @@ impl Recent {
         if let Some(slot) = self.prints.get_mut(usize::from(self.next)) {
             *slot = print;
         }
-        self.next = (self.next + 1) % REMEMBERED as u8;
+        let next = self.next + 1;
+        self.next = if next < REMEMBERED as u8 { next } else { 0 };
     }
 }
 
@@ -185,9 +187,10 @@ impl Print {
             Direction::ToServer => 0x9e37_79b9_7f4a_7c15_u64,
             Direction::ToClient => 0xc2b2_ae3d_27d4_eb4f,
         };
-        let sum = numbers.wrapping_mul(way) ^ rest.wrapping_mul(0xd6e8_feb8_6659_fd93);
+        // Both halves of one product depend on every bit.
+        let product = u128::from(numbers ^ way) * u128::from(rest ^ 0xd6e8_feb8_6659_fd93);
         Self {
-            sum: (sum ^ sum >> 29).wrapping_mul(way).rotate_left(32) as u32,
+            sum: (product >> 64 ^ product) as u32,
             at: (segment.frame.at.nanos() >> 12).cast_unsigned() as u32,
             vantage: (vantage ^ vantage >> 16) as u16,
             hop_limit: segment.hop_limit,

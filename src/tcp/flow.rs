@@ -45,7 +45,6 @@ pub(super) enum Reading {
 #[repr(C)]
 pub(super) struct Flow<S> {
     pub(super) key: Key,
-    pub(super) hash: u32,
     /// The clock at its last segment.
     pub(super) stamp: i64,
     pub(super) captures: u64,
@@ -60,6 +59,7 @@ pub(super) struct Flow<S> {
     pub(super) to_server: Half,
     pub(super) to_client: Half,
     pub(super) recent: Recent,
+    pub(super) hash: u32,
     pub(super) cold: Box<Cold<S>>,
 }
 
@@ -87,7 +87,6 @@ impl<S> Flow<S> {
     pub(super) fn new(key: Key, hash: u32, client: End, connection: Connection) -> Self {
         Self {
             key,
-            hash,
             stamp: i64::MIN,
             captures: connection.captures,
             client,
@@ -99,6 +98,7 @@ impl<S> Flow<S> {
             to_server: Half::default(),
             to_client: Half::default(),
             recent: Recent::new(),
+            hash,
             cold: Box::new(Cold {
                 charged: 0,
                 holding: None,
@@ -156,7 +156,7 @@ impl<S> Flow<S> {
     pub(super) fn touch(&self) -> usize {
         let halves = [&self.to_server, &self.to_client];
         let lines = halves.map(|half| half.next ^ half.frames);
-        let ends = u64::from(self.hash) ^ u64::from(self.recent.touch());
+        let ends = self.captures ^ u64::from(self.recent.touch());
         (lines.into_iter().fold(ends, |sum, line| sum ^ line) as usize) ^ self.cold.charged
     }
 

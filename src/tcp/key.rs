@@ -14,50 +14,56 @@ pub(super) enum End {
     High,
 }
 
-/// The two ends in a fixed order, so that both directions have one key. 36 bytes.
+/// The two ends in a fixed order, so that both directions have one key. 40 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Key {
-    low: Endpoint,
-    high: Endpoint,
+    low: [u64; 2],
+    high: [u64; 2],
+    /// Of the lower end, of the higher one.
+    ports: [u16; 2],
 }
 
 impl Key {
     /// The key of a segment, and which of its ends sent it.
+    #[inline]
     pub(super) fn new(source: Endpoint, destination: Endpoint) -> (Self, End) {
-        let order = |e: Endpoint| (u128::from_be_bytes(e.octets()), e.port());
-        if order(source) <= order(destination) {
-            let key = Self {
-                low: source,
-                high: destination,
-            };
-            (key, End::Low)
+        let sender = if source.number() <= destination.number() {
+            End::Low
         } else {
-            let key = Self {
-                low: destination,
-                high: source,
-            };
-            (key, End::High)
+            End::High
+        };
+        (Self::by_sender(sender, &source, &destination), sender)
+    }
+
+    /// The key of a segment of which it is known which end sent it.
+    #[inline]
+    pub(super) fn by_sender(sender: End, source: &Endpoint, destination: &Endpoint) -> Self {
+        let (low, high) = match sender {
+            End::Low => (source, destination),
+            End::High => (destination, source),
+        };
+        Self {
+            low: low.words(),
+            high: high.words(),
+            ports: [low.port(), high.port()],
         }
     }
 
     /// The address and port of an end.
     pub(super) const fn endpoint(&self, end: End) -> Endpoint {
+        let [low, high] = self.ports;
         match end {
-            End::Low => self.low,
-            End::High => self.high,
+            End::Low => Endpoint::of_words(self.low, low),
+            End::High => Endpoint::of_words(self.high, high),
         }
     }
-}
 
-impl Key {
     /// The key in twelve bytes, if both ends are IPv4.
+    #[inline]
     pub(super) fn small(&self) -> Option<SmallKey> {
-        let v4 = |endpoint: Endpoint| match endpoint.octets() {
-            [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d] => Some([a, b, c, d]),
-            _ => None,
-        };
-        let ports = [self.low.port(), self.high.port()];
-        Some(SmallKey::V4(v4(self.low)?, v4(self.high)?, ports))
+        let low = self.endpoint(End::Low).octets_v4()?;
+        let high = self.endpoint(End::High).octets_v4()?;
+        Some(SmallKey::V4(low, high, self.ports))
     }
 }
 
@@ -73,11 +79,13 @@ impl End {
 
 impl Hash for Key {
     /// Whole words: hashing runs once per segment.
+    #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
-        for end in [self.low, self.high] {
-            state.write_u128(u128::from_ne_bytes(end.octets()));
+        for [high, low] in [self.low, self.high] {
+            state.write_u128(u128::from(high) << 64 | u128::from(low));
         }
-        state.write_u32(u32::from(self.low.port()) << 16 | u32::from(self.high.port()));
+        let [low, high] = self.ports;
+        state.write_u32(u32::from(low) << 16 | u32::from(high));
     }
 }
 

@@ -1,16 +1,15 @@
 //! Segments on their way into the table: where their connections are, found out for several at once.
 //!
 //! ```text
-//!  segments -> look_up (key, hash) -> warm (index, records, readers) -> take, one after the other
+//!  segments -> look_up (hash) -> locate (index) -> warm (records, readers) -> take, one after the other
 //! ```
 //!
 //! With thousands of connections under way, nearly every record that a segment needs has to come from memory, which takes
 //! as long as hundreds of instructions: the index, then the record, then the reader's state. Asked for one after the other,
-//! that is where the time goes; asked for together, they come together. `warm` only looks and tells nobody what it saw.
+//! that is where the time goes; asked for together, they come together. What `locate` found is no more than a guess by the
+//! time the segment is taken, and is checked then.
 
 use std::hint::black_box;
-
-use smallvec::SmallVec;
 
 use super::Handler;
 use super::flow::Flow;
@@ -28,9 +27,10 @@ pub(super) const ROUND: usize = 16;
 #[derive(Debug)]
 pub struct Lookup<'a> {
     segment: Segment<'a>,
-    key: Key,
     sender: End,
     hash: u32,
+    /// Where its connection may be.
+    place: Option<Place>,
 }
 
 impl<'a> Lookup<'a> {
@@ -43,8 +43,7 @@ impl<'a> Lookup<'a> {
 impl<H: Handler> Table<H> {
     /// Takes a segment, and calls the handler with what follows from it. Segments come in the order of the capture.
     pub fn segment(&mut self, handler: &mut H, segment: &Segment<'_>) {
-        let lookup = self.look_up(*segment);
-        self.take(handler, &lookup);
+        self.take(handler, &self.look_up(*segment));
     }
 
     /// Gets a segment ready for `take`.
@@ -55,34 +54,35 @@ impl<H: Handler> Table<H> {
     #[inline(always)]
     pub fn look_up<'a>(&self, segment: Segment<'a>) -> Lookup<'a> {
         let (key, sender) = Key::new(segment.source, segment.destination);
-        let hash = self.hash(&key);
         Lookup {
             segment,
-            key,
             sender,
-            hash,
+            hash: self.hash(&key),
+            place: None,
         }
     }
 
-    /// Has what several segments need come from memory at the same time.
-    pub fn warm<'l, 'a: 'l>(&self, lookups: impl Iterator<Item = &'l Lookup<'a>>) {
-        if self.len() >= COOL {
-            self.warm_all(lookups.map(|lookup| lookup.hash));
-        }
+    /// Looks for the connection of a segment. Best done for several, one after the other: so that the index comes from
+    /// memory for all of them at the same time.
+    #[inline]
+    pub fn locate(&self, lookup: &mut Lookup<'_>) {
+        lookup.place = self.guess(lookup.hash);
     }
 
-    fn warm_all(&self, hashes: impl Iterator<Item = u32>) {
-        let found: SmallVec<[(u32, Option<Place>); ROUND]> =
-            hashes.map(|hash| (hash, self.guess(hash))).collect();
+    /// Has what several located segments need come from memory at the same time.
+    pub fn warm<'l, 'a: 'l>(&self, lookups: impl Iterator<Item = &'l Lookup<'a>> + Clone) {
+        if self.len() < COOL {
+            return;
+        }
         let mut seen = 0;
-        for &(hash, place) in &found {
-            seen ^= match place {
+        for lookup in lookups.clone() {
+            seen ^= match lookup.place {
                 Some(place) => self.touch(place),
-                None => self.tombs.touch(hash),
+                None => self.tombs.touch(lookup.hash),
             };
         }
-        for &(_, place) in &found {
-            if let Some(Place::Flow(slot)) = place
+        for lookup in lookups {
+            if let Some(Place::Flow(slot)) = lookup.place
                 && let Some(state) = self.flow(slot).and_then(|flow| flow.cold.state.as_ref())
             {
                 seen ^= H::touch(state);
@@ -128,17 +128,22 @@ impl<H: Handler> Table<H> {
     /// Takes a segment that was looked up, and calls the handler with what follows from it. Segments come in the order of
     /// the capture.
     pub fn take(&mut self, handler: &mut H, lookup: &Lookup<'_>) {
-        let Lookup {
-            segment,
-            key,
+        let &Lookup {
+            ref segment,
             sender,
             hash,
+            place,
         } = lookup;
-        let (&key, &sender, &hash) = (key, sender, hash);
         self.segments += 1;
         self.now = Some(segment.frame);
         self.tick(handler, segment.frame.at.nanos());
-        match self.find(&key, hash) {
+        let key = Key::by_sender(sender, &segment.source, &segment.destination);
+        let place = match place {
+            Some(place) if self.is_at(place, &key) => Some(place),
+            // Guessed wrong, or what was taken since then began or moved it.
+            _ => self.find(&key, hash),
+        };
+        match place {
             Some(Place::Flow(slot)) => {
                 let reused = self.flow(slot).is_some_and(|flow| {
                     (segment.flags.syn() || flow.leaving) && flow.is_reused_by(sender, segment)

@@ -342,7 +342,6 @@ pub(crate) fn reassembly(data: &[u8]) {
                 ack: number_of(ack, high >> 4),
                 flags: TcpFlags(flags & 0x1f),
                 window: if who & 0x80 == 0 { 1000 } else { 0 },
-                options: &[],
                 payload: &PAYLOAD[..usize::from(length)],
                 missing: u32::from(missing & 0x0f),
                 ip_id: 0,

@@ -267,7 +267,6 @@ fn snaplen_cuts() {
         match Decoder::new().decode(&cut) {
             Decoded::Tcp(segment) => {
                 assert!(len >= fixed);
-                assert_eq!(segment.options, &whole[fixed..len.min(headers)]);
                 assert_eq!(segment.payload, &PAYLOAD[..len.saturating_sub(headers)]);
                 let there = segment.payload.len() + segment.missing as usize;
                 assert_eq!(there, PAYLOAD.len(), "cut at {len}");

@@ -242,7 +242,6 @@ impl Lab {
             },
             flags: TcpFlags(seg.flags),
             window: seg.window,
-            options: b"",
             payload: seg.data,
             missing: seg.missing,
             ip_id,
