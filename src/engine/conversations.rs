@@ -42,6 +42,7 @@ impl Conversations {
         }
     }
 
+    #[inline(never)]
     fn announce(&mut self, connection: &Connection, talk: &mut Talk) {
         if std::mem::take(&mut self.scratch.decided) && talk.has_attempt() {
             if let Some(news) = &mut self.news {
@@ -71,6 +72,7 @@ impl Handler for Conversations {
         Talk::new()
     }
 
+    #[inline]
     fn bytes(&mut self, connection: &Connection, talk: &mut Talk, chunk: Chunk<'_>) -> Interest {
         let interest = talk.bytes(connection, chunk, &mut self.scratch);
         if self.scratch.has_news() {

@@ -34,6 +34,7 @@ impl Talk {
         matches!(self, Self::Followed(followed) if followed.has_attempt())
     }
 
+    #[inline]
     pub(super) fn bytes(
         &mut self,
         connection: &Connection,
@@ -43,26 +44,23 @@ impl Talk {
         match self {
             Self::Ignored(_) => Interest::Counters,
             Self::Followed(followed) => followed.bytes(&chunk, scratch),
-            Self::Undecided(undecided) => {
-                scratch.grow(chunk.data.len());
-                let decision = undecided.judge(connection, &chunk);
-                self.decide(
-                    connection.opening == Opening::Midstream,
-                    decision,
-                    &chunk,
-                    scratch,
-                )
-            }
+            Self::Undecided(_) => self.decide(connection, &chunk, scratch),
         }
     }
 
+    #[inline(never)]
     fn decide(
         &mut self,
-        midstream: bool,
-        decision: Decision,
+        connection: &Connection,
         chunk: &Chunk<'_>,
         scratch: &mut Scratch,
     ) -> Interest {
+        let Self::Undecided(undecided) = self else {
+            return Interest::Bytes;
+        };
+        scratch.grow(chunk.data.len());
+        let midstream = connection.opening == Opening::Midstream;
+        let decision = undecided.judge(connection, chunk);
         let reader = match decision {
             Decision::Wait => return Interest::Bytes,
             Decision::Ignore(protocol) => {
@@ -81,9 +79,6 @@ impl Talk {
         | Decision::Tls { held, skip }
         | Decision::Http2 { held, skip }) = decision
         else {
-            return Interest::Bytes;
-        };
-        let Self::Undecided(undecided) = self else {
             return Interest::Bytes;
         };
         let mut followed = Box::new(Followed::new(reader, undecided.proxy_header.take()));

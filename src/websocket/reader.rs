@@ -135,8 +135,9 @@ impl Reader {
         if let State::Payload { header, left } = &mut self.state
             && *left > data.len() as u64
             && !header.is_control()
-            && !self.content.is_looking()
             && self.carried.first.is_some()
+            && (!self.content.is_looking()
+                || self.content.skim(data, header.mask, header.len - *left))
         {
             *left -= data.len() as u64;
             self.carried.last = Some(frame);

@@ -127,6 +127,7 @@ impl Session {
     }
 
     /// Takes the next bytes of a stream.
+    #[inline]
     pub fn bytes(&mut self, chunk: &Chunk<'_>) {
         let reader = match chunk.direction {
             Direction::ToServer => {

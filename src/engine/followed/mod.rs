@@ -124,10 +124,22 @@ impl Followed {
         self.proxy_header.is_some()
     }
 
+    #[inline]
     pub(super) fn bytes(&mut self, chunk: &Chunk<'_>, scratch: &mut Scratch) -> Interest {
-        if !matches!(self.reader, Reader::WebSocket { .. }) {
-            scratch.grow(chunk.data.len());
-        }
+        let Reader::WebSocket { session, .. } = &mut self.reader else {
+            return self.heads(chunk, scratch);
+        };
+        // Payload is passed over; only where messages are inflated, little may become much.
+        let before = session.inflating();
+        session.bytes(chunk);
+        scratch.grown += session.inflating().saturating_sub(before);
+        Interest::Bytes
+    }
+
+    /// Takes bytes that are not those of a session.
+    #[inline(never)]
+    fn heads(&mut self, chunk: &Chunk<'_>, scratch: &mut Scratch) -> Interest {
+        scratch.grow(chunk.data.len());
         match &mut self.reader {
             Reader::Http(http) => {
                 let used = http.bytes(chunk, &mut scratch.events);
@@ -141,16 +153,9 @@ impl Followed {
                     Interest::Bytes
                 }
             }
-            Reader::WebSocket { session, .. } => {
-                // Payload is passed over; only where messages are inflated, little may become much.
-                let before = session.inflating();
-                session.bytes(chunk);
-                scratch.grown += session.inflating().saturating_sub(before);
-                Interest::Bytes
-            }
             Reader::Tls(sight) => sight.bytes(chunk),
             Reader::Http2(sight) => sight.bytes(chunk),
-            Reader::Done(_) => Interest::Counters,
+            Reader::WebSocket { .. } | Reader::Done(_) => Interest::Counters,
         }
     }
 
