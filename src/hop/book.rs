@@ -324,8 +324,11 @@ impl Book {
             let capture = inner.capture();
             self.known.learn(front.server, back.client.ip(), capture);
         }
-        self.index
-            .set_forwarding(inner.start().at, second, forwards);
+        self.index.set_forwarding(
+            (outer.start().at, first),
+            (inner.start().at, second),
+            forwards,
+        );
         Some(())
     }
 

@@ -45,8 +45,17 @@ pub(super) struct Brief {
     may_name_port: bool,
     /// The request was seen, and its key is no sample.
     is_own: bool,
-    /// It shares a link with exactly one exchange that was there before it, and forwards that one.
-    forwards: bool,
+    /// What it is to the only one that shares a link with it.
+    partner: Option<Partner>,
+}
+
+/// What an exchange is to another one that shares a link with it and nobody else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Partner {
+    /// It forwards the other one, which was there before it.
+    Forwards,
+    /// The other one forwards it. A further hop of it would share the link as well.
+    Forwarded,
 }
 
 impl Brief {
@@ -61,7 +70,7 @@ impl Brief {
             key: key.map(key_number),
             may_name_port,
             is_own: key.is_some_and(|key| !is_sample(key)),
-            forwards: false,
+            partner: None,
         }
     }
 
@@ -76,7 +85,7 @@ impl Brief {
 
     /// As one that may be a hop behind others than the one that it is known to forward.
     fn as_inner(&self) -> Option<Counted> {
-        (!self.forwards).then(|| Counted {
+        (!self.forwards()).then(|| Counted {
             keyless: self.key.is_none(),
             naming: self.may_name_port,
             address: self.view.client.octets(),
@@ -93,6 +102,10 @@ impl Brief {
             is_own: node.begin.is_some() && !node.sample_key,
             ..Self::open(connection, None, true)
         }
+    }
+
+    fn forwards(&self) -> bool {
+        self.partner == Some(Partner::Forwards)
     }
 
     /// Whether it was still waiting at a time.
@@ -195,7 +208,7 @@ impl Index {
             return;
         };
         let brief = Brief {
-            forwards: before.forwards,
+            partner: before.partner,
             ..Brief::of(node)
         };
         self.insert(start, slot, brief, None);
@@ -266,17 +279,27 @@ impl Index {
             && inner.is_own
             && outer.waits_at(second.0)
             && !outer.is_sibling(inner);
-        self.set_forwarding(second.0, second.1, forwards);
+        self.set_forwarding(first, second, forwards);
         Some(())
     }
 
-    /// Whether an exchange forwards the one that shares its key.
-    pub(super) fn set_forwarding(&mut self, start: Timestamp, slot: Slot, forwards: bool) {
-        if let Some(brief) = self.by_time.get_mut(&(start, slot))
-            && brief.forwards != forwards
+    /// Whether the second of two exchanges that share a key forwards the first.
+    pub(super) fn set_forwarding(
+        &mut self,
+        first: (Timestamp, Slot),
+        second: (Timestamp, Slot),
+        forwards: bool,
+    ) {
+        self.set_partner(first, forwards.then_some(Partner::Forwarded));
+        self.set_partner(second, forwards.then_some(Partner::Forwards));
+    }
+
+    fn set_partner(&mut self, place: (Timestamp, Slot), partner: Option<Partner>) {
+        if let Some(brief) = self.by_time.get_mut(&place)
+            && brief.partner != partner
         {
             let before = *brief;
-            brief.forwards = forwards;
+            brief.partner = partner;
             let after = *brief;
             self.leave(&before);
             self.enter(&after);
@@ -372,7 +395,7 @@ impl Index {
         let mine = self.by_time.get(&(start, slot)).copied();
         let mine = mine.unwrap_or_else(|| Brief::of(node));
         let crowd = self.is_anything_at(start, slot);
-        if !mine.forwards && (crowd || self.may_have_outer(&mine, known)) {
+        if !mine.forwards() && (crowd || self.may_have_outer(&mine, known)) {
             let waited =
                 |brief: &Brief| node.begin.is_none() || brief.over.is_none_or(|over| over >= start);
             let before = self.by_time.range(..(start, slot)).rev();
@@ -384,13 +407,15 @@ impl Index {
             });
             near.extend(before.map(|(&(_, slot), _)| slot));
         }
-        if !crowd && !self.may_have_inner(&mine, known) {
+        if mine.partner == Some(Partner::Forwarded)
+            || (!crowd && !self.may_have_inner(&mine, known))
+        {
             return;
         }
         let later = self.by_time.range((start, slot)..=(end, Slot::LAST));
         let later = later.take(NEIGHBOURS_MAX).filter(|((began, _), brief)| {
             let at_once = *began == start && brief.may_precede(&mine, known);
-            !brief.forwards
+            !brief.forwards()
                 && !mine.is_sibling(brief)
                 && (mine.may_precede(brief, known) || at_once)
         });
