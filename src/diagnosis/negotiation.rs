@@ -27,7 +27,11 @@ pub(super) fn faults(request: &Fields, answer: &Fields) -> Vec<(Code, String)> {
         Subprotocol::Unused | Subprotocol::NotChosen | Subprotocol::Chosen(_) => {}
     }
     let chosen = Extensions::chosen(answer);
-    let against = chosen.faults_against(&Extensions::offered(request));
+    let against = if chosen.list.is_empty() {
+        Vec::new()
+    } else {
+        chosen.faults_against(&Extensions::offered(request))
+    };
     for fault in chosen.faults.iter().chain(&against) {
         let (code, shows) = describe(fault);
         // One of each kind says it: the fields themselves are in the report.
