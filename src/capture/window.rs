@@ -15,9 +15,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// What the buffer begins with: enough for the head of any file, so that probing many inputs stays cheap.
 const INITIAL: usize = 64 << 10;
 
-/// What the buffer grows to on its own: large enough that the calls to read(2) vanish, small enough to stay in half of the
-/// second-level cache (512 KiB and more on today's servers), so that frames are still there when they are looked at.
-const COMFORTABLE: usize = 256 << 10;
+/// What the buffer grows to on its own: large enough that the calls to read(2) vanish, small enough to stay in a quarter of
+/// the second-level cache (512 KiB and more on today's servers), so that frames are still there when they are looked at and
+/// the records of connections stay there too.
+const COMFORTABLE: usize = 128 << 10;
 
 /// A refill window over a byte source.
 pub(super) struct Window {
