@@ -262,6 +262,7 @@ impl<S> Flow<S> {
     }
 
     /// Takes a segment of this connection. Returns whether the table has to attend to it.
+    #[inline]
     pub(super) fn segment<H: Handler<State = S>>(
         &mut self,
         handler: &mut H,
@@ -269,9 +270,18 @@ impl<S> Flow<S> {
         sender: End,
         segment: &Segment<'_>,
     ) -> bool {
-        if self.usual(handler, env, sender, segment) {
-            return false;
-        }
+        !self.usual(handler, env, sender, segment) && self.unusual(handler, env, sender, segment)
+    }
+
+    /// Takes a segment that needs a closer look. Returns whether the table has to attend to the connection.
+    #[inline(never)]
+    fn unusual<H: Handler<State = S>>(
+        &mut self,
+        handler: &mut H,
+        env: &mut Env,
+        sender: End,
+        segment: &Segment<'_>,
+    ) -> bool {
         if self.reading == Reading::Nothing {
             self.decide_roles(sender, segment);
         }
@@ -290,7 +300,7 @@ impl<S> Flow<S> {
             env.stats.copy(segment.frame, shown);
             return false;
         }
-        self.seen(env, segment);
+        self.seen(env, Spot::new(segment.frame));
         self.half_mut(direction).frames += 1;
         if flags.rst() {
             self.reset(direction, segment);
@@ -345,13 +355,7 @@ impl<S> Flow<S> {
             Direction::ToServer => (&mut self.to_server, &mut self.to_client),
             Direction::ToClient => (&mut self.to_client, &mut self.to_server),
         };
-        if half.marks.troubled
-            || peer.marks.troubled
-            || half.marks.full
-            || !half.marks.known
-            || !peer.marks.known
-            || segment.seq != half.next_seq
-        {
+        if !half.marks.usual || !peer.marks.usual || segment.seq != half.next_seq {
             return false;
         }
         let acked = peer.position(segment.ack);
@@ -365,12 +369,13 @@ impl<S> Flow<S> {
             peer.acked = acked.cast_unsigned();
         }
         half.frames += 1;
+        let spot = Spot::new(segment.frame);
         if len > 0 {
-            half.last_data = Spot::new(segment.frame);
+            half.last_data = spot;
         }
         self.recent.note(&mut self.cold.others, direction, segment);
         self.captures |= capture_bit(segment.frame.capture());
-        self.seen(env, segment);
+        self.seen(env, spot);
         if self.reading == Reading::Counters {
             self.half_mut(direction).advance(len);
         } else if len > 0 {
@@ -379,10 +384,10 @@ impl<S> Flow<S> {
         true
     }
 
-    fn seen(&mut self, env: &Env, segment: &Segment<'_>) {
+    fn seen(&mut self, env: &Env, frame: Spot) {
         self.stamp = env.stamp;
-        if segment.frame.at.nanos() >= self.last.at() {
-            self.last = Spot::new(segment.frame);
+        if frame.at() >= self.last.at() {
+            self.last = frame;
         }
     }
 

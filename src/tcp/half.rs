@@ -49,6 +49,8 @@ pub(super) struct Marks {
     pub(super) known: bool,
     /// There is a FIN, an RST or a hole: a segment needs a closer look.
     pub(super) troubled: bool,
+    /// The numbers mean something, the window is open, and there is no trouble.
+    pub(super) usual: bool,
     /// There was payload.
     pub(super) data: bool,
     /// The sender's receive window is closed.
@@ -114,10 +116,11 @@ impl Half {
     }
 
     /// The position of a sequence number, negative before the start.
+    #[inline]
     pub(super) fn position(&self, seq: SeqNo) -> i64 {
-        self.next
-            .cast_signed()
-            .saturating_add(i64::from(seq.distance(self.next_seq)))
+        let ahead = i64::from(seq.distance(self.next_seq));
+        // No capture holds enough segments to bring positions near the end of 64 bits.
+        self.next.cast_signed().wrapping_add(ahead)
     }
 
     /// Moves on over `len` positions.
@@ -200,10 +203,13 @@ impl Half {
         };
     }
 
-    /// Brings `troubled` up to date.
+    /// Brings `troubled` and `usual` up to date.
     pub(super) fn take_stock(&mut self) {
         let ended = self.fin.at().is_some() || self.rst.at().is_some();
-        self.marks.troubled = ended || self.is_pending();
+        let troubled = ended || self.is_pending();
+        let marks = &mut self.marks;
+        marks.troubled = troubled;
+        marks.usual = marks.known && !troubled && !marks.full;
     }
 
     /// Memory held by bytes behind holes.

@@ -143,16 +143,18 @@ impl<H: Handler> Table<H> {
             // Guessed wrong, or what was taken since then began or moved it.
             _ => self.find(&key, hash),
         };
+        // Nearly all segments are taken here without another call.
         match place {
             Some(Place::Flow(slot)) => {
-                let reused = self.flow(slot).is_some_and(|flow| {
-                    (segment.flags.syn() || flow.leaving) && flow.is_reused_by(sender, segment)
-                });
-                if reused {
+                let Some(Some(flow)) = self.flows.get_mut(slot as usize) else {
+                    return;
+                };
+                let may_begin = segment.flags.syn() || flow.leaving;
+                if may_begin && flow.is_reused_by(sender, segment) {
                     self.close_flow(handler, slot);
                     self.begin(handler, key, hash, sender, segment);
-                } else {
-                    self.flow_segment(handler, slot, sender, segment);
+                } else if flow.segment(handler, &mut self.env, sender, segment) {
+                    self.attend(handler, slot);
                 }
             }
             Some(Place::Embryo(slot)) => {

@@ -314,13 +314,8 @@ impl<H: Handler> Table<H> {
         self.flow_segment(handler, slot, sender, segment);
     }
 
-    pub(super) fn flow_segment(
-        &mut self,
-        handler: &mut H,
-        slot: u32,
-        sender: End,
-        segment: &Segment<'_>,
-    ) {
+    /// A segment of a new flow.
+    fn flow_segment(&mut self, handler: &mut H, slot: u32, sender: End, segment: &Segment<'_>) {
         let Some(flow) = self.flows.get_mut(slot as usize).and_then(Option::as_mut) else {
             return;
         };
