@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use crate::capture::Timestamp;
 use crate::hop::{Book, Clocks, OpenConnections, Protocol, Record};
-use crate::tcp::{Chunk, Connection, ConnectionId, Gap, Handler, Interest, StreamEnd, Table};
+use crate::tcp::{
+    Chunk, Connection, ConnectionId, Direction, Gap, Handler, Interest, StreamEnd, Table,
+};
 
 use super::followed::Scratch;
 use super::talk::{Talk, empty_record};
@@ -96,8 +98,8 @@ impl Handler for Conversations {
         }
     }
 
-    fn touch(talk: &Talk) -> usize {
-        talk.touch()
+    fn touch(talk: &Talk, direction: Direction) -> usize {
+        talk.touch(direction)
     }
 
     fn closed(&mut self, connection: Connection, talk: Option<Talk>) {

@@ -13,7 +13,7 @@ use super::followed::{Followed, Reader, Scratch};
 use super::undecided::{Decision, Undecided};
 use crate::hop::{Protocol, Record};
 use crate::http;
-use crate::tcp::{Chunk, Connection, Gap, Interest, Opening, StreamEnd};
+use crate::tcp::{Chunk, Connection, Direction, Gap, Interest, Opening, StreamEnd};
 use crate::websocket::Session;
 
 /// What is known of what a connection says.
@@ -143,10 +143,10 @@ impl Talk {
         }
     }
 
-    /// Looks at what the next bytes need.
-    pub(super) fn touch(&self) -> usize {
+    /// Looks at what the next bytes of a direction need.
+    pub(super) fn touch(&self, direction: Direction) -> usize {
         match self {
-            Self::Followed(followed) => followed.touch(),
+            Self::Followed(followed) => followed.touch(direction),
             Self::Undecided(_) | Self::Ignored(_) => 0,
         }
     }

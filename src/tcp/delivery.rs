@@ -65,12 +65,12 @@ impl<S> Flow<S> {
         if self.reading == Reading::Counters {
             return;
         }
-        if self.cold.state.is_none() {
+        if self.state.is_none() {
             self.update();
-            self.cold.state = Some(handler.opened(&self.cold.connection));
+            self.state = Some(handler.opened(&self.cold.connection));
             self.reading = Reading::Bytes;
         }
-        let Some(state) = &mut self.cold.state else {
+        let Some(state) = &mut self.state else {
             return;
         };
         if call(handler, &self.cold.connection, state) == Interest::Counters {
@@ -246,7 +246,7 @@ impl<S> Flow<S> {
             (rst, EndingHow::Rst, facts.rst),
         ];
         for (now, how, frame) in ends {
-            if let (true, Some(frame), Some(state)) = (now, frame, self.cold.state.as_mut()) {
+            if let (true, Some(frame), Some(state)) = (now, frame, self.state.as_mut()) {
                 let end = StreamEnd {
                     direction,
                     how,

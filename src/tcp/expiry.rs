@@ -145,7 +145,7 @@ impl<H: Handler> Table<H> {
         let mut all: Vec<(i64, ConnectionId, u32, usize)> = flows
             .filter_map(|(flow, slot)| {
                 let flow = flow.as_ref()?;
-                let bytes = held(flow.cold.state.as_ref()?);
+                let bytes = held(flow.state.as_ref()?);
                 Some((flow.stamp, flow.id(), slot, bytes))
             })
             .collect();

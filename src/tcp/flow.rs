@@ -60,12 +60,14 @@ pub(super) struct Flow<S> {
     pub(super) to_client: Half,
     pub(super) recent: Recent,
     pub(super) hash: u32,
-    pub(super) cold: Box<Cold<S>>,
+    /// What the handler knows, once there was payload.
+    pub(super) state: Option<S>,
+    pub(super) cold: Box<Cold>,
 }
 
 /// What few segments touch.
 #[derive(Debug)]
-pub(super) struct Cold<S> {
+pub(super) struct Cold {
     /// What of `Env::buffered` is ours.
     pub(super) charged: usize,
     /// The count of segments when it last held bytes back, by which the table finds it.
@@ -77,7 +79,6 @@ pub(super) struct Cold<S> {
     pub(super) others: Others,
     /// Its facts; those that the fields of [`Flow`] count are brought up to date by `update`.
     pub(super) connection: Connection,
-    pub(super) state: Option<S>,
 }
 
 pub(super) const WAYS: [Direction; 2] = [Direction::ToServer, Direction::ToClient];
@@ -99,6 +100,7 @@ impl<S> Flow<S> {
             to_client: Half::default(),
             recent: Recent::new(),
             hash,
+            state: None,
             cold: Box::new(Cold {
                 charged: 0,
                 holding: None,
@@ -106,7 +108,6 @@ impl<S> Flow<S> {
                 last_syn: None,
                 others: Others::default(),
                 connection,
-                state: None,
             }),
         }
     }
@@ -157,7 +158,7 @@ impl<S> Flow<S> {
         let halves = [&self.to_server, &self.to_client];
         let lines = halves.map(|half| half.next ^ half.frames);
         let ends = self.captures ^ u64::from(self.recent.touch());
-        (lines.into_iter().fold(ends, |sum, line| sum ^ line) as usize) ^ self.cold.charged
+        lines.into_iter().fold(ends, |sum, line| sum ^ line) as usize
     }
 
     /// Its number.
@@ -167,7 +168,7 @@ impl<S> Flow<S> {
 
     /// Its facts up to now, and its state.
     pub(super) fn snapshot(&self) -> Option<(Connection, &S)> {
-        let state = self.cold.state.as_ref()?;
+        let state = self.state.as_ref()?;
         let mut connection = self.cold.connection.clone();
         let (up, down) = (&self.to_server, &self.to_client);
         connection.last = self.last.frame();
@@ -181,8 +182,7 @@ impl<S> Flow<S> {
     /// All that is left of it.
     pub(super) fn into_parts(mut self) -> (Connection, Option<S>) {
         self.update();
-        let cold = *self.cold;
-        (cold.connection, cold.state)
+        (self.cold.connection, self.state)
     }
 
     /// Brings the facts up to date.

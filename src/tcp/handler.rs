@@ -80,9 +80,9 @@ pub trait Handler {
     /// A FIN or RST; `connection` already has it in its facts. Not called for a connection without payload so far.
     fn ended(&mut self, connection: &Connection, state: &mut Self::State, end: StreamEnd);
 
-    /// Looks at what the next bytes will need of a state, so that it comes from memory. Any number will do: it is there so
-    /// that the looking is not optimized away.
-    fn touch(_: &Self::State) -> usize {
+    /// Looks at what the next bytes of a direction will need of a state, so that it comes from memory. Any number will do:
+    /// it is there so that the looking is not optimized away.
+    fn touch(_: &Self::State, _: Direction) -> usize {
         0
     }
 

@@ -81,11 +81,13 @@ impl<H: Handler> Table<H> {
                 None => self.tombs.touch(lookup.hash),
             };
         }
-        for lookup in lookups {
+        // Readers are asked where there is something to read.
+        for lookup in lookups.filter(|lookup| !lookup.segment.payload.is_empty()) {
             if let Some(Place::Flow(slot)) = lookup.place
-                && let Some(state) = self.flow(slot).and_then(|flow| flow.cold.state.as_ref())
+                && let Some(flow) = self.flow(slot)
+                && let Some(state) = &flow.state
             {
-                seen ^= H::touch(state);
+                seen ^= H::touch(state, flow.direction(lookup.sender));
             }
         }
         black_box(seen);
@@ -102,9 +104,15 @@ impl<H: Handler> Table<H> {
         black_box(seen ^ self.tombs.touch_oldest(places.count()));
     }
 
-    /// Has records come from memory at the same time.
+    /// Has whole records come from memory at the same time.
     pub(super) fn touch_all(&self, places: impl Iterator<Item = Place>) {
-        black_box(places.fold(0, |seen, place| seen ^ self.touch(place)));
+        black_box(places.fold(0, |seen, place| {
+            let cold = match place {
+                Place::Flow(slot) => self.flow(slot).map_or(0, |flow| flow.cold.charged),
+                Place::Embryo(_) => 0,
+            };
+            seen ^ cold ^ self.touch(place)
+        }));
     }
 
     /// Looks at a record.

@@ -149,9 +149,13 @@ impl Session {
         if self.deflate { self.held() } else { 0 }
     }
 
-    /// Looks at what the next bytes need, so that it comes from memory.
-    pub fn touch(&self) -> usize {
-        self.to_server.touch() ^ self.to_client.touch()
+    /// Looks at what the next bytes of a direction need, so that it comes from memory.
+    pub fn touch(&self, direction: Direction) -> usize {
+        let reader = match direction {
+            Direction::ToServer => &self.to_server,
+            Direction::ToClient => &self.to_client,
+        };
+        reader.touch() ^ self.quiet.touch()
     }
 
     /// Takes a hole in a stream.

@@ -103,10 +103,10 @@ impl Followed {
         !self.exchanges.is_empty()
     }
 
-    /// Looks at what the next bytes need.
-    pub(super) fn touch(&self) -> usize {
+    /// Looks at what the next bytes of a direction need.
+    pub(super) fn touch(&self, direction: Direction) -> usize {
         match &self.reader {
-            Reader::WebSocket { session, .. } => session.touch(),
+            Reader::WebSocket { session, .. } => session.touch(direction),
             Reader::Http(http) => http.exchanges() as usize,
             Reader::Tls(_) | Reader::Http2(_) | Reader::Done(_) => 0,
         }
