@@ -51,6 +51,11 @@ def raw_backend(*scripts: tuple, at: str = f"{BACKEND}:8080", **setting: Any) ->
     return Peer(_python("raw.py", "listen", at, json.dumps({"scripts": scripts, **setting})), told)
 
 
+def tunnel_backend(*steps: tuple, **setting: Any) -> Peer:
+    """A raw-socket backend that switches protocols, takes these steps, and then only reads."""
+    return raw_backend((("head",), switching(), *steps, ("drain",)), **setting)
+
+
 def relay(listen: str, to: str, role: str = "p", **setting: Any) -> Peer:
     """A byte-transparent TCP relay on a proxy host."""
     told = f"TCP relay {listen} to {to}" + (f", `{json.dumps(setting)}`" if setting else "")
@@ -83,6 +88,11 @@ def raw_client(
     """A raw-socket client."""
     told = f"raw socket to {to}: {_tell(steps)}"
     return Peer(_python("raw.py", "connect", to, json.dumps({"steps": steps, **setting})), told, background, delay)
+
+
+def tunnel_client(*steps: tuple, **setting: Any) -> Peer:
+    """A raw-socket client that takes these steps once its handshake is answered."""
+    return raw_client(handshake(), ("head",), *steps, **setting)
 
 
 def curl(*args: str, background: bool = False, delay: float = 0.0) -> Peer:

@@ -14,6 +14,7 @@ from programs import (
     raw_backend,
     raw_client,
     switching,
+    tunnel_backend,
 )
 
 LEAVES = "closed-right-after-101"
@@ -303,7 +304,7 @@ SCENARIOS = [
                 'proxy_http_version 1.1;\nproxy_set_header Upgrade websocket;\nproxy_set_header Connection "upgrade";',
             )
         ),
-        backends=(raw_backend((("head",), switching(), ("drain",))),),
+        backends=(tunnel_backend(),),
         clients=(raw_client(handshake(without="Upgrade Connection"), ("drain_quietly", 1.0)),),
         expect=expect(
             Handshake("failed", ("upgrade-missing", "upgrade-added"), hops=2),

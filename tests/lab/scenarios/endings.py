@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from model import Event, Handshake, Peer, Scenario, Witness, broken, expect, ok
 from nginx import location, site
-from programs import handshake, node_backend, node_client, py_backend, py_client, raw_backend, raw_client, switching
+from programs import (
+    node_backend,
+    node_client,
+    py_backend,
+    py_client,
+    raw_backend,
+    switching,
+    tunnel_backend,
+    tunnel_client,
+)
 
 TALKS = (("send", "hello"), ("recv",))
 WAITS = (*TALKS, ("wait_closed",))
@@ -213,9 +222,7 @@ SCENARIOS = [
         "T8",
         "The backend ends in the middle of a frame of 1000 bytes.",
         broken("cut-mid-frame", ended_by="backend", hops=2),
-        raw_backend(
-            (("head",), switching(), ("frame_in",), ("ws", 1, "only this", {"claim": 1000}), ("fin",), ("drain",))
-        ),
+        tunnel_backend(("frame_in",), ("ws", 1, "only this", {"claim": 1000}), ("fin",)),
         py_client(*WAITS),
         {"close_code": 1006},
         samples={"any": "cut-mid-frame.pcapng"},
@@ -226,7 +233,7 @@ SCENARIOS = [
         "The client hangs up right after a correct 101, without any frame.",
         broken("closed-right-after-101", ended_by="client", close_code=None, hops=2),
         py_backend(),
-        raw_client(handshake(), ("head",), ("fin",), ("drain",)),
+        tunnel_client(("fin",), ("drain",)),
         {"status": 101},
         allowed="client-left",
     ),
@@ -235,8 +242,8 @@ SCENARIOS = [
         "T17",
         "The client sends its last message and half-closes; nginx drops the reply and resets the backend.",
         broken("half-closed", ended_by="client", hops=2),
-        raw_backend((("head",), switching(), ("frame_in",), ("sleep", 0.2), ("ws", 1, "reply"), ("drain",))),
-        raw_client(handshake(), ("head",), ("ws", 1, "last words", {"mask": True}), ("fin",), ("drain",)),
+        tunnel_backend(("frame_in",), ("sleep", 0.2), ("ws", 1, "reply")),
+        tunnel_client(("ws", 1, "last words", {"mask": True}), ("fin",), ("drain",)),
         {"frames": []},
         allowed="client-left",
     ),
@@ -285,10 +292,8 @@ SCENARIOS = [
         "T8",
         "nginx is stopped when the backend's frame is at nginx, but not yet at a client that reads slowly.",
         broken("cut-mid-frame", ended_by="proxy", hops=2),
-        raw_backend((("head",), switching(), ("frame_in",), ("ws", 2, "x" * 9000), ("drain",))),
-        raw_client(
-            handshake(), ("head",), ("ws", 1, "more", {"mask": True}), ("sleep", 1.0), ("rst",), receive_buffer=4096
-        ),
+        tunnel_backend(("frame_in",), ("ws", 2, "x" * 9000)),
+        tunnel_client(("ws", 1, "more", {"mask": True}), ("sleep", 1.0), ("rst",), receive_buffer=4096),
         {"status": 101},
         events=(Event(0.6, "nginx-stop"),),
         small_buffers=True,
@@ -302,9 +307,7 @@ SCENARIOS = [
         backends=(node_backend(),),
         clients=(py_client(*(*TALKS, ("sleep", 0.2)) * 12, ("wait_closed",)),),
         events=(Event(1.5, "nginx-stop"),),
-        expect=expect(
-            broken("proxy-closed", ended_by="proxy", close_code=None, hops=2)
-        ),
+        expect=expect(broken("proxy-closed", ended_by="proxy", close_code=None, hops=2)),
         witness=Witness(not_logged=(r"\[error\]",), saw=({"close_code": 1006},)),
     ),
 ]

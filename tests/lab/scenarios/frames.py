@@ -7,7 +7,16 @@ import zlib
 
 from model import ANY, Handshake, Peer, Scenario, Witness, broken, expect
 from nginx import UPGRADE, location, site
-from programs import handshake, node_backend, node_client, py_backend, py_client, raw_backend, raw_client, switching
+from programs import (
+    node_backend,
+    node_client,
+    py_backend,
+    py_client,
+    raw_backend,
+    switching,
+    tunnel_backend,
+    tunnel_client,
+)
 
 WAITS = (("send", "hello"), ("recv",), ("wait_closed",))
 # What follows a fault: the offended side closes with an error, or just leaves.
@@ -62,7 +71,7 @@ def fault_of_backend(
         row="T11",
         title=title,
         nginx=site(location("/ws")),
-        backends=(raw_backend((("head",), switching(), ("frame_in",), *frames, ("drain",))),),
+        backends=(tunnel_backend(("frame_in",), *frames),),
         clients=(client or py_client(*WAITS),),
         expect=expect(
             Handshake(verdict, cause, hops=2, close_code=code_seen),
@@ -84,7 +93,7 @@ def fault_of_client(name: str, title: str, *frames: tuple, code: int, code_seen=
         title=title,
         nginx=site(location("/ws")),
         backends=(py_backend(),),
-        clients=(raw_client(handshake(), ("head",), *frames, ("frame_in",), ("drain",)),),
+        clients=(tunnel_client(*frames, ("frame_in",), ("drain",)),),
         expect=expect(broken("frame-fault", hops=2, close_code=code_seen or code), allowed=AFTER, says=SAYS[name]),
         witness=Witness(access=("101",), saw=({"close_code": code},)),
         **more,
@@ -194,9 +203,7 @@ SCENARIOS = [
         title="The client sets RSV1, but nobody agreed on compression.",
         nginx=site(location("/ws")),
         backends=(py_backend(),),
-        clients=(
-            raw_client(handshake(), ("head",), ("ws", 1, "hello", {"mask": True, "rsv": 4}), ("frame_in",), ("drain",)),
-        ),
+        clients=(tunnel_client(("ws", 1, "hello", {"mask": True, "rsv": 4}), ("frame_in",), ("drain",)),),
         expect=expect(broken("compression-not-negotiated", hops=2, close_code=1002), allowed=AFTER),
         witness=Witness(access=("101",), saw=({"close_code": 1002},)),
     ),
@@ -283,18 +290,7 @@ SCENARIOS = [
         row="T11",
         title="The backend sends a message behind its Close frame.",
         nginx=site(location("/ws")),
-        backends=(
-            raw_backend(
-                (
-                    ("head",),
-                    switching(),
-                    ("frame_in",),
-                    ("ws", 8, "", {"hex": "03e8"}),
-                    ("ws", 1, "one more thing"),
-                    ("drain",),
-                )
-            ),
-        ),
+        backends=(tunnel_backend(("frame_in",), ("ws", 8, "", {"hex": "03e8"}), ("ws", 1, "one more thing")),),
         clients=(py_client(*WAITS),),
         expect=expect(Handshake(**TOLERATED, hops=2, close_code=1000), required="frame-fault", allowed=AFTER),
         witness=Witness(access=("101",), saw=({"close_code": 1000},)),

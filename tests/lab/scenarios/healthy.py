@@ -20,6 +20,8 @@ from programs import (
     raw_client,
     relay,
     switching,
+    tunnel_backend,
+    tunnel_client,
 )
 
 FINE = expect(ok(answered_by="backend", hops=2, close_code=1000, status=101))
@@ -119,7 +121,9 @@ SCENARIOS = [
         samples={"any.pcap": "healthy-deflate.pcap"},
     ),
     compressed("healthy-deflate-node", "node", node_backend(deflate=True), node_client(*TALK, deflate=True)),
-    compressed("healthy-deflate-python", "Python `websockets`", py_backend(compress=True), py_client(*TALK, compress=True)),
+    compressed(
+        "healthy-deflate-python", "Python `websockets`", py_backend(compress=True), py_client(*TALK, compress=True)
+    ),
     compressed(
         "healthy-deflate-small-window-node",
         "node with windows of 9 bits",
@@ -186,9 +190,7 @@ SCENARIOS = [
                 )
             ),
         ),
-        clients=(
-            raw_client(handshake(), ("head",), ("frame_in",), ("ws", 8, "", {"mask": True}), ("frame_in",), ("drain",)),
-        ),
+        clients=(tunnel_client(("frame_in",), ("ws", 8, "", {"mask": True}), ("frame_in",), ("drain",)),),
         expect=expect(ok(answered_by="backend", hops=2)),
         witness=Witness(access=("101",), saw=({"status": 101, "frames": "welcome"},)),
     ),
@@ -393,7 +395,13 @@ SCENARIOS = [
         backends=(
             replace(
                 raw_backend(
-                    (("head",), ("lines", "HTTP/1.1 200 Connection established"), ("bytes", 6), ("send", "HELLO\n"), ("drain",)),
+                    (
+                        ("head",),
+                        ("lines", "HTTP/1.1 200 Connection established"),
+                        ("bytes", 6),
+                        ("send", "HELLO\n"),
+                        ("drain",),
+                    ),
                     at=f"{PROXY_FRONT}:80",
                 ),
                 role="p",
@@ -418,18 +426,7 @@ SCENARIOS = [
         row="",
         title="Extensions and Connection in folded lines (obsolete since RFC 7230), past a TCP relay: nginx would refuse them.",
         backends=(
-            raw_backend(
-                (
-                    ("head",),
-                    switching(),
-                    ("frame_in",),
-                    ("ws", 1, "hello"),
-                    ("frame_in",),
-                    ("ws", 8, "", {"hex": "03e8"}),
-                    ("fin",),
-                    ("drain",),
-                )
-            ),
+            tunnel_backend(("frame_in",), ("ws", 1, "hello"), ("frame_in",), ("ws", 8, "", {"hex": "03e8"}), ("fin",)),
             relay(f"{PROXY_FRONT}:80", f"{BACKEND}:8080"),
         ),
         clients=(

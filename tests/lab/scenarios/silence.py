@@ -2,129 +2,115 @@
 
 from __future__ import annotations
 
-from model import INNER_FRONT, PROXY_FRONT, Event, Handshake, Scenario, View, Witness, broken, expect, ok
-from nginx import UPGRADE, location, site
-from programs import handshake, py_backend, py_client, raw_backend, raw_client, relay, switching
+from typing import Any
 
-IDLE = UPGRADE + "\nproxy_read_timeout 2s;"
+from model import INNER_FRONT, PROXY_FRONT, Event, Handshake, Peer, Scenario, View, Witness, broken, expect, ok
+from nginx import UPGRADE, location, site
+from programs import (
+    handshake,
+    py_backend,
+    py_client,
+    raw_backend,
+    raw_client,
+    relay,
+    switching,
+    tunnel_backend,
+    tunnel_client,
+)
+
 WAITS = (("send", "hello"), ("recv",), ("wait_closed",))
 TUNNEL_TIMEOUT = r"\[info\].*upstream timed out \(110: Connection timed out\) while proxying upgraded connection"
 CLIENT_TIMEOUT = r"\[info\].*client timed out \(110: Connection timed out\) while proxying upgraded connection"
-BYE = ("ws", 8, "", {"mask": True, "hex": "03e8"})
+CUT = broken("idle-timeout", ended_by="proxy", close_code=None, hops=2)
+SURELY = broken("idle-timeout", ended_by="proxy", close_code=None, hops=2, sure="likely")
 CUT_CLIENT = (Event(0.7, "nft c in drop"), Event(0.7, "nft c out drop"))
 
-SCENARIOS = [
-    Scenario(
-        name="idle-timeout",
+CLIENT_TOLD = {"close_code": 1006}
+"""What a client reports whose session ended without a Close frame."""
+
+
+def idle_after(seconds: int) -> str:
+    """A location that upgrades, with this proxy_read_timeout."""
+    return f"{UPGRADE}\nproxy_read_timeout {seconds}s;"
+
+
+def times_out(saw: dict[str, Any] = CLIENT_TOLD, **more: Any) -> Witness:
+    """nginx gave up the tunnel after a 101, as its log and the client tell."""
+    return Witness(logged=(TUNNEL_TIMEOUT,), access=("101",), saw=(saw,), **more)
+
+
+def idle_timeout(
+    name: str,
+    title: str,
+    client: Peer,
+    shake: Handshake = CUT,
+    seconds: int = 2,
+    backend: Peer | None = None,
+    says: str = "",
+    witness: Witness | None = None,
+    **more: Any,
+) -> Scenario:
+    """A tunnel that nginx gives up after so many seconds without a byte of the backend, which echoes otherwise."""
+    return Scenario(
+        name=name,
         family="session",
         row="T1",
-        title="Nobody speaks for proxy_read_timeout (2 s here): nginx closes both hops, with FIN and without a Close frame.",
-        nginx=site(location("/ws", IDLE)),
-        backends=(py_backend(),),
-        clients=(py_client(*WAITS),),
-        expect=expect(
-            broken("idle-timeout", ended_by="proxy", close_code=None, hops=2, sure="likely"),
-            says="the proxy_read_timeout is 2 s",
-        ),
-        witness=Witness(
-            logged=(TUNNEL_TIMEOUT,),
-            not_logged=(r"\[error\]",),
-            access=("101",),
-            saw=({"status": 101, "close_code": 1006},),
-        ),
+        title=title,
+        nginx=site(location("/ws", idle_after(seconds))),
+        backends=(backend or py_backend(),),
+        clients=(client,),
+        expect=expect(shake, says=says),
+        witness=witness or times_out(),
+        **more,
+    )
+
+
+SCENARIOS = [
+    idle_timeout(
+        "idle-timeout",
+        "Nobody speaks for proxy_read_timeout (2 s here): nginx closes both hops, with FIN and without a Close frame.",
+        py_client(*WAITS),
+        SURELY,
+        says="the proxy_read_timeout is 2 s",
+        witness=times_out({"status": 101, "close_code": 1006}, not_logged=(r"\[error\]",)),
         samples={"any": "idle-timeout.pcapng"},
         lesson="At the default log level nginx says nothing of it.",
     ),
-    Scenario(
-        name="idle-timeout-after-a-burst",
-        family="session",
-        row="T1",
-        title="The backend speaks every 0.12 s for a while: nginx counts 2 s from the last time it set its lazy timer, not from the last data.",
-        nginx=site(location("/ws", IDLE)),
-        backends=(
-            raw_backend(
-                (
-                    ("head",),
-                    switching(),
-                    *(("sleep", 0.12), ("ws", 1, "tick")) * 5,
-                    ("drain",),
-                )
-            ),
-        ),
-        clients=(py_client(("wait_closed",)),),
-        expect=expect(
-            broken("idle-timeout", ended_by="proxy", close_code=None, hops=2, sure="likely"),
-            says="the proxy_read_timeout is 2 s",
-        ),
-        witness=Witness(logged=(TUNNEL_TIMEOUT,), access=("101",), saw=({"close_code": 1006},)),
+    idle_timeout(
+        "idle-timeout-after-a-burst",
+        "The backend speaks every 0.12 s for a while: nginx counts 2 s from the last time it set its lazy timer, not from the last data.",
+        py_client(("wait_closed",)),
+        SURELY,
+        backend=tunnel_backend(*(("sleep", 0.12), ("ws", 1, "tick")) * 5),
+        says="the proxy_read_timeout is 2 s",
     ),
-    Scenario(
-        name="idle-timeout-rearmed-by-client",
-        family="session",
-        row="T1",
-        title="Frames of the client alone keep the tunnel up beyond the timeout (1 s); it falls after the last of them.",
-        nginx=site(location("/ws", UPGRADE + "\nproxy_read_timeout 1s;")),
-        backends=(raw_backend((("head",), switching(), ("drain",))),),
-        clients=(
-            py_client(
-                ("send", "a"),
-                ("sleep", 0.6),
-                ("send", "b"),
-                ("sleep", 0.6),
-                ("send", "c"),
-                ("sleep", 0.6),
-                ("send", "d"),
-                ("wait_closed",),
-            ),
+    idle_timeout(
+        "idle-timeout-rearmed-by-client",
+        "Frames of the client alone keep the tunnel up beyond the timeout (1 s); it falls after the last of them.",
+        py_client(
+            *(step for text in "abc" for step in (("send", text), ("sleep", 0.6))), ("send", "d"), ("wait_closed",)
         ),
-        expect=expect(broken("idle-timeout", ended_by="proxy", close_code=None, hops=2)),
-        witness=Witness(logged=(TUNNEL_TIMEOUT,), access=("101",), saw=({"close_code": 1006},)),
+        seconds=1,
+        backend=tunnel_backend(),
     ),
-    Scenario(
-        name="idle-timeout-despite-slow-pings",
-        family="session",
-        row="T1",
-        title="The client pings, but at last less often than the timeout (2 s) allows.",
-        nginx=site(location("/ws", UPGRADE + "\nproxy_read_timeout 2s;")),
-        backends=(py_backend(),),
-        clients=(
-            py_client(
-                ("ping",),
-                ("sleep", 0.9),
-                ("ping",),
-                ("sleep", 0.9),
-                ("ping",),
-                ("sleep", 3.0),
-                ("ping",),
-                ("wait_closed",),
-            ),
-        ),
-        expect=expect(
-            broken("idle-timeout", ended_by="proxy", hops=2),
-            says="3 pings from the client",
-        ),
-        witness=Witness(logged=(TUNNEL_TIMEOUT,), access=("101",), saw=({"close_code": 1006},)),
+    idle_timeout(
+        "idle-timeout-despite-slow-pings",
+        "The client pings, but at last less often than the timeout (2 s) allows.",
+        py_client(*(("ping",), ("sleep", 0.9)) * 2, ("ping",), ("sleep", 3.0), ("ping",), ("wait_closed",)),
+        broken("idle-timeout", ended_by="proxy", hops=2),
+        says="3 pings from the client",
     ),
-    Scenario(
-        name="idle-timeout-then-late-data",
-        family="session",
-        row="T1",
-        title="The client speaks again when nginx has closed after 2 s of silence: too late to have kept it open.",
-        nginx=site(location("/ws", IDLE)),
-        backends=(py_backend(),),
-        clients=(
-            raw_client(
-                handshake(),
-                ("head",),
-                ("ws", 1, "hello", {"mask": True}),
-                ("frame_in",),
-                ("sleep", 2.3),
-                ("ws", 1, "too late", {"mask": True}),
-                ("drain",),
-            ),
+    idle_timeout(
+        "idle-timeout-then-late-data",
+        "The client speaks again when nginx has closed after 2 s of silence: too late to have kept it open.",
+        tunnel_client(
+            ("ws", 1, "hello", {"mask": True}),
+            ("frame_in",),
+            ("sleep", 2.3),
+            ("ws", 1, "too late", {"mask": True}),
+            ("drain",),
         ),
-        expect=expect(broken("idle-timeout", ended_by="proxy", close_code=None, hops=2)),
-        witness=Witness(logged=(TUNNEL_TIMEOUT,), access=("101",), saw=({"status": 101},)),
+        witness=times_out({"status": 101}),
     ),
     Scenario(
         name="idle-timeout-tls",
@@ -133,13 +119,13 @@ SCENARIOS = [
         title="The idle timeout of a wss client: a close_notify and FIN on the client hop, FIN on the clear backend hop.",
         nginx=site(
             "ssl_certificate ../cert.pem;\nssl_certificate_key ../key.pem;",
-            location("/ws", UPGRADE + "\nproxy_read_timeout 1s;"),
+            location("/ws", idle_after(1)),
             listen=f"{PROXY_FRONT}:443 ssl",
         ),
         backends=(py_backend(),),
         clients=(py_client(*WAITS, url=f"wss://{PROXY_FRONT}/ws"),),
         expect=expect(broken("idle-timeout", ended_by="proxy", close_code=None)),
-        witness=Witness(logged=(TUNNEL_TIMEOUT,), access=("101",), saw=({"close_code": 1006},)),
+        witness=times_out(),
         samples={"any": "idle-timeout-tls.pcapng"},
     ),
     Scenario(
@@ -195,19 +181,7 @@ SCENARIOS = [
         row="T3",
         title="The client's network goes away without a word; what the backend sends is retransmitted in vain.",
         nginx=site(location("/ws")),
-        backends=(
-            raw_backend(
-                (
-                    ("head",),
-                    switching(),
-                    ("frame_in",),
-                    ("ws", 1, "hello"),
-                    ("sleep", 1.2),
-                    ("ws", 1, "are you there"),
-                    ("drain",),
-                )
-            ),
-        ),
+        backends=(tunnel_backend(("frame_in",), ("ws", 1, "hello"), ("sleep", 1.2), ("ws", 1, "are you there")),),
         clients=(py_client(("send", "hello"), ("recv",), ("sleep", 4.0), ("abort",)),),
         events=CUT_CLIENT,
         expect=expect(broken("connection-vanished", hops=2), allowed="network-loss"),
@@ -219,20 +193,8 @@ SCENARIOS = [
         family="session",
         row="T3",
         title="The same, and then proxy_read_timeout (2 s) ends it: with data unacknowledged this is no idle timeout.",
-        nginx=site(location("/ws", IDLE)),
-        backends=(
-            raw_backend(
-                (
-                    ("head",),
-                    switching(),
-                    ("frame_in",),
-                    ("ws", 1, "hello"),
-                    ("sleep", 1.0),
-                    ("ws", 1, "are you there"),
-                    ("drain",),
-                )
-            ),
-        ),
+        nginx=site(location("/ws", idle_after(2))),
+        backends=(tunnel_backend(("frame_in",), ("ws", 1, "hello"), ("sleep", 1.0), ("ws", 1, "are you there")),),
         clients=(py_client(("send", "hello"), ("recv",), ("sleep", 4.2), ("abort",)),),
         events=CUT_CLIENT,
         expect=expect(broken("connection-vanished", ended_by="proxy", hops=2), allowed="network-loss"),
@@ -243,14 +205,14 @@ SCENARIOS = [
         family="session",
         row="T9",
         title="After the 101 nobody ever speaks, until the timeout (1 s here).",
-        nginx=site(location("/ws", UPGRADE + "\nproxy_read_timeout 1s;")),
+        nginx=site(location("/ws", idle_after(1))),
         backends=(py_backend(do="silent"),),
         clients=(py_client(("wait_closed",)),),
         expect=expect(
             broken(("silent-after-101", "idle-timeout"), ended_by="proxy", close_code=None, hops=2),
             required="silent-after-101",
         ),
-        witness=Witness(access=("101",), logged=(TUNNEL_TIMEOUT,), saw=({"close_code": 1006},)),
+        witness=times_out(),
     ),
     Scenario(
         name="client-not-reading",
@@ -259,12 +221,8 @@ SCENARIOS = [
         title="The client stops reading: zero window, and after send_timeout (1 s here) nginx closes.",
         small_buffers=True,
         nginx=site(location("/ws"), "send_timeout 1s;"),
-        backends=(raw_backend((("head",), switching(), ("frame_in",), ("flood", 48, 1024), ("drain",))),),
-        clients=(
-            raw_client(
-                handshake(), ("head",), ("ws", 1, "more", {"mask": True}), ("sleep", 3.0), ("rst",), receive_buffer=4096
-            ),
-        ),
+        backends=(tunnel_backend(("frame_in",), ("flood", 48, 1024)),),
+        clients=(tunnel_client(("ws", 1, "more", {"mask": True}), ("sleep", 3.0), ("rst",), receive_buffer=4096),),
         expect=expect(
             broken("client-not-reading", ended_by="proxy", hops=2),
             allowed="cut-mid-frame",
@@ -281,7 +239,7 @@ SCENARIOS = [
         small_buffers=True,
         nginx=site(location("/ws", UPGRADE + "\nproxy_send_timeout 1s;")),
         backends=(raw_backend((("head",), switching(), ("sleep", 3.0), ("rst",)), listen_buffer=4096),),
-        clients=(raw_client(handshake(), ("head",), ("flood", 48, 1024, {"mask": True}), ("sleep", 1.5)),),
+        clients=(tunnel_client(("flood", 48, 1024, {"mask": True}), ("sleep", 1.5)),),
         expect=expect(
             broken("backend-not-reading", ended_by="proxy", hops=2),
             allowed="cut-mid-frame",
@@ -294,24 +252,12 @@ SCENARIOS = [
         family="session",
         row="T18",
         title="Frames larger than 600 bytes never arrive at the client (a path-MTU black hole): small messages pass, a large one stalls.",
-        nginx=site(location("/ws", IDLE)),
+        nginx=site(location("/ws", idle_after(2))),
         rules=("c in ip length > 600 drop",),
-        backends=(
-            raw_backend(
-                (
-                    ("head",),
-                    switching(),
-                    ("frame_in",),
-                    ("ws", 1, "small"),
-                    ("frame_in",),
-                    ("ws", 1, "large " * 200),
-                    ("drain",),
-                )
-            ),
-        ),
+        backends=(tunnel_backend(("frame_in",), ("ws", 1, "small"), ("frame_in",), ("ws", 1, "large " * 200)),),
         clients=(py_client(("send", "a"), ("recv",), ("send", "b"), ("sleep", 3.2), ("abort",)),),
         expect=expect(broken("network-loss", ended_by="proxy", hops=2), allowed="connection-vanished cut-mid-frame"),
-        witness=Witness(access=("101",), logged=(TUNNEL_TIMEOUT,), saw=({"status": 101, "messages": 1},)),
+        witness=times_out({"status": 101, "messages": 1}),
         samples={"any": "network-loss.pcapng"},
     ),
     Scenario(
@@ -322,17 +268,8 @@ SCENARIOS = [
         nginx=site(location("/ws")),
         rules=("c in ip length > 600 numgen inc mod 3 < 2 drop",),
         backends=(
-            raw_backend(
-                (
-                    ("head",),
-                    switching(),
-                    ("frame_in",),
-                    ("ws", 1, "large " * 200),
-                    ("frame_in",),
-                    ("ws", 8, "", {"hex": "03e8"}),
-                    ("fin",),
-                    ("drain",),
-                )
+            tunnel_backend(
+                ("frame_in",), ("ws", 1, "large " * 200), ("frame_in",), ("ws", 8, "", {"hex": "03e8"}), ("fin",)
             ),
         ),
         clients=(py_client(),),
@@ -344,7 +281,7 @@ SCENARIOS = [
         family="healthy",
         row="T1",
         title="A quiet session that pings every 0.5 s outlives the timeout of 1 s three times over.",
-        nginx=site(location("/ws", UPGRADE + "\nproxy_read_timeout 1s;")),
+        nginx=site(location("/ws", idle_after(1))),
         backends=(py_backend(),),
         clients=(py_client(("sleep", 3.2), ("close", 1000, ""), ping=0.5),),
         expect=expect(ok(hops=2, close_code=1000)),
