@@ -103,15 +103,12 @@ fn describe(fault: &ExtensionFault) -> (Code, String) {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
-    use crate::diagnosis::testkit::fields;
+    use crate::http::Fields;
 
     fn check(name: &str, offered: &str, chosen: &str) -> Option<Code> {
         let head = |value: &str| {
-            if value.is_empty() {
-                fields("")
-            } else {
-                fields(&format!("{name}: {value}"))
-            }
+            let field = [(name, value)];
+            Fields::of(if value.is_empty() { &[] } else { &field })
         };
         faults(&head(offered), &head(chosen))
             .into_iter()
@@ -139,26 +136,29 @@ mod tests {
 
     #[test]
     fn offers_by_themselves() {
-        for (request, wrong) in [
-            ("Sec-WebSocket-Protocol: a, b.v2+json", None),
-            ("Sec-WebSocket-Protocol:", Some("empty")),
-            ("Sec-WebSocket-Protocol: a, a", Some("twice")),
-            ("Sec-WebSocket-Protocol: Bearer x", Some("no token")),
-            ("Sec-WebSocket-Protocol: a/b", Some("no token")),
+        let (protocol, extensions) = ("Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions");
+        for (name, value, wrong) in [
+            (protocol, "a, b.v2+json", None),
+            (protocol, "", Some("empty")),
+            (protocol, "a, a", Some("twice")),
+            (protocol, "Bearer x", Some("no token")),
+            (protocol, "a/b", Some("no token")),
             (
-                "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits",
+                extensions,
+                "permessage-deflate; client_max_window_bits",
                 None,
             ),
-            ("Sec-WebSocket-Extensions: x-webkit-deflate-frame", None),
+            (extensions, "x-webkit-deflate-frame", None),
             (
-                "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=99",
+                extensions,
+                "permessage-deflate; server_max_window_bits=99",
                 Some("no valid value"),
             ),
         ] {
-            let got = malformed_offer(&fields(request));
+            let got = malformed_offer(&Fields::of(&[(name, value)]));
             match wrong {
-                None => assert_eq!(got, None, "{request}"),
-                Some(words) => assert!(got.unwrap().contains(words), "{request}"),
+                None => assert_eq!(got, None, "{value}"),
+                Some(words) => assert!(got.unwrap().contains(words), "{value}"),
             }
         }
     }

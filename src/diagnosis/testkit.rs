@@ -11,14 +11,14 @@ use std::sync::Arc;
 use super::{Code, Diagnosis, Severity};
 use crate::capture::{CaptureId, FrameNo, FrameRef, Timestamp};
 use crate::decode::Endpoint;
+use crate::hop::testkit;
 use crate::hop::{
     AcceptCheck, BackendSight, Confidence, ConnectAttempt, Exchange, Handshake, Hop, HopEnding,
     OrdinaryExchange, PairedBy, Party, Protocol, Record, Role, Session,
 };
-use crate::http::{Fields, RequestHead, ResponseHead, Span};
-use crate::tcp::{
-    Connection, ConnectionId, Ending, EndingHow, Opening, RolesFrom, Side, StreamFacts,
-};
+use crate::http::testkit as heads;
+use crate::http::{RequestHead, ResponseHead};
+use crate::tcp::{Ending, EndingHow, Side};
 use crate::websocket::{Carried, CloseFrame, SessionFacts};
 
 pub(super) const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -82,58 +82,12 @@ pub(super) fn at(ms: f64) -> FrameRef {
     )
 }
 
-/// Fields from lines of `Name: value`.
-pub(super) fn fields(text: &str) -> Fields {
-    let mut spans = Vec::new();
-    let mut start = 0_u32;
-    for line in text.split('\n') {
-        if let Some(colon) = line.find(':') {
-            let name = start..start + colon as u32;
-            let rest = &line[colon + 1..];
-            let value_start = start + (colon + 1 + rest.len() - rest.trim_start().len()) as u32;
-            let value = value_start..value_start + rest.trim().len() as u32;
-            spans.push((name, value));
-        }
-        start += line.len() as u32 + 1;
-    }
-    Fields::new(text.as_bytes().into(), spans)
-}
-
-fn head_fields(text: &str) -> Fields {
-    // The start line may hold a colon (`HTTP/1.1 302 x`, a target): it is no field.
-    let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
-    fields(&format!("{}\n{rest}", " ".repeat(first.len())))
-}
-
-fn span(ms: f64) -> Span {
-    Span {
-        first: at(ms),
-        last: at(ms),
-    }
-}
-
 pub(super) fn request(text: &str, ms: f64) -> RequestHead {
-    let line: Vec<&str> = text.lines().next().unwrap().split(' ').collect();
-    RequestHead {
-        span: span(ms),
-        method: line[0].into(),
-        target: line[1].into(),
-        minor_version: u8::from(line[2] == "HTTP/1.1"),
-        fields: head_fields(text),
-        faults: Vec::new(),
-    }
+    heads::request(text, at(ms))
 }
 
 pub(super) fn response(text: &str, ms: f64) -> ResponseHead {
-    let line: Vec<&str> = text.lines().next().unwrap().splitn(3, ' ').collect();
-    ResponseHead {
-        span: span(ms),
-        status: line[1].parse().unwrap(),
-        reason: line.get(2).copied().unwrap_or_default().into(),
-        minor_version: u8::from(line[0] == "HTTP/1.1"),
-        fields: head_fields(text),
-        faults: Vec::new(),
-    }
+    heads::response(text, at(ms))
 }
 
 /// An ordinary GET, answered a millisecond later.
@@ -163,43 +117,13 @@ pub(super) struct Conn {
 }
 
 pub(super) fn conn(id: u32, client: Endpoint, server: Endpoint, ms: f64) -> Conn {
-    let busy = StreamFacts {
-        frames: 3,
-        ..StreamFacts::default()
-    };
+    let mut connection = testkit::connection(id, client, server, at(ms));
+    connection.syn_ack = Some(at(ms + 0.1));
+    connection.rtt_nanos = Some(100_000);
+    let mut record = testkit::record(connection, Protocol::Http, Vec::new());
+    record.exchange_count = 1;
     Conn {
-        record: Record {
-            connection: Connection {
-                id: ConnectionId(id.into()),
-                client,
-                server,
-                roles_from: RolesFrom::Syn,
-                opening: Opening::Complete,
-                first: at(ms),
-                last: at(ms),
-                syn: Some(at(ms)),
-                syns: 1,
-                syn_ack: Some(at(ms + 0.1)),
-                rtt_nanos: Some(100_000),
-                to_server: busy,
-                to_client: busy,
-                ended: None,
-                unreachable: None,
-                captures: 1,
-                interfaces: crate::tcp::Interfaces::default(),
-                duplicates: 0,
-                evicted: false,
-            },
-            protocol: Protocol::Http,
-            exchange_count: 1,
-            exchanges: Vec::new(),
-            ordinary: Vec::new(),
-            not_http: Vec::new(),
-            proxy_header: None,
-            oversized_head: None,
-            http2: None,
-            tls: None,
-        },
+        record,
         exchange: Exchange::default(),
     }
 }
@@ -287,16 +211,8 @@ impl Conn {
         };
         record.exchanges = vec![exchange];
         Hop {
-            record: Arc::new(record),
-            place: 0,
-            role,
-            paired_by: None,
-            accept,
             accept_expected: Some(crate::websocket::Accept::for_key(KEY.as_bytes())),
-            changes: Vec::new(),
-            parent: None,
-            retried: false,
-            copies: Vec::new(),
+            ..testkit::hop(Arc::new(record), role, accept)
         }
     }
 
@@ -311,16 +227,7 @@ impl Conn {
 
 /// A handshake of one hop.
 pub(super) fn alone(conn: Conn, role: Role) -> Handshake {
-    Handshake {
-        hops: vec![conn.hop(role)],
-        attempts: Vec::new(),
-        subrequests: Vec::new(),
-        backend: BackendSight::NotVisible,
-        ambiguous: false,
-        session: None,
-        clock_offsets: Vec::new(),
-        settled: true,
-    }
+    testkit::handshake(vec![conn.hop(role)], BackendSight::NotVisible)
 }
 
 /// A handshake of a chain of hops, outermost first.
@@ -343,10 +250,7 @@ pub(super) fn chain(conns: Vec<Conn>) -> Handshake {
             hop
         })
         .collect();
-    let mut handshake = alone(front(), Role::ClientProxy);
-    handshake.hops = hops;
-    handshake.backend = BackendSight::Seen;
-    handshake
+    testkit::handshake(hops, BackendSight::Seen)
 }
 
 pub(super) fn through(client: Conn, backend: Conn) -> Handshake {
@@ -386,23 +290,14 @@ pub(super) fn talk(texts: u64, established_ms: f64, last_ms: f64) -> SessionFact
         carried.last = Some(at(last_ms));
     }
     SessionFacts {
-        established: at(established_ms),
         to_server: carried,
         to_client: carried,
-        closes: Vec::new(),
-        faults: Vec::new(),
-        cut_mid_frame: None,
-        deflate: false,
-        inflation_stopped: None,
-        lost_sync: None,
-        longest_silence: None,
-        latest_silence: None,
         timer: crate::websocket::Timer::started(at(if texts > 0 {
             last_ms
         } else {
             established_ms
         })),
-        fingerprint: None,
+        ..testkit::session(at(established_ms))
     }
 }
 

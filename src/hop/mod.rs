@@ -19,6 +19,8 @@ mod session;
 mod siblings;
 mod silent;
 #[cfg(test)]
+pub(crate) mod testkit;
+#[cfg(test)]
 mod tests;
 mod textbook;
 

@@ -21,6 +21,8 @@ mod probe;
 mod proxy;
 mod requests;
 #[cfg(test)]
+pub(crate) mod testkit;
+#[cfg(test)]
 mod tests;
 
 pub use conversation::Conversation;

@@ -18,13 +18,13 @@ use std::sync::Arc;
 use crate::capture::{CaptureId, CaptureInfo, FrameNo, FrameRef, LinkType, Timestamp};
 use crate::decode::Endpoint;
 use crate::diagnosis::{Code, Evidence, Finding, Severity};
+use crate::hop::testkit;
 use crate::hop::{
     AcceptCheck, Change, ChangeKind, Confidence, Exchange, Hop, PairedBy, Protocol, Record, Role,
 };
-use crate::http::{Fields, RequestHead, ResponseHead, Span};
-use crate::tcp::{
-    Connection, ConnectionId, Ending, EndingHow, Opening, RolesFrom, Side, StreamFacts,
-};
+use crate::http::testkit as heads;
+use crate::http::{RequestHead, ResponseHead};
+use crate::tcp::{Connection, ConnectionId, Ending, EndingHow, Opening, Side};
 use crate::websocket::Accept;
 
 /// 2026-11-20 12:00:00 UTC.
@@ -48,62 +48,12 @@ pub(crate) fn frame(number: u64, micros: i64) -> FrameRef {
     )
 }
 
-fn fields(head: &str) -> Fields {
-    let mut spans = Vec::new();
-    let mut at = 0;
-    for (number, line) in head.split("\r\n").enumerate() {
-        if number > 0
-            && let Some((name, value)) = line.split_once(": ")
-        {
-            let start = at as u32;
-            let value_at = start + name.len() as u32 + 2;
-            spans.push((
-                start..start + name.len() as u32,
-                value_at..value_at + value.len() as u32,
-            ));
-        }
-        at += line.len() + 2;
-    }
-    Fields::new(head.as_bytes().into(), spans)
-}
-
 pub(crate) fn request(at: FrameRef, head: &str) -> RequestHead {
-    let line = head.split("\r\n").next().unwrap();
-    let mut words = line.split(' ');
-    RequestHead {
-        span: Span {
-            first: at,
-            last: at,
-        },
-        method: words.next().unwrap().into(),
-        target: words.next().unwrap().into(),
-        minor_version: u8::from(line.ends_with("1.1")),
-        fields: fields(head),
-        faults: Vec::new(),
-    }
+    heads::request(head, at)
 }
 
 pub(crate) fn response(at: FrameRef, head: &str) -> ResponseHead {
-    let line = head.split("\r\n").next().unwrap();
-    let mut words = line.splitn(3, ' ');
-    ResponseHead {
-        span: Span {
-            first: at,
-            last: at,
-        },
-        minor_version: u8::from(words.next().unwrap().ends_with("1.1")),
-        status: words.next().unwrap().parse().unwrap(),
-        reason: words.next().unwrap_or_default().into(),
-        fields: fields(head),
-        faults: Vec::new(),
-    }
-}
-
-fn frames(frames: u64) -> StreamFacts {
-    StreamFacts {
-        frames,
-        ..StreamFacts::default()
-    }
+    heads::response(head, at)
 }
 
 pub(crate) fn connection(
@@ -112,27 +62,11 @@ pub(crate) fn connection(
     server: Endpoint,
     first: FrameRef,
 ) -> Connection {
-    Connection {
-        id: ConnectionId(id.into()),
-        client,
-        server,
-        roles_from: RolesFrom::Syn,
-        opening: Opening::Complete,
-        first,
-        last: first,
-        syn: Some(first),
-        syns: 1,
-        syn_ack: Some(first),
-        rtt_nanos: Some(84_000),
-        to_server: frames(6),
-        to_client: frames(5),
-        ended: None,
-        unreachable: None,
-        captures: 1,
-        interfaces: crate::tcp::Interfaces::default(),
-        duplicates: 0,
-        evicted: false,
-    }
+    let mut connection = testkit::connection(id, client, server, first);
+    connection.rtt_nanos = Some(84_000);
+    connection.to_server.frames = 6;
+    connection.to_client.frames = 5;
+    connection
 }
 
 pub(crate) fn end(
@@ -156,18 +90,7 @@ pub(crate) fn record(
     protocol: Protocol,
     exchanges: Vec<Exchange>,
 ) -> Arc<Record> {
-    Arc::new(Record {
-        connection,
-        protocol,
-        exchange_count: exchanges.len() as u32,
-        exchanges,
-        ordinary: Vec::new(),
-        not_http: Vec::new(),
-        proxy_header: None,
-        oversized_head: None,
-        http2: None,
-        tls: None,
-    })
+    Arc::new(testkit::record(connection, protocol, exchanges))
 }
 
 pub(crate) fn hop(
@@ -177,16 +100,10 @@ pub(crate) fn hop(
     accept: AcceptCheck,
 ) -> Hop {
     Hop {
-        record,
-        place: 0,
-        role,
         paired_by: parent.map(|_| (PairedBy::Key, Confidence::Certain)),
-        accept,
         accept_expected: Some(Accept::for_key(b"dGhlIHNhbXBsZSBub25jZQ==")),
-        changes: Vec::new(),
         parent,
-        retried: false,
-        copies: Vec::new(),
+        ..testkit::hop(record, role, accept)
     }
 }
 

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use crate::capture::{CaptureId, FrameNo, FrameRef, Timestamp};
 use crate::decode::{Endpoint, SeqNo};
+use crate::hop::testkit;
 use crate::hop::{
     Exchange, OpenConnections, OrdinaryExchange, PartialHead, Protocol, ProxyHeader, Record,
     SharedRecord,
 };
-use crate::http::{Fields, PartialWhy, RequestHead, ResponseHead, Span};
-use crate::tcp::{
-    Connection, ConnectionId, Ending, EndingHow, GapCause, Opening, RolesFrom, Side, StreamFacts,
-};
+use crate::http::PartialWhy;
+use crate::http::testkit::{request, response};
+use crate::tcp::{ConnectionId, Ending, EndingHow, GapCause, Opening, Side};
 use crate::websocket::{Carried, CloseFrame, SessionFacts};
 
 /// Milliseconds since some hour, by the clock of a capture; the frame number follows the time.
@@ -28,46 +28,6 @@ pub(super) fn in_capture(capture: u16, ms: f64) -> FrameRef {
 pub(super) fn at(text: &str) -> Endpoint {
     let address: std::net::SocketAddrV4 = text.parse().unwrap();
     Endpoint::v4(address.ip().octets(), address.port())
-}
-
-fn fields(head: &str) -> Fields {
-    let mut spans = Vec::new();
-    let mut start = 0;
-    for line in head.split_inclusive('\n') {
-        if let Some(colon) = line.find(": ").filter(|_| start > 0) {
-            let value = line.trim_end();
-            let (name, text) = (start, start + colon);
-            let (from, to) = (start + colon + 2, start + value.len());
-            spans.push((name as u32..text as u32, from as u32..to as u32));
-        }
-        start += line.len();
-    }
-    Fields::new(head.as_bytes().into(), spans)
-}
-
-pub(super) fn request(head: &str, first: FrameRef) -> RequestHead {
-    let mut line = head.lines().next().unwrap().split(' ');
-    RequestHead {
-        span: Span { first, last: first },
-        method: line.next().unwrap().into(),
-        target: line.next().unwrap().into(),
-        minor_version: u8::from(line.next().unwrap() == "HTTP/1.1"),
-        fields: fields(head),
-        faults: Vec::new(),
-    }
-}
-
-pub(super) fn response(head: &str, first: FrameRef) -> ResponseHead {
-    let mut line = head.lines().next().unwrap().split(' ');
-    let minor_version = u8::from(line.next().unwrap() == "HTTP/1.1");
-    ResponseHead {
-        span: Span { first, last: first },
-        status: line.next().unwrap().parse().unwrap(),
-        reason: "".into(),
-        minor_version,
-        fields: fields(head),
-        faults: Vec::new(),
-    }
 }
 
 /// A key made from a number, valid and unique.
@@ -128,48 +88,12 @@ impl Build {
     pub(super) fn seen_by(capture: u16, id: u32, client: &str, server: &str, ms: f64) -> Self {
         let first = in_capture(capture, ms);
         let isn = |salt: u32| Some(SeqNo(id.wrapping_mul(2_654_435_761).wrapping_add(salt)));
+        let mut connection = testkit::connection(id, at(client), at(server), first);
+        connection.to_server.isn = isn(1);
+        connection.to_client.isn = isn(2);
         Self {
             capture,
-            record: Record {
-                connection: Connection {
-                    id: ConnectionId(id.into()),
-                    client: at(client),
-                    server: at(server),
-                    roles_from: RolesFrom::Syn,
-                    opening: Opening::Complete,
-                    first,
-                    last: first,
-                    syn: Some(first),
-                    syns: 1,
-                    syn_ack: Some(first),
-                    rtt_nanos: None,
-                    to_server: StreamFacts {
-                        isn: isn(1),
-                        frames: 3,
-                        ..StreamFacts::default()
-                    },
-                    to_client: StreamFacts {
-                        isn: isn(2),
-                        frames: 3,
-                        ..StreamFacts::default()
-                    },
-                    ended: None,
-                    unreachable: None,
-                    captures: 1 << capture,
-                    interfaces: crate::tcp::Interfaces::default(),
-                    duplicates: 0,
-                    evicted: false,
-                },
-                protocol: Protocol::None,
-                exchange_count: 0,
-                exchanges: Vec::new(),
-                ordinary: Vec::new(),
-                not_http: Vec::new(),
-                proxy_header: None,
-                oversized_head: None,
-                http2: None,
-                tls: None,
-            },
+            record: testkit::record(connection, Protocol::None, Vec::new()),
         }
     }
 
@@ -266,19 +190,10 @@ impl Build {
             self.record.exchange_count = 1;
         }
         self.exchange().session = Some(Box::new(SessionFacts {
-            established,
             to_server: carried,
-            to_client: Carried::default(),
-            closes: Vec::new(),
-            faults: Vec::new(),
-            cut_mid_frame: None,
-            deflate: false,
-            inflation_stopped: None,
-            lost_sync: None,
-            longest_silence: None,
-            latest_silence: None,
             timer: crate::websocket::Timer::started(last),
             fingerprint: Some(fingerprint),
+            ..testkit::session(established)
         }));
         self
     }
