@@ -65,6 +65,18 @@ fn check(
     diagnosis
 }
 
+/// The same where the cause is an error and the only finding.
+fn check_only(name: &str, handshake: &Handshake, verdict: Verdict, cause: Code) -> Diagnosis {
+    check(
+        name,
+        handshake,
+        verdict,
+        cause,
+        &[&format!("error {cause}")],
+    )
+}
+
+/// Checks that a diagnosis says something, with evidence.
 fn sound(name: &str, diagnosis: &Diagnosis) {
     assert!(!diagnosis.headline.is_empty(), "{name}");
     assert!(!diagnosis.headline.contains('\n'), "{name}");

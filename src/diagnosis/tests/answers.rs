@@ -27,12 +27,11 @@ fn statuses_and_who_answered() {
     ] {
         let error = format!("error {cause}");
         let answer = format!("HTTP/1.1 {status} X\nServer: backend/1");
-        let diagnosis = check(
+        let diagnosis = check_only(
             cause.as_str(),
             &refused(ASK, &forwarded, &answer),
             Verdict::Failed,
             cause,
-            &[&error],
         );
         assert_eq!(
             diagnosis.answered_by(),
@@ -120,13 +119,7 @@ fn answers_that_a_client_must_refuse() {
                 .answer(&answer, 1.6)
                 .fin(Side::Client, 2.1),
         );
-        let diagnosis = check(
-            cause.as_str(),
-            &handshake,
-            Verdict::Failed,
-            cause,
-            &[&format!("error {cause}")],
-        );
+        let diagnosis = check_only(cause.as_str(), &handshake, Verdict::Failed, cause);
         assert_eq!(
             diagnosis.answered_by(),
             Some(AnsweredBy::Backend),
@@ -141,7 +134,7 @@ fn answers_that_a_client_must_refuse() {
         );
     }
     let direct = without("Connection");
-    check(
+    check_only(
         "no Connection",
         &alone(
             front()
@@ -152,7 +145,6 @@ fn answers_that_a_client_must_refuse() {
         ),
         Verdict::Failed,
         Code::AnswerConnectionMissing,
-        &["error answer-connection-missing"],
     );
 }
 
@@ -172,19 +164,17 @@ fn a_browser_that_got_no_subprotocol() {
                 .fin(Side::Client, 2.1),
         )
     };
-    check(
+    check_only(
         "not chosen",
         &build(&sent),
         Verdict::Failed,
         Code::SubprotocolNotChosen,
-        &["error subprotocol-not-chosen"],
     );
-    check(
+    check_only(
         "not forwarded",
         &build(FORWARDED),
         Verdict::Failed,
         Code::SubprotocolNotForwarded,
-        &["error subprotocol-not-forwarded"],
     );
 }
 

@@ -38,20 +38,18 @@ fn upgrade_not_forwarded_by_both_generations_of_defaults() {
 #[test]
 fn only_one_of_the_two() {
     let no_connection = FORWARDED.replace("Connection: upgrade", "Connection: close");
-    check(
+    check_only(
         "Connection lost",
         &refused(ASK, &no_connection, UPGRADE_REQUIRED),
         Verdict::Failed,
         Code::ConnectionNotForwarded,
-        &["error connection-not-forwarded"],
     );
     let no_upgrade = FORWARDED.replace("Upgrade: websocket\n", "");
-    let diagnosis = check(
+    let diagnosis = check_only(
         "Upgrade lost",
         &refused(ASK, &no_upgrade, UPGRADE_REQUIRED),
         Verdict::Failed,
         Code::UpgradeNotForwarded,
-        &["error upgrade-not-forwarded"],
     );
     assert_eq!(
         diagnosis.headline,
@@ -164,12 +162,11 @@ fn origin_and_host() {
     );
     // Host passed on: the refusal has another reason.
     let kept = FORWARDED.replace("Host: bk", "Host: 192.168.50.1");
-    check(
+    check_only(
         "other reason",
         &refused(ASK, &kept, forbidden),
         Verdict::Failed,
         Code::Forbidden,
-        &["error forbidden"],
     );
 }
 
@@ -211,13 +208,7 @@ fn fields_hidden_or_changed_by_the_proxy() {
                 .answer(SWITCH, 1.6)
                 .fin(Side::Client, 2.1),
         );
-        check(
-            name,
-            &handshake,
-            Verdict::Failed,
-            cause,
-            &[&format!("error {cause}")],
-        );
+        check_only(name, &handshake, Verdict::Failed, cause);
     }
     let other_key = FORWARDED.replace(KEY, "AAAAAAAAAAAAAAAAAAAAAA==");
     let answer = SWITCHED.replace(ACCEPT, "ICX+Yqv66kxgM0FcWaLWlFLwTAI=");
@@ -231,12 +222,11 @@ fn fields_hidden_or_changed_by_the_proxy() {
             .answer(&answer, 1.6)
             .fin(Side::Client, 2.1),
     );
-    check(
+    check_only(
         "key rewritten",
         &handshake,
         Verdict::Failed,
         Code::KeyRewritten,
-        &["error key-rewritten"],
     );
 }
 
