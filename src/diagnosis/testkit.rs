@@ -358,6 +358,25 @@ pub(super) fn with_session(mut handshake: Handshake, ended_by: Option<Party>) ->
     handshake
 }
 
+/// Both hops of a session with the FIN of each: one party ends it at `ms`, and the proxy passes that on a moment later.
+pub(super) fn ended((client, backend): (Conn, Conn), by: Party, ms: f64) -> Handshake {
+    let (client, backend) = match by {
+        Party::Client => (
+            client.fin(Side::Client, ms),
+            backend.fin(Side::Client, ms + 0.2),
+        ),
+        Party::Proxy => (
+            client.fin(Side::Server, ms + 0.1),
+            backend.fin(Side::Client, ms),
+        ),
+        Party::Backend => (
+            client.fin(Side::Server, ms + 0.2),
+            backend.fin(Side::Server, ms),
+        ),
+    };
+    with_session(through(client, backend), Some(by))
+}
+
 /// Codes and severities of a diagnosis, sorted: `error upgrade-not-forwarded`.
 pub(super) fn found(diagnosis: &Diagnosis) -> Vec<String> {
     let mut all: Vec<String> = diagnosis

@@ -6,14 +6,7 @@ use crate::tcp::{Direction, Side};
 
 #[test]
 fn closed_by_the_proxy_without_a_silence() {
-    let (client, backend) = hops(talk(2, 1.7, 1000.0));
-    let handshake = with_session(
-        through(
-            client.fin(Side::Server, 1500.1),
-            backend.fin(Side::Client, 1500.0),
-        ),
-        Some(Party::Proxy),
-    );
+    let handshake = ended(hops(talk(2, 1.7, 1000.0)), Party::Proxy, 1500.0);
     check_only("closed", &handshake, Verdict::Broken, Code::ProxyClosed);
 }
 
@@ -87,14 +80,7 @@ fn the_client_goes() {
 
 #[test]
 fn right_after_the_101() {
-    let (client, backend) = hops(talk(0, 1.7, 0.0));
-    let handshake = with_session(
-        through(
-            client.fin(Side::Client, 5.0),
-            backend.fin(Side::Client, 5.2),
-        ),
-        Some(Party::Client),
-    );
+    let handshake = ended(hops(talk(0, 1.7, 0.0)), Party::Client, 5.0);
     check(
         "at once",
         &handshake,
@@ -108,14 +94,7 @@ fn right_after_the_101() {
 fn cut_inside_a_frame() {
     let mut facts = talk(2, 1.7, 100.0);
     facts.cut_mid_frame = Some((Direction::ToClient, at(100.0), 500));
-    let (client, backend) = hops(facts);
-    let handshake = with_session(
-        through(
-            client.fin(Side::Server, 400.3),
-            backend.fin(Side::Server, 400.0),
-        ),
-        Some(Party::Backend),
-    );
+    let handshake = ended(hops(facts), Party::Backend, 400.0);
     let diagnosis = check_only("cut", &handshake, Verdict::Broken, Code::CutMidFrame);
     assert!(diagnosis.findings[0].detail.contains("equally short"));
 
@@ -123,13 +102,7 @@ fn cut_inside_a_frame() {
     short.cut_mid_frame = Some((Direction::ToClient, at(100.0), 500));
     let (client, _) = hops(short);
     let (_, backend) = hops(talk(2, 1.7, 100.0));
-    let handshake = with_session(
-        through(
-            client.fin(Side::Server, 400.3),
-            backend.fin(Side::Client, 400.0),
-        ),
-        Some(Party::Proxy),
-    );
+    let handshake = ended((client, backend), Party::Proxy, 400.0);
     let diagnosis = diagnose(&handshake);
     let cut = finding(&diagnosis, Code::CutMidFrame);
     assert!(
@@ -256,13 +229,7 @@ fn readers_that_do_not_read() {
         } else {
             (client, stuck(backend))
         };
-        let handshake = with_session(
-            through(
-                client.fin(Side::Server, 60_200.2),
-                backend.fin(Side::Client, 60_200.0),
-            ),
-            Some(Party::Proxy),
-        );
+        let handshake = ended((client, backend), Party::Proxy, 60_200.0);
         let diagnosis = check_only(code.as_str(), &handshake, Verdict::Broken, code);
         let directive = if side == Side::Client {
             "its send_timeout is 60 s"

@@ -134,31 +134,13 @@ fn normal_ends() {
         ("1001", Some(1001)),
         ("no code", None),
     ] {
-        for first in [Side::Client, Side::Server] {
+        for [first, other] in [[Side::Client, Side::Server], [Side::Server, Side::Client]] {
             let mut facts = talk(2, 1.7, 50.0);
-            facts.closes = vec![close(first, code, "bye", 60.0)];
-            let other = if first == Side::Client {
-                Side::Server
-            } else {
-                Side::Client
-            };
-            facts.closes.push(close(other, code, "bye", 61.0));
-            let handshake = with_session(
-                through(
-                    front()
-                        .ask(ASK, 0.5)
-                        .answer(SWITCHED, 1.7)
-                        .session(facts.clone())
-                        .fin(Side::Server, 62.0),
-                    back()
-                        .ask(FORWARDED, 1.2)
-                        .answer(SWITCH, 1.6)
-                        .session(facts)
-                        .fin(Side::Client, 61.5),
-                ),
-                Some(Party::Proxy),
-            );
-            silent(name, &handshake);
+            facts.closes = vec![
+                close(first, code, "bye", 60.0),
+                close(other, code, "bye", 61.0),
+            ];
+            silent(name, &ended(hops(facts), Party::Proxy, 61.5));
         }
     }
 }
@@ -167,22 +149,15 @@ fn normal_ends() {
 fn close_not_answered_is_still_a_goodbye() {
     let mut facts = talk(2, 1.7, 50.0);
     facts.closes = vec![close(Side::Client, Some(1001), "", 60.0)];
-    let handshake = with_session(
-        through(
-            front()
-                .ask(ASK, 0.5)
-                .answer(SWITCHED, 1.7)
-                .session(facts.clone())
-                .rst(Side::Client, 60.1),
-            back()
-                .ask(FORWARDED, 1.2)
-                .answer(SWITCH, 1.6)
-                .session(facts)
-                .fin(Side::Client, 60.2),
-        ),
-        Some(Party::Client),
+    let (client, backend) = hops(facts);
+    let handshake = through(
+        client.rst(Side::Client, 60.1),
+        backend.fin(Side::Client, 60.2),
     );
-    silent("1001 and gone", &handshake);
+    silent(
+        "1001 and gone",
+        &with_session(handshake, Some(Party::Client)),
+    );
 }
 
 #[test]
@@ -190,40 +165,15 @@ fn open_and_quiet_with_pings() {
     let mut facts = talk(1, 1.7, 600_000.0);
     facts.to_server.frames.ping = 20;
     facts.to_server.ping_interval_nanos = Some((30_000_000_000, 30_100_000_000));
-    let handshake = with_session(
-        through(
-            front()
-                .ask(ASK, 0.5)
-                .answer(SWITCHED, 1.7)
-                .session(facts.clone()),
-            back()
-                .ask(FORWARDED, 1.2)
-                .answer(SWITCH, 1.6)
-                .session(facts),
-        ),
-        None,
-    );
-    silent("still open", &handshake);
+    let (client, backend) = hops(facts);
+    silent("still open", &with_session(through(client, backend), None));
 }
 
 #[test]
 fn open_and_silent() {
-    silent(
-        "nothing said yet",
-        &with_session(
-            through(
-                front()
-                    .ask(ASK, 0.5)
-                    .answer(SWITCHED, 1.7)
-                    .session(talk(0, 1.7, 0.0)),
-                back()
-                    .ask(FORWARDED, 1.2)
-                    .answer(SWITCH, 1.6)
-                    .session(talk(0, 1.6, 0.0)),
-            ),
-            None,
-        ),
-    );
+    let (client, backend) = hops(talk(0, 1.7, 0.0));
+    let handshake = with_session(through(client, backend), None);
+    silent("nothing said yet", &handshake);
 }
 
 #[test]

@@ -30,14 +30,7 @@ fn idle_timeout_by_the_proxy() {
     let mut facts = talk(2, 1.7, 10.0);
     facts.to_server.frames.ping = 3;
     facts.to_server.ping_interval_nanos = Some((5_000_000_000, 6_000_000_000));
-    let (client, backend) = hops(facts);
-    let handshake = with_session(
-        through(
-            client.fin(Side::Server, 59_900.5),
-            backend.fin(Side::Client, 59_900.4),
-        ),
-        Some(Party::Proxy),
-    );
+    let handshake = ended(hops(facts), Party::Proxy, 59_900.4);
     let diagnosis = check_only("idle", &handshake, Verdict::Broken, Code::IdleTimeout);
     assert_eq!(
         diagnosis.headline,
@@ -68,14 +61,7 @@ fn a_short_silence_is_a_timeout_where_the_timer_fires() {
         if let Some(timer) = timer {
             facts.timer = crate::websocket::Timer::started(at(timer));
         }
-        let (client, backend) = hops(facts);
-        let handshake = with_session(
-            through(
-                client.fin(Side::Server, end + 0.1),
-                backend.fin(Side::Client, end),
-            ),
-            Some(Party::Proxy),
-        );
+        let handshake = ended(hops(facts), Party::Proxy, end);
         let diagnosis = diagnose(&handshake);
         assert_eq!(diagnosis.cause, Some(Code::IdleTimeout), "{end}");
         assert_eq!(diagnosis.ended_by, Some(Party::Proxy));
@@ -143,14 +129,7 @@ fn what_is_not_seen_makes_the_proxy_no_more_than_a_guess() {
 #[test]
 fn a_silence_that_was_no_timeout_before_is_none_now() {
     let survived = |from, until| {
-        let (client, backend) = hops(talk(2, 1.7, 12_000.0));
-        let mut handshake = with_session(
-            through(
-                client.fin(Side::Server, 16_900.5),
-                backend.fin(Side::Client, 16_900.4),
-            ),
-            Some(Party::Proxy),
-        );
+        let mut handshake = ended(hops(talk(2, 1.7, 12_000.0)), Party::Proxy, 16_900.4);
         handshake.session.as_mut().unwrap().survived = Some(Silence {
             from: at(from),
             until: at(until),
@@ -234,14 +213,7 @@ fn a_timeout_that_is_no_whole_number_of_seconds() {
 
 #[test]
 fn nobody_speaks() {
-    let (client, backend) = hops(talk(0, 1.7, 0.0));
-    let handshake = with_session(
-        through(
-            client.fin(Side::Server, 60_001.5),
-            backend.fin(Side::Client, 60_001.4),
-        ),
-        Some(Party::Proxy),
-    );
+    let handshake = ended(hops(talk(0, 1.7, 0.0)), Party::Proxy, 60_001.4);
     check(
         "silent",
         &handshake,

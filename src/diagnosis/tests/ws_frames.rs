@@ -22,14 +22,7 @@ fn close_codes() {
             close(Side::Server, Some(code), "because", 110.0),
             close(Side::Client, Some(code), "because", 110.5),
         ];
-        let (client, backend) = hops(facts);
-        let handshake = with_session(
-            through(
-                client.fin(Side::Server, 111.5),
-                backend.fin(Side::Server, 111.0),
-            ),
-            Some(Party::Backend),
-        );
+        let handshake = ended(hops(facts), Party::Backend, 111.0);
         let diagnosis = check(
             &code.to_string(),
             &handshake,
@@ -79,14 +72,7 @@ fn a_close_frame_seen_one_way_accuses_nobody() {
 fn a_close_frame_may_be_in_a_hole() {
     let mut facts = talk(2, 1.7, 10.0);
     facts.lost_sync = Some(Direction::ToClient);
-    let (client, backend) = hops(facts);
-    let handshake = with_session(
-        through(
-            client.fin(Side::Server, 400.3),
-            backend.fin(Side::Server, 400.0),
-        ),
-        Some(Party::Backend),
-    );
+    let handshake = ended(hops(facts), Party::Backend, 400.0);
     let diagnosis = diagnose(&handshake);
     assert_eq!(found(&diagnosis), ["warning capture-gap"]);
     assert_eq!(diagnosis.verdict, Verdict::Ok);
@@ -109,13 +95,7 @@ fn frames_that_break_a_rule() {
 
     facts.closes = vec![close(Side::Server, Some(1002), "", 101.0)];
     let (client, backend) = hops(facts);
-    let punished = with_session(
-        through(
-            client.fin(Side::Server, 102.0),
-            backend.fin(Side::Server, 101.5),
-        ),
-        Some(Party::Backend),
-    );
+    let punished = ended((client, backend), Party::Backend, 101.5);
     check(
         "1002",
         &punished,
