@@ -103,7 +103,6 @@ fn describe(fault: &ExtensionFault) -> (Code, String) {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
-    use crate::http::Fields;
 
     fn check(name: &str, offered: &str, chosen: &str) -> Option<Code> {
         let head = |value: &str| {

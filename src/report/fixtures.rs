@@ -150,21 +150,14 @@ pub(crate) fn finding(
 
 pub(crate) fn capture_info() -> CaptureInfo {
     CaptureInfo {
-        id: CaptureId(0),
-        path: "captures/case.pcapng".to_owned(),
         format: Some("pcapng"),
-        compression: None,
         link_types: BTreeSet::from([LinkType(1)]),
-        interfaces: std::collections::BTreeMap::new(),
         frames: 41,
         bytes: 7984,
         first_at: Some(frame(1, 0).at),
         last_at: Some(frame(41, 9_000_000).at),
         dropped: Some(0),
-        truncated_frames: 0,
-        first_truncated: None,
-        comments: Vec::new(),
-        damage: None,
+        ..CaptureInfo::unread(CaptureId(0), "captures/case.pcapng")
     }
 }
 

@@ -60,15 +60,16 @@ mod tests {
     use super::*;
     use crate::capture::{CaptureId, FrameNo, Timestamp};
 
+    fn at(ms: i64) -> FrameRef {
+        FrameRef::new(
+            Timestamp::from_nanos(ms * 1_000_000),
+            CaptureId(0),
+            FrameNo(ms.unsigned_abs() + 1),
+        )
+    }
+
     #[test]
     fn a_lazy_timer_is_not_moved_by_what_comes_soon() {
-        let at = |ms: i64| {
-            FrameRef::new(
-                Timestamp::from_nanos(ms * 1_000_000),
-                CaptureId(0),
-                FrameNo(ms.unsigned_abs() + 1),
-            )
-        };
         let mut quiet = Quiet::since(at(0));
         for (data, since) in [(10, 0), (299, 0), (300, 300), (301, 300), (599, 300)] {
             quiet.data(at(data));
@@ -81,13 +82,6 @@ mod tests {
 
     #[test]
     fn silences_are_those_of_both_directions() {
-        let at = |ms: i64| {
-            FrameRef::new(
-                Timestamp::from_nanos(ms * 1_000_000),
-                CaptureId(0),
-                FrameNo(ms.unsigned_abs() + 1),
-            )
-        };
         let mut quiet = Quiet::since(at(0));
         let silence = |from, until| {
             Some(Silence {

@@ -45,12 +45,7 @@ impl Wire {
 
     fn packet(&mut self, data: Vec<u8>) {
         self.at += 100_000;
-        self.packets.push(Packet {
-            at: self.at,
-            link: LinkType::RAW,
-            wire_len: data.len() as u32,
-            data,
-        });
+        self.packets.push(Packet::new(self.at, LinkType::RAW, data));
     }
 
     /// Header of IPv4, with these bytes for flags and offset.

@@ -22,6 +22,34 @@ pub(crate) struct Packet {
     pub(crate) data: Vec<u8>,
 }
 
+impl Packet {
+    /// A whole one.
+    pub(crate) fn new(at: i64, link: LinkType, data: Vec<u8>) -> Self {
+        let wire_len = data.len() as u32;
+        Self {
+            at,
+            link,
+            wire_len,
+            data,
+        }
+    }
+
+    /// It as a frame of the first capture.
+    fn frame(&self, number: u64) -> Frame<'_> {
+        Frame {
+            id: FrameRef::new(
+                Timestamp::from_nanos(self.at),
+                CaptureId(0),
+                FrameNo(number),
+            ),
+            interface: 0,
+            link: self.link,
+            wire_len: self.wire_len,
+            data: &self.data,
+        }
+    }
+}
+
 /// What came of reading.
 pub(crate) struct Outcome {
     pub(crate) report: Value,
@@ -53,23 +81,7 @@ pub(crate) fn packets_of(name: &str) -> Vec<Packet> {
 pub(crate) fn pcapng(packets: &[Packet]) -> Vec<u8> {
     let mut writer = Writer::new(Vec::new(), "test").unwrap();
     for (number, packet) in (1..).zip(packets) {
-        let id = FrameRef::new(
-            Timestamp::from_nanos(packet.at),
-            CaptureId(0),
-            FrameNo(number),
-        );
-        writer
-            .write(
-                &Frame {
-                    id,
-                    interface: 0,
-                    link: packet.link,
-                    wire_len: packet.wire_len,
-                    data: &packet.data,
-                },
-                None,
-            )
-            .unwrap();
+        writer.write(&packet.frame(number), None).unwrap();
     }
     writer.finish().unwrap()
 }
@@ -93,21 +105,7 @@ pub(crate) fn watch(really: &[Packet], packets: &[Packet]) -> Value {
             engine.decided();
         }
         info.frames = number;
-        let id = FrameRef::new(
-            Timestamp::from_nanos(packet.at),
-            CaptureId(0),
-            FrameNo(number),
-        );
-        engine.frame(
-            &Frame {
-                id,
-                interface: 0,
-                link: packet.link,
-                wire_len: packet.wire_len,
-                data: &packet.data,
-            },
-            &mut collector,
-        );
+        engine.frame(&packet.frame(number), &mut collector);
     }
     engine.finish(std::slice::from_ref(&info), &mut collector);
     collector.counted(&engine.tcp_stats());

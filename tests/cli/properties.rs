@@ -105,12 +105,7 @@ impl Wire {
         .tcp_header(tcp);
         let mut data = Vec::new();
         builder.write(&mut data, payload).unwrap();
-        self.packets.push(Packet {
-            at: self.at,
-            link: LinkType::RAW,
-            wire_len: data.len() as u32,
-            data,
-        });
+        self.packets.push(Packet::new(self.at, LinkType::RAW, data));
     }
 
     fn control(&mut self, by_client: bool, control: &str) {

@@ -37,21 +37,11 @@ fn proxy_header_refused() {
 #[test]
 fn captures_are_judged_as_a_whole() {
     let info = CaptureInfo {
-        id: CaptureId(0),
-        path: "case.pcapng".into(),
-        format: Some("pcapng"),
-        compression: None,
-        link_types: std::collections::BTreeSet::default(),
-        interfaces: std::collections::BTreeMap::new(),
         frames: 10,
-        bytes: 1000,
         first_at: Some(at(0.0).at),
         last_at: Some(at(9.0).at),
         dropped: Some(0),
-        truncated_frames: 0,
-        first_truncated: None,
-        comments: Vec::new(),
-        damage: None,
+        ..CaptureInfo::unread(CaptureId(0), "case.pcapng")
     };
     let none = CaptureTotals::default();
     assert_eq!(
