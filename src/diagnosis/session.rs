@@ -178,6 +178,13 @@ impl<'a> End<'a> {
             .may_saw(self.session.last_data, "the last frame of the session")
     }
 
+    /// A draft with this text for a title, and a headline that says how long the session lasted.
+    fn titled(&self, code: Code, text: &str) -> Draft {
+        self.draft(code)
+            .title(text)
+            .headline(format!("{text}{}", self.lasted()))
+    }
+
     /// With each hop's first FIN or RST as evidence.
     fn with_endings(&self, mut draft: Draft) -> Draft {
         for ending in &self.session.endings {

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::http::{RequestHead, ResponseHead};
+use crate::tcp::EndingHow;
 
 /// Longest text taken from a packet into a title or detail, in characters: a line of a report must stay a line.
 const SHORT: usize = 80;
@@ -43,6 +44,14 @@ pub(super) fn duration(nanos: i64) -> String {
         format!("{:.2} s", ms / 1e3)
     } else {
         format!("{:.1} s", ms / 1e3)
+    }
+}
+
+/// What a side did that ended its connection so.
+pub(super) const fn closed(how: EndingHow) -> &'static str {
+    match how {
+        EndingHow::Fin => "closed",
+        EndingHow::Rst => "reset",
     }
 }
 

@@ -2,12 +2,12 @@
 
 use super::draft::Draft;
 use super::story::Story;
-use super::text::{preview, shows_request};
+use super::text::{closed, preview, shows_request};
 use super::view::RecordView;
 use super::{Code, Severity};
 use crate::capture::FrameRef;
 use crate::hop::{Confidence, ConnectAttempt, Hop, Protocol, Record};
-use crate::tcp::{Direction, EndingHow, Side};
+use crate::tcp::{Direction, Side};
 use crate::tls::{Alert, TlsFacts, alert_name};
 
 /// Alerts of RFC 8446 6 by what they mean for us.
@@ -139,10 +139,7 @@ fn closed_after_hello(
     {
         return None;
     }
-    let how = match end.how {
-        EndingHow::Fin => "closed",
-        EndingHow::Rst => "reset",
-    };
+    let how = closed(end.how);
     Some(
         base(Code::TlsHandshakeFailed)
             .sure(Confidence::Likely)

@@ -5,7 +5,7 @@ mod unanswered;
 
 use super::draft::Draft;
 use super::story::{Outcome, Story};
-use super::text::{count, duration, list, shows_request, shows_response};
+use super::text::{closed, count, duration, list, shows_request, shows_response};
 use super::view::{HopView, RecordView, hole};
 use super::{Code, Severity};
 use crate::decode::Endpoint;
@@ -298,10 +298,7 @@ pub(super) fn no_answer(story: &Story<'_>, out: &[Draft]) -> Option<Draft> {
     {
         return None;
     }
-    let how = match end.how {
-        EndingHow::Fin => "closed",
-        EndingHow::Rst => "reset",
-    };
+    let how = closed(end.how);
     out_of_connections(story, request, end, how).or_else(|| {
         let waited = duration(end.frame.at.nanos_since(request.span.last.at).max(0));
         if story.backend_only() {

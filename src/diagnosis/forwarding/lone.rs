@@ -13,6 +13,18 @@ use crate::tcp::Side;
 /// How soon after its 101 a lenient backend closes when it cannot work over HTTP/1.0 after all (tornado: at once).
 const AT_ONCE_NANOS: i64 = 1_000_000_000;
 
+/// A draft about a request and its answer.
+fn about(hop: &Hop, head: &RequestHead, code: Code) -> Draft {
+    let answer = hop.exchange().response.as_ref();
+    Draft::new(code)
+        .on(&hop.record)
+        .saw(head.span.first, shows_request(head))
+        .may_saw(
+            answer.map(|head| head.span.first),
+            answer.map(shows_response).unwrap_or_default(),
+        )
+}
+
 /// A request between a proxy and a backend, with nothing to compare it with. That it has a key and no Upgrade is
 /// proof by itself: no client sends one without the other.
 pub(super) fn lone_backend_request(story: &Story<'_>, out: &mut Vec<Draft>) {
@@ -23,16 +35,7 @@ pub(super) fn lone_backend_request(story: &Story<'_>, out: &mut Vec<Draft>) {
     let proxy = story.proxy_of(hop);
     let backend = hop.record.connection.server;
     let answered = which_answered(hop);
-    let answer = hop.exchange().response.as_ref();
-    let alone = |code: Code| {
-        Draft::new(code)
-            .on(&hop.record)
-            .saw(head.span.first, shows_request(head))
-            .may_saw(
-                answer.map(|head| head.span.first),
-                answer.map(shows_response).unwrap_or_default(),
-            )
-    };
+    let alone = |code: Code| about(hop, head, code);
     let has_key = head.fields.count("sec-websocket-key") > 0;
     let has_upgrade = head.fields.count("upgrade") > 0;
     let sure = if hop.has_nginx_signature() || hop.role == Role::ProxyBackend {
@@ -149,15 +152,7 @@ pub(super) fn before_first_hop(story: &Story<'_>, out: &mut Vec<Draft>) {
         || head.fields.count("sec-websocket-version") > 0;
     let connection = &hop.record.connection;
     let answer = hop.exchange().response.as_ref();
-    let alone = |code: Code| {
-        Draft::new(code)
-            .on(&hop.record)
-            .saw(head.span.first, shows_request(head))
-            .may_saw(
-                answer.map(|head| head.span.first),
-                answer.map(shows_response).unwrap_or_default(),
-            )
-    };
+    let alone = |code: Code| about(hop, head, code);
     let missing_upgrade = has_fields && !asks_websocket(head);
     if missing_upgrade {
         let repaired = story.links().any(|link| {

@@ -31,10 +31,8 @@ impl End<'_> {
         if ending.how == EndingHow::Rst {
             let text = format!("{} reset the session", capital(&backend));
             let draft = self
-                .draft(Code::BackendReset)
+                .titled(Code::BackendReset, &text)
                 .sure(sure)
-                .title(text.clone())
-                .headline(format!("{text}{}", self.lasted()))
                 .detail(self.and_cut("The connection was aborted, no Close frame was sent."));
             return self.with_endings(draft);
         }
@@ -49,10 +47,8 @@ impl End<'_> {
             capital(&backend)
         );
         let draft = self
-            .draft(Code::BackendClosedWithoutClose)
-            .sure(sure)
-            .title(text.clone())
-            .headline(format!("{text}{}", self.lasted()));
+            .titled(Code::BackendClosedWithoutClose, &text)
+            .sure(sure);
         self.with_endings(draft)
     }
 
@@ -103,17 +99,11 @@ impl End<'_> {
         }
         if ending.how == EndingHow::Rst {
             let text = format!("{} reset the session", capital(&client));
-            let draft = self
-                .draft(Code::ClientReset)
-                .title(text.clone())
-                .headline(format!("{text}{}", self.lasted()));
+            let draft = self.titled(Code::ClientReset, &text);
             return self.with_endings(draft);
         }
         let text = format!("{} left without a Close frame", capital(&client));
-        let draft = self
-            .draft(Code::ClientLeft)
-            .title(text.clone())
-            .headline(format!("{text}{}", self.lasted()));
+        let draft = self.titled(Code::ClientLeft, &text);
         self.with_endings(draft)
     }
 
@@ -203,10 +193,8 @@ impl End<'_> {
             let proxy = self.proxy(ending);
             let text = format!("The client behind {proxy} left without a Close frame");
             let draft = self
-                .draft(Code::ClientLeft)
-                .sure(Confidence::Likely)
-                .title(text.clone())
-                .headline(format!("{text}{}", self.lasted()));
+                .titled(Code::ClientLeft, &text)
+                .sure(Confidence::Likely);
             out.push(self.with_endings(draft));
             return;
         }
@@ -215,10 +203,8 @@ impl End<'_> {
             let front = self.story.front();
             let text = format!("{} reset the session", capital(&front));
             let draft = self
-                .draft(Code::ProxyClosed)
-                .sure(Confidence::Likely)
-                .title(text.clone())
-                .headline(format!("{text}{}", self.lasted()));
+                .titled(Code::ProxyClosed, &text)
+                .sure(Confidence::Likely);
             out.push(self.with_endings(draft));
             return;
         }

@@ -3,7 +3,7 @@
 use super::End;
 use crate::diagnosis::Code;
 use crate::diagnosis::draft::Draft;
-use crate::diagnosis::text::{capital, count, duration};
+use crate::diagnosis::text::{capital, count, duration, list};
 use crate::diagnosis::timeout::{self, EARLY_NANOS, Limit};
 use crate::diagnosis::view::HopView;
 use crate::hop::{Confidence, Hop, HopEnding};
@@ -44,22 +44,22 @@ impl End<'_> {
         );
         let mut draft = self.draft(Code::ProxyClosed);
         let unseen = self.unseen();
-        if let Some(unseen) = unseen {
-            draft = draft.detail(unseen);
-        }
+        let mut told = Vec::new();
         if let Some(earlier) = self.lived_through(silence) {
             let long = duration(earlier.nanos());
-            let lived = format!(
-                "No idle timeout: {} lived through a longer silence, of {long}.",
-                if self.is_own(earlier) {
-                    "the session had"
-                } else {
-                    "another session of this location"
-                }
-            );
-            draft = draft
-                .detail(unseen.map_or(lived.clone(), |unseen| format!("{lived} {unseen}")))
-                .saw(earlier.until, format!("data ends a silence of {long}"));
+            let who = if self.is_own(earlier) {
+                "the session had"
+            } else {
+                "another session of this location"
+            };
+            told.push(format!(
+                "No idle timeout: {who} lived through a longer silence, of {long}."
+            ));
+            draft = draft.saw(earlier.until, format!("data ends a silence of {long}"));
+        }
+        told.extend(unseen.map(str::to_owned));
+        if !told.is_empty() {
+            draft = draft.detail(told.join(" "));
         }
         let draft = draft
             .sure(if unseen.is_some() {
@@ -124,7 +124,7 @@ impl End<'_> {
     }
 
     /// Both hops ended within a moment, as a proxy that gives up does. One hop alone cannot contradict.
-    pub(super) fn ended_together(&self) -> bool {
+    fn ended_together(&self) -> bool {
         let times = self
             .session
             .endings
@@ -260,7 +260,7 @@ impl End<'_> {
         if seen.is_empty() {
             "No ping was seen in the whole session.".to_owned()
         } else {
-            format!("Seen before: {}.", crate::diagnosis::text::list(&seen))
+            format!("Seen before: {}.", list(&seen))
         }
     }
 
@@ -274,7 +274,7 @@ impl End<'_> {
             })
     }
 
-    pub(super) fn silent_after_101(&self, who: &str, silence: i64) -> Draft {
+    fn silent_after_101(&self, who: &str, silence: i64) -> Draft {
         let draft = self
             .draft(Code::SilentAfter101)
             .title(format!(
