@@ -331,7 +331,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Asks for losses; says so where there are new ones.
+    /// What is looked at now and then: losses, the time of day, the interfaces. Packets written are handed to the system.
     fn poll(&mut self, live: &mut Live) {
         let losses = live.drops();
         let new = losses.total().saturating_sub(self.losses.total());

@@ -10,12 +10,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::mass::{Ended, ended};
+use super::mass::{Ended, TOGETHER_NANOS, ended};
 use crate::capture::{FrameRef, Timestamp};
 use crate::decode::Endpoint;
 use crate::diagnosis::text::{count, duration};
 use crate::diagnosis::timeout::{self, EARLY_NANOS, LATE_NANOS};
-use crate::diagnosis::{Code, Diagnosis, Evidence, certainty};
+use crate::diagnosis::{Code, Diagnosis, Evidence, Finding, certainty};
 use crate::hop::{Confidence, Handshake, Record, Role};
 use crate::tcp::{Connection, ConnectionId, Side};
 
@@ -24,9 +24,6 @@ const REMEMBERED: usize = 8192;
 
 /// Endings looked at on each side of one: the more there are, the less each of them tells.
 const LOOKED_AT: usize = 512;
-
-/// Endings within this time before or after belong to one event: a worker closes its tunnels one after the other.
-const TOGETHER_NANOS: i64 = 100_000_000;
 
 /// What happened before an event, between these times before it, shows how many endings are usual.
 const BEFORE_NANOS: (i64, i64) = (11_000_000_000, 1_000_000_000);
@@ -73,58 +70,61 @@ impl Crowds {
         self.ended.insert(place, ended);
     }
 
+    /// The endings of a server's connections by one side, between two times.
+    fn between(
+        &self,
+        server: Endpoint,
+        side: Side,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> impl DoubleEndedIterator<Item = (ConnectionId, &Ended)> {
+        let (first, last) = (ConnectionId(0), ConnectionId(u64::MAX));
+        self.ended
+            .range((server, side, from, first)..=(server, side, to, last))
+            .map(|((.., id), ended)| (*id, ended))
+    }
+
     /// Those of a server that one side ended together with this one, itself included, if no timeouts explain it.
     pub(super) fn of(&self, front: Endpoint, side: Side, end: FrameRef) -> Option<Vec<Ended>> {
-        let at = |nanos: i64| end.at.shifted(nanos);
-        let between = |from: Timestamp, to: Timestamp| {
-            let (from, to) = (
-                (front, side, from, ConnectionId(0)),
-                (front, side, to, ConnectionId(u64::MAX)),
-            );
-            self.ended.range(from..=to).map(|(_, ended)| *ended)
+        let between = |from: i64, to: i64| {
+            let (from, to) = (end.at.shifted(from), end.at.shifted(to));
+            self.between(front, side, from, to).take(LOOKED_AT)
         };
-        let before = between(at(-TOGETHER_NANOS), end.at).rev().take(LOOKED_AT);
-        let after = between(at(1), at(TOGETHER_NANOS)).take(LOOKED_AT);
-        let mut group: Vec<Ended> = before.chain(after).filter(|ended| ended.followed).collect();
+        let before = self
+            .between(front, side, end.at.shifted(-TOGETHER_NANOS), end.at)
+            .rev()
+            .take(LOOKED_AT);
+        let after = between(1, TOGETHER_NANOS);
+        let mut group: Vec<Ended> = before
+            .chain(after)
+            .map(|(_, ended)| *ended)
+            .filter(|ended| ended.followed)
+            .collect();
         group.sort_by_key(|ended| ended.frame);
         if explanations(&group) < EXPLANATIONS {
             return None;
         }
         let (from, to) = BEFORE_NANOS;
-        let usual = between(at(-from), at(-to)).take(LOOKED_AT).count();
+        let usual = between(-from, -to).count();
         (group.len() >= EXPLANATIONS + usual_together(usual)).then_some(group)
     }
-}
 
-/// How many endings are no surprise within the time of an event, if there were so many shortly before: by chance as many
-/// would end within such a time; four times that is no chance.
-fn usual_together(before: usize) -> usize {
-    let (from, to) = BEFORE_NANOS;
-    let windows = usize::try_from((from - to) / (2 * TOGETHER_NANOS)).unwrap_or(1);
-    4 * before / windows.max(1)
-}
-
-impl Crowds {
     /// How many tunnels of a listener the server's side ended together with this one, after another silence than this
     /// timeout's; none if as many end at any time.
     fn otherwise_together(&self, outer: &Connection, end: FrameRef, timeout: i64) -> usize {
-        let front = outer.server;
         let between = |from: i64, to: i64| {
-            let place = |nanos: i64, id: u64| {
-                let at = end.at.shifted(nanos);
-                (front, Side::Server, at, ConnectionId(id))
-            };
-            self.ended.range(place(from, 0)..=place(to, u64::MAX))
+            let (from, to) = (end.at.shifted(from), end.at.shifted(to));
+            self.between(outer.server, Side::Server, from, to)
+                .take(LOOKED_AT)
         };
         let others = between(-TOGETHER_NANOS, TOGETHER_NANOS)
-            .take(LOOKED_AT)
-            .filter(|((.., id), _)| *id != outer.id)
+            .filter(|(id, _)| *id != outer.id)
             .filter(|(_, other)| {
                 !other.followed || timeout::fitting(other.silence_nanos) != Some(timeout)
             })
             .count();
         let (from, to) = BEFORE_NANOS;
-        let usual = between(-from, -to).take(LOOKED_AT).count();
+        let usual = between(-from, -to).count();
         if others > usual_together(usual) {
             others
         } else {
@@ -156,56 +156,31 @@ impl Crowds {
         let (Some(end), Some(timeout)) = (connection.ended, timeout::fitting(silence)) else {
             return;
         };
-        let front = connection.server;
-        let (from, to) = (
-            (
-                front,
-                Side::Server,
-                Timestamp::from_nanos(i64::MIN),
-                ConnectionId(0),
-            ),
-            (
-                front,
-                Side::Server,
-                Timestamp::from_nanos(i64::MAX),
-                ConnectionId(u64::MAX),
-            ),
-        );
-        let alike: Vec<Ended> = self
-            .ended
-            .range(from..=to)
-            .rev()
-            .take(LOOKED_AT)
-            .map(|(_, other)| *other)
-            .filter(|other| {
-                let apart = other.frame.at.nanos_since(end.frame.at).saturating_abs();
-                apart > TOGETHER_NANOS && other.followed && other.is_explained_by(timeout)
-            })
-            .collect();
-        let Some(finding) = diagnosis
-            .findings
-            .iter_mut()
-            .find(|finding| finding.code == Code::IdleTimeout)
-        else {
+        let alike = self.alike(connection.server, end.frame, timeout);
+        let Some(finding) = idle_timeout(diagnosis) else {
             return;
         };
         if doubtful || alike.is_empty() || finding.confidence < Confidence::Likely {
             let others = self.otherwise_together(connection, end.frame, timeout);
             if others > 0 {
                 finding.confidence = Confidence::Guess;
-                finding.detail = format!(
-                    "{} At the same instant {} ended after another or an unknown silence: a reload or stop of the proxy fits as well.",
-                    finding.detail,
-                    count(others, "other tunnel")
+                add(
+                    finding,
+                    &format!(
+                        "At the same instant {} ended after another or an unknown silence: a reload or stop of the proxy fits as well.",
+                        count(others, "other tunnel")
+                    ),
                 );
             }
             return;
         }
         finding.confidence = Confidence::Certain;
-        finding.detail = format!(
-            "{} {} ended after the same silence at other times.",
-            finding.detail,
-            count(alike.len(), "other tunnel")
+        add(
+            finding,
+            &format!(
+                "{} ended after the same silence at other times.",
+                count(alike.len(), "other tunnel")
+            ),
         );
         for other in alike.iter().take(CONFIRMED_BY) {
             finding.evidence.push(Evidence {
@@ -217,9 +192,24 @@ impl Crowds {
             });
         }
     }
-}
 
-impl Crowds {
+    /// Tunnels of a listener that this timeout, in seconds, explains and that ended at other instants.
+    fn alike(&self, front: Endpoint, end: FrameRef, timeout: i64) -> Vec<&Ended> {
+        let (from, to) = (
+            Timestamp::from_nanos(i64::MIN),
+            Timestamp::from_nanos(i64::MAX),
+        );
+        self.between(front, Side::Server, from, to)
+            .rev()
+            .take(LOOKED_AT)
+            .map(|(_, other)| other)
+            .filter(|other| {
+                let apart = other.frame.at.nanos_since(end.at).saturating_abs();
+                apart > TOGETHER_NANOS && other.followed && other.is_explained_by(timeout)
+            })
+            .collect()
+    }
+
     /// Seen from the backend alone, tunnels that a proxy ended together are a reload, or clients that left together:
     /// one that was silent as long as a timeout is nothing special among them.
     fn doubt(&self, handshake: &Handshake, diagnosis: &mut Diagnosis) {
@@ -234,19 +224,37 @@ impl Crowds {
             .ended
             .filter(|end| end.by == Side::Client)
             .and_then(|end| self.of(connection.server, Side::Client, end.frame));
-        let finding = diagnosis
-            .findings
-            .iter_mut()
-            .find(|finding| finding.code == Code::IdleTimeout);
-        if let (Some(group), Some(finding)) = (group, finding) {
+        if let (Some(group), Some(finding)) = (group, idle_timeout(diagnosis)) {
             finding.confidence = Confidence::Guess;
-            finding.detail = format!(
-                "{} At the same instant {} ended after other silences: a reload of the proxy, or clients that left together, fits as well.",
-                finding.detail,
-                count(group.len() - 1, "other tunnel")
+            add(
+                finding,
+                &format!(
+                    "At the same instant {} ended after other silences: a reload of the proxy, or clients that left together, fits as well.",
+                    count(group.len() - 1, "other tunnel")
+                ),
             );
         }
     }
+}
+
+/// How many endings are no surprise within the time of an event, if there were so many shortly before: by chance as many
+/// would end within such a time; four times that is no chance.
+fn usual_together(before: usize) -> usize {
+    let (from, to) = BEFORE_NANOS;
+    let windows = usize::try_from((from - to) / (2 * TOGETHER_NANOS)).unwrap_or(1);
+    4 * before / windows.max(1)
+}
+
+/// One more sentence.
+fn add(finding: &mut Finding, sentence: &str) {
+    finding.detail.push(' ');
+    finding.detail.push_str(sentence);
+}
+
+/// The finding that the proxy gave up an idle tunnel.
+fn idle_timeout(diagnosis: &mut Diagnosis) -> Option<&mut Finding> {
+    let mut findings = diagnosis.findings.iter_mut();
+    findings.find(|finding| finding.code == Code::IdleTimeout)
 }
 
 /// How many timeouts, or other reasons of their own, it takes to explain these endings.

@@ -10,7 +10,7 @@ use crate::hop::{Confidence, Handshake, Hop, Party, Record};
 use crate::tcp::{ConnectionId, EndingHow, Opening, Side};
 
 /// Endings within this time of the one before belong to one event: a worker closes its tunnels one after the other.
-const TOGETHER_NANOS: i64 = 100_000_000;
+pub(super) const TOGETHER_NANOS: i64 = 100_000_000;
 
 /// A tunnel that the proxy ended together with others.
 #[derive(Debug, Clone)]
