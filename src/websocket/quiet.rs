@@ -27,7 +27,7 @@ impl Quiet {
 
     /// Looks at each cache line that the next data needs.
     pub(super) const fn touch(&self) -> usize {
-        (self.last.at.nanos() ^ self.timer.since.at.nanos()) as usize
+        (self.last.at.nanos() ^ self.timer.since.at.nanos()).cast_unsigned() as usize
     }
 
     /// Takes note of data. Bytes that waited for others to come first are older than what was seen before them.
