@@ -96,58 +96,43 @@ fn backends_that_cannot_be_reached() {
 
 #[test]
 fn backends_that_give_no_usable_answer() {
-    let client = |answer: &str, ms: f64| front().ask(ASK, 0.5).answer(answer, ms).body(PAGE);
     let asked = || back().ask(FORWARDED, 1.2);
-    let partial = |len: usize, why: PartialWhy| crate::hop::PartialHead {
-        first: at(1.4),
-        last: at(1.5),
-        bytes: vec![b'x'; len].into(),
-        why,
+    let broken_off = |len: usize| {
+        Some(Box::new(crate::hop::PartialHead {
+            first: at(1.4),
+            last: at(1.5),
+            bytes: vec![b'x'; len].into(),
+            why: PartialWhy::StreamEnded,
+        }))
     };
-    for (name, backend, answer, ms, cause) in [
+    for (name, backend, cause) in [
         (
             "fin",
             asked().fin(Side::Server, 1.5),
-            BAD_GATEWAY,
-            1.7,
             Code::BackendClosedEarly,
         ),
         (
             "fin inside the head",
             asked()
-                .edit(|c| {
-                    c.exchange.partial_response =
-                        Some(Box::new(partial(30, PartialWhy::StreamEnded)));
-                })
+                .edit(|c| c.exchange.partial_response = broken_off(30))
                 .fin(Side::Server, 1.5),
-            BAD_GATEWAY,
-            1.7,
             Code::BackendClosedEarly,
         ),
         (
             "rst",
             asked().rst(Side::Server, 1.5),
-            BAD_GATEWAY,
-            1.7,
             Code::BackendResetEarly,
         ),
         (
             "silence",
             asked().fin(Side::Client, 1001.0),
-            GATEWAY_TIMEOUT,
-            1001.1,
             Code::BackendTimeout,
         ),
         (
             "too big",
             asked()
-                .edit(|c| {
-                    c.exchange.partial_response =
-                        Some(Box::new(partial(8000, PartialWhy::StreamEnded)));
-                })
+                .edit(|c| c.exchange.partial_response = broken_off(8000))
                 .fin(Side::Client, 1.6),
-            BAD_GATEWAY,
-            1.7,
             Code::BackendHeaderTooBig,
         ),
         (
@@ -159,8 +144,6 @@ fn backends_that_give_no_usable_answer() {
                     head.faults.push(crate::http::HeadFault::BadLine);
                 })
                 .fin(Side::Client, 1.6),
-            BAD_GATEWAY,
-            1.7,
             Code::BackendInvalidResponse,
         ),
         (
@@ -168,8 +151,6 @@ fn backends_that_give_no_usable_answer() {
             asked()
                 .edit(|c| c.exchange.not_http = Some((at(1.4), b"-ERR wrong".as_slice().into())))
                 .fin(Side::Client, 1.6),
-            BAD_GATEWAY,
-            1.7,
             Code::BackendInvalidResponse,
         ),
         (
@@ -180,17 +161,15 @@ fn backends_that_give_no_usable_answer() {
                         Some((at(1.4), b"\x15\x03\x01\x00\x02\x02\x46".as_slice().into()));
                 })
                 .fin(Side::Server, 1.6),
-            BAD_GATEWAY,
-            1.7,
             Code::PlainToTlsPort,
         ),
     ] {
-        let diagnosis = check_only(
-            name,
-            &through(client(answer, ms), backend),
-            Verdict::Failed,
-            cause,
-        );
+        let (answer, ms) = match cause {
+            Code::BackendTimeout => (GATEWAY_TIMEOUT, 1001.1),
+            _ => (BAD_GATEWAY, 1.7),
+        };
+        let client = front().ask(ASK, 0.5).answer(answer, ms).body(PAGE);
+        let diagnosis = check_only(name, &through(client, backend), Verdict::Failed, cause);
         assert_eq!(diagnosis.answered_by(), Some(AnsweredBy::Proxy), "{name}");
     }
 }
