@@ -128,7 +128,7 @@ impl<S> Flow<S> {
                 };
                 if hole.cause == GapCause::Evicted {
                     env.stats.bytes_given_up += hole.end - half.next;
-                    let (last, id) = (self.last.frame(), self.id());
+                    let (last, id) = (self.last, self.id());
                     env.stats.hit(LimitKind::StreamBytes, last, id);
                 }
                 self.give_up(handler, direction, hole);
@@ -197,11 +197,7 @@ impl<S> Flow<S> {
         let len = hole.end.saturating_sub(half.next);
         let behind = half.first_piece().map(|(_, frame)| frame);
         let facts = self.cold.connection.stream(direction);
-        let frame = hole
-            .frame
-            .or(behind)
-            .or(facts.fin)
-            .unwrap_or(self.last.frame());
+        let frame = hole.frame.or(behind).or(facts.fin).unwrap_or(self.last);
         self.gap(handler, direction, len, hole.cause, frame);
         self.drain(handler, direction);
     }

@@ -9,11 +9,10 @@ use std::num::NonZeroU8;
 use super::connection::Interfaces;
 use super::flow::capture_bit;
 use super::key::{End, Key};
-use super::spot::Spot;
 use super::{
     Connection, ConnectionId, Direction, Ending, EndingHow, Opening, RolesFrom, StreamFacts,
 };
-use crate::capture::{CaptureId, FrameRef, Timestamp};
+use crate::capture::{CaptureId, FrameNo, FrameRef, Timestamp};
 use crate::decode::{Endpoint, IcmpError, Segment, SeqNo, Unreachable};
 
 /// Copies of a SYN come within this; the shortest first retransmission timer in use is 200 ms.
@@ -24,7 +23,7 @@ const COPY_SPAN: i64 = 50_000_000;
 pub(super) struct Embryo {
     pub(super) key: SmallKey,
     id: SmallId,
-    first: Spot,
+    first: FrameRef,
     /// The first answer.
     answer: Later,
     last: Later,
@@ -115,10 +114,10 @@ impl SmallId {
 
 impl Later {
     /// A frame after `first`, if it can be told in so few bytes.
-    fn new(first: Spot, frame: FrameRef) -> Option<Self> {
-        let spot = Spot::new(frame);
-        let (nanos, frames) = spot.since(first)?;
-        if nanos >> 48 != 0 || frames >> 32 != 0 || spot.frame() != frame {
+    fn new(first: FrameRef, frame: FrameRef) -> Option<Self> {
+        let nanos = u64::try_from(frame.at.nanos().checked_sub(first.at.nanos())?).ok()?;
+        let frames = frame.number().0.checked_sub(first.number().0)?;
+        if frame.capture() != first.capture() || nanos >> 48 != 0 || frames >> 32 != 0 {
             return None;
         }
         let word = |value: u64, n: u32| (value >> (16 * n)) as u16;
@@ -131,10 +130,15 @@ impl Later {
         ]))
     }
 
-    fn frame(self, first: Spot) -> FrameRef {
-        let [nanos @ .., low, high] = self.0.map(u64::from);
+    fn frame(self, first: FrameRef) -> FrameRef {
+        let [nanos @ .., low, high] = self.0.map(i64::from);
         let nanos = nanos.iter().rev().fold(0, |sum, word| sum << 16 | word);
-        first.later(nanos, low | high << 16).frame()
+        let frames = (low | high << 16).cast_unsigned();
+        FrameRef::new(
+            first.at.shifted(nanos),
+            first.capture(),
+            FrameNo(first.number().0.saturating_add(frames)),
+        )
     }
 }
 
@@ -155,11 +159,10 @@ impl Embryo {
         };
         let captures = u8::try_from(capture_bit(segment.frame.capture())).ok()?;
         let empty = segment.payload.is_empty() && segment.missing == 0;
-        let spot = Spot::new(segment.frame);
-        (empty && !flags.fin() && spot.frame() == segment.frame).then_some(Self {
+        (empty && !flags.fin()).then_some(Self {
             key: SmallKey::Wide(u32::MAX),
             id: SmallId::new(id),
-            first: spot,
+            first: segment.frame,
             answer: Later::default(),
             last: Later::default(),
             seq: segment.seq,
@@ -288,7 +291,7 @@ impl Embryo {
         let since = self.last.frame(self.first).at;
         let apart = segment.frame.at.nanos_since(since).saturating_abs();
         let same_id = segment.ip_id == self.ip_id || segment.ip_id == 0;
-        segment.frame.capture() != self.first.frame().capture() || (apart <= COPY_SPAN && same_id)
+        segment.frame.capture() != self.first.capture() || (apart <= COPY_SPAN && same_id)
     }
 
     /// Takes an ICMP error about a segment that `sender` sent.
@@ -341,12 +344,12 @@ impl Embryo {
 
     /// The capture that showed it first.
     pub(super) fn first_capture(&self) -> CaptureId {
-        self.first.frame().capture()
+        self.first.capture()
     }
 
     /// The time of its first frame.
     pub(super) fn began(&self) -> Timestamp {
-        self.first.frame().at
+        self.first.at
     }
 
     /// The facts, in full.
@@ -361,7 +364,7 @@ impl Embryo {
             Stage::SynAck => (RolesFrom::SynAck, Opening::Partial),
             Stage::Rst => (RolesFrom::Port, Opening::Midstream),
         };
-        let first = self.first.frame();
+        let first = self.first;
         let mut connection = blank(self.id(), key, client, roles_from, opening, first);
         connection.last = self.last.frame(self.first);
         connection.captures = u64::from(self.captures);
@@ -415,7 +418,7 @@ impl Embryo {
 
     /// What the opener sent.
     fn opener_facts(&self, connection: &mut Connection, direction: Direction) {
-        let first = self.first.frame();
+        let first = self.first;
         let syn = !matches!(self.stage, Stage::SynAck | Stage::Rst);
         if syn {
             connection.syn = Some(first);
@@ -486,5 +489,37 @@ pub(super) fn blank(
         interfaces: Interfaces::default(),
         duplicates: 0,
         evicted: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_later_frame_of_the_same_capture_comes_back_whole() {
+        let frame = |nanos, capture, number| {
+            FrameRef::new(
+                Timestamp::from_nanos(nanos),
+                CaptureId(capture),
+                FrameNo(number),
+            )
+        };
+        let first = frame(-5, 1, 7);
+        for later in [first, frame((1 << 48) - 6, 1, (1 << 32) + 6)] {
+            assert_eq!(
+                Later::new(first, later).map(|kept| kept.frame(first)),
+                Some(later)
+            );
+        }
+        for unlike in [
+            frame(-6, 1, 8),
+            frame(0, 1, 6),
+            frame(0, 2, 8),
+            frame((1 << 48) - 5, 1, 8),
+            frame(0, 1, (1 << 32) + 7),
+        ] {
+            assert_eq!(Later::new(first, unlike), None, "{unlike:?}");
+        }
     }
 }

@@ -9,7 +9,6 @@ use super::duplicates::{self, Others, Recent};
 use super::half::Half;
 use super::key::{End, Key};
 use super::limits::{CLOSING_KEPT, HALF_CLOSED_KEPT, IDLE_KEPT, LINGER, Limits, SYN_KEPT, Stats};
-use super::spot::Spot;
 use super::tombs::Span;
 use super::{Connection, Direction, Handler, Opening};
 use crate::capture::{CaptureId, FrameRef};
@@ -55,7 +54,7 @@ pub(super) struct Flow<S> {
     pub(super) refused: bool,
     /// The table waits for its end.
     pub(super) leaving: bool,
-    pub(super) last: Spot,
+    pub(super) last: FrameRef,
     pub(super) to_server: Half,
     pub(super) to_client: Half,
     pub(super) recent: Recent,
@@ -95,7 +94,7 @@ impl<S> Flow<S> {
             settled: false,
             refused: false,
             leaving: false,
-            last: Spot::new(connection.last),
+            last: connection.last,
             to_server: Half::default(),
             to_client: Half::default(),
             recent: Recent::new(),
@@ -171,7 +170,7 @@ impl<S> Flow<S> {
         let state = self.state.as_ref()?;
         let mut connection = self.cold.connection.clone();
         let (up, down) = (&self.to_server, &self.to_client);
-        connection.last = self.last.frame();
+        connection.last = self.last;
         connection.captures = self.captures;
         connection.interfaces = self.interfaces();
         up.count_into(&mut connection.to_server, down.frames == 0);
@@ -190,7 +189,7 @@ impl<S> Flow<S> {
         self.cold.connection.interfaces = self.interfaces();
         let (up, down) = (&self.to_server, &self.to_client);
         let connection = &mut self.cold.connection;
-        connection.last = self.last.frame();
+        connection.last = self.last;
         connection.captures = self.captures;
         up.count_into(&mut connection.to_server, down.frames == 0);
         down.count_into(&mut connection.to_client, up.frames == 0);
@@ -300,7 +299,7 @@ impl<S> Flow<S> {
             env.stats.copy(segment.frame, shown);
             return false;
         }
-        self.seen(env, Spot::new(segment.frame));
+        self.seen(env, segment.frame);
         self.half_mut(direction).frames += 1;
         if flags.rst() {
             self.reset(direction, segment);
@@ -369,13 +368,12 @@ impl<S> Flow<S> {
             peer.acked = acked.cast_unsigned();
         }
         half.frames += 1;
-        let spot = Spot::new(segment.frame);
         if len > 0 {
-            half.last_data = spot;
+            half.last_data = Some(segment.frame);
         }
         self.recent.note(&mut self.cold.others, direction, segment);
         self.captures |= capture_bit(segment.frame.capture());
-        self.seen(env, spot);
+        self.seen(env, segment.frame);
         if self.reading == Reading::Counters {
             self.half_mut(direction).advance(len);
         } else if len > 0 {
@@ -384,9 +382,9 @@ impl<S> Flow<S> {
         true
     }
 
-    fn seen(&mut self, env: &Env, frame: Spot) {
+    fn seen(&mut self, env: &Env, frame: FrameRef) {
         self.stamp = env.stamp;
-        if frame.at() >= self.last.at() {
+        if frame.at >= self.last.at {
             self.last = frame;
         }
     }

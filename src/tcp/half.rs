@@ -7,7 +7,6 @@ use super::limits::{
     HOLE_GRACE, HOLE_GRACE_SEGMENTS, MAX_WINDOW, ONE_SIDED_BYTES, ONE_SIDED_GRACE,
 };
 use super::pieces::{Piece, Pieces};
-use super::spot::Spot;
 use super::{GapCause, StreamFacts};
 use crate::capture::FrameRef;
 use crate::decode::SeqNo;
@@ -29,7 +28,7 @@ pub(super) struct Half {
     pub(super) marks: Marks,
     /// Segments, and the last one with new payload (if any had): facts of the connection that change all the time.
     pub(super) frames: u64,
-    pub(super) last_data: Spot,
+    pub(super) last_data: Option<FrameRef>,
     /// Where the FIN sits.
     pub(super) fin: Mark,
     /// Where the RST sits: behind all bytes that were seen before it.
@@ -195,7 +194,7 @@ impl Half {
         facts.frames = self.frames;
         let held = self.held.as_ref().map_or(0, |held| held.pieces.bytes());
         facts.payload_bytes = (self.next + held).saturating_sub(facts.missing_bytes);
-        facts.last_data = self.marks.data.then(|| self.last_data.frame());
+        facts.last_data = self.last_data;
         facts.unacknowledged = if one_sided {
             0
         } else {

@@ -2,7 +2,6 @@
 
 use super::flow::{Flow, Reading};
 use super::limits::MAX_WINDOW;
-use super::spot::Spot;
 use super::{Direction, GapCause, Handler};
 use crate::decode::Segment;
 
@@ -34,7 +33,7 @@ impl<S> Flow<S> {
         }
         half.top = half.top.max(end.cast_unsigned());
         half.marks.data = true;
-        half.last_data = Spot::new(segment.frame);
+        half.last_data = Some(segment.frame);
         let facts = self.cold.connection.stream_mut(direction);
         facts.first_data.get_or_insert(segment.frame);
         facts.out_of_order += u64::from(start < top && end <= top);

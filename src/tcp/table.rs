@@ -343,7 +343,7 @@ impl<H: Handler> Table<H> {
                 continue;
             };
             flow.cold.holding = None;
-            let frame = self.now.unwrap_or(flow.last.frame());
+            let frame = self.now.unwrap_or(flow.last);
             self.env.stats.hit(LimitKind::TotalBytes, frame, flow.id());
             flow.flush(handler, &mut self.env, GapCause::Evicted);
         }

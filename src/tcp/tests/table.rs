@@ -13,8 +13,8 @@ fn client(n: u32) -> Endpoint {
 #[test]
 fn records_have_the_size_that_the_documentation_states() {
     assert_eq!(size_of::<Embryo>(), 80);
-    assert_eq!(size_of::<Flow<()>>(), 352);
-    assert_eq!(size_of::<Cold>(), 712);
+    assert_eq!(size_of::<Flow<()>>(), 360);
+    assert_eq!(size_of::<Cold>(), 720);
 }
 
 #[test]
