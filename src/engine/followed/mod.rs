@@ -139,10 +139,15 @@ impl Followed {
     /// Takes bytes that are not those of a session.
     #[inline(never)]
     fn heads(&mut self, chunk: &Chunk<'_>, scratch: &mut Scratch) -> Interest {
-        scratch.grow(chunk.data.len());
+        let len = chunk.data.len();
         match &mut self.reader {
             Reader::Http(http) => {
+                let before = http.held();
                 let used = http.bytes(chunk, &mut scratch.events);
+                // Bodies are passed over: nothing is kept of them.
+                if !scratch.events.is_empty() || http.held() > before {
+                    scratch.grow(len);
+                }
                 let switched = self.take_events(scratch);
                 if let Some(switch) = switched {
                     self.switch(switch, chunk, used);
@@ -153,8 +158,14 @@ impl Followed {
                     Interest::Bytes
                 }
             }
-            Reader::Tls(sight) => sight.bytes(chunk),
-            Reader::Http2(sight) => sight.bytes(chunk),
+            Reader::Tls(sight) => {
+                scratch.grow(len);
+                sight.bytes(chunk)
+            }
+            Reader::Http2(sight) => {
+                scratch.grow(len);
+                sight.bytes(chunk)
+            }
             Reader::WebSocket { .. } | Reader::Done(_) => Interest::Counters,
         }
     }
