@@ -14,19 +14,19 @@ use super::undecided::{Decision, Undecided};
 use crate::hop::{Protocol, Record};
 use crate::http;
 use crate::tcp::{Chunk, Connection, Direction, Gap, Interest, Opening, StreamEnd};
-use crate::websocket::Session;
 
 /// What is known of what a connection says.
 #[derive(Debug)]
 pub(super) enum Talk {
-    Undecided(Box<Undecided>),
+    /// With what there is of the first bytes, where they are too few to tell.
+    Undecided(Option<Box<Undecided>>),
     Followed(Box<Followed>),
     Ignored(Protocol),
 }
 
 impl Talk {
     pub(super) fn new() -> Self {
-        Self::Undecided(Box::default())
+        Self::Undecided(None)
     }
 
     /// Whether an attempt at a handshake was seen on it.
@@ -55,14 +55,24 @@ impl Talk {
         chunk: &Chunk<'_>,
         scratch: &mut Scratch,
     ) -> Interest {
-        let Self::Undecided(undecided) = self else {
+        let Self::Undecided(waiting) = self else {
             return Interest::Bytes;
         };
         scratch.grow(chunk.data.len());
         let midstream = connection.opening == Opening::Midstream;
+        let mut waiting = waiting.take();
+        let mut fresh = Undecided::default();
+        let undecided = waiting.as_deref_mut().unwrap_or(&mut fresh);
         let decision = undecided.judge(connection, chunk);
+        let proxy_header = match decision {
+            Decision::Wait => None,
+            _ => undecided.proxy_header.take(),
+        };
         let reader = match decision {
-            Decision::Wait => return Interest::Bytes,
+            Decision::Wait => {
+                *self = Self::Undecided(Some(waiting.unwrap_or_else(|| Box::new(fresh))));
+                return Interest::Bytes;
+            }
             Decision::Ignore(protocol) => {
                 *self = Self::Ignored(protocol);
                 return Interest::Counters;
@@ -73,7 +83,11 @@ impl Talk {
             Decision::Http { .. } => Reader::Http(Box::default()),
             Decision::Tls { .. } => Reader::Tls(Box::default()),
             Decision::Http2 { .. } => Reader::Http2(Box::default()),
-            Decision::WebSocket(session) => return self.join_session(session),
+            Decision::WebSocket(session) => {
+                let followed = Followed::midstream(session, proxy_header);
+                *self = Self::Followed(Box::new(followed));
+                return Interest::Bytes;
+            }
         };
         let (Decision::Http { held, skip }
         | Decision::Tls { held, skip }
@@ -81,7 +95,7 @@ impl Talk {
         else {
             return Interest::Bytes;
         };
-        let mut followed = Box::new(Followed::new(reader, undecided.proxy_header.take()));
+        let mut followed = Box::new(Followed::new(reader, proxy_header));
         let mut interest = Interest::Bytes;
         if !held.is_empty() {
             let position = chunk.position.saturating_sub(held.len() as u64);
@@ -110,20 +124,13 @@ impl Talk {
         interest
     }
 
-    fn join_session(&mut self, session: Box<Session>) -> Interest {
-        let Self::Undecided(undecided) = self else {
-            return Interest::Bytes;
-        };
-        let followed = Followed::midstream(session, undecided.proxy_header.take());
-        *self = Self::Followed(Box::new(followed));
-        Interest::Bytes
-    }
-
     pub(super) fn gap(&mut self, gap: &Gap, scratch: &mut Scratch) -> Interest {
         match self {
             Self::Ignored(_) => Interest::Counters,
-            Self::Undecided(undecided) => {
-                undecided.gap(gap);
+            Self::Undecided(waiting) => {
+                if let Some(undecided) = waiting {
+                    undecided.gap(gap);
+                }
                 Interest::Bytes
             }
             Self::Followed(followed) => followed.gap(gap, scratch),
@@ -154,7 +161,9 @@ impl Talk {
     /// Bytes that it holds besides itself.
     pub(super) fn held(&self) -> usize {
         match self {
-            Self::Undecided(undecided) => size_of::<Undecided>() + undecided.held(),
+            Self::Undecided(waiting) => waiting
+                .as_ref()
+                .map_or(0, |undecided| size_of::<Undecided>() + undecided.held()),
             Self::Followed(followed) => size_of::<Followed>() + followed.held(),
             Self::Ignored(_) => 0,
         }
@@ -179,8 +188,10 @@ impl Talk {
     /// What there is to report, as it stands.
     pub(super) fn record(&self, connection: Connection) -> Record {
         match self {
-            Self::Undecided(undecided) => Record {
-                proxy_header: undecided.proxy_header.clone(),
+            Self::Undecided(waiting) => Record {
+                proxy_header: waiting
+                    .as_ref()
+                    .and_then(|undecided| undecided.proxy_header.clone()),
                 ..empty_record(connection, Protocol::Other)
             },
             Self::Ignored(protocol) => empty_record(connection, *protocol),
