@@ -1,5 +1,6 @@
 //! The longest silence that any session of a location lived through: what ends a shorter one there is no idle timeout.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 
 use super::ENDPOINTS;
@@ -12,13 +13,15 @@ use crate::hop::{Handshake, Record};
 use crate::http::RequestHead;
 use crate::websocket::Silence;
 
-/// Listener, host and path: where one proxy_read_timeout holds.
-type Location = (Endpoint, String, String);
+/// The longest silences at a listener by host and path: where one proxy_read_timeout holds.
+type Locations = BTreeMap<Box<str>, BTreeMap<Box<str>, Silence>>;
 
 /// The longest silences by location.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Lived {
-    longest: BTreeMap<Location, Silence>,
+    longest: BTreeMap<Endpoint, Locations>,
+    /// How many locations there are.
+    count: usize,
     /// When the clock that stamps the frames was set, by its former time: no silence is known across.
     steps: VecDeque<Timestamp>,
 }
@@ -29,10 +32,11 @@ const STEPS: usize = 64;
 /// Longest host and path that are remembered: real ones are shorter, and hostile ones would fill the memory.
 const LONGEST: usize = 256;
 
-fn location(server: Endpoint, request: &RequestHead) -> Option<Location> {
+/// Host and path of a request.
+fn location(request: &RequestHead) -> Option<(Cow<'_, str>, &str)> {
     let host = request.fields.combined("host").unwrap_or_default();
     let path = path(&request.target);
-    (host.len() + path.len() <= LONGEST).then(|| (server, host.into_owned(), path.to_owned()))
+    (host.len() + path.len() <= LONGEST).then_some((host, path))
 }
 
 impl Lived {
@@ -67,18 +71,34 @@ impl Lived {
                 .longest_silence
                 .filter(|silence| ended.is_none_or(|end| silence.until.at < end))
                 .filter(|silence| self.is_measured(silence));
-            let (Some(silence), Some(place)) = (silence, location(connection.server, request))
-            else {
-                continue;
-            };
-            if self.longest.len() >= ENDPOINTS && !self.longest.contains_key(&place) {
-                continue;
+            if let (Some(silence), Some(place)) = (silence, location(request)) {
+                self.lived_through(connection.server, place, silence);
             }
-            let longest = self.longest.entry(place).or_insert(silence);
+        }
+    }
+
+    fn lived_through(
+        &mut self,
+        server: Endpoint,
+        (host, path): (Cow<'_, str>, &str),
+        silence: Silence,
+    ) {
+        let at = self.longest.get_mut(&server);
+        let known = at.and_then(|hosts| hosts.get_mut(&*host)?.get_mut(path));
+        if let Some(longest) = known {
             if longest.nanos() < silence.nanos() {
                 *longest = silence;
             }
+        } else if self.count < ENDPOINTS {
+            let hosts = self.longest.entry(server).or_default();
+            let paths = hosts.entry(host.into()).or_default();
+            paths.insert(path.into(), silence);
+            self.count += 1;
         }
+    }
+
+    fn longest(&self, server: Endpoint, (host, path): (Cow<'_, str>, &str)) -> Option<Silence> {
+        self.longest.get(&server)?.get(&*host)?.get(path).copied()
     }
 
     /// The handshake as one that lived through the longest silence of its location, if that shows that its end was no
@@ -94,8 +114,7 @@ impl Lived {
         );
         let outer = handshake.first().filter(|_| is_timeout)?;
         let request = outer.exchange().request.as_ref()?;
-        let place = location(outer.record.connection.server, request)?;
-        let longest = *self.longest.get(&place)?;
+        let longest = self.longest(outer.record.connection.server, location(request)?)?;
         let session = handshake.session.as_ref()?;
         let silence = session.idle_before_end_nanos?;
         // Several hops may have timeouts of their own, of which only the outermost is known to be the same.
