@@ -1,7 +1,7 @@
 //! The contract as JSON: one document, or one line for each thing as it finishes.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 
 use serde::Serialize;
 
@@ -19,15 +19,27 @@ use crate::hop::{Handshake, Record};
 
 /// Writes the document on one line, for programs.
 pub fn compact(report: &Report, out: &mut dyn Write) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, report)?;
-    out.write_all(b"\n")
+    let mut out = gathered(out);
+    serde_json::to_writer(&mut out, report)?;
+    out.write_all(b"\n")?;
+    out.flush()
 }
 
 /// Writes the document with indentation, for eyes.
 pub fn pretty(report: &Report, out: &mut dyn Write) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut *out, report)?;
-    out.write_all(b"\n")
+    let mut out = gathered(out);
+    serde_json::to_writer_pretty(&mut out, report)?;
+    out.write_all(b"\n")?;
+    out.flush()
 }
+
+/// The serializer writes a few bytes at a time: each such write is to be cheaper than a call that nobody can see through.
+fn gathered(out: &mut dyn Write) -> BufWriter<&mut dyn Write> {
+    BufWriter::with_capacity(WRITE_BYTES, out)
+}
+
+/// Bytes that go out at once.
+const WRITE_BYTES: usize = 64 << 10;
 
 /// One line of JSON Lines output.
 #[derive(Serialize)]
