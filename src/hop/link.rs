@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use super::handshake::PairedBy;
 use super::known::Known;
-use super::node::{LinkKind, Named, Node, View};
+use super::node::{LinkKind, Named, Node, View, split_target};
 use crate::capture::FrameRef;
 
 /// What speaks for a pair, the weightiest first; compared as a whole. Time decides only between equal ones.
@@ -121,6 +121,12 @@ pub(super) fn relayed_path(outer: &Node, inner: &Node) -> bool {
     path(outer, inner) > 0 && outer.traits().query == inner.traits().query
 }
 
+/// The same of a target, before a node is made of its exchange.
+pub(super) fn relayed_target(node: &Node, target: &str) -> bool {
+    let (path, query) = split_target(target);
+    alike(&node.traits().path, path) > 0 && *node.traits().query == *query
+}
+
 fn named(outer: &Node, inner: &Node) -> Option<u8> {
     let is_client = |named: &Named| {
         named.port.is_none() && outer.views.iter().any(|view| view.client.ip() == named.ip)
@@ -143,7 +149,10 @@ fn named(outer: &Node, inner: &Node) -> Option<u8> {
 }
 
 fn path(outer: &Node, inner: &Node) -> u8 {
-    let (a, b) = (&*outer.traits().path, &*inner.traits().path);
+    alike(&outer.traits().path, &inner.traits().path)
+}
+
+fn alike(a: &str, b: &str) -> u8 {
     if a.is_empty() || b.is_empty() {
         return 0;
     }

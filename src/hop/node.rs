@@ -148,7 +148,7 @@ pub(super) struct Traits {
 }
 
 /// The path of a request target: without scheme, authority (RFC 9112 3.2.2) and query.
-fn split_target(target: &str) -> (&str, &str) {
+pub(super) fn split_target(target: &str) -> (&str, &str) {
     let target = target
         .split_once("://")
         .and_then(|(_, rest)| rest.find('/').and_then(|at| rest.get(at..)))

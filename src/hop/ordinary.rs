@@ -8,7 +8,9 @@ use foldhash::HashMap;
 
 use super::handshake::{Confidence, PairedBy};
 use super::known::Known;
-use super::link::{RELAY_NANOS, has_proxy_address, is_relayed, nested, relayed_path};
+use super::link::{
+    RELAY_NANOS, has_proxy_address, is_relayed, nested, relayed_path, relayed_target,
+};
 use super::matching::Parent;
 use super::node::{Node, Slot, number};
 use super::record::{Exchange, OrdinaryExchange, Record, SharedRecord};
@@ -193,7 +195,11 @@ fn partner(node: &Node, ordinary: &Ordinary, known: &Known) -> Option<(Node, boo
     let mut found = ordinary
         .range((early, first)..)
         .take_while(|((frame, _), _)| until.is_none_or(|until| *frame < until))
-        .filter_map(|((_, slot), record)| summary(record, *slot))
+        .filter_map(|((_, slot), record)| {
+            let exchange = exchange(record, *slot)?;
+            // Most are told apart by their targets, which is cheap.
+            relayed_target(node, &exchange.target).then(|| summary(record, exchange))?
+        })
         .filter_map(|other| {
             let fits = |outer: &Node, inner: &Node| {
                 nested(outer, inner)
@@ -212,12 +218,13 @@ fn partner(node: &Node, ordinary: &Ordinary, known: &Known) -> Option<(Node, boo
     found.next().is_none().then_some(only)
 }
 
+fn exchange(record: &SharedRecord, slot: Slot) -> Option<&OrdinaryExchange> {
+    let mut exchanges = record.ordinary.iter();
+    exchanges.find(|exchange| exchange.index == slot.exchange)
+}
+
 /// An ordinary exchange as a node: on a record that has it among its exchanges, as a summary.
-fn summary(record: &SharedRecord, slot: Slot) -> Option<Node> {
-    let exchange = record
-        .ordinary
-        .iter()
-        .find(|exchange| exchange.index == slot.exchange)?;
+fn summary(record: &SharedRecord, exchange: &OrdinaryExchange) -> Option<Node> {
     let mut with = Record::clone(record);
     with.exchanges.push(Exchange {
         index: exchange.index,
