@@ -13,7 +13,8 @@ use super::super::handshake::Handshake;
 use super::super::node::{Node, Slot};
 use super::super::pairing::{Context, nodes_of, pair_nodes};
 use super::super::record::{Record, SharedRecord};
-use super::{Book, OpenConnections, node_of};
+use super::family::node_of;
+use super::{Book, OpenConnections};
 use crate::capture::Timestamp;
 use crate::tcp::ConnectionId;
 
