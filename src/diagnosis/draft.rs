@@ -188,7 +188,9 @@ impl Draft {
         let first = first.to_string();
         let all = format!("{first} (and {})", others.join(", "));
         for text in [&mut self.title, &mut self.headline].into_iter().flatten() {
-            *text = text.replacen(&first, &all, 1);
+            if let Some(at) = place_of(&first, text) {
+                text.replace_range(at..at + first.len(), &all);
+            }
         }
     }
 
@@ -251,9 +253,32 @@ impl Draft {
     }
 }
 
+/// Where a text names an endpoint, and not one whose address or port only has it as a part.
+fn place_of(endpoint: &str, text: &str) -> Option<usize> {
+    let of_number = |c: char| c.is_ascii_digit();
+    let mut places = text.match_indices(endpoint).map(|(at, _)| at);
+    places.find(|&at| {
+        let before = text.get(..at).unwrap_or_default();
+        let after = text.get(at + endpoint.len()..).unwrap_or_default();
+        !before.ends_with(of_number) && !after.starts_with(of_number)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn further_servers_stand_behind_the_first_itself() {
+        let servers = [1, 2].map(|last| Endpoint::v4([10, 0, 0, last], 80));
+        let mut draft = Draft::new(Code::BadGateway)
+            .title("10.0.0.1:8080 asked 10.0.0.1:80, which refused")
+            .headline("110.0.0.1:80 asked nobody");
+        draft.name_all(&servers);
+        let title = "10.0.0.1:8080 asked 10.0.0.1:80 (and 10.0.0.2:80), which refused";
+        assert_eq!(draft.title.as_deref(), Some(title));
+        assert_eq!(draft.headline.as_deref(), Some("110.0.0.1:80 asked nobody"));
+    }
 
     #[test]
     fn no_finding_without_evidence() {
