@@ -9,7 +9,7 @@ use crate::tcp::{
 };
 
 use super::followed::Scratch;
-use super::talk::{Talk, empty_record};
+use super::talk::Talk;
 
 /// Follows what all connections say.
 #[derive(Debug)]
@@ -104,7 +104,7 @@ impl Handler for Conversations {
 
     fn closed(&mut self, connection: Connection, talk: Option<Talk>) {
         let Some(mut talk) = talk else {
-            self.closed.push(empty_record(connection, Protocol::None));
+            self.closed.push(Record::bare(connection, Protocol::None));
             return;
         };
         let id = connection.id;
@@ -133,7 +133,7 @@ impl OpenConnections for Open<'_> {
     fn without_payload(&self, from: Timestamp, to: Timestamp) -> Vec<Record> {
         let openings = self.0.openings(from, to).into_iter();
         openings
-            .map(|connection| empty_record(connection, Protocol::None))
+            .map(|connection| Record::bare(connection, Protocol::None))
             .collect()
     }
 }

@@ -192,27 +192,10 @@ impl Talk {
                 proxy_header: waiting
                     .as_ref()
                     .and_then(|undecided| undecided.proxy_header.clone()),
-                ..empty_record(connection, Protocol::Other)
+                ..Record::bare(connection, Protocol::Other)
             },
-            Self::Ignored(protocol) => empty_record(connection, *protocol),
+            Self::Ignored(protocol) => Record::bare(connection, *protocol),
             Self::Followed(followed) => followed.record(connection),
         }
-    }
-}
-
-/// The record of a connection without anything that was followed.
-#[inline]
-pub(super) fn empty_record(connection: Connection, protocol: Protocol) -> Record {
-    Record {
-        connection,
-        protocol,
-        exchange_count: 0,
-        exchanges: Vec::new(),
-        ordinary: Vec::new(),
-        not_http: Vec::new(),
-        proxy_header: None,
-        oversized_head: None,
-        http2: None,
-        tls: None,
     }
 }

@@ -153,6 +153,22 @@ pub struct Record {
 }
 
 impl Record {
+    /// A connection on which nothing was said that is worth keeping.
+    pub const fn bare(connection: Connection, protocol: Protocol) -> Self {
+        Self {
+            connection,
+            protocol,
+            exchange_count: 0,
+            exchanges: Vec::new(),
+            ordinary: Vec::new(),
+            not_http: Vec::new(),
+            proxy_header: None,
+            oversized_head: None,
+            tls: None,
+            http2: None,
+        }
+    }
+
     /// The record, leaving one behind on which nothing was said.
     pub(super) fn take(&mut self) -> Self {
         Self {

@@ -49,16 +49,9 @@ pub(crate) fn record(
     exchanges: Vec<Exchange>,
 ) -> Record {
     Record {
-        connection,
-        protocol,
         exchange_count: exchanges.len() as u32,
         exchanges,
-        ordinary: Vec::new(),
-        not_http: Vec::new(),
-        proxy_header: None,
-        oversized_head: None,
-        http2: None,
-        tls: None,
+        ..Record::bare(connection, protocol)
     }
 }
 

@@ -6,7 +6,6 @@ use std::mem::take;
 
 use super::{Followed, Reader};
 use crate::capture::FrameRef;
-use crate::engine::talk::empty_record;
 use crate::hop::{Exchange, OrdinaryExchange, Protocol, Record};
 use crate::tcp::{Connection, Direction};
 
@@ -116,7 +115,7 @@ impl Followed {
             oversized_head: self.oversized_head,
             tls,
             http2,
-            ..empty_record(connection, protocol)
+            ..Record::bare(connection, protocol)
         }
     }
 }
