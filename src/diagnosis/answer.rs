@@ -52,7 +52,7 @@ fn about(story: &Story<'_>, code: Code, answer: &ResponseHead) -> Draft {
                 inner.span.first,
                 format!(
                     "auth subrequest {} answered {}",
-                    short_target(&request.target),
+                    short_target(request.target()),
                     inner.status
                 ),
             );

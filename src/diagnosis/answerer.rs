@@ -111,7 +111,7 @@ fn by_subrequest(story: &Story<'_>, status: u16) -> Option<Answerer> {
         .request
         .as_ref()
         .map_or_else(String::new, |head| {
-            format!(" {}", short_target(&head.target))
+            format!(" {}", short_target(head.target()))
         });
     Some(proxy(
         Confidence::Certain,

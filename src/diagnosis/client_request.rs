@@ -35,10 +35,10 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
                 answer.map(shows_response).unwrap_or_default(),
             )
     };
-    if head.method.as_ref() != "GET" {
+    if head.method() != "GET" {
         out.push(draft(
             Code::MethodNotGet,
-            format!("{} instead of GET", short(&head.method)),
+            format!("{} instead of GET", short(head.method())),
         ));
     }
     if head.minor_version == 0 {
@@ -143,7 +143,7 @@ fn probe(story: &Story<'_>, head: &RequestHead) -> Option<Draft> {
     });
     let key = head.fields.first("sec-websocket-key");
     let mut signs = Vec::new();
-    if head.method.as_ref() == "HEAD" {
+    if head.method() == "HEAD" {
         signs.push("HEAD, as `curl -I` sends it".to_owned());
     }
     let judged = key.as_deref().map(|key| Key::of(key.as_bytes()));

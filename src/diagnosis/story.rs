@@ -267,13 +267,13 @@ impl<'a> Story<'a> {
             .request
             .as_ref()
             .or(self.inner.exchange().request.as_ref())
-            .map(|head| &head.target)
+            .map(RequestHead::target)
             .or(self
                 .outer
                 .exchange()
                 .ordinary
                 .as_ref()
-                .map(|ask| &ask.target))
+                .map(|ask| &*ask.target))
             .map_or_else(|| "?".to_owned(), |target| short(path(target)))
     }
 
@@ -291,7 +291,7 @@ impl<'a> Story<'a> {
             .exchange()
             .request
             .as_ref()
-            .map(|head| path(&head.target))
+            .map(|head| path(head.target()))
             .filter(|path| path.starts_with('/') && harmless(path))
             .unwrap_or("/");
         let backend = self

@@ -84,8 +84,8 @@ pub(super) fn count(number: usize, noun: &str) -> String {
 pub(super) fn shows_request(head: &RequestHead) -> String {
     format!(
         "{} {} HTTP/{}, {}, {}",
-        short(&head.method),
-        short_target(&head.target),
+        short(head.method()),
+        short_target(head.target()),
         head.version(),
         field(head.fields.combined("connection").as_deref(), "Connection"),
         field(head.fields.combined("upgrade").as_deref(), "Upgrade"),
@@ -94,10 +94,10 @@ pub(super) fn shows_request(head: &RequestHead) -> String {
 
 /// A response as evidence: its line, and who signs it.
 pub(super) fn shows_response(head: &ResponseHead) -> String {
-    let reason = if head.reason.is_empty() {
+    let reason = if head.reason().is_empty() {
         String::new()
     } else {
-        format!(" {}", short(&head.reason))
+        format!(" {}", short(head.reason()))
     };
     let server = head.fields.first("server").map_or(String::new(), |server| {
         format!(", Server: {}", short(&server))

@@ -123,14 +123,14 @@ impl<'a> Lines<'a> {
 
     fn method(self) -> &'a str {
         match self {
-            Self::Head(head) => &head.method,
+            Self::Head(head) => head.method(),
             Self::Summary(summary) => &summary.method,
         }
     }
 
     fn target(self) -> &'a str {
         match self {
-            Self::Head(head) => &head.target,
+            Self::Head(head) => head.target(),
             Self::Summary(summary) => &summary.target,
         }
     }

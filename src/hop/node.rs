@@ -273,38 +273,11 @@ fn bytes_link(exchange: &Exchange) -> Option<Link> {
 
 /// The complete lines of a head that breaks off: they say as much as those of a whole one.
 fn partial_head(part: &PartialHead) -> RequestHead {
-    let mut spans = Vec::new();
-    let mut start = 0_usize;
-    let mut first_line: &[u8] = &[];
-    for line in part.bytes.split_inclusive(|&byte| byte == b'\n') {
-        let end = start + line.len();
-        if !line.ends_with(b"\n") {
-            break;
-        }
-        if start == 0 {
-            first_line = line;
-        } else if let Some(colon) = memchr::memchr(b':', line) {
-            let value = line.get(colon + 1..).unwrap_or_default();
-            let from = end - value.trim_ascii_start().len();
-            let to = from + value.trim_ascii().len();
-            // Heads are at most `http::MAX_HEAD` bytes long.
-            spans.push((start as u32..(start + colon) as u32, from as u32..to as u32));
-        }
-        start = end;
-    }
-    let line = String::from_utf8_lossy(first_line);
-    let mut words = line.split_ascii_whitespace();
-    RequestHead {
-        span: Span {
-            first: part.first,
-            last: part.last,
-        },
-        method: words.next().unwrap_or_default().into(),
-        target: words.next().unwrap_or_default().into(),
-        minor_version: 1,
-        fields: Fields::new(part.bytes.clone(), spans),
-        faults: Vec::new(),
-    }
+    let span = Span {
+        first: part.first,
+        last: part.last,
+    };
+    RequestHead::begun(&part.bytes, span)
 }
 
 fn links_of(
@@ -353,9 +326,9 @@ impl Traits {
         named.extend(source.and_then(|source| parse_address(source)));
         let ordinary = exchange.and_then(|exchange| exchange.ordinary.as_ref());
         let target = head
-            .map(|head| &head.target)
-            .or(ordinary.map(|summary| &summary.target));
-        let (path, query) = target.map_or(("", ""), |target| split_target(target));
+            .map(RequestHead::target)
+            .or(ordinary.map(|summary| &*summary.target));
+        let (path, query) = target.map_or(("", ""), split_target);
         Self {
             named,
             path: path.into(),

@@ -127,7 +127,7 @@ impl Answers {
                         match parse::response(raw, span) {
                             Ok(head) => self.answer(head, shared, out),
                             Err(raw) => {
-                                self.raw(RawBytes::new(raw.into_boxed().into(), span.first), out);
+                                self.raw(RawBytes::new(raw.into_vec(), span.first), out);
                             }
                         }
                         if shared.switched || shared.is_refused() {

@@ -8,7 +8,7 @@
 //!                 +- bytes that are none -> Raw (collects an excerpt, reads no further)
 //! ```
 
-use std::collections::VecDeque;
+use smallvec::SmallVec;
 
 use super::answers::Answers;
 use super::held::Handover;
@@ -36,8 +36,8 @@ pub struct Conversation {
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     next_exchange: u32,
-    /// Requests without their final answer, oldest first.
-    pub(super) waiting: VecDeque<Waiting>,
+    /// Requests without their final answer, oldest first: one, but where a client pipelines.
+    pub(super) waiting: SmallVec<[Waiting; 2]>,
     /// The request head that is on its way.
     begun: Option<Begun>,
     /// A request that asked to switch got another answer: what the client sent behind it is HTTP.
@@ -107,7 +107,7 @@ impl Shared {
 
     /// The request that the answer now beginning belongs to.
     pub(super) fn answered_request(&self) -> Option<Waiting> {
-        self.waiting.front().copied().or_else(|| {
+        self.waiting.first().copied().or_else(|| {
             let begun = self.begun.filter(|begun| !begun.answered)?;
             Some(Waiting {
                 exchange: begun.exchange,
@@ -125,7 +125,8 @@ impl Shared {
 
     /// That request has its final answer; an exchange of its own for an answer whose request is unknown.
     pub(super) fn answer(&mut self) -> u32 {
-        if let Some(waiting) = self.waiting.pop_front() {
+        if !self.waiting.is_empty() {
+            let waiting = self.waiting.remove(0);
             self.refused |= waiting.holds;
             return waiting.exchange;
         }
@@ -140,9 +141,9 @@ impl Shared {
 
     pub(super) fn wait(&mut self, waiting: Waiting) {
         if self.waiting.len() >= MAX_WAITING {
-            self.waiting.pop_front();
+            self.waiting.remove(0);
         }
-        self.waiting.push_back(waiting);
+        self.waiting.push(waiting);
     }
 
     pub(super) fn switch(

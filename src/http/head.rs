@@ -4,20 +4,35 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::capture::FrameRef;
+
+/// Where the name and the value of a field lie in a head.
+pub(super) type FieldSpan = (Range<u32>, Range<u32>);
 
 /// The header fields of a message (RFC 9112 5), in their order, over the raw bytes of its head. A clone shares them: a
 /// live view looks at the same heads again and again.
+///
+/// ```text
+///  GET /chat HTTP/1.1 CR LF Host: example.org CR LF ... CR LF CR LF | place of each name and value
+///  <---------------------- head -----------------------------------> <- PLACE bytes for each ---->
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Fields(Arc<Head>);
-
-#[derive(Debug, PartialEq, Eq, Default)]
-struct Head {
-    raw: Box<[u8]>,
-    spans: Box<[(Range<u32>, Range<u32>)]>,
+pub struct Fields {
+    /// In one piece: thousands of heads wait at once for those of the other hop.
+    block: Arc<[u8]>,
+    /// How many bytes of it are the head.
+    head: u32,
     /// The [`mark`]s of all names: most fields that are asked for are not there.
     marks: u64,
 }
+
+/// Bytes that a field's place takes: four numbers of four bytes, little-endian.
+const PLACE: usize = size_of::<u128>();
+
+/// Bytes of a usual head and its places: it is put together on the stack.
+const USUAL: usize = 2048;
 
 /// One bit for a field name, whatever its case: by its length and its first letter.
 const fn mark(name: &[u8]) -> u64 {
@@ -29,16 +44,40 @@ const fn mark(name: &[u8]) -> u64 {
     1 << ((name.len() as u32).wrapping_mul(5).wrapping_add(first) % u64::BITS)
 }
 
+fn place_of((name, value): &FieldSpan) -> [u8; PLACE] {
+    let ends = |span: &Range<u32>| u64::from(span.start) | u64::from(span.end) << u32::BITS;
+    (u128::from(ends(name)) | u128::from(ends(value)) << u64::BITS).to_le_bytes()
+}
+
+fn span_at(place: &[u8; PLACE]) -> FieldSpan {
+    let place = u128::from_le_bytes(*place);
+    let span = |ends: u64| ends as u32..(ends >> u32::BITS) as u32;
+    (span(place as u64), span((place >> u64::BITS) as u64))
+}
+
+/// The bytes of a head at a place; nothing where it lies outside.
+fn slice<'a>(raw: &'a [u8], span: &Range<u32>) -> &'a [u8] {
+    raw.get(span.start as usize..span.end as usize)
+        .unwrap_or_default()
+}
+
 impl Fields {
-    /// Fields whose names and values lie in `raw` at `spans`. A span outside of `raw` reads as empty.
-    pub fn new(raw: Box<[u8]>, spans: Vec<(Range<u32>, Range<u32>)>) -> Self {
-        let name = |span: &Range<u32>| raw.get(span.start as usize..span.end as usize);
-        let names = spans.iter().map(|(span, _)| name(span).unwrap_or_default());
-        Self(Arc::new(Head {
-            marks: names.fold(0, |marks, name| marks | mark(name)),
-            spans: spans.into_boxed_slice(),
-            raw,
-        }))
+    /// Fields whose names and values lie in `raw`, which is at most [`MAX_HEAD`](super::MAX_HEAD) bytes long, at `spans`. A
+    /// span outside of `raw` reads as empty.
+    pub fn new(raw: &[u8], spans: &[FieldSpan]) -> Self {
+        let mut block: SmallVec<[u8; USUAL]> = SmallVec::new();
+        block.reserve(raw.len() + spans.len() * PLACE);
+        block.extend_from_slice(raw);
+        let mut marks = 0;
+        for span in spans {
+            marks |= mark(slice(raw, &span.0));
+            block.extend_from_slice(&place_of(span));
+        }
+        Self {
+            block: Arc::from(&*block),
+            head: raw.len() as u32,
+            marks,
+        }
     }
 
     /// Fields as they would be sent.
@@ -56,60 +95,68 @@ impl Fields {
             spans.push((name_at..colon_at, value_at..raw.len() as u32));
             raw += "\r\n";
         }
-        Self::new(raw.into_bytes().into(), spans)
+        Self::new(raw.as_bytes(), &spans)
     }
 
-    fn slice(&self, span: &Range<u32>) -> &[u8] {
-        self.0
-            .raw
-            .get(span.start as usize..span.end as usize)
-            .unwrap_or_default()
+    /// Where the names and the values lie.
+    fn places(&self) -> &[[u8; PLACE]] {
+        let places = self.block.get(self.head as usize..);
+        places.unwrap_or_default().as_chunks().0
     }
 
     /// The head as it was on the wire: start line, fields, without the blank line's own meaning.
     pub fn raw(&self) -> &[u8] {
-        &self.0.raw
+        self.block.get(..self.head as usize).unwrap_or_default()
+    }
+
+    /// A part of the start line, which is text wherever a head was read.
+    fn line(&self, span: &Range<u32>) -> &str {
+        std::str::from_utf8(slice(self.raw(), span)).unwrap_or_default()
     }
 
     /// All fields in order: name as spelled, value without surrounding white space.
     pub fn iter(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
-        self.0
-            .spans
+        let raw = self.raw();
+        self.places()
             .iter()
-            .map(|(name, value)| (text(self.slice(name)), text(self.slice(value))))
+            .map(span_at)
+            .map(|(name, value)| (text(slice(raw, &name)), text(slice(raw, &value))))
     }
 
     /// The names of all fields as spelled, as bytes, in order.
     pub fn names(&self) -> impl Iterator<Item = &[u8]> {
-        self.0.spans.iter().map(|(name, _)| self.slice(name))
+        let raw = self.raw();
+        let names = self.places().iter().map(span_at);
+        names.map(|(name, _)| slice(raw, &name))
     }
 
     /// How many fields there are.
     pub fn len(&self) -> usize {
-        self.0.spans.len()
+        self.places().len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.0.spans.is_empty()
+        self.len() == 0
     }
 
     /// The values of every field of this name (ASCII case-insensitive), as bytes, in order.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        // Lengths first: nearly all names differ in that already.
-        let same = move |span: &Range<u32>| {
-            span.end.wrapping_sub(span.start) as usize == name.len()
-                && self.slice(span).eq_ignore_ascii_case(name.as_bytes())
-        };
-        let spans = if self.0.marks & mark(name.as_bytes()) == 0 {
+        let raw = self.raw();
+        let places = if self.marks & mark(name.as_bytes()) == 0 {
             &[]
         } else {
-            &*self.0.spans
+            self.places()
         };
-        spans
+        // Lengths first: nearly all names differ in that already.
+        places
             .iter()
-            .filter(move |(span, _)| same(span))
-            .map(|(_, value)| self.slice(value))
+            .map(span_at)
+            .filter(move |(span, _)| {
+                span.end.wrapping_sub(span.start) as usize == name.len()
+                    && slice(raw, span).eq_ignore_ascii_case(name.as_bytes())
+            })
+            .map(move |(_, value)| slice(raw, &value))
     }
 
     /// The first value of this name.
@@ -133,9 +180,9 @@ impl Fields {
 
     /// Whether a list field has this token, compared without case (RFC 9110 5.6.1, 7.6.1).
     pub fn has_token(&self, name: &str, token: &str) -> bool {
+        let is_it = |item: &[u8]| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes());
         self.all(name)
-            .flat_map(|value| value.split(|&byte| byte == b','))
-            .any(|item| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+            .any(|value| value.split(|&byte| byte == b',').any(is_it))
     }
 
     /// The elements of a list field over all of its fields, trimmed, empty ones left out.
@@ -167,10 +214,10 @@ pub struct Span {
 pub struct RequestHead {
     /// Its frames.
     pub span: Span,
-    /// The method.
-    pub method: Box<str>,
-    /// The request target as sent.
-    pub target: Box<str>,
+    /// Where the method lies in the head.
+    pub(super) method: Range<u32>,
+    /// Where the request target lies in the head.
+    pub(super) target: Range<u32>,
     /// The minor version: 0 for HTTP/1.0, 1 for HTTP/1.1; above, it is to be treated as 1 (RFC 9110 2.5).
     pub minor_version: u8,
     /// The header fields.
@@ -185,12 +232,20 @@ impl RequestHead {
     pub fn is_handshake_attempt(&self) -> bool {
         const PREFIX: &[u8] = b"sec-websocket-";
         self.fields.has_token("upgrade", "websocket")
-            || self.fields.0.spans.iter().any(|(name, _)| {
-                self.fields
-                    .slice(name)
-                    .get(..PREFIX.len())
+            || self.fields.names().any(|name| {
+                name.get(..PREFIX.len())
                     .is_some_and(|p| p.eq_ignore_ascii_case(PREFIX))
             })
+    }
+
+    /// The method.
+    pub fn method(&self) -> &str {
+        self.fields.line(&self.method)
+    }
+
+    /// The request target as sent.
+    pub fn target(&self) -> &str {
+        self.fields.line(&self.target)
     }
 
     /// `1.0`, `1.1`, or what else was sent.
@@ -206,8 +261,8 @@ pub struct ResponseHead {
     pub span: Span,
     /// The status code.
     pub status: u16,
-    /// The reason phrase, possibly empty.
-    pub reason: Box<str>,
+    /// Where the reason phrase lies in the head.
+    pub(super) reason: Range<u32>,
     /// The minor version: 0 for HTTP/1.0, 1 for HTTP/1.1; above, it is to be treated as 1 (RFC 9110 2.5).
     pub minor_version: u8,
     /// The header fields.
@@ -217,6 +272,11 @@ pub struct ResponseHead {
 }
 
 impl ResponseHead {
+    /// The reason phrase, possibly empty.
+    pub fn reason(&self) -> &str {
+        self.fields.line(&self.reason)
+    }
+
     /// `1.0`, `1.1`, or what else was sent.
     pub const fn version(&self) -> &'static str {
         version(self.minor_version)

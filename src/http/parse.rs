@@ -3,6 +3,9 @@
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
+use smallvec::SmallVec;
+
+use super::head::FieldSpan;
 use super::probe::{is_token, request_line, status_line};
 use super::{Fields, HeadFault, RequestHead, ResponseHead, Span};
 
@@ -12,8 +15,8 @@ const SLOTS: usize = 64;
 /// Room at the second try. A head with still more fields is read by the tolerant reader, which has no such limit.
 const MORE_SLOTS: usize = 256;
 
-/// Where a name and its value lie in a head.
-type FieldSpan = (Range<u32>, Range<u32>);
+/// Fields of a usual head: their places are noted on the stack.
+const USUAL: usize = 24;
 
 /// A head's bytes: borrowed from a segment, or gathered from several.
 #[derive(Debug)]
@@ -32,10 +35,10 @@ impl Raw<'_> {
         }
     }
 
-    pub(super) fn into_boxed(self) -> Box<[u8]> {
+    pub(super) fn into_vec(self) -> Vec<u8> {
         match self {
-            Self::Borrowed(bytes) => bytes.into(),
-            Self::Owned(bytes) => bytes.into_boxed_slice(),
+            Self::Borrowed(bytes) => bytes.to_vec(),
+            Self::Owned(bytes) => bytes,
         }
     }
 }
@@ -50,7 +53,7 @@ pub(super) fn request(raw: Raw<'_>, span: Span) -> Result<RequestHead, Raw<'_>> 
         method: line.method,
         target: line.target,
         minor_version: line.minor_version,
-        fields: Fields::new(raw.into_boxed(), spans),
+        fields: Fields::new(raw.bytes(), &spans),
         faults,
     })
 }
@@ -65,24 +68,57 @@ pub(super) fn response(raw: Raw<'_>, span: Span) -> Result<ResponseHead, Raw<'_>
         status: line.status,
         reason: line.reason,
         minor_version: line.minor_version,
-        fields: Fields::new(raw.into_boxed(), spans),
+        fields: Fields::new(raw.bytes(), &spans),
         faults,
     })
 }
 
+impl RequestHead {
+    /// What the complete lines of a head that breaks off say, whatever its start line is.
+    pub fn begun(bytes: &[u8], span: Span) -> Self {
+        let whole = memchr::memrchr(b'\n', bytes).map_or(0, |last| last + 1);
+        let lines = bytes.get(..whole).unwrap_or_default();
+        let first = memchr::memchr(b'\n', lines).unwrap_or(0);
+        let (line, rest) = lines.split_at_checked(first).unwrap_or_default();
+        let mut words = line
+            .split(u8::is_ascii_whitespace)
+            .filter(|word| !word.is_empty())
+            .map(|word| place(bytes, word));
+        let fields: Spans = rest
+            .split(|&byte| byte == b'\n')
+            .filter_map(|line| {
+                let (name, value) = line.split_at_checked(memchr::memchr(b':', line)?)?;
+                let value = value.get(1..)?.trim_ascii();
+                Some((place(bytes, name), place(bytes, value)))
+            })
+            .collect();
+        Self {
+            span,
+            method: words.next().unwrap_or_default(),
+            target: words.next().unwrap_or_default(),
+            minor_version: 1,
+            fields: Fields::new(bytes, &fields),
+            faults: Vec::new(),
+        }
+    }
+}
+
 struct RequestLine {
-    method: Box<str>,
-    target: Box<str>,
+    method: Range<u32>,
+    target: Range<u32>,
     minor_version: u8,
 }
 
 struct StatusLine {
     status: u16,
-    reason: Box<str>,
+    reason: Range<u32>,
     minor_version: u8,
 }
 
-type Parts<L> = (L, Vec<FieldSpan>, Vec<HeadFault>);
+/// The places of a head's fields.
+type Spans = SmallVec<[FieldSpan; USUAL]>;
+
+type Parts<L> = (L, Spans, Vec<HeadFault>);
 
 fn request_parts(bytes: &[u8]) -> Option<Parts<RequestLine>> {
     let strict = strict_request::<SLOTS>(bytes).or_else(|error| match error {
@@ -96,7 +132,7 @@ fn request_parts(bytes: &[u8]) -> Option<Parts<RequestLine>> {
     let (mut line, minor, mut faults) = lone_line(bytes, end, |config, alone| {
         let mut request = httparse::Request::new(&mut []);
         config.parse_request(&mut request, alone).ok()?;
-        request_line_of(&request)
+        request_line_of(alone, &request)
     })?;
     line.minor_version = minor.unwrap_or(line.minor_version);
     let spans = tolerant_fields(bytes, end, &mut faults);
@@ -116,7 +152,7 @@ fn response_parts(bytes: &[u8]) -> Option<Parts<StatusLine>> {
     let (mut line, minor, mut faults) = lone_line(bytes, end, |config, alone| {
         let mut response = httparse::Response::new(&mut []);
         config.parse_response(&mut response, alone).ok()?;
-        status_line_of(&response)
+        status_line_of(alone, &response)
     })?;
     line.minor_version = minor.unwrap_or(line.minor_version);
     let spans = tolerant_fields(bytes, end, &mut faults);
@@ -131,22 +167,18 @@ const fn length(verdict: super::probe::Verdict) -> Option<usize> {
     }
 }
 
-fn strict_request<const N: usize>(
-    bytes: &[u8],
-) -> Result<(RequestLine, Vec<FieldSpan>), httparse::Error> {
+fn strict_request<const N: usize>(bytes: &[u8]) -> Result<(RequestLine, Spans), httparse::Error> {
     let mut slots = [const { MaybeUninit::uninit() }; N];
     let mut request = httparse::Request::new(&mut []);
     let status = request.parse_with_uninit_headers(bytes, &mut slots)?;
-    match (status, request_line_of(&request)) {
+    match (status, request_line_of(bytes, &request)) {
         (httparse::Status::Complete(_), Some(line)) => Ok((line, spans(bytes, request.headers))),
         // The blank line is there, so this is a head that ends where httparse sees no end.
         _ => Err(httparse::Error::NewLine),
     }
 }
 
-fn strict_response<const N: usize>(
-    bytes: &[u8],
-) -> Result<(StatusLine, Vec<FieldSpan>), httparse::Error> {
+fn strict_response<const N: usize>(bytes: &[u8]) -> Result<(StatusLine, Spans), httparse::Error> {
     let mut slots = [const { MaybeUninit::uninit() }; N];
     let mut response = httparse::Response::new(&mut []);
     let status = httparse::ParserConfig::default().parse_response_with_uninit_headers(
@@ -154,24 +186,24 @@ fn strict_response<const N: usize>(
         bytes,
         &mut slots,
     )?;
-    match (status, status_line_of(&response)) {
+    match (status, status_line_of(bytes, &response)) {
         (httparse::Status::Complete(_), Some(line)) => Ok((line, spans(bytes, response.headers))),
         _ => Err(httparse::Error::NewLine),
     }
 }
 
-fn request_line_of(request: &httparse::Request<'_, '_>) -> Option<RequestLine> {
+fn request_line_of(bytes: &[u8], request: &httparse::Request<'_, '_>) -> Option<RequestLine> {
     Some(RequestLine {
-        method: request.method?.into(),
-        target: request.path?.into(),
+        method: place(bytes, request.method?.as_bytes()),
+        target: place(bytes, request.path?.as_bytes()),
         minor_version: request.version?,
     })
 }
 
-fn status_line_of(response: &httparse::Response<'_, '_>) -> Option<StatusLine> {
+fn status_line_of(bytes: &[u8], response: &httparse::Response<'_, '_>) -> Option<StatusLine> {
     Some(StatusLine {
         status: response.code?,
-        reason: response.reason.unwrap_or_default().into(),
+        reason: place(bytes, response.reason.unwrap_or_default().as_bytes()),
         minor_version: response.version?,
     })
 }
@@ -211,17 +243,27 @@ fn later_minor(line: &mut [u8]) -> Option<u8> {
     Some(minor)
 }
 
-/// The places of httparse's slices in the head that they borrow from.
-fn spans(bytes: &[u8], headers: &[httparse::Header<'_>]) -> Vec<FieldSpan> {
-    let start = bytes.as_ptr().addr();
-    let range = |slice: &[u8]| {
-        let from = slice.as_ptr().addr().wrapping_sub(start);
-        from as u32..(from + slice.len()) as u32
-    };
+/// The places of httparse's fields in the head that they borrow from.
+fn spans(bytes: &[u8], headers: &[httparse::Header<'_>]) -> Spans {
     headers
         .iter()
-        .map(|header| (range(header.name.as_bytes()), range(header.value)))
+        .map(|header| {
+            (
+                place(bytes, header.name.as_bytes()),
+                place(bytes, header.value),
+            )
+        })
         .collect()
+}
+
+/// The place of a slice in the bytes that it borrows from. One that does not (httparse gives a static text where there is
+/// none) is empty, and so is what lies at its place.
+fn place(bytes: &[u8], slice: &[u8]) -> Range<u32> {
+    let from = slice.as_ptr().addr().wrapping_sub(bytes.as_ptr().addr());
+    if from > bytes.len() {
+        return 0..0;
+    }
+    from as u32..(from + slice.len()) as u32
 }
 
 /// Whether a line of the head ends in a bare LF (RFC 9112 2.2).
@@ -236,13 +278,13 @@ fn line_end_faults(bytes: &[u8]) -> Vec<HeadFault> {
 }
 
 /// Reads field lines from `from` on, whatever can be read; what had to be tolerated goes to `faults`, once each.
-fn tolerant_fields(bytes: &[u8], from: usize, faults: &mut Vec<HeadFault>) -> Vec<FieldSpan> {
+fn tolerant_fields(bytes: &[u8], from: usize, faults: &mut Vec<HeadFault>) -> Spans {
     let mut note = |fault| {
         if !faults.contains(&fault) {
             faults.push(fault);
         }
     };
-    let mut fields: Vec<FieldSpan> = Vec::new();
+    let mut fields = Spans::new();
     let mut at = from;
     while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
         let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());

@@ -79,7 +79,7 @@ impl Requests {
                             Ok(head) => self.phase = request(head, shared, out),
                             Err(raw) => {
                                 shared.forget_begun();
-                                self.raw(RawBytes::new(raw.into_boxed().into(), span.first), out);
+                                self.raw(RawBytes::new(raw.into_vec(), span.first), out);
                             }
                         }
                         rest = rest.get(used..).unwrap_or_default();
@@ -239,7 +239,7 @@ fn begins_request(segment: &[u8]) -> bool {
 /// Queues a complete request; what comes behind its head.
 fn request(head: RequestHead, shared: &mut Shared, out: &mut Vec<HttpEvent>) -> Phase {
     let (exchange, answered) = shared.finish_begun();
-    let method = match &*head.method {
+    let method = match head.method() {
         "HEAD" => Method::Head,
         "CONNECT" => Method::Connect,
         _ => Method::Other,

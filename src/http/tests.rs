@@ -123,7 +123,7 @@ fn brief(events: &[HttpEvent]) -> Vec<String> {
         .iter()
         .map(|event| match event {
             HttpEvent::Request { exchange, head } => {
-                format!("{exchange} {} {}", head.method, head.target)
+                format!("{exchange} {} {}", head.method(), head.target())
             }
             HttpEvent::Interim { exchange, head } => format!("{exchange} interim {}", head.status),
             HttpEvent::Response { exchange, head } => format!("{exchange} answer {}", head.status),

@@ -118,7 +118,7 @@ fn failed_upgrade(handshake: &Handshake) -> Option<FailedUpgrade> {
         return None;
     }
     Some(FailedUpgrade {
-        sid: sid(&request.target)?.to_owned(),
+        sid: sid(request.target())?.to_owned(),
         front: outer.record.connection.server,
         proxy: inner.record.connection.client.ip(),
         backend: inner.record.connection.server,

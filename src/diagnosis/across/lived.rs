@@ -35,7 +35,7 @@ const LONGEST: usize = 256;
 /// Host and path of a request.
 fn location(request: &RequestHead) -> Option<(Cow<'_, str>, &str)> {
     let host = request.fields.combined("host").unwrap_or_default();
-    let path = path(&request.target);
+    let path = path(request.target());
     (host.len() + path.len() <= LONGEST).then_some((host, path))
 }
 

@@ -84,15 +84,15 @@ pub(super) fn draft(story: &Story<'_>, answer: &ResponseHead) -> Draft {
 /// The path that the server of a hop was asked for.
 fn path_of(hop: &Hop) -> Option<String> {
     let request = hop.exchange().request.as_ref()?;
-    Some(short(text::path(&request.target)))
+    Some(short(text::path(request.target())))
 }
 
 /// The reason phrase of an answer, behind a space.
 fn reason_of(answer: &ResponseHead) -> String {
-    if answer.reason.is_empty() {
+    if answer.reason().is_empty() {
         String::new()
     } else {
-        format!(" {}", short(&answer.reason))
+        format!(" {}", short(answer.reason()))
     }
 }
 

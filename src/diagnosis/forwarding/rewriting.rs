@@ -37,7 +37,7 @@ pub(super) fn origin(
     // A request with a fault of its own is answered 400 for that.
     let complete = asks_websocket(after) && names_upgrade(after) && after.minor_version > 0;
     let sound = complete
-        && after.method.as_ref() == "GET"
+        && after.method() == "GET"
         && after.fields.first("sec-websocket-version").as_deref() == Some("13")
         && after
             .fields
@@ -95,7 +95,7 @@ pub(super) fn target(
     after: &RequestHead,
     out: &mut Vec<Draft>,
 ) {
-    let (was, is) = (path(&before.target), path(&after.target));
+    let (was, is) = (path(before.target()), path(after.target()));
     let status = link.child.exchange().response.as_ref().map(|r| r.status);
     // An upgrade that arrived whole and is not found: the path is what is left to be wrong.
     let whole = asks_websocket(after) && names_upgrade(after);

@@ -199,8 +199,8 @@ fn names_websocket(bytes: &[u8]) -> bool {
 
 fn ordinary(index: u32, head: &RequestHead) -> OrdinaryExchange {
     let target = head
-        .target
-        .get(..head.target.floor_char_boundary(ORDINARY_TARGET_MAX))
+        .target()
+        .get(..head.target().floor_char_boundary(ORDINARY_TARGET_MAX))
         .unwrap_or_default();
     let field = |name| {
         head.fields
@@ -210,7 +210,7 @@ fn ordinary(index: u32, head: &RequestHead) -> OrdinaryExchange {
     OrdinaryExchange {
         index,
         request: head.span.first,
-        method: head.method.clone(),
+        method: head.method().into(),
         target: target.into(),
         minor_version: head.minor_version,
         connection: field("connection"),

@@ -100,7 +100,7 @@ pub(super) fn hop(hop: &Hop) -> HopView {
         notes.push(format!(
             "{} {} before the answer (frame {})",
             interim.status,
-            interim.reason,
+            interim.reason(),
             interim.span.first.number()
         ));
     }
@@ -155,7 +155,7 @@ fn subrequest(hop: &Hop) -> SubrequestView {
         target: exchange
             .request
             .as_ref()
-            .map(|head| head.target.to_string()),
+            .map(|head| head.target().to_string()),
         status: exchange.response.as_ref().map(|head| head.status),
     }
 }

@@ -39,7 +39,7 @@ pub(super) fn timeline(handshake: &Handshake) -> Vec<EventView> {
             push(
                 answer.span.first,
                 Direction::ToClient,
-                format!("{} {}", answer.status, answer.reason),
+                format!("{} {}", answer.status, answer.reason()),
             );
         }
         if let Some(facts) = &exchange.session {
@@ -65,8 +65,8 @@ fn request_event(request: &RequestHead) -> String {
     );
     format!(
         "{} {} HTTP/{}, {upgrade}",
-        request.method,
-        request.target,
+        request.method(),
+        request.target(),
         request.version()
     )
 }
