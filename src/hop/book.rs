@@ -22,6 +22,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use foldhash::{HashMap, HashMapExt as _};
+use smallvec::SmallVec;
 
 use self::family::node_of;
 use super::attempts;
@@ -30,7 +31,7 @@ use super::index::{Brief, Index, NEIGHBOURS_MAX};
 use super::known::Known;
 use super::link::{nested, strong_key};
 use super::node::{Node, Slot, is_sample, key_link, may_name_port};
-use super::open::{Open, OpenAttempts};
+use super::open::{Attempts, Open, OpenAttempts};
 use super::ordinary::OrdinaryPool;
 use super::pairing::{Context, nodes_of, order, pair_nodes};
 use super::record::{Record, SharedRecord};
@@ -243,23 +244,19 @@ impl Book {
             }
             return;
         }
-        let record = SharedRecord::from(record.take());
-        let all = Slot {
-            connection: id,
-            exchange: 0,
-        }..=Slot {
-            connection: id,
-            exchange: u32::MAX,
-        };
-        let mut untold = self.open.on(id);
-        untold.retain(|&slot| self.forget_open(slot).is_some_and(|open| !open.told));
-        let emitted: Vec<Slot> = self.emitted.range(all).copied().collect();
-        for slot in &emitted {
-            self.emitted.remove(slot);
+        let opened = self.open.take(id);
+        let emitted = self.take_emitted(id);
+        // The only one keeps its place in the index; otherwise each is held as if it were new.
+        let has = |exchange: u32| record.exchanges.iter().any(|one| one.index == exchange);
+        let stays =
+            matches!(*opened, [(exchange, _)] if has(exchange)) && record.ordinary.is_empty();
+        if !stays {
+            self.leave_index(id, &opened);
         }
         if record.exchanges.is_empty() && record.ordinary.is_empty() {
             return;
         }
+        let record = SharedRecord::from(record.take());
         for exchange in &record.ordinary {
             self.ordinary.learn(&record, exchange, &mut self.known);
             if self.index.is_near(exchange.request, ORDINARY_NEAR) || self.index.is_within(exchange)
@@ -269,11 +266,16 @@ impl Book {
         }
         for node in nodes_of(&record) {
             let slot = node.slot;
-            if !emitted.contains(&slot) {
-                self.hold(node);
-                if self.previews && untold.contains(&slot) {
-                    self.untold.push(slot);
-                }
+            if emitted.contains(&slot) {
+                continue;
+            }
+            let of_this = opened
+                .iter()
+                .find(|(exchange, _)| *exchange == slot.exchange);
+            let open = of_this.map(|(_, open)| open);
+            self.hold(node, open.filter(|_| stays));
+            if self.previews && open.is_some_and(|open| !open.told) {
+                self.untold.push(slot);
             }
         }
     }
@@ -286,7 +288,7 @@ impl Book {
             let slot = node.slot;
             let told = self.forget_open(slot).is_none_or(|open| open.told);
             if !self.emitted.remove(&slot) {
-                self.hold(node);
+                self.hold(node, None);
                 if self.previews && !told {
                     self.untold.push(slot);
                 }
@@ -299,11 +301,49 @@ impl Book {
         self.held.len() + self.open.len() + self.silent.all().len() + self.ordinary.all().len()
     }
 
-    fn hold(&mut self, node: Node) {
+    /// Those of a connection that were emitted while it was open.
+    fn take_emitted(&mut self, connection: ConnectionId) -> SmallVec<[Slot; 1]> {
+        let first = Slot {
+            connection,
+            ..Slot::FIRST
+        };
+        let last = Slot {
+            connection,
+            ..Slot::LAST
+        };
+        let emitted: SmallVec<[Slot; 1]> = self.emitted.range(first..=last).copied().collect();
+        for slot in &emitted {
+            self.emitted.remove(slot);
+        }
+        emitted
+    }
+
+    /// Attempts that are open no more leave the index.
+    fn leave_index(&mut self, connection: ConnectionId, opened: &Attempts) {
+        for &(exchange, ref open) in opened {
+            let slot = Slot {
+                connection,
+                exchange,
+            };
+            self.index.remove(open.at, slot, open.link);
+        }
+    }
+
+    /// Holds an exchange that is over. `open`: as what it still stands in the index.
+    fn hold(&mut self, node: Node, open: Option<&Open>) {
         let slot = node.slot;
+        let start = node.start().at;
         let links = node.links.iter().map(|&(_, link)| link);
-        self.index
-            .insert(node.start().at, slot, Brief::of(&node), links);
+        let has_place = |open: &Open| {
+            open.at == start
+                && open
+                    .link
+                    .is_none_or(|link| links.clone().any(|one| one == link))
+        };
+        if let Some(open) = open.filter(|open| !has_place(open)) {
+            self.index.remove(open.at, slot, open.link);
+        }
+        self.index.insert(start, slot, Brief::of(&node), links);
         let closed = self.now;
         self.due.push(Reverse((closed.plus(LINGER), slot)));
         let node = Box::new(node);

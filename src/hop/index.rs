@@ -17,6 +17,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::ops::Bound::{Excluded, Unbounded};
 
+use smallvec::SmallVec;
+
 use census::{Census, Counted};
 use links::Links;
 
@@ -30,6 +32,9 @@ use crate::tcp::Connection;
 /// Exchanges looked at around one in time order, for each link and for none: how many handshakes may be in flight at
 /// once and still be told apart.
 pub(super) const NEIGHBOURS_MAX: usize = 64;
+
+/// Exchanges near another one: itself and its other hop, which shares two links with it.
+pub(super) type Slots = SmallVec<[Slot; 4]>;
 
 /// When an exchange no longer waited for its answer.
 type Over = Option<Timestamp>;
@@ -170,9 +175,9 @@ impl Index {
         brief: Brief,
         links: impl IntoIterator<Item = Link>,
     ) {
-        self.enter(&brief);
-        if let Some(before) = self.by_time.insert((start, slot), brief) {
-            self.leave(&before);
+        match self.by_time.insert((start, slot), brief) {
+            Some(before) => self.change(&before, &brief),
+            None => self.enter(&brief),
         }
         for link in links {
             self.links.insert(link, start, slot, brief.over);
@@ -196,6 +201,19 @@ impl Index {
         }
     }
 
+    /// The same exchange, of which more is known.
+    fn change(&mut self, before: &Brief, after: &Brief) {
+        self.waiting -= usize::from(before.over.is_none());
+        self.note_over(after.over);
+        self.outer.change(before.as_outer(), after.as_outer());
+        match (before.as_inner(), after.as_inner()) {
+            (Some(before), Some(after)) => self.inner.change(before, after),
+            (Some(before), None) => self.inner.leave(before),
+            (None, Some(after)) => self.inner.enter(after),
+            (None, None) => {}
+        }
+    }
+
     fn note_over(&mut self, over: Over) {
         self.near.set(None);
         self.waiting += usize::from(over.is_none());
@@ -204,16 +222,18 @@ impl Index {
 
     /// More is known of an exchange.
     pub(super) fn update(&mut self, start: Timestamp, slot: Slot, node: &Node, link: Option<Link>) {
-        let Some(&before) = self.by_time.get(&(start, slot)) else {
+        let Some(brief) = self.by_time.get_mut(&(start, slot)) else {
             return;
         };
-        let brief = Brief {
+        let before = *brief;
+        let after = Brief {
             partner: before.partner,
             ..Brief::of(node)
         };
-        self.insert(start, slot, brief, None);
+        *brief = after;
+        self.change(&before, &after);
         if let Some(link) = link {
-            self.links.set_over(link, start, slot, brief.over);
+            self.links.set_over(link, start, slot, after.over);
         }
     }
 
@@ -301,8 +321,7 @@ impl Index {
             let before = *brief;
             brief.partner = partner;
             let after = *brief;
-            self.leave(&before);
-            self.enter(&after);
+            self.change(&before, &after);
         }
     }
 
@@ -350,7 +369,7 @@ impl Index {
     }
 
     /// Exchanges near in time: of each link, and of any.
-    pub(super) fn neighbours(&self, node: &Node, known: &Known) -> Vec<Slot> {
+    pub(super) fn neighbours(&self, node: &Node, known: &Known) -> Slots {
         let mut near = self.linked(node);
         self.unlinked(node, known, &mut near);
         near
@@ -367,8 +386,8 @@ impl Index {
     }
 
     /// Exchanges that share a link, near in time.
-    pub(super) fn linked(&self, node: &Node) -> Vec<Slot> {
-        let mut near = Vec::new();
+    pub(super) fn linked(&self, node: &Node) -> Slots {
+        let mut near = Slots::new();
         let (start, end) = Self::span(node);
         // What a proxy asked a moment before, with a key that nobody makes up twice, counts as well.
         let moment = if node.sample_key { 0 } else { NEXT_NANOS };
@@ -378,18 +397,18 @@ impl Index {
         let here = (start, node.slot);
         let to = (end.shifted(moment), Slot::LAST);
         for &(_, link) in &node.links {
-            let before = self.links.before(link, here).take(NEIGHBOURS_MAX);
-            near.extend(
-                before
-                    .filter(|(_, over)| counts(over))
-                    .map(|(slot, _)| slot),
-            );
-            near.extend(self.links.later(link, here, to).take(NEIGHBOURS_MAX));
+            let Some((before, later)) = self.links.around(link, here) else {
+                continue;
+            };
+            let before = before.take(NEIGHBOURS_MAX).filter(|(_, over)| counts(over));
+            near.extend(before.map(|(slot, _)| slot));
+            let later = later.take_while(|place| *place <= to).take(NEIGHBOURS_MAX);
+            near.extend(later.map(|(_, slot)| slot));
         }
         near
     }
 
-    fn unlinked(&self, node: &Node, known: &Known, near: &mut Vec<Slot>) {
+    fn unlinked(&self, node: &Node, known: &Known, near: &mut Slots) {
         let slot = node.slot;
         let (start, end) = Self::span(node);
         let mine = self.by_time.get(&(start, slot)).copied();

@@ -20,10 +20,13 @@ pub(super) struct Open {
     pub(super) told: bool,
 }
 
+/// The attempts of one connection, by their numbers on it.
+pub(super) type Attempts = SmallVec<[(u32, Open); 1]>;
+
 /// Attempts by connection: nearly all connections carry one.
 #[derive(Debug, Default)]
 pub(super) struct OpenAttempts {
-    by_connection: HashMap<ConnectionId, SmallVec<[(u32, Open); 1]>>,
+    by_connection: HashMap<ConnectionId, Attempts>,
     count: usize,
 }
 
@@ -71,10 +74,17 @@ impl OpenAttempts {
         Some(open)
     }
 
+    /// All of a connection are open no more.
+    pub(super) fn take(&mut self, connection: ConnectionId) -> Attempts {
+        let attempts = self.by_connection.remove(&connection).unwrap_or_default();
+        self.count -= attempts.len();
+        attempts
+    }
+
     /// Those on a connection, in order.
-    pub(super) fn on(&self, connection: ConnectionId) -> Vec<Slot> {
+    pub(super) fn on(&self, connection: ConnectionId) -> SmallVec<[Slot; 1]> {
         let attempts = self.by_connection.get(&connection).into_iter().flatten();
-        let mut slots: Vec<Slot> = attempts
+        let mut slots: SmallVec<[Slot; 1]> = attempts
             .map(|&(exchange, _)| Slot {
                 connection,
                 exchange,

@@ -5,13 +5,16 @@
 use foldhash::{HashSet, HashSetExt as _};
 
 use super::super::attempts;
-use super::super::index::NEIGHBOURS_MAX;
+use super::super::index::{NEIGHBOURS_MAX, Slots};
 use super::super::link::{nested, strong_key, weak};
 use super::super::node::{Node, Slot};
 use super::super::record::Record;
 use super::super::siblings::before;
 use super::{Book, LINGER, MAX_WAIT, OpenConnections};
 use crate::capture::Timestamp;
+
+/// Exchanges among which one is looked for one by one.
+const FEW: usize = 8;
 
 impl Book {
     /// All exchanges that may belong to the same handshakes as this one, the nearest `most` of them.
@@ -20,10 +23,10 @@ impl Book {
         slot: Slot,
         most: usize,
         connections: &dyn OpenConnections,
-    ) -> Vec<Slot> {
-        let mut family = vec![slot];
+    ) -> Slots {
+        let mut family: Slots = smallvec::smallvec![slot];
+        // Once there are more than a few.
         let mut seen = HashSet::new();
-        seen.insert(slot);
         let mut next = 0;
         while let Some(&at) = family.get(next) {
             next += 1;
@@ -34,11 +37,21 @@ impl Book {
                 if family.len() >= most {
                     return family;
                 }
-                if !seen.contains(&other) {
-                    self.look_at(other, connections);
-                    if self.may_belong(at, other) {
+                let is_in = if seen.is_empty() {
+                    family.contains(&other)
+                } else {
+                    seen.contains(&other)
+                };
+                if is_in {
+                    continue;
+                }
+                self.look_at(other, connections);
+                if self.may_belong(at, other) {
+                    family.push(other);
+                    if !seen.is_empty() {
                         seen.insert(other);
-                        family.push(other);
+                    } else if family.len() > FEW {
+                        seen.extend(family.iter().copied());
                     }
                 }
             }

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::ops::Bound;
 
 use foldhash::HashMap;
+use smallvec::SmallVec;
 
 use super::super::attempts::{self, Silent};
 use super::super::handshake::Handshake;
@@ -143,7 +144,7 @@ impl Book {
 
     /// Those to which something may have happened since they were previewed: the last one may be followed by a session, and
     /// all that had no answer.
-    fn undecided_slots(&self, id: ConnectionId) -> Vec<Slot> {
+    fn undecided_slots(&self, id: ConnectionId) -> SmallVec<[Slot; 1]> {
         let mut slots = self.open.on(id);
         let last = slots.pop();
         slots.retain(|slot| self.open.get(*slot).is_none_or(|open| !open.told));

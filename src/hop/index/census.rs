@@ -13,7 +13,7 @@ pub(super) struct Census {
 }
 
 /// One exchange, as it is counted.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Counted {
     pub(super) keyless: bool,
     pub(super) naming: bool,
@@ -38,6 +38,14 @@ impl Census {
             if *count == 0 {
                 self.addresses.remove(&one.address);
             }
+        }
+    }
+
+    /// One that was counted is counted as another.
+    pub(super) fn change(&mut self, before: Counted, after: Counted) {
+        if before != after {
+            self.enter(after);
+            self.leave(before);
         }
     }
 
