@@ -3,8 +3,11 @@
 //! Headers and targets are masked by name. What was masked there is also looked for in the free text of the same
 //! handshake (a finding may quote a header), and free text is searched for the shapes of secrets besides.
 
+mod bytes;
 mod secrets;
 mod shapes;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -13,6 +16,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use memchr::memmem;
 
+use self::bytes::{Bytes, Part};
 use self::secrets::{
     PLAIN_HEADERS, is_marker_subprotocol, is_secret_header, is_token_subprotocol, percent_decoded,
     subprotocols,
@@ -59,7 +63,7 @@ pub(super) struct Redactor {
     hosts: BTreeMap<String, usize>,
     /// Host names of the last handshake that share a pseudonym.
     strangers: Vec<String>,
-    learned: Vec<String>,
+    learned: Vec<Part<String>>,
 }
 
 impl Redactor {
@@ -126,21 +130,38 @@ impl Redactor {
         let secret = secret.trim();
         // A plain word would be masked wherever it stands in a sentence.
         let word = secret.bytes().all(|b| b.is_ascii_lowercase());
-        if secret.len() < LEARNED_MIN || word || self.learned.iter().any(|known| known == secret) {
+        if secret.len() < LEARNED_MIN || word {
+            return;
+        }
+        if self.learned.iter().any(|known| known.text == secret) {
             return;
         }
         // Longest first: a cookie's value is part of the whole header.
         let place = self
             .learned
-            .partition_point(|known| known.len() >= secret.len());
-        self.learned.insert(place, secret.to_owned());
+            .partition_point(|known| known.text.len() >= secret.len());
+        self.learned.insert(place, secret.to_owned().into());
     }
 
     /// Masks what is secret in a text.
     pub(super) fn apply(&mut self, kind: Kind<'_>, text: &mut String) {
+        self.apply_where(kind, text, Bytes::of);
+    }
+
+    /// The same; what is not in a text by its bytes, as `of` tells them, is not looked for.
+    fn apply_where(&mut self, kind: Kind<'_>, text: &mut String, of: fn(&str) -> Bytes) {
+        const HEADER: Bytes = Bytes::of(": ");
+        const AUTHORITY: Bytes = Bytes::of("://");
+        const SIGN: Bytes = Bytes::of("=");
+        const WEB_TOKEN: Bytes = Bytes::of("eyJ");
         if self.level == Redact::None || text.is_empty() {
             return;
         }
+        let mut bytes = of(text);
+        let set = |text: &mut String, bytes: &mut Bytes, new: String| {
+            *text = new;
+            *bytes = of(text);
+        };
         match kind {
             Kind::Field(name) if is_secret_header(name) => {
                 if !is_masked(text) {
@@ -149,36 +170,41 @@ impl Redactor {
                 return;
             }
             Kind::Field(name) if name.eq_ignore_ascii_case("sec-websocket-protocol") => {
-                *text = subprotocols(text);
+                let new = subprotocols(text);
+                set(text, &mut bytes, new);
             }
-            Kind::Field(_) | Kind::Target => {
+            Kind::Field(_) | Kind::Target if bytes.may_have(SIGN) => {
                 if let Some(new) = parameters(text, URL_STOPS, |value| Some(masked(value))) {
-                    *text = new;
+                    set(text, &mut bytes, new);
                 }
             }
             _ => {}
         }
-        // Most texts have none of what the searches below look for.
-        let has = |mark| memchr::memchr(mark, text.as_bytes()).is_some();
-        let (has_colon, has_sign) = (has(b':'), has(b'='));
         for secret in &self.learned {
-            if text.contains(secret.as_str()) {
-                *text = text.replace(secret.as_str(), &masked(secret));
+            if secret.may_be_in(bytes) && text.contains(secret.text.as_str()) {
+                let new = text.replace(secret.text.as_str(), &masked(&secret.text));
+                set(text, &mut bytes, new);
             }
         }
-        if has_colon && let Some(new) = quoted_headers(text) {
-            *text = new;
+        if bytes.may_have(HEADER)
+            && let Some(new) = quoted_headers(text)
+        {
+            set(text, &mut bytes, new);
         }
-        if has_sign && let Some(new) = parameters(text, TEXT_STOPS, |value| Some(masked(value))) {
-            *text = new;
+        if bytes.may_have(SIGN)
+            && let Some(new) = parameters(text, TEXT_STOPS, |value| Some(masked(value)))
+        {
+            set(text, &mut bytes, new);
         }
-        if text.contains("eyJ")
+        if bytes.may_have(WEB_TOKEN)
             && let Some(new) = web_tokens(text)
         {
-            *text = new;
+            set(text, &mut bytes, new);
         }
-        if has_colon && let Some(new) = user_information(text) {
-            *text = new;
+        if bytes.may_have(AUTHORITY)
+            && let Some(new) = user_information(text)
+        {
+            set(text, &mut bytes, new);
         }
         if self.level == Redact::Strict {
             self.apply_strict(kind, text);
@@ -365,30 +391,4 @@ fn is_host_pseudonym(name: &str) -> bool {
         || name
             .strip_prefix("host-")
             .is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pseudonyms_are_bounded_and_hide_what_is_beyond_as_well() {
-        let mut redactor = Redactor::new(Redact::Strict);
-        for number in 0..HOSTS_MAX {
-            let name = format!("h{number}.example");
-            assert_eq!(redactor.host(&name), format!("host-{}", number + 1));
-        }
-        assert_eq!(redactor.host("late.example:8080"), "host-other:8080");
-        assert_eq!(redactor.host("h3.example"), "host-4");
-        let mut text = "late.example and h3.example, not h3.example.org".to_owned();
-        redactor.apply(Kind::Line, &mut text);
-        assert_eq!(text, "host-other and host-4, not h3.example.org");
-        for number in 0..=ADDRESSES_MAX as u32 {
-            redactor.address(Ipv4Addr::from(0x0a00_0000 + number).into());
-        }
-        assert_eq!(redactor.addresses.len(), ADDRESSES_MAX);
-        let mut text = "192.0.2.1:80 asked 10.0.0.1".to_owned();
-        redactor.apply(Kind::Line, &mut text);
-        assert_eq!(text, "ip-other:80 asked ip-2");
-    }
 }

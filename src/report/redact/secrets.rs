@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 
+use super::bytes::{Bytes, Part};
 use super::shapes::{is_masked, masked};
 
 /// Headers whose values stay in a strict report: they decide the handshake and say nothing about people.
@@ -46,29 +47,32 @@ pub(super) const PLAIN_HEADERS: &[&str] = &[
 ];
 
 /// Parts of a name that make its value a secret, in header fields and in query strings.
-const SECRET_PARTS: &[&str] = &[
-    "token",
-    "secret",
-    "passw",
-    "pwd",
-    "session",
-    "sessid",
-    "jwt",
-    "apikey",
-    "api-key",
-    "api_key",
-    "accesskey",
-    "access-key",
-    "access_key",
-    "signature",
-    "credential",
-    "ticket",
-    "csrf",
-    "xsrf",
+const SECRET_PARTS: &[Part<&str>] = &[
+    Part::new("token"),
+    Part::new("secret"),
+    Part::new("passw"),
+    Part::new("pwd"),
+    Part::new("session"),
+    Part::new("sessid"),
+    Part::new("jwt"),
+    Part::new("apikey"),
+    Part::new("api-key"),
+    Part::new("api_key"),
+    Part::new("accesskey"),
+    Part::new("access-key"),
+    Part::new("access_key"),
+    Part::new("signature"),
+    Part::new("credential"),
+    Part::new("ticket"),
+    Part::new("csrf"),
+    Part::new("xsrf"),
 ];
 
 /// Parts that do so in header fields only.
-const SECRET_HEADER_PARTS: &[&str] = &["cookie", "authorization"];
+const SECRET_HEADER_PARTS: &[Part<&str>] = &[Part::new("cookie"), Part::new("authorization")];
+
+/// A part that does so in query strings only.
+const SECRET_PARAMETER_PARTS: &[Part<&str>] = &[Part::new("auth")];
 
 pub(super) fn is_secret_header(name: &str) -> bool {
     !starts(name, "sec-websocket-")
@@ -90,18 +94,14 @@ fn ends(name: &str, with: &str) -> bool {
 }
 
 /// Whether a name has one of some parts, all in lower case.
-fn has_part(name: &str, parts: &[&str]) -> bool {
-    let bytes = name.as_bytes();
-    (0..bytes.len()).any(|at| {
-        let rest = bytes.get(at..).unwrap_or_default();
-        let first = rest.first().map(u8::to_ascii_lowercase);
-        parts.iter().map(|part| part.as_bytes()).any(|part| {
-            // Nearly all differ in that already.
-            part.first().copied() == first
-                && rest
-                    .get(..part.len())
-                    .is_some_and(|here| here.eq_ignore_ascii_case(part))
-        })
+fn has_part(name: &str, parts: &[Part<&str>]) -> bool {
+    let bytes = Bytes::of(name);
+    parts.iter().any(|part| {
+        part.may_be_in(bytes)
+            && name
+                .as_bytes()
+                .windows(part.text.len())
+                .any(|here| here.eq_ignore_ascii_case(part.text.as_bytes()))
     })
 }
 
@@ -113,7 +113,7 @@ pub(super) fn is_secret_parameter(name: &str) -> bool {
     WHOLE.iter().any(|whole| name.eq_ignore_ascii_case(whole))
         || ends(&name, "_key")
         || ends(&name, "-key")
-        || has_part(&name, &["auth"])
+        || has_part(&name, SECRET_PARAMETER_PARTS)
         || has_part(&name, SECRET_PARTS)
 }
 

@@ -75,11 +75,17 @@ fn masked_prefix(text: &str) -> Option<usize> {
     is_masked(text.get(..end)?).then_some(end)
 }
 
+/// Where something stands in a text that begins with a colon and has no other.
+fn places(what: &str, text: &str) -> impl Iterator<Item = usize> {
+    memchr::memchr_iter(b':', text.as_bytes())
+        .filter(move |&at| text.get(at..).is_some_and(|here| here.starts_with(what)))
+}
+
 /// Masks headers quoted in a sentence (`Cookie: ...`) to the end of the line or quotation.
 pub(super) fn quoted_headers(text: &str) -> Option<String> {
     let mut out = String::new();
     let mut done = 0;
-    for (colon, _) in text.match_indices(": ") {
+    for colon in places(": ", text) {
         if colon < done {
             continue;
         }
@@ -149,7 +155,7 @@ pub(super) fn web_tokens(text: &str) -> Option<String> {
 pub(super) fn user_information(text: &str) -> Option<String> {
     let mut out = String::new();
     let mut done = 0;
-    for (at, _) in text.match_indices("://") {
+    for at in places("://", text) {
         let from = at + 3;
         let rest = text.get(from..).unwrap_or_default();
         let authority = rest

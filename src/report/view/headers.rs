@@ -7,6 +7,9 @@
 
 use serde::{Serialize, Serializer};
 
+/// Name and value of most fields are no longer together.
+const FIELD_BYTES: usize = 40;
+
 /// Names and values, as text.
 #[derive(Debug, Clone, Default)]
 pub struct Headers {
@@ -19,7 +22,8 @@ pub struct Headers {
 impl Headers {
     /// Fields in their order.
     pub fn new<T: AsRef<str>>(fields: impl Iterator<Item = (T, T)>) -> Self {
-        let mut row = Row::default();
+        let (fewest, _) = fields.size_hint();
+        let mut row = Row::with_room(fewest * FIELD_BYTES, fewest);
         for (name, value) in fields {
             row.push(name.as_ref());
             row.push(value.as_ref());
@@ -43,7 +47,8 @@ impl Headers {
     /// Changes name and value of each; most stay as they are.
     pub(in crate::report) fn edit(&mut self, mut change: impl FnMut(&mut String, &mut String)) {
         let mut new: Option<Row> = None;
-        let (mut name, mut value) = (String::new(), String::new());
+        let mut name = String::with_capacity(FIELD_BYTES);
+        let mut value = String::with_capacity(self.text.len());
         for (place, (old_name, old_value)) in self.iter().enumerate() {
             old_name.clone_into(&mut name);
             old_value.clone_into(&mut value);
@@ -63,7 +68,7 @@ impl Headers {
 
     /// The first ones, to be continued.
     fn first(&self, fields: usize) -> Row {
-        let mut row = Row::default();
+        let mut row = Row::with_room(self.text.len(), self.ends.len() / 2);
         for (name, value) in self.iter().take(fields) {
             row.push(name);
             row.push(value);
@@ -73,13 +78,19 @@ impl Headers {
 }
 
 /// Fields while they are written one behind the other.
-#[derive(Default)]
 struct Row {
     text: String,
     ends: Vec<u32>,
 }
 
 impl Row {
+    fn with_room(bytes: usize, fields: usize) -> Self {
+        Self {
+            text: String::with_capacity(bytes),
+            ends: Vec::with_capacity(2 * fields),
+        }
+    }
+
     fn push(&mut self, part: &str) {
         self.text.push_str(part);
         self.ends.push(self.text.len() as u32);
