@@ -51,18 +51,14 @@ pub(super) fn defects(hop: &Hop) -> Vec<(Code, String)> {
             format!("101 with {accepts} Sec-WebSocket-Accept fields"),
         ));
     }
-    if answer.fields.count("upgrade") == 0 {
-        found.push((Code::AnswerUpgradeMissing, "101 without Upgrade".to_owned()));
-    } else if let Some(value) = answer
-        .fields
-        .combined("upgrade")
+    match answer.fields.combined("upgrade") {
+        None => found.push((Code::AnswerUpgradeMissing, "101 without Upgrade".to_owned())),
         // RFC 6455 4.1: this value and no list; RFC 9110 7.8 allows layers that no client asks for.
-        .filter(|value| !value.trim().eq_ignore_ascii_case("websocket"))
-    {
-        found.push((
+        Some(value) if !value.trim().eq_ignore_ascii_case("websocket") => found.push((
             Code::AnswerUpgradeWrong,
             format!("101 with Upgrade: {}", short(&value)),
-        ));
+        )),
+        Some(_) => {}
     }
     if !answer.fields.has_token("connection", "upgrade") {
         found.push((

@@ -15,6 +15,7 @@ mod tls;
 mod upstream;
 
 use std::borrow::Cow;
+use std::fmt::{self, Write as _};
 
 use super::{Code, Severity};
 
@@ -39,7 +40,7 @@ pub struct Entry {
     pub why: &'static str,
     /// What to do.
     pub fix: &'static str,
-    template: &'static str,
+    pub(super) template: &'static str,
     /// What nginx logs, with the level; empty where nginx is not concerned.
     pub log: &'static str,
     /// RFC sections and nginx directives behind it.
@@ -55,7 +56,7 @@ impl Entry {
     /// The configuration to write for a location and an upstream. `http10`: the proxy spoke HTTP/1.0 to the backend,
     /// or is not known not to, so the directive that raises the version belongs in.
     pub fn snippet_for(&self, location: &str, upstream: &str, http10: bool) -> Cow<'static, str> {
-        fill(self.template, location, upstream, http10)
+        fill(self.template, location, &upstream, http10)
     }
 }
 
@@ -63,23 +64,45 @@ impl Entry {
 pub(super) fn fill(
     template: &'static str,
     location: &str,
-    upstream: &str,
+    upstream: &dyn fmt::Display,
     http10: bool,
 ) -> Cow<'static, str> {
-    const PLACES: [&str; 3] = ["{http11}", "{location}", "{upstream}"];
-    if !PLACES.iter().any(|place| template.contains(place)) {
-        return template.into();
+    let mut text = String::new();
+    let lines = template.lines();
+    for line in lines.filter(|line| http10 || !line.contains("{http11}")) {
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        let mut rest = line;
+        while let Some((before, place)) = rest.split_once('{') {
+            text.push_str(before);
+            rest = match place.split_once('}') {
+                Some(("http11", after)) => {
+                    text.push_str("   # the default since nginx 1.29.7");
+                    after
+                }
+                Some(("location", after)) => {
+                    text.push_str(location);
+                    after
+                }
+                Some(("upstream", after)) => {
+                    // Writing to a String cannot fail.
+                    let _ = write!(text, "{upstream}");
+                    after
+                }
+                _ => {
+                    text.push('{');
+                    place
+                }
+            };
+        }
+        text.push_str(rest);
     }
-    let lines: Vec<String> = template
-        .lines()
-        .filter(|line| http10 || !line.contains("{http11}"))
-        .map(|line| {
-            line.replace("{http11}", "   # the default since nginx 1.29.7")
-                .replace("{location}", location)
-                .replace("{upstream}", upstream)
-        })
-        .collect();
-    lines.join("\n").into()
+    if text == template {
+        template.into()
+    } else {
+        text.into()
+    }
 }
 
 /// The entry of a code.

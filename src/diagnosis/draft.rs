@@ -1,6 +1,7 @@
 //! A finding while a rule writes it: texts come from the catalogue, the case adds its own.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use super::catalogue::{self, Entry, Told};
 use super::{Code, Evidence, Finding, Severity};
@@ -28,17 +29,17 @@ pub(super) struct Draft {
 
 /// The values of this case for the placeholders of snippets.
 #[derive(Debug, Clone)]
-pub(super) struct Values {
-    pub(super) location: String,
-    pub(super) upstream: String,
+pub(super) struct Values<'a> {
+    pub(super) location: &'a str,
+    pub(super) upstream: Option<Endpoint>,
     pub(super) http10: bool,
 }
 
-impl Default for Values {
+impl Default for Values<'_> {
     fn default() -> Self {
         Self {
-            location: "/ws/".to_owned(),
-            upstream: "backend".to_owned(),
+            location: "/ws/",
+            upstream: None,
             http10: true,
         }
     }
@@ -221,7 +222,7 @@ impl Draft {
     }
 
     /// The finding, or `None` without evidence: a claim that no frame shows is not made.
-    pub(super) fn finish(self, values: &Values) -> Option<Finding> {
+    pub(super) fn finish(self, values: &Values<'_>) -> Option<Finding> {
         let Self {
             entry,
             mut evidence,
@@ -232,6 +233,11 @@ impl Draft {
         }
         evidence.sort_by(|a, b| a.frame.cmp(&b.frame).then_with(|| a.shows.cmp(&b.shows)));
         evidence.dedup();
+        let upstream: &dyn fmt::Display = match &values.upstream {
+            Some(server) => server,
+            None => &"backend",
+        };
+        let template = self.snippet.unwrap_or(entry.template);
         Some(Finding {
             code: entry.code,
             severity: self.severity,
@@ -241,12 +247,7 @@ impl Draft {
             detail: self.detail.unwrap_or_else(|| entry.meaning.to_owned()),
             cause: self.why.unwrap_or(entry.why),
             fix: self.fix.unwrap_or(Cow::Borrowed(entry.fix)),
-            nginx_snippet: match self.snippet {
-                Some(own) => {
-                    catalogue::fill(own, &values.location, &values.upstream, values.http10)
-                }
-                None => entry.snippet_for(&values.location, &values.upstream, values.http10),
-            },
+            nginx_snippet: catalogue::fill(template, values.location, upstream, values.http10),
             nginx_log: self.log.unwrap_or(entry.log),
             evidence,
         })

@@ -8,7 +8,7 @@ mod rewriting;
 
 use super::draft::Draft;
 use super::story::{Link, Outcome, Story};
-use super::text::{field, list, short, shows_request, shows_response};
+use super::text::{field, short, shows_request, shows_response};
 use super::view::HopView;
 use super::{Code, Severity};
 use crate::hop::{Confidence, Hop, PairedBy};
@@ -87,23 +87,23 @@ fn upgrade_fields(
     after: &RequestHead,
     out: &mut Vec<Draft>,
 ) {
-    let proxy = story.proxy_of(link.child);
-    let backend = link.child.record.connection.server;
-    let answered = which_answered(link.child);
     let lost_upgrade = asks_websocket(before) && after.fields.count("upgrade") == 0;
     let altered = asks_websocket(before) && !lost_upgrade && !asks_websocket(after);
     let lost_connection = names_upgrade(before) && !names_upgrade(after);
-    let mut both = Vec::new();
-    if lost_upgrade {
-        both.push("Upgrade".to_owned());
+    let added = before.fields.count("upgrade") == 0 && asks_websocket(after);
+    let older = after.minor_version == 0 && before.minor_version > 0 && asks_websocket(after);
+    if !(lost_upgrade || altered || lost_connection || added || older) {
+        return;
     }
-    if lost_connection {
-        both.push("Connection".to_owned());
-    }
-    let headline = format!(
-        "{proxy} did not forward {} to {backend}{answered}",
-        list(&both)
-    );
+    let proxy = story.proxy_of(link.child);
+    let backend = link.child.record.connection.server;
+    let answered = which_answered(link.child);
+    let lost = match (lost_upgrade, lost_connection) {
+        (true, true) => "Upgrade and Connection",
+        (true, false) => "Upgrade",
+        (false, _) => "Connection",
+    };
+    let headline = format!("{proxy} did not forward {lost} to {backend}{answered}");
     if lost_upgrade {
         out.push(
             about(Code::UpgradeNotForwarded, link, before, after)
@@ -131,7 +131,7 @@ fn upgrade_fields(
                 )),
         );
     }
-    if before.fields.count("upgrade") == 0 && asks_websocket(after) {
+    if added {
         out.push(
             about(Code::UpgradeAdded, link, before, after)
                 .title(format!(
@@ -161,7 +161,7 @@ fn upgrade_fields(
                 )),
         );
     }
-    if after.minor_version == 0 && before.minor_version > 0 && asks_websocket(after) {
+    if older {
         // Lenient backends answer it with 101 all the same: without an answer nothing has failed yet.
         let waiting =
             story.outcome == Outcome::Unknown && matches!(link.child.status(), None | Some(101));
@@ -214,8 +214,6 @@ fn websocket_fields(
     for &(name, code) in COPIED {
         out.extend(dropped(story, link, (before, after), name, code));
     }
-    let proxy = story.proxy_of(link.child);
-    let backend = link.child.record.connection.server;
     let keys = (
         before.fields.first("sec-websocket-key"),
         after.fields.first("sec-websocket-key"),
@@ -223,6 +221,8 @@ fn websocket_fields(
     if let (Some(was), Some(is)) = keys
         && was != is
     {
+        let proxy = story.proxy_of(link.child);
+        let backend = link.child.record.connection.server;
         // A proxy may make a handshake of its own; what fails is a 101 that belongs to the other key.
         let refused = story.status().is_some_and(|status| status != 101);
         out.push(

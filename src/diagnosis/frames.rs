@@ -1,5 +1,7 @@
 //! WebSocket frames that break a rule, and compression on a hop that did not agree on it.
 
+use std::borrow::Cow;
+
 use super::draft::Draft;
 use super::story::Story;
 use super::text::{capital, count, short};
@@ -69,23 +71,19 @@ fn broken_rule(story: &Story<'_>, hop: &Hop, fault: &FrameFault) -> Draft {
     let fatal =
         fault.rule == Rule::NotWebSocket || punished(story, fault) || dropped(story, hop, fault);
     let times = count(usize::try_from(fault.count).unwrap_or(usize::MAX), "time");
-    Draft::new(Code::FrameFault)
+    let title = format!("{} sent {what}", capital(&who));
+    let mut draft = Draft::new(Code::FrameFault);
+    if fatal {
+        draft = draft.headline(format!("{title}, which ended the session"));
+    }
+    draft
         .bad(if fatal {
             Severity::Error
         } else {
             Severity::Warning
         })
         .on(&hop.record)
-        .title(format!("{} sent {what}", capital(&who)))
-        .headline(format!(
-            "{} sent {what}{}",
-            capital(&who),
-            if fatal {
-                ", which ended the session"
-            } else {
-                ""
-            }
-        ))
+        .title(title)
         .detail(format!("{}, seen {times}.", source(fault.rule)))
         .saw(fault.frame, format!("{what} from {who}"))
 }
@@ -134,30 +132,31 @@ fn compression(story: &Story<'_>, hop: &Hop, fault: &FrameFault) -> Draft {
 }
 
 /// What was sent, as the object of a sentence.
-fn describe(fault: &FrameFault) -> String {
+fn describe(fault: &FrameFault) -> Cow<'static, str> {
     let value = fault.value;
     match fault.rule {
-        Rule::Unmasked => "a frame without a mask".to_owned(),
-        Rule::Masked => "a masked frame".to_owned(),
-        Rule::Rsv1 => "a frame with RSV1 where it has no meaning".to_owned(),
-        Rule::ReservedBits => "a frame with a reserved bit set".to_owned(),
-        Rule::ReservedOpcode => format!("a frame with the undefined opcode {value}"),
-        Rule::ControlTooLong => format!("a control frame of {value} bytes (at most 125)"),
-        Rule::ControlFragmented => "a fragmented control frame".to_owned(),
-        Rule::ContinuationWithoutStart => "a continuation without a message to continue".to_owned(),
-        Rule::StartInsideMessage => "a new message inside a fragmented one".to_owned(),
-        Rule::LengthNotMinimal => format!("a length ({value}) not in its shortest form"),
-        Rule::LengthTooLarge => "a length with its highest bit set".to_owned(),
-        Rule::TextNotUtf8 => "text that is no UTF-8".to_owned(),
-        Rule::ReasonNotUtf8 => "a close reason that is no UTF-8".to_owned(),
-        Rule::ClosePayloadTooShort => "a Close frame with a body of one byte".to_owned(),
-        Rule::CloseCode => format!("the close code {value}, which must not be sent"),
-        Rule::DataAfterClose => "frames after its Close frame".to_owned(),
-        Rule::DoesNotInflate => "a compressed message that does not inflate".to_owned(),
+        Rule::Unmasked => "a frame without a mask".into(),
+        Rule::Masked => "a masked frame".into(),
+        Rule::Rsv1 => "a frame with RSV1 where it has no meaning".into(),
+        Rule::ReservedBits => "a frame with a reserved bit set".into(),
+        Rule::ReservedOpcode => format!("a frame with the undefined opcode {value}").into(),
+        Rule::ControlTooLong => format!("a control frame of {value} bytes (at most 125)").into(),
+        Rule::ControlFragmented => "a fragmented control frame".into(),
+        Rule::ContinuationWithoutStart => "a continuation without a message to continue".into(),
+        Rule::StartInsideMessage => "a new message inside a fragmented one".into(),
+        Rule::LengthNotMinimal => format!("a length ({value}) not in its shortest form").into(),
+        Rule::LengthTooLarge => "a length with its highest bit set".into(),
+        Rule::TextNotUtf8 => "text that is no UTF-8".into(),
+        Rule::ReasonNotUtf8 => "a close reason that is no UTF-8".into(),
+        Rule::ClosePayloadTooShort => "a Close frame with a body of one byte".into(),
+        Rule::CloseCode => format!("the close code {value}, which must not be sent").into(),
+        Rule::DataAfterClose => "frames after its Close frame".into(),
+        Rule::DoesNotInflate => "a compressed message that does not inflate".into(),
         Rule::WindowExceeded => format!(
             "a compressed message that refers {value} bytes back, beyond the window agreed on"
-        ),
-        Rule::NotWebSocket => "bytes after the 101 that are no WebSocket frames".to_owned(),
+        )
+        .into(),
+        Rule::NotWebSocket => "bytes after the 101 that are no WebSocket frames".into(),
     }
 }
 

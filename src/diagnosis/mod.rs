@@ -130,14 +130,14 @@ pub fn diagnose_connection(record: &Record) -> Vec<Finding> {
     }
     primary::sort(&mut drafts);
     let values = Values {
-        upstream: record.connection.server.to_string(),
-        location: "/".to_owned(),
+        upstream: Some(record.connection.server),
+        location: "/",
         http10: false,
     };
     finish(drafts, &values)
 }
 
-fn finish(drafts: Vec<Draft>, values: &Values) -> Vec<Finding> {
+fn finish(drafts: Vec<Draft>, values: &Values<'_>) -> Vec<Finding> {
     let drafts = drafts.into_iter();
     drafts.filter_map(|draft| draft.finish(values)).collect()
 }

@@ -139,7 +139,7 @@ impl<'a> Story<'a> {
 
     /// Whether the handshake came up.
     pub(super) fn is_up(&self) -> bool {
-        self.outcome == Outcome::Up
+        matches!(self.outcome, Outcome::Up)
     }
 
     /// The final answer that the client got, 101 included.
@@ -278,7 +278,7 @@ impl<'a> Story<'a> {
     }
 
     /// What to fill into snippets. Only harmless characters get in: a snippet is made to be copied.
-    pub(super) fn values(&self) -> Values {
+    pub(super) fn values(&self) -> Values<'a> {
         let harmless = |text: &str| {
             !text.is_empty()
                 && text.len() <= 64
@@ -312,8 +312,8 @@ impl<'a> Story<'a> {
             .peekable();
         let http10 = versions.peek().is_none() || versions.any(|minor| minor == 0);
         Values {
-            location: location.to_owned(),
-            upstream: backend.map_or_else(|| "backend".to_owned(), |end| end.to_string()),
+            location,
+            upstream: backend,
             http10,
         }
     }

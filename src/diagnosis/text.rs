@@ -18,7 +18,8 @@ pub(super) fn short(text: &str) -> String {
 
 /// The path of a target. The query is left out: it is where tokens travel.
 pub(super) fn path(target: &str) -> &str {
-    target.split(['?', '#']).next().unwrap_or(target)
+    let end = memchr::memchr2(b'?', b'#', target.as_bytes());
+    end.and_then(|end| target.get(..end)).unwrap_or(target)
 }
 
 /// The path for a sentence; a query is shown to be there and no more.
@@ -61,9 +62,16 @@ pub(super) fn capital(text: &str) -> String {
         return text.to_owned();
     }
     let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| {
-        first.to_uppercase().chain(chars).collect()
-    })
+    match chars.next() {
+        Some(first) if first.is_ascii() => {
+            let mut capital = String::with_capacity(text.len());
+            capital.push(first.to_ascii_uppercase());
+            capital.push_str(chars.as_str());
+            capital
+        }
+        Some(first) => first.to_uppercase().chain(chars).collect(),
+        None => String::new(),
+    }
 }
 
 /// `a`, `a and b`, `a, b and c`.
@@ -149,7 +157,24 @@ mod tests {
     }
 
     #[test]
+    fn sentences_begin_with_a_capital() {
+        for (text, sentence) in [
+            ("the client", "The client"),
+            ("The client", "The client"),
+            ("10.0.0.1", "10.0.0.1"),
+            ("nginx 10.0.0.1", "nginx 10.0.0.1"),
+            ("über", "Über"),
+            ("ßa", "SSa"),
+            ("", ""),
+        ] {
+            assert_eq!(capital(text), sentence);
+        }
+    }
+
+    #[test]
     fn leaves_the_query_out() {
+        assert_eq!(path("/a/ü#b?c"), "/a/ü");
+        assert_eq!(path("?"), "");
         assert_eq!(short_target("/ws?token=secret"), "/ws?…");
         assert_eq!(short_target("/ws"), "/ws");
     }

@@ -71,7 +71,9 @@ impl Lived {
                 .longest_silence
                 .filter(|silence| ended.is_none_or(|end| silence.until.at < end))
                 .filter(|silence| self.is_measured(silence));
-            if let (Some(silence), Some(place)) = (silence, location(request)) {
+            if let Some(silence) = silence
+                && let Some(place) = location(request)
+            {
                 self.lived_through(connection.server, place, silence);
             }
         }
