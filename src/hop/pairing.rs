@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use smallvec::SmallVec;
+
 use super::attempts::{self, Silent};
 use super::changes::{changes, check_accept};
 use super::clock::{self, Offsets};
@@ -57,7 +59,7 @@ pub fn pair(records: &[SharedRecord], known: &mut Known) -> Vec<Handshake> {
         rivals: &[],
         settled: true,
     };
-    pair_nodes(nodes, &mut context)
+    pair_nodes(nodes, &mut context).into_vec()
 }
 
 /// The exchanges of a record.
@@ -66,11 +68,14 @@ pub(super) fn nodes_of(record: &SharedRecord) -> impl Iterator<Item = Node> + '_
 }
 
 /// Pairs exchanges.
-pub(super) fn pair_nodes(mut nodes: Vec<Node>, context: &mut Context<'_>) -> Vec<Handshake> {
+pub(super) fn pair_nodes(
+    mut nodes: Vec<Node>,
+    context: &mut Context<'_>,
+) -> SmallVec<[Handshake; 1]> {
     nodes.sort_by_key(|node| (node.start(), node.slot));
     match textbook::join(&nodes, context) {
-        Some(handshake) => vec![handshake],
-        None => weigh(nodes, context),
+        Some(handshake) => smallvec::smallvec![handshake],
+        None => weigh(nodes, context).into(),
     }
 }
 

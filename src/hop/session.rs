@@ -1,5 +1,7 @@
 //! What followed a 101, joined over all hops: who ended it, and how long it had been silent.
 
+use smallvec::SmallVec;
+
 use super::clock::Offsets;
 use super::handshake::{Handshake, Hop, HopEnding, Party, Role, Session};
 use super::record::PartialHead;
@@ -10,6 +12,9 @@ use crate::websocket::{SessionFacts, Silence};
 /// A retransmission this short before the end means that the end came while data was on its way: RFC 6298 2
 /// starts at one second and doubles, so a sender that still tries does so at least every few seconds.
 const RETRYING_NANOS: i64 = 5_000_000_000;
+
+/// Hops of a usual tunnel, with room for one proxy more.
+const HOPS: usize = 3;
 
 const DIRECTIONS: [Direction; 2] = [Direction::ToServer, Direction::ToClient];
 
@@ -60,14 +65,16 @@ fn seen(session: &SessionFacts) -> (bool, u64, u64) {
 
 /// Joins the sessions of all hops.
 pub(super) fn join(handshake: &mut Handshake, offsets: &Offsets) {
-    let tunnel: Vec<(usize, &Hop)> = handshake.tunnel().collect();
-    let sessions: Vec<(usize, &SessionFacts)> = tunnel
+    handshake.session = joined(handshake, offsets);
+}
+
+fn joined(handshake: &Handshake, offsets: &Offsets) -> Option<Session> {
+    let tunnel: SmallVec<[(usize, &Hop); HOPS]> = handshake.tunnel().collect();
+    let sessions: SmallVec<[(usize, &SessionFacts); HOPS]> = tunnel
         .iter()
         .filter_map(|(place, hop)| Some((*place, hop.session()?)))
         .collect();
-    let Some(&(first, facts)) = sessions.first() else {
-        return;
-    };
+    let &(first, facts) = sessions.first()?;
     // Of a hop whose answer was not captured it is only known when its session was noticed.
     let answered = |place: usize| {
         let hop = handshake.hops.get(place);
@@ -109,7 +116,7 @@ pub(super) fn join(handshake: &mut Handshake, offsets: &Offsets) {
         .iter()
         .map(|(_, hop)| offsets.correct(hop.record.connection.last))
         .max();
-    handshake.session = Some(Session {
+    Some(Session {
         hop: most,
         established,
         ended_by,
@@ -127,7 +134,7 @@ pub(super) fn join(handshake: &mut Handshake, offsets: &Offsets) {
             .filter(|_| sessions.iter().any(|(place, _)| answered(*place)))
             .map(|end| end.at.nanos_since(begun.at).max(0)),
         endings,
-    });
+    })
 }
 
 /// The last data of a hop. What comes after a silence in which the session ended was sent by somebody who did not know

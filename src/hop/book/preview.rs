@@ -53,7 +53,7 @@ impl Book {
             rivals: &[],
             settled: false,
         };
-        pair_nodes(nodes, &mut context)
+        pair_nodes(nodes, &mut context).into_vec()
     }
 
     /// The handshakes that these open connections take part in, as they look now. Nothing is consumed; the cost follows
