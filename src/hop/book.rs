@@ -33,7 +33,7 @@ use super::link::{nested, strong_key};
 use super::node::{Node, Slot, is_sample, key_link, may_name_port};
 use super::open::{Attempts, Open, OpenAttempts};
 use super::ordinary::OrdinaryPool;
-use super::pairing::{Context, nodes_of, order, pair_nodes};
+use super::pairing::{Context, Nodes, nodes_of, order, pair_nodes};
 use super::record::{Record, SharedRecord};
 use super::silent::SilentPool;
 use crate::capture::Timestamp;
@@ -460,13 +460,13 @@ impl Book {
         connections: &dyn OpenConnections,
         out: &mut Vec<Handshake>,
     ) {
-        let mut nodes = Vec::with_capacity(family.len());
+        let mut nodes = Nodes::new();
         for &slot in family {
             if let Some(node) = self.forget_held(slot) {
-                nodes.push(*node);
+                nodes.push(node);
             } else if self.forget_open(slot).is_some() {
                 // Fresh, because the session on it has gone on.
-                nodes.extend(node_of(slot, connections));
+                nodes.extend(node_of(slot, connections).map(Box::new));
                 self.emitted.insert(slot);
             }
         }
@@ -491,7 +491,7 @@ impl Book {
     pub fn finish(&mut self, out: &mut Vec<Handshake>) {
         let nodes = std::mem::take(&mut self.held)
             .into_values()
-            .map(|held| *held.node)
+            .map(|held| held.node)
             .collect();
         let mut context = Context {
             known: &mut self.known,

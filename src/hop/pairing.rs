@@ -35,10 +35,13 @@ pub(super) struct Context<'a> {
     pub(super) settled: bool,
 }
 
+/// Exchanges that may belong together: two, as a rule. They are large, and stay where they are.
+pub(super) type Nodes = SmallVec<[Box<Node>; 2]>;
+
 /// Pairs every exchange of these records. The order of the records does not matter; the handshakes come in the
 /// order of their first frames. Connections without any exchange are candidates for failed connects.
 pub fn pair(records: &[SharedRecord], known: &mut Known) -> Vec<Handshake> {
-    let nodes = records.iter().flat_map(nodes_of).collect();
+    let nodes = records.iter().flat_map(nodes_of).map(Box::new).collect();
     let mut pool = OrdinaryPool::default();
     for record in records {
         known.note_opaque(record);
@@ -68,15 +71,14 @@ pub(super) fn nodes_of(record: &SharedRecord) -> impl Iterator<Item = Node> + '_
 }
 
 /// Pairs exchanges.
-pub(super) fn pair_nodes(
-    mut nodes: Vec<Node>,
-    context: &mut Context<'_>,
-) -> SmallVec<[Handshake; 1]> {
+pub(super) fn pair_nodes(mut nodes: Nodes, context: &mut Context<'_>) -> SmallVec<[Handshake; 1]> {
     nodes.sort_by_key(|node| (node.start(), node.slot));
-    match textbook::join(&nodes, context) {
-        Some(handshake) => smallvec::smallvec![handshake],
-        None => weigh(nodes, context).into(),
+    if let [outer, inner] = nodes.as_slice()
+        && let Some(handshake) = textbook::join(outer, inner, context)
+    {
+        return smallvec::smallvec![handshake];
     }
+    weigh(nodes.into_iter().map(|node| *node).collect(), context).into()
 }
 
 /// Pairs exchanges, in their order, by weighing all that speaks for and against each pair.

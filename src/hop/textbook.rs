@@ -17,8 +17,7 @@ use super::{copies, session};
 use crate::tcp::ConnectionId;
 
 /// The handshake of exactly two exchanges, in their order, that cannot be anything else.
-pub(super) fn join(nodes: &[Node], context: &mut Context<'_>) -> Option<Handshake> {
-    let [outer, inner] = nodes else { return None };
+pub(super) fn join(outer: &Node, inner: &Node, context: &mut Context<'_>) -> Option<Handshake> {
     if !(is_forwarded(outer, inner) && is_undisturbed(outer, context)) {
         return None;
     }

@@ -34,6 +34,9 @@ const PLACE: usize = size_of::<u128>();
 /// Bytes of a usual head and its places: it is put together on the stack.
 const USUAL: usize = 2048;
 
+/// Fields of a usual head.
+pub(super) const USUAL_FIELDS: usize = 24;
+
 /// One bit for a field name, whatever its case: by its length and its first letter.
 const fn mark(name: &[u8]) -> u64 {
     let first = match name {
@@ -65,14 +68,12 @@ impl Fields {
     /// Fields whose names and values lie in `raw`, which is at most [`MAX_HEAD`](super::MAX_HEAD) bytes long, at `spans`. A
     /// span outside of `raw` reads as empty.
     pub fn new(raw: &[u8], spans: &[FieldSpan]) -> Self {
+        let names = spans.iter().map(|(name, _)| mark(slice(raw, name)));
+        let marks = names.fold(0, |marks, mark| marks | mark);
+        let places: SmallVec<[[u8; PLACE]; USUAL_FIELDS]> = spans.iter().map(place_of).collect();
         let mut block: SmallVec<[u8; USUAL]> = SmallVec::new();
-        block.reserve(raw.len() + spans.len() * PLACE);
         block.extend_from_slice(raw);
-        let mut marks = 0;
-        for span in spans {
-            marks |= mark(slice(raw, &span.0));
-            block.extend_from_slice(&place_of(span));
-        }
+        block.extend_from_slice(places.as_flattened());
         Self {
             block: Arc::from(&*block),
             head: raw.len() as u32,

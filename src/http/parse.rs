@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use smallvec::SmallVec;
 
-use super::head::FieldSpan;
+use super::head::{FieldSpan, USUAL_FIELDS};
 use super::probe::{is_token, request_line, status_line};
 use super::{Fields, HeadFault, RequestHead, ResponseHead, Span};
 
@@ -14,9 +14,6 @@ const SLOTS: usize = 64;
 
 /// Room at the second try. A head with still more fields is read by the tolerant reader, which has no such limit.
 const MORE_SLOTS: usize = 256;
-
-/// Fields of a usual head: their places are noted on the stack.
-const USUAL: usize = 24;
 
 /// A head's bytes: borrowed from a segment, or gathered from several.
 #[derive(Debug)]
@@ -116,7 +113,7 @@ struct StatusLine {
 }
 
 /// The places of a head's fields.
-type Spans = SmallVec<[FieldSpan; USUAL]>;
+type Spans = SmallVec<[FieldSpan; USUAL_FIELDS]>;
 
 type Parts<L> = (L, Spans, Vec<HeadFault>);
 

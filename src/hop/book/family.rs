@@ -148,7 +148,7 @@ impl Book {
     /// Other exchanges that failed connects may be due to which lie within these.
     pub(super) fn rivals(
         &mut self,
-        nodes: &[Node],
+        nodes: &[Box<Node>],
         connections: &dyn OpenConnections,
     ) -> Vec<Node> {
         let Some(outer) = nodes.iter().min_by_key(|node| (node.start(), node.slot)) else {
@@ -170,14 +170,18 @@ impl Book {
             .collect()
     }
 
-    pub(super) fn add_hanging(&mut self, nodes: &[Node], connections: &dyn OpenConnections) {
+    pub(super) fn add_hanging(&mut self, nodes: &[Box<Node>], connections: &dyn OpenConnections) {
         for mut record in self.hanging(nodes, connections) {
             self.silent.keep(&mut record, &self.known);
         }
     }
 
     /// Connects that hang are still in the table: looked for where nothing else explains the outcome.
-    pub(super) fn hanging(&self, nodes: &[Node], connections: &dyn OpenConnections) -> Vec<Record> {
+    pub(super) fn hanging(
+        &self,
+        nodes: &[Box<Node>],
+        connections: &dyn OpenConnections,
+    ) -> Vec<Record> {
         let mut found = Vec::new();
         if let [node] = nodes
             && let Some(begin) = node.begin

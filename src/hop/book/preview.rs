@@ -11,8 +11,8 @@ use smallvec::SmallVec;
 
 use super::super::attempts::{self, Silent};
 use super::super::handshake::Handshake;
-use super::super::node::{Node, Slot};
-use super::super::pairing::{Context, nodes_of, pair_nodes};
+use super::super::node::Slot;
+use super::super::pairing::{Context, Nodes, nodes_of, pair_nodes};
 use super::super::record::{Record, SharedRecord};
 use super::family::node_of;
 use super::{Book, OpenConnections};
@@ -26,16 +26,15 @@ const PREVIEWED_MAX: usize = 32;
 impl Book {
     /// What is not yet emitted, as it looks now. Nothing is consumed.
     pub fn preview(&self, connections: &dyn OpenConnections) -> Vec<Handshake> {
-        let mut nodes: Vec<Node> = self
-            .held
-            .values()
-            .map(|held| (*held.node).clone())
-            .collect();
+        let mut nodes: Nodes = self.held.values().map(|held| held.node.clone()).collect();
         let mut silent = self.silent.all().clone();
         for id in self.open.connections() {
             let record: Option<SharedRecord> = connections.snapshot(id).map(Into::into);
             let of = record.iter().flat_map(nodes_of);
-            nodes.extend(of.filter(|node| self.open.contains(node.slot)));
+            nodes.extend(
+                of.filter(|node| self.open.contains(node.slot))
+                    .map(Box::new),
+            );
         }
         nodes.sort_by_key(|node| (node.start(), node.slot));
         if let Some(waiting) = nodes.iter().find(|node| node.status != Some(101)) {
@@ -85,16 +84,16 @@ impl Book {
             }
             let family = self.family(slot, PREVIEWED_MAX, connections);
             seen.extend(family.iter().copied());
-            let nodes: Vec<Node> = family
+            let nodes: Nodes = family
                 .iter()
                 .filter_map(|slot| match self.held.get(slot) {
-                    Some(held) => Some((*held.node).clone()),
-                    None => node_of(*slot, connections),
+                    Some(held) => Some(held.node.clone()),
+                    None => node_of(*slot, connections).map(Box::new),
                 })
                 .collect();
             let hanging = self.hanging(&nodes, connections);
             let more = (!hanging.is_empty()).then(|| {
-                let begin = nodes.iter().map(Node::start).min();
+                let begin = nodes.iter().map(|node| node.start()).min();
                 let from = begin.map_or((Bound::Unbounded, Bound::Unbounded), |begin| {
                     (Bound::Included((begin, ConnectionId(0))), Bound::Unbounded)
                 });

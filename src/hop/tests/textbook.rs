@@ -147,7 +147,10 @@ impl Scene {
             settled: true,
         };
         let found = if short {
-            vec![textbook::join(&nodes, &mut context)?]
+            let [outer, inner] = &*nodes else {
+                return None;
+            };
+            vec![textbook::join(outer, inner, &mut context)?]
         } else {
             weigh(nodes, &mut context)
         };
