@@ -1,57 +1,135 @@
-//! Frames that lie in memory together, given at once.
+//! Frames that lie in memory together, given one after the other without a call to the reader in between.
 
-use super::window::Window;
-use super::{Frame, FrameRef, LinkType};
+use super::format::Format;
+use super::parse::Meta;
+use super::{CaptureInfo, Frame, FrameNo, FrameRef, LinkType, Timestamp};
 
-/// Frames given at once, at most: enough that what they need from memory can come together, few enough that all of it
+/// Frames looked at together, at most: enough that what they need from memory can come together, few enough that all of it
 /// stays in the first-level cache.
 pub const BATCH: usize = 16;
 
-/// Where a frame is in the window.
-#[derive(Clone, Copy)]
-pub(super) struct Current {
-    pub(super) id: FrameRef,
-    pub(super) interface: u32,
-    pub(super) link: LinkType,
-    pub(super) wire_len: u32,
-    pub(super) at: usize,
-    pub(super) len: usize,
+/// What is counted for every frame.
+#[derive(Debug)]
+pub(super) struct Count {
+    pub(super) info: CaptureInfo,
+    /// Frames numbered so far; more than `info.frames` where records are numbered that hold no packet.
+    pub(super) numbered: u64,
+    pub(super) last_link: Option<LinkType>,
 }
 
 /// Frames that are in memory together.
-#[derive(Clone)]
-pub struct Frames<'a> {
-    window: &'a Window,
-    places: std::slice::Iter<'a, Current>,
+pub struct Frames<'a>(Source<'a>);
+
+enum Source<'a> {
+    One(Option<Frame<'a>>),
+    Many(Records<'a>),
 }
 
-impl Current {
-    #[inline]
-    pub(super) fn frame(self, window: &Window) -> Frame<'_> {
-        Frame {
-            id: self.id,
-            interface: self.interface,
-            link: self.link,
-            wire_len: self.wire_len,
-            data: window.taken(self.at, self.len),
-        }
-    }
+/// The records of a window, as far as they are whole and nothing special.
+struct Records<'a> {
+    /// What is in memory and not done, and where that begins in the window.
+    rest: &'a [u8],
+    start: &'a mut usize,
+    format: &'a mut Format,
+    count: &'a mut Count,
 }
 
 impl<'a> Frames<'a> {
-    pub(super) fn new(window: &'a Window, places: &'a [Current]) -> Self {
-        Self {
-            window,
-            places: places.iter(),
-        }
+    /// A lone one.
+    pub(super) const fn one(frame: Frame<'a>) -> Self {
+        Self(Source::One(Some(frame)))
+    }
+
+    /// Those in the bytes of a window, which begin at `start`.
+    pub(super) const fn of_window(
+        (rest, start): (&'a [u8], &'a mut usize),
+        format: &'a mut Format,
+        count: &'a mut Count,
+    ) -> Self {
+        Self(Source::Many(Records {
+            rest,
+            start,
+            format,
+            count,
+        }))
     }
 }
 
 impl<'a> Iterator for Frames<'a> {
     type Item = Frame<'a>;
 
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "per frame: saves copies through memory"
+    )]
+    #[inline(always)]
     fn next(&mut self) -> Option<Frame<'a>> {
-        self.places.next().map(|place| place.frame(self.window))
+        match &mut self.0 {
+            Source::Many(records) => records.next(),
+            Source::One(frame) => frame.take(),
+        }
     }
+}
+
+impl<'a> Records<'a> {
+    #[expect(
+        clippy::inline_always,
+        reason = "per frame: saves copies through memory"
+    )]
+    #[inline(always)]
+    fn next(&mut self) -> Option<Frame<'a>> {
+        let meta = self.format.frame(self.rest)?;
+        let (record, rest) = self.rest.split_at_checked(meta.total)?;
+        let data = record.get(meta.skip..)?.get(..meta.captured)?;
+        self.rest = rest;
+        *self.start += meta.total;
+        Some(Frame {
+            id: self.count.accept(&meta),
+            interface: meta.interface,
+            link: meta.link,
+            wire_len: meta.wire_len,
+            data,
+        })
+    }
+}
+
+impl Count {
+    pub(super) const fn new(info: CaptureInfo) -> Self {
+        Self {
+            info,
+            numbered: 0,
+            last_link: None,
+        }
+    }
+
+    /// Counts a frame, and gives it its number.
+    #[inline]
+    pub(super) fn accept(&mut self, meta: &Meta) -> FrameRef {
+        self.numbered += 1;
+        let id = FrameRef::new(meta.at, self.info.id, FrameNo(self.numbered));
+        let info = &mut self.info;
+        info.frames += 1;
+        info.bytes += meta.captured as u64;
+        if info.last_at.is_some_and(|last| meta.at >= last) {
+            info.last_at = Some(meta.at);
+        } else {
+            out_of_order(info, meta.at);
+        }
+        if meta.wire_len as usize > meta.captured {
+            info.truncated_frames += 1;
+            info.first_truncated.get_or_insert(id);
+        }
+        if self.last_link != Some(meta.link) {
+            self.last_link = Some(meta.link);
+            info.link_types.insert(meta.link);
+        }
+        id
+    }
+}
+
+/// A frame that is the first one, or earlier than one before it.
+#[cold]
+fn out_of_order(info: &mut CaptureInfo, at: Timestamp) {
+    info.first_at = Some(info.first_at.map_or(at, |first| first.min(at)));
+    info.last_at = Some(info.last_at.map_or(at, |last| last.max(at)));
 }

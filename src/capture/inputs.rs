@@ -140,7 +140,7 @@ impl Inputs {
 
     /// The next frames of all, in their order; `None` at the end of all. Errors as in [`Self::next_frame`].
     ///
-    /// Of a lone input as many as are in memory, [`BATCH`](super::BATCH) at most; of several inputs one at a time.
+    /// Of a lone input as many as are in memory; of several inputs one at a time.
     pub fn next_frames(&mut self) -> Result<Option<Frames<'_>>, CaptureError> {
         if self.all.len() == 1 && self.failed.is_empty() {
             return match self.all.first_mut().and_then(|input| input.reader.as_mut()) {
@@ -215,6 +215,7 @@ impl Inputs {
     /// How far all inputs together were read.
     pub fn progress(&self) -> Progress {
         let start = Progress {
+            frames: 0,
             read: 0,
             size: Some(0),
         };
@@ -223,11 +224,13 @@ impl Inputs {
                 Some(reader) => reader.progress(),
                 // Closed until its time comes, or never opened.
                 None => Progress {
+                    frames: 0,
                     read: 0,
                     size: Some(input.size),
                 },
             };
             Progress {
+                frames: sum.frames + one.frames,
                 read: sum.read + one.read,
                 size: sum.size.zip(one.size).map(|(sum, one)| sum + one),
             }

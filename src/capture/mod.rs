@@ -14,6 +14,7 @@ mod compress;
 mod error;
 mod filter;
 mod foreign;
+mod format;
 mod frame;
 mod info;
 mod inputs;

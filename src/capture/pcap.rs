@@ -168,11 +168,7 @@ impl Pcap {
         if captured == 0 && *header == [0; 16] {
             return None;
         }
-        let interface = if skip < 24 {
-            0
-        } else {
-            self.order.u32_at(bytes, 16).unwrap_or(0)
-        };
+        let interface = if skip < 24 { 0 } else { self.interface(bytes) };
         Some(Meta {
             // At most 2^32 seconds and 2^32 microseconds: no overflow.
             at: Timestamp::from_nanos(seconds * 1_000_000_000 + fraction * self.unit),
@@ -183,6 +179,12 @@ impl Pcap {
             captured: captured as usize,
             total,
         })
+    }
+
+    /// The interface in a longer record header.
+    #[cold]
+    fn interface(&self, record: &[u8]) -> u32 {
+        self.order.u32_at(record, 16).unwrap_or(0)
     }
 
     /// Why `frame` finds nothing, or what it finds.

@@ -8,10 +8,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::batch::{BATCH, Current, Frames};
+use super::batch::{Count, Frames};
 use super::compress::{Compression, MAX_INFLATION, TooLarge};
 use super::error::{CaptureError, Problem};
 use super::foreign;
+use super::format::Format;
 use super::notes::Secrets;
 use super::parse::{Meta, Parsed};
 use super::pcap::{self, Pcap};
@@ -26,13 +27,8 @@ pub struct Reader {
     window: Window,
     format: Format,
     compression: Option<Compression>,
-    info: CaptureInfo,
-    /// Frames numbered so far; more than `info.frames` where records are numbered that hold no packet.
-    numbered: u64,
+    count: Count,
     current: Current,
-    /// The frames that `next_frames` found.
-    batch: Vec<Current>,
-    last_link: Option<LinkType>,
     done: bool,
     /// Bytes of the source read so far, compressed ones of a compressed input.
     read: Arc<AtomicU64>,
@@ -42,15 +38,23 @@ pub struct Reader {
 /// How far inputs were read, in bytes of the files as they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
+    /// Frames given.
+    pub frames: u64,
     /// Bytes read.
     pub read: u64,
     /// Bytes in all; `None` when that is not known, as for a pipe.
     pub size: Option<u64>,
 }
 
-enum Format {
-    Pcap(Pcap),
-    PcapNg(Box<PcapNg>),
+/// Where a frame is in the window.
+#[derive(Clone, Copy)]
+struct Current {
+    id: FrameRef,
+    interface: u32,
+    link: LinkType,
+    wire_len: u32,
+    at: usize,
+    len: usize,
 }
 
 impl Reader {
@@ -128,8 +132,7 @@ impl Reader {
             window,
             format,
             compression,
-            info,
-            numbered: 0,
+            count: Count::new(info),
             current: Current {
                 id: FrameRef::new(super::Timestamp::default(), id, FrameNo(0)),
                 interface: 0,
@@ -138,8 +141,6 @@ impl Reader {
                 at: 0,
                 len: 0,
             },
-            batch: Vec::new(),
-            last_link: None,
             done: false,
             read,
             size: None,
@@ -174,7 +175,7 @@ impl Reader {
     /// further calls give `None`.
     #[inline]
     pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, CaptureError> {
-        if let Some(meta) = self.quick() {
+        if let Some(meta) = self.format.frame(self.window.available()) {
             let current = self.accept(&meta);
             return Ok(Some(self.frame(&current)));
         }
@@ -182,33 +183,30 @@ impl Reader {
         Ok(found.map(|current| self.frame(&current)))
     }
 
-    /// The next frames that are in memory, [`BATCH`] at most; `None` at the end of the input. Errors as in
+    /// The next frames that are in memory, one at least; `None` at the end of the input. Errors as in
     /// [`Self::next_frame`].
     pub fn next_frames(&mut self) -> Result<Option<Frames<'_>>, CaptureError> {
-        self.batch.clear();
-        while self.batch.len() < BATCH
-            && let Some(meta) = self.quick()
-        {
-            let current = self.accept(&meta);
-            self.batch.push(current);
+        if self.format.frame(self.window.available()).is_none() {
+            let found = self.thorough()?;
+            return Ok(found.map(|current| Frames::one(self.frame(&current))));
         }
-        if self.batch.is_empty() {
-            let Some(current) = self.thorough()? else {
-                return Ok(None);
-            };
-            self.batch.push(current);
-        }
-        Ok(Some(Frames::new(&self.window, &self.batch)))
+        let window = self.window.open();
+        Ok(Some(Frames::of_window(
+            window,
+            &mut self.format,
+            &mut self.count,
+        )))
     }
 
     /// What is known about the input so far.
     pub fn info(&self) -> &CaptureInfo {
-        &self.info
+        &self.count.info
     }
 
     /// How far the input was read.
     pub fn progress(&self) -> Progress {
         Progress {
+            frames: self.count.info.frames,
             read: self.read.load(Ordering::Relaxed),
             size: self.size,
         }
@@ -234,7 +232,7 @@ impl Reader {
     /// Reads on to the next frame, which `current` then gives; false at the end.
     #[inline]
     pub(super) fn advance(&mut self) -> Result<bool, CaptureError> {
-        let found = match self.quick() {
+        let found = match self.format.frame(self.window.available()) {
             Some(meta) => Some(self.accept(&meta)),
             None => self.thorough()?,
         };
@@ -252,25 +250,17 @@ impl Reader {
 
     /// The same, as the only one of several.
     pub(super) fn current_frames(&self) -> Frames<'_> {
-        Frames::new(&self.window, std::slice::from_ref(&self.current))
+        Frames::one(self.current())
     }
 
     #[inline]
     fn frame(&self, current: &Current) -> Frame<'_> {
-        current.frame(&self.window)
-    }
-
-    /// The next frame if it is in memory as a whole, and nothing special.
-    #[expect(
-        clippy::inline_always,
-        reason = "per frame: saves copies through memory"
-    )]
-    #[inline(always)]
-    fn quick(&mut self) -> Option<Meta> {
-        let bytes = self.window.available();
-        match &mut self.format {
-            Format::Pcap(file) => file.frame(bytes),
-            Format::PcapNg(file) => file.frame(bytes),
+        Frame {
+            id: current.id,
+            interface: current.interface,
+            link: current.link,
+            wire_len: current.wire_len,
+            data: self.window.taken(current.at, current.len),
         }
     }
 
@@ -279,10 +269,7 @@ impl Reader {
     fn thorough(&mut self) -> Result<Option<Current>, CaptureError> {
         while !self.done {
             let bytes = self.window.available();
-            let parsed = match &mut self.format {
-                Format::Pcap(file) => file.next(bytes),
-                Format::PcapNg(file) => file.next(bytes, self.numbered + 1),
-            };
+            let parsed = self.format.next(bytes, self.count.numbered + 1);
             if let Parsed::Frame(meta) = parsed {
                 return Ok(Some(self.accept(&meta)));
             }
@@ -294,27 +281,8 @@ impl Reader {
     /// Counts a frame and takes it out of the window.
     #[inline]
     fn accept(&mut self, meta: &Meta) -> Current {
+        let id = self.count.accept(meta);
         let place = self.window.take(meta.total);
-        self.numbered += 1;
-        let id = FrameRef::new(meta.at, self.info.id, FrameNo(self.numbered));
-        let info = &mut self.info;
-        info.frames += 1;
-        info.bytes += meta.captured as u64;
-        if let (Some(first), Some(last)) = (&mut info.first_at, &mut info.last_at) {
-            *first = meta.at.min(*first);
-            *last = meta.at.max(*last);
-        } else {
-            info.first_at = Some(meta.at);
-            info.last_at = Some(meta.at);
-        }
-        if meta.wire_len as usize > meta.captured {
-            info.truncated_frames += 1;
-            info.first_truncated.get_or_insert(id);
-        }
-        if self.last_link != Some(meta.link) {
-            self.last_link = Some(meta.link);
-            info.link_types.insert(meta.link);
-        }
         Current {
             id,
             interface: meta.interface,
@@ -327,13 +295,13 @@ impl Reader {
 
     /// Deals with what is no frame.
     fn between(&mut self, parsed: Parsed) -> Result<(), CaptureError> {
-        let frames = self.info.frames;
+        let frames = self.count.info.frames;
         let offset = self.window.offset();
         match parsed {
             Parsed::Frame(_) => Ok(()),
             Parsed::Skip(len) | Parsed::Numbered(len) => {
                 if matches!(parsed, Parsed::Numbered(_)) {
-                    self.numbered += 1;
+                    self.count.numbered += 1;
                 }
                 let skipped = match self.window.skip(len) {
                     Ok(skipped) => skipped,
@@ -382,17 +350,20 @@ impl Reader {
     /// Takes over what the blocks between frames said about the input.
     fn take_notes(&mut self) {
         if let Format::PcapNg(file) = &mut self.format {
-            self.info.dropped = file.dropped;
-            self.info.comments.append(&mut file.notes.fresh_comments);
+            self.count.info.dropped = file.dropped;
+            self.count
+                .info
+                .comments
+                .append(&mut file.notes.fresh_comments);
             // Cheap where nothing is new: there may be millions of other blocks.
-            if self.info.interfaces.len() != file.names.len() || self.done {
-                self.info.interfaces.clone_from(&file.names);
+            if self.count.info.interfaces.len() != file.names.len() || self.done {
+                self.count.info.interfaces.clone_from(&file.names);
             }
         }
     }
 
     fn unreadable(&mut self, source: io::Error) -> CaptureError {
-        let frames = self.info.frames;
+        let frames = self.count.info.frames;
         let offset = self.window.offset() + self.window.available().len() as u64;
         let too_large = source
             .get_ref()
@@ -427,7 +398,7 @@ impl Reader {
 
     fn fail(&mut self, problem: Problem) -> CaptureError {
         self.finish();
-        self.info.damage = Some(problem.to_string());
-        CaptureError::new(self.info.path.clone(), problem)
+        self.count.info.damage = Some(problem.to_string());
+        CaptureError::new(self.count.info.path.clone(), problem)
     }
 }

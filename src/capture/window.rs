@@ -65,6 +65,12 @@ impl Window {
         self.buffer.get(self.start..self.end).unwrap_or_default()
     }
 
+    /// The bytes in memory that are not done, and where they begin in the buffer: whoever takes some moves that on.
+    pub(super) fn open(&mut self) -> (&[u8], &mut usize) {
+        let bytes = self.buffer.get(self.start..self.end).unwrap_or_default();
+        (bytes, &mut self.start)
+    }
+
     /// Bytes by the place that `take` gave, valid until the next `fill` or `skip`.
     #[inline]
     pub(super) fn taken(&self, at: usize, len: usize) -> &[u8] {

@@ -77,7 +77,7 @@ pub(super) fn feed(
     let mut problems = Vec::new();
     progress.begin(inputs.progress().size);
     while !interrupt.came() {
-        progress.at(|| inputs.progress().read);
+        progress.at(|| inputs.progress());
         match inputs.next_frames() {
             Ok(Some(frames)) => match &mut filter {
                 None => engine.frames(frames, observer),

@@ -12,10 +12,11 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::plan::Plan;
+use crate::capture;
 
-/// Frames between two looks at how far files were read: about a millisecond of work. What comes from a pipe may come
-/// slowly, and is looked at with each frame.
-const FRAMES_PER_LOOK: u64 = 1 << 12;
+/// How often frames are read between two looks at how far files were read: milliseconds of work. What comes from a pipe
+/// may come slowly, and is looked at each time.
+const READS_PER_LOOK: u64 = 1 << 8;
 
 /// Nothing is shown of what takes less.
 const PATIENCE: Duration = Duration::from_millis(300);
@@ -27,8 +28,8 @@ const PERIOD: Duration = Duration::from_millis(100);
 pub(super) struct Progress {
     wanted: bool,
     drawer: Option<Drawer>,
-    frames: u64,
-    frames_per_look: u64,
+    reads: u64,
+    reads_per_look: u64,
     noted: Arc<Noted>,
     handshakes: Arc<AtomicU64>,
 }
@@ -60,8 +61,8 @@ impl Progress {
         Self {
             wanted: false,
             drawer: None,
-            frames: 0,
-            frames_per_look: 1,
+            reads: 0,
+            reads_per_look: 1,
             noted: Arc::default(),
             handshakes: Arc::default(),
         }
@@ -78,7 +79,7 @@ impl Progress {
             return;
         }
         if size.is_some() {
-            self.frames_per_look = FRAMES_PER_LOOK;
+            self.reads_per_look = READS_PER_LOOK;
         }
         let (stop, stopped) = mpsc::channel();
         let (noted, handshakes) = (Arc::clone(&self.noted), Arc::clone(&self.handshakes));
@@ -105,17 +106,18 @@ impl Progress {
             .map(|thread| Drawer { stop, thread });
     }
 
-    /// Another frame is about to be read; `bytes` tells how far the inputs were read.
+    /// Frames are about to be read; `progress` tells how far the inputs were read.
     #[inline]
-    pub(super) fn at(&mut self, bytes: impl FnOnce() -> u64) {
+    pub(super) fn at(&mut self, progress: impl FnOnce() -> capture::Progress) {
         if self.drawer.is_none() {
             return;
         }
-        if self.frames.is_multiple_of(self.frames_per_look) {
-            self.noted.frames.store(self.frames, Ordering::Relaxed);
-            self.noted.bytes.store(bytes(), Ordering::Relaxed);
+        if self.reads.is_multiple_of(self.reads_per_look) {
+            let progress = progress();
+            self.noted.frames.store(progress.frames, Ordering::Relaxed);
+            self.noted.bytes.store(progress.read, Ordering::Relaxed);
         }
-        self.frames += 1;
+        self.reads += 1;
     }
 
     /// Takes the bar away.

@@ -21,8 +21,6 @@ mod undecided;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use smallvec::SmallVec;
-
 use crate::capture::{BATCH, CaptureInfo, Frame, FrameRef, Timestamp};
 use crate::decode::{self, Decoded, Decoder};
 use crate::diagnosis::{self, Across, Diagnosis, Finding};
@@ -93,7 +91,10 @@ pub struct Engine {
 }
 
 /// A frame of several that are taken at once.
+#[derive(Clone, Copy)]
 enum Ready<'a> {
+    /// None yet.
+    Nothing,
     /// A plain segment, looked up.
     Plain(Lookup<'a>),
     Other(Frame<'a>),
@@ -144,28 +145,55 @@ impl Engine {
         frames: impl Iterator<Item = Frame<'a>>,
         observer: &mut dyn Observer,
     ) {
-        let mut batch: SmallVec<[Ready<'a>; BATCH]> = SmallVec::new();
-        for frame in frames {
-            batch.push(match Decoder::plain(&frame) {
-                Some(segment) => Ready::Plain(self.table.look_up(segment)),
-                None => Ready::Other(frame),
-            });
-        }
-        for frame in &mut batch {
-            if let Ready::Plain(lookup) = frame {
-                self.table.locate(lookup);
+        let mut frames = frames.fuse();
+        // An array, for what is pushed to a list goes through memory once more.
+        let mut batch = [Ready::Nothing; BATCH];
+        loop {
+            let mut count = 0;
+            for (ready, frame) in batch.iter_mut().zip(&mut frames) {
+                *ready = self.ready(&frame);
+                count += 1;
             }
-        }
-        self.table.warm(batch.iter().filter_map(Ready::plain));
-        for frame in &batch {
-            self.next(frame, observer);
+            let batch = batch.get_mut(..count).unwrap_or_default();
+            if batch.is_empty() {
+                return;
+            }
+            for ready in &mut *batch {
+                if let Ready::Plain(lookup) = ready {
+                    self.table.locate(lookup);
+                }
+            }
+            self.table.warm(batch.iter().filter_map(Ready::plain));
+            for ready in &*batch {
+                self.next(ready, observer);
+            }
         }
     }
 
-    #[inline]
+    /// What a frame is, as far as that takes a look at it alone.
+    #[expect(
+        clippy::inline_always,
+        reason = "per frame: saves copies through memory"
+    )]
+    #[inline(always)]
+    fn ready<'a>(&self, frame: &Frame<'a>) -> Ready<'a> {
+        match Decoder::plain(frame) {
+            Some(segment) => Ready::Plain(self.table.look_up(segment)),
+            None => Ready::Other(*frame),
+        }
+    }
+
+    #[expect(
+        clippy::inline_always,
+        reason = "per frame: nearly all segments go through here and the table without another call"
+    )]
+    #[inline(always)]
     fn next(&mut self, frame: &Ready<'_>, observer: &mut dyn Observer) {
+        let Some(id) = frame.id() else {
+            return;
+        };
         // What is due by then happens before the frame is looked into, as it does live, where time passes without frames.
-        if let Some(before) = self.clock.frame(frame.id()) {
+        if let Some(before) = self.clock.frame(id) {
             self.across.clock_set(before);
             self.table.shift_clock(self.clock.shift());
             self.conversations.book.clock_set(self.clock.frame_time());
@@ -180,21 +208,29 @@ impl Engine {
                 }
             }
             Ready::Other(frame) => self.unusual(frame),
+            Ready::Nothing => {}
         }
         if !self.conversations.closed.is_empty() || !self.conversations.chapters.is_empty() {
             self.file_closed(observer);
         }
         if self.conversations.scratch.grown > self.weigh_after {
-            self.conversations.scratch.grown = 0;
-            self.weigh_after = self.table.relieve(&mut self.conversations, Talk::held);
-            self.file_closed(observer);
+            self.relieve(observer);
         }
         if self.conversations.book.is_crowded() {
             self.settle(observer);
         }
     }
 
+    /// Weighs what the states of connections hold, and closes some if that is too much.
+    #[cold]
+    fn relieve(&mut self, observer: &mut dyn Observer) {
+        self.conversations.scratch.grown = 0;
+        self.weigh_after = self.table.relieve(&mut self.conversations, Talk::held);
+        self.file_closed(observer);
+    }
+
     /// A frame that is no plain segment.
+    #[inline(never)]
     fn unusual(&mut self, frame: &Frame<'_>) {
         match self.decoder.general(frame) {
             Decoded::Tcp(segment) => {
@@ -304,10 +340,12 @@ impl Engine {
         }
     }
 
+    #[inline(never)]
     fn file_closed(&mut self, observer: &mut dyn Observer) {
         file_closed(&mut self.conversations, &mut self.across, observer);
     }
 
+    #[inline(never)]
     fn settle(&mut self, observer: &mut dyn Observer) {
         self.settle_at = self.clock.now().plus(SETTLE_INTERVAL);
         let now = self.clock.frame_time();
@@ -336,17 +374,18 @@ impl Engine {
 }
 
 impl<'a> Ready<'a> {
-    fn id(&self) -> FrameRef {
+    const fn id(&self) -> Option<FrameRef> {
         match self {
-            Self::Plain(lookup) => lookup.segment().frame,
-            Self::Other(frame) => frame.id,
+            Self::Nothing => None,
+            Self::Plain(lookup) => Some(lookup.segment().frame),
+            Self::Other(frame) => Some(frame.id),
         }
     }
 
     const fn plain(&self) -> Option<&Lookup<'a>> {
         match self {
             Self::Plain(lookup) => Some(lookup),
-            Self::Other(_) => None,
+            Self::Nothing | Self::Other(_) => None,
         }
     }
 }

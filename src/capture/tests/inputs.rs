@@ -138,6 +138,7 @@ fn rotated_sets_come_in_the_order_of_their_times() {
     assert_eq!(
         inputs.progress(),
         Progress {
+            frames: 300,
             read: size,
             size: Some(size)
         }
