@@ -297,7 +297,11 @@ fn comment<'w>(decoder: &mut Decoder, frame: &Frame<'_>, windows: &'w Windows) -
     match decoder.decode(frame) {
         Decoded::Tcp(segment) => {
             let opens = segment.flags.syn() && !segment.flags.ack();
-            windows.of(ends(segment.source, segment.destination), frame.id, opens)
+            windows.of(
+                ends(segment.source(), segment.destination()),
+                frame.id,
+                opens,
+            )
         }
         Decoded::Icmp(error) => windows.of(ends(error.source, error.destination), frame.id, false),
         // Whose it is shows when the datagram is complete, which is too late: all of that time are kept.

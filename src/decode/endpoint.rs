@@ -48,13 +48,6 @@ impl Endpoint {
         ((high as u128) << 64 | low as u128).to_be_bytes()
     }
 
-    /// The address as a number, and the port: what to order by.
-    #[inline]
-    pub(crate) const fn number(self) -> (u128, u16) {
-        let [high, low] = self.address;
-        ((high as u128) << 64 | low as u128, self.port)
-    }
-
     /// The address as a number, its upper and its lower half.
     #[inline]
     pub(crate) const fn words(self) -> [u64; 2] {

@@ -13,6 +13,7 @@
 mod decoder;
 mod endpoint;
 mod fragments;
+mod key;
 mod link;
 mod plain;
 mod segment;
@@ -26,6 +27,7 @@ mod wifi;
 pub use decoder::{DecodeStats, Decoder};
 pub use endpoint::Endpoint;
 pub use fragments::FRAGMENT_BYTES;
+pub use key::{End, Key};
 pub use link::supports;
 pub use segment::{Decoded, IcmpError, OtherKind, Segment, TcpFlags, Unreachable};
 pub use seq::SeqNo;

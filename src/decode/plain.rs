@@ -2,7 +2,7 @@
 //!
 //! Whatever is not plain gives `None` here and goes the general way in `walk`, which reads the same frames alike.
 
-use super::{Endpoint, Segment, SeqNo, TcpFlags};
+use super::{Endpoint, Key, Segment, SeqNo, TcpFlags};
 use crate::capture::FrameRef;
 
 /// Protocol number of TCP.
@@ -125,10 +125,14 @@ pub(super) fn over_ipv4(ip: &[u8], frame: FrameRef, interface: u32) -> Option<Se
         return None;
     }
     let tcp = tcp(ip.get(20..u16::from_be_bytes([l0, l1]).into())?)?;
+    let (key, sender) = Key::new(
+        Endpoint::v4([s0, s1, s2, s3], tcp.source),
+        Endpoint::v4([d0, d1, d2, d3], tcp.destination),
+    );
     Some(Segment {
         frame,
-        source: Endpoint::v4([s0, s1, s2, s3], tcp.source),
-        destination: Endpoint::v4([d0, d1, d2, d3], tcp.destination),
+        key,
+        sender,
         seq: tcp.seq,
         ack: tcp.ack,
         flags: tcp.flags,
@@ -157,10 +161,14 @@ pub(super) fn over_ipv6(ip: &[u8], frame: FrameRef, interface: u32) -> Option<Se
     let (source, destination) = addresses.split_first_chunk::<16>()?;
     // A length of 0 (a jumbogram, or segmentation offload) fails here.
     let tcp = tcp(rest.get(..u16::from_be_bytes([l0, l1]).into())?)?;
+    let (key, sender) = Key::new(
+        Endpoint::v6(*source, tcp.source),
+        Endpoint::v6(*destination.first_chunk()?, tcp.destination),
+    );
     Some(Segment {
         frame,
-        source: Endpoint::v6(*source, tcp.source),
-        destination: Endpoint::v6(*destination.first_chunk()?, tcp.destination),
+        key,
+        sender,
         seq: tcp.seq,
         ack: tcp.ack,
         flags: tcp.flags,

@@ -1,6 +1,6 @@
 //! What decoding a frame gives: a TCP segment, an ICMP error about one, or a reason why neither.
 
-use super::{Endpoint, SeqNo};
+use super::{End, Endpoint, Key, SeqNo};
 use crate::capture::FrameRef;
 
 /// The control bits of a TCP header (RFC 9293 3.1), low byte.
@@ -42,10 +42,10 @@ impl TcpFlags {
 pub struct Segment<'a> {
     /// The frame it came in (of a reassembled datagram: the frame of its last fragment).
     pub frame: FrameRef,
-    /// Who sent it.
-    pub source: Endpoint,
-    /// To whom.
-    pub destination: Endpoint,
+    /// Who it is between.
+    pub key: Key,
+    /// Which end sent it.
+    pub sender: End,
     /// Sequence number of the first byte of `payload` (or of SYN).
     pub seq: SeqNo,
     /// Acknowledgment number; only meaningful with ACK.
@@ -64,6 +64,18 @@ pub struct Segment<'a> {
     pub hop_limit: u8,
     /// The capture interface (pcapng) or the kernel's interface index (SLL2): the vantage point.
     pub interface: u32,
+}
+
+impl Segment<'_> {
+    /// Who sent it.
+    pub const fn source(&self) -> Endpoint {
+        self.key.endpoint(self.sender)
+    }
+
+    /// To whom.
+    pub const fn destination(&self) -> Endpoint {
+        self.key.endpoint(self.sender.other())
+    }
 }
 
 /// Why a router or host said that a packet could not be delivered.

@@ -6,7 +6,7 @@ use etherparse::{
 };
 
 use super::fragments::Fragment;
-use super::{Decoded, Endpoint, IcmpError, OtherKind, Segment, Unreachable};
+use super::{Decoded, Endpoint, IcmpError, Key, OtherKind, Segment, Unreachable};
 use super::{link, plain, tunnel};
 use crate::capture::FrameRef;
 
@@ -280,10 +280,14 @@ impl<'a> Walk<'a> {
             Some(tcp) => (tcp, self.cut),
             None => plain::cut_tcp(self.rest, self.cut).ok_or(OtherKind::Unreadable)?,
         };
+        let (key, sender) = Key::new(
+            self.source.with_port(tcp.source),
+            self.destination.with_port(tcp.destination),
+        );
         Ok(Outcome::Done(Decoded::Tcp(Segment {
             frame: self.frame,
-            source: self.source.with_port(tcp.source),
-            destination: self.destination.with_port(tcp.destination),
+            key,
+            sender,
             seq: tcp.seq,
             ack: tcp.ack,
             flags: tcp.flags,

@@ -30,7 +30,7 @@ impl Selection {
         if self.ports.is_empty() && self.hosts.is_empty() {
             return true;
         }
-        let ends = [segment.source, segment.destination];
+        let ends = [segment.source(), segment.destination()];
         (self.ports.is_empty() || ends.iter().any(|end| self.ports.contains(&end.port())))
             && (self.hosts.is_empty()
                 || ends

@@ -41,8 +41,10 @@ impl Agenda {
 
     /// Whether the clock moves on to the time of a frame ahead: far ahead only when a second frame in a row says so.
     #[inline]
-    pub(super) fn believes(&mut self, at: i64, clock: i64) -> bool {
-        let far = clock != i64::MIN && at.abs_diff(clock) > CLOCK_JUMP.cast_unsigned();
+    pub(super) const fn believes(&mut self, at: i64, clock: i64) -> bool {
+        // A step ahead always fits into a number without a sign.
+        let step = at.wrapping_sub(clock).cast_unsigned();
+        let far = step > CLOCK_JUMP.cast_unsigned() && clock != i64::MIN;
         self.jumped = far && !self.jumped;
         !self.jumped
     }

@@ -1,15 +1,15 @@
 //! Everything about a segment but its payload: roles, opening, acknowledgments, windows, endings, ICMP errors.
 
 use super::flow::{Flow, Reading, capture_bit};
-use super::key::End;
 use super::limits::{MAX_WINDOW, RESET_WINDOW};
 use super::roles;
 use super::{Direction, Ending, EndingHow, Opening, RolesFrom, Side};
-use crate::decode::{IcmpError, Segment, SeqNo, Unreachable};
+use crate::decode::{End, IcmpError, Segment, SeqNo, Unreachable};
 
 impl<S> Flow<S> {
     /// Before the first payload byte the roles may still turn out to be the other way round.
-    pub(super) fn decide_roles(&mut self, sender: End, segment: &Segment<'_>) {
+    pub(super) fn decide_roles(&mut self, segment: &Segment<'_>) {
+        let sender = segment.sender;
         if matches!(
             self.cold.connection.roles_from,
             RolesFrom::Syn | RolesFrom::SynAck
@@ -44,8 +44,8 @@ impl<S> Flow<S> {
 
     /// Whether a segment starts another connection between the same ends: another initial number, or payload far
     /// outside the window of a finished connection.
-    pub(super) fn is_reused_by(&self, sender: End, segment: &Segment<'_>) -> bool {
-        let direction = self.direction(sender);
+    pub(super) fn is_reused_by(&self, segment: &Segment<'_>) -> bool {
+        let direction = self.direction(segment.sender);
         let half = self.half(direction);
         let peer = self.half(direction.reverse());
         let isn = self.cold.connection.stream(direction).isn;

@@ -57,7 +57,8 @@ impl<S> Flow<S> {
     }
 
     /// Calls the handler, unless it does not want to be called.
-    fn tell<H: Handler<State = S>>(
+    #[inline]
+    pub(super) fn tell<H: Handler<State = S>>(
         &mut self,
         handler: &mut H,
         call: impl FnOnce(&mut H, &super::Connection, &mut S) -> Interest,
@@ -66,9 +67,7 @@ impl<S> Flow<S> {
             return;
         }
         if self.state.is_none() {
-            self.update();
-            self.state = Some(handler.opened(&self.cold.connection));
-            self.reading = Reading::Bytes;
+            self.open(handler);
         }
         let Some(state) = &mut self.state else {
             return;
@@ -78,7 +77,16 @@ impl<S> Flow<S> {
         }
     }
 
+    /// The first bytes of a connection.
+    #[cold]
+    fn open<H: Handler<State = S>>(&mut self, handler: &mut H) {
+        self.update();
+        self.state = Some(handler.opened(&self.cold.connection));
+        self.reading = Reading::Bytes;
+    }
+
     /// From now on nobody reads the streams.
+    #[inline(never)]
     pub(super) fn ignore(&mut self) {
         self.reading = Reading::Counters;
         for direction in WAYS {

@@ -84,7 +84,8 @@ impl Recent {
     }
 
     /// Remembers a segment that brings something new.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "per segment: see `Table::take`")]
+    #[inline(always)]
     pub(super) fn note(
         &mut self,
         others: &mut Others,
@@ -92,10 +93,24 @@ impl Recent {
         segment: &Segment<'_>,
     ) {
         let vantage = vantage(segment);
+        if self.primary != Some(vantage) {
+            self.seen_from(others, direction, segment, vantage);
+        }
+        self.remember(Print::of(direction, segment, vantage));
+    }
+
+    /// Notes that a segment was seen from another vantage point than the first one, or from that for the first time.
+    #[cold]
+    fn seen_from(
+        &mut self,
+        others: &mut Others,
+        direction: Direction,
+        segment: &Segment<'_>,
+        vantage: u32,
+    ) {
         if *self.primary.get_or_insert(vantage) != vantage {
             others.first_sight(direction, segment, vantage);
         }
-        self.remember(Print::of(direction, segment, vantage));
     }
 
     /// Remembers a segment that brings nothing new, unless it is a copy of one seen before. Returns whether it is.

@@ -8,12 +8,11 @@ use std::num::NonZeroU8;
 
 use super::connection::Interfaces;
 use super::flow::capture_bit;
-use super::key::{End, Key};
 use super::{
     Connection, ConnectionId, Direction, Ending, EndingHow, Opening, RolesFrom, StreamFacts,
 };
 use crate::capture::{CaptureId, FrameNo, FrameRef, Timestamp};
-use crate::decode::{Endpoint, IcmpError, Segment, SeqNo, Unreachable};
+use crate::decode::{End, Endpoint, IcmpError, Key, Segment, SeqNo, Unreachable};
 
 /// Copies of a SYN come within this; the shortest first retransmission timer in use is 200 ms.
 const COPY_SPAN: i64 = 50_000_000;
@@ -96,6 +95,15 @@ pub(super) enum Step {
     Other,
     /// It is more than an opening.
     Grown,
+}
+
+impl SmallKey {
+    /// The key in twelve bytes, if both ends are IPv4.
+    #[inline]
+    pub(super) fn of(key: &Key) -> Option<Self> {
+        let (low, high, ports) = key.octets_v4()?;
+        Some(Self::V4(low, high, ports))
+    }
 }
 
 impl SmallId {
@@ -215,9 +223,9 @@ impl Embryo {
     }
 
     /// Takes the next segment between its ends.
-    pub(super) fn segment(&mut self, sender: End, segment: &Segment<'_>, clock: i64) -> Step {
+    pub(super) fn segment(&mut self, segment: &Segment<'_>, clock: i64) -> Step {
         let flags = segment.flags;
-        let by_opener = sender == self.opener;
+        let by_opener = segment.sender == self.opener;
         if flags.syn() && !flags.ack() && by_opener && segment.seq != self.seq {
             return Step::Other;
         }

@@ -3,16 +3,17 @@
 use smallvec::SmallVec;
 
 use super::flow::Flow;
-use super::key::{End, Key};
 use super::limits::{EVICTED_SHARE, LimitKind, SYN_KEPT};
 use super::lookup::ROUND;
 use super::table::{Place, Table};
 use super::tombs::Span;
 use super::{Connection, ConnectionId, GapCause, Handler};
 use crate::capture::CaptureId;
+use crate::decode::{End, Key};
 
 impl<H: Handler> Table<H> {
     /// Moves the clock to a frame's time and does what is due.
+    #[inline]
     pub(super) fn tick(&mut self, handler: &mut H, at: i64) {
         let at = at.saturating_add(self.shift);
         self.env.stamp = at.max(self.env.clock);
@@ -27,6 +28,7 @@ impl<H: Handler> Table<H> {
     }
 
     /// Does all that is due at the clock's time.
+    #[inline(never)]
     pub(super) fn expire(&mut self, handler: &mut H) {
         let clock = self.env.clock;
         self.agenda.ticked(clock);

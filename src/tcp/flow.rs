@@ -7,12 +7,11 @@
 use super::connection::Interfaces;
 use super::duplicates::{self, Others, Recent};
 use super::half::Half;
-use super::key::{End, Key};
 use super::limits::{CLOSING_KEPT, HALF_CLOSED_KEPT, IDLE_KEPT, LINGER, Limits, SYN_KEPT, Stats};
 use super::tombs::Span;
-use super::{Connection, Direction, Handler, Opening};
+use super::{Chunk, Connection, Direction, Handler, Opening};
 use crate::capture::{CaptureId, FrameRef};
-use crate::decode::{Segment, TcpFlags};
+use crate::decode::{End, Key, Segment, TcpFlags};
 
 /// What a connection shares with the table.
 #[derive(Debug, Default)]
@@ -261,15 +260,13 @@ impl<S> Flow<S> {
     }
 
     /// Takes a segment of this connection. Returns whether the table has to attend to it.
-    #[inline]
     pub(super) fn segment<H: Handler<State = S>>(
         &mut self,
         handler: &mut H,
         env: &mut Env,
-        sender: End,
         segment: &Segment<'_>,
     ) -> bool {
-        !self.usual(handler, env, sender, segment) && self.unusual(handler, env, sender, segment)
+        !self.usual(handler, env, segment) && self.unusual(handler, env, segment)
     }
 
     /// Takes a segment that needs a closer look. Returns whether the table has to attend to the connection.
@@ -278,13 +275,12 @@ impl<S> Flow<S> {
         &mut self,
         handler: &mut H,
         env: &mut Env,
-        sender: End,
         segment: &Segment<'_>,
     ) -> bool {
         if self.reading == Reading::Nothing {
-            self.decide_roles(sender, segment);
+            self.decide_roles(segment);
         }
-        let direction = self.direction(sender);
+        let direction = self.direction(segment.sender);
         let flags = segment.flags;
         let len = segment.payload.len() as u64 + u64::from(segment.missing);
         self.captures |= capture_bit(segment.frame.capture());
@@ -335,11 +331,12 @@ impl<S> Flow<S> {
 
     /// Takes the next bytes of a stream, or the next acknowledgment, when there is nothing else about them. Returns
     /// false, and has done nothing, when the segment needs a closer look.
-    fn usual<H: Handler<State = S>>(
+    // In `Table::take`, which has the reason.
+    #[inline(always)]
+    pub(super) fn usual<H: Handler<State = S>>(
         &mut self,
         handler: &mut H,
         env: &Env,
-        sender: End,
         segment: &Segment<'_>,
     ) -> bool {
         const CONTROL: u8 = TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST | TcpFlags::ACK;
@@ -349,7 +346,7 @@ impl<S> Flow<S> {
         if !plain || !self.settled {
             return false;
         }
-        let direction = self.direction(sender);
+        let direction = self.direction(segment.sender);
         let (half, peer) = match direction {
             Direction::ToServer => (&mut self.to_server, &mut self.to_client),
             Direction::ToClient => (&mut self.to_client, &mut self.to_server),
@@ -368,16 +365,24 @@ impl<S> Flow<S> {
             peer.acked = acked.cast_unsigned();
         }
         half.frames += 1;
+        let position = half.next;
         if len > 0 {
             half.last_data = Some(segment.frame);
+            half.advance(len);
         }
         self.recent.note(&mut self.cold.others, direction, segment);
         self.captures |= capture_bit(segment.frame.capture());
         self.seen(env, segment.frame);
-        if self.reading == Reading::Counters {
-            self.half_mut(direction).advance(len);
-        } else if len > 0 {
-            self.deliver(handler, direction, segment.payload, segment.frame);
+        if len > 0 && self.reading == Reading::Bytes {
+            let chunk = Chunk {
+                direction,
+                position,
+                data: segment.payload,
+                frame: segment.frame,
+            };
+            self.tell(handler, |handler, connection, state| {
+                handler.bytes(connection, state, chunk)
+            });
         }
         true
     }

@@ -123,6 +123,7 @@ impl Half {
     }
 
     /// Moves on over `len` positions.
+    #[inline]
     pub(super) fn advance(&mut self, len: u64) {
         self.next += len;
         self.next_seq = self.next_seq.plus(len as u32);

@@ -13,7 +13,6 @@ use std::hint::black_box;
 
 use super::Handler;
 use super::flow::Flow;
-use super::key::{End, Key};
 use super::table::{Place, Table};
 use crate::decode::Segment;
 
@@ -24,10 +23,9 @@ const COOL: usize = 512;
 pub(super) const ROUND: usize = 16;
 
 /// A segment, and what finds its connection.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Lookup<'a> {
     segment: Segment<'a>,
-    sender: End,
     hash: u32,
     /// Where its connection may be.
     place: Option<Place>,
@@ -42,6 +40,7 @@ impl<'a> Lookup<'a> {
 
 impl<H: Handler> Table<H> {
     /// Takes a segment, and calls the handler with what follows from it. Segments come in the order of the capture.
+    #[inline(never)]
     pub fn segment(&mut self, handler: &mut H, segment: &Segment<'_>) {
         self.take(handler, &self.look_up(*segment));
     }
@@ -53,11 +52,9 @@ impl<H: Handler> Table<H> {
     )]
     #[inline(always)]
     pub fn look_up<'a>(&self, segment: Segment<'a>) -> Lookup<'a> {
-        let (key, sender) = Key::new(segment.source, segment.destination);
         Lookup {
+            hash: self.hash(&segment.key),
             segment,
-            sender,
-            hash: self.hash(&key),
             place: None,
         }
     }
@@ -87,7 +84,7 @@ impl<H: Handler> Table<H> {
                 && let Some(flow) = self.flow(slot)
                 && let Some(state) = &flow.state
             {
-                seen ^= H::touch(state, flow.direction(lookup.sender));
+                seen ^= H::touch(state, flow.direction(lookup.segment.sender));
             }
         }
         black_box(seen);
@@ -135,40 +132,58 @@ impl<H: Handler> Table<H> {
 
     /// Takes a segment that was looked up, and calls the handler with what follows from it. Segments come in the order of
     /// the capture.
+    #[expect(
+        clippy::inline_always,
+        reason = "per segment: nearly all need no other call than that of the handler"
+    )]
+    #[inline(always)]
     pub fn take(&mut self, handler: &mut H, lookup: &Lookup<'_>) {
         let &Lookup {
-            ref segment,
-            sender,
-            hash,
-            place,
+            ref segment, place, ..
         } = lookup;
         self.segments += 1;
         self.now = Some(segment.frame);
         self.tick(handler, segment.frame.at.nanos());
-        let key = Key::by_sender(sender, &segment.source, &segment.destination);
+        if let Some(Place::Flow(slot)) = place
+            && let Some(Some(flow)) = self.flows.get_mut(slot as usize)
+            && flow.key == segment.key
+            && flow.usual(handler, &self.env, segment)
+        {
+            return;
+        }
+        self.take_unusual(handler, lookup);
+    }
+
+    /// Takes a segment that needs a closer look, or whose connection is not where it was thought to be.
+    #[inline(never)]
+    fn take_unusual(&mut self, handler: &mut H, lookup: &Lookup<'_>) {
+        let &Lookup {
+            ref segment,
+            hash,
+            place,
+        } = lookup;
         let place = match place {
-            Some(place) if self.is_at(place, &key) => Some(place),
+            Some(place) if self.is_at(place, &segment.key) => Some(place),
             // Guessed wrong, or what was taken since then began or moved it.
-            _ => self.find(&key, hash),
+            _ => self.find(&segment.key, hash),
         };
-        // Nearly all segments are taken here without another call.
         match place {
             Some(Place::Flow(slot)) => {
                 let Some(Some(flow)) = self.flows.get_mut(slot as usize) else {
                     return;
                 };
                 let may_begin = segment.flags.syn() || flow.leaving;
-                if may_begin && flow.is_reused_by(sender, segment) {
+                if may_begin && flow.is_reused_by(segment) {
                     self.close_flow(handler, slot);
-                    self.begin(handler, key, hash, sender, segment);
-                } else if flow.segment(handler, &mut self.env, sender, segment) {
+                    self.begin(handler, hash, segment);
+                } else if flow.segment(handler, &mut self.env, segment) {
                     self.attend(handler, slot);
                 }
             }
             Some(Place::Embryo(slot)) => {
-                self.embryo_segment(handler, slot, hash, sender, segment);
+                self.embryo_segment(handler, slot, hash, segment);
             }
-            None => match self.tombs.knows(&key, hash, sender, segment) {
+            None => match self.tombs.knows(hash, segment) {
                 Some(shown) => {
                     self.env.stats.late += 1;
                     // Within one capture it may as well be a late retransmission.
@@ -176,7 +191,7 @@ impl<H: Handler> Table<H> {
                         self.env.stats.copy(segment.frame, shown);
                     }
                 }
-                None => self.begin(handler, key, hash, sender, segment),
+                None => self.begin(handler, hash, segment),
             },
         }
     }

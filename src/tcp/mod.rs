@@ -28,7 +28,6 @@ mod expiry;
 mod flow;
 mod half;
 mod handler;
-mod key;
 mod limits;
 mod lookup;
 mod nursery;

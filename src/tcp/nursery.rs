@@ -4,8 +4,7 @@ use std::collections::VecDeque;
 
 use super::ConnectionId;
 use super::embryo::{Embryo, SmallKey};
-use super::key::Key;
-use crate::decode::Endpoint;
+use crate::decode::{Endpoint, Key};
 
 /// All openings under way.
 #[derive(Debug, Default)]
@@ -35,7 +34,7 @@ impl Nursery {
 
     /// Takes in an embryo. Returns its place.
     pub(super) fn insert(&mut self, key: &Key, mut embryo: Embryo) -> u32 {
-        embryo.key = key.small().unwrap_or_else(|| {
+        embryo.key = SmallKey::of(key).unwrap_or_else(|| {
             let wide = self.free_wide.pop().unwrap_or(self.wide.len() as u32);
             match self.wide.get_mut(wide as usize) {
                 Some(place) => *place = *key,
@@ -101,7 +100,7 @@ impl Nursery {
 
     /// Whether the embryo at a place has a key.
     pub(super) fn has_key(&self, slot: u32, key: &Key) -> bool {
-        match (self.get(slot).map(|embryo| embryo.key), key.small()) {
+        match (self.get(slot).map(|embryo| embryo.key), SmallKey::of(key)) {
             (Some(SmallKey::Wide(wide)), None) => self.wide.get(wide as usize) == Some(key),
             (Some(mine), Some(small)) => mine == small,
             _ => false,

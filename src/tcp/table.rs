@@ -16,14 +16,13 @@ use hashbrown::{HashMap, HashTable};
 use super::agenda::Agenda;
 use super::embryo::{Embryo, Step, blank, by_port};
 use super::flow::{Env, Flow};
-use super::key::{End, Key};
 use super::limits::{LimitKind, Limits, OPENINGS_MAX, Stats};
 use super::lookup::ROUND;
 use super::nursery::Nursery;
 use super::tombs::{Tombs, spread};
 use super::{Connection, ConnectionId, GapCause, Handler, Opening, RolesFrom};
 use crate::capture::{FrameRef, Timestamp};
-use crate::decode::{IcmpError, Segment};
+use crate::decode::{IcmpError, Key, Segment};
 
 /// All connections that are under way.
 #[derive(Debug)]
@@ -273,14 +272,8 @@ impl<H: Handler> Table<H> {
 
     /// The first segment of a connection.
     #[inline(never)]
-    pub(super) fn begin(
-        &mut self,
-        handler: &mut H,
-        key: Key,
-        hash: u32,
-        sender: End,
-        segment: &Segment<'_>,
-    ) {
+    pub(super) fn begin(&mut self, handler: &mut H, hash: u32, segment: &Segment<'_>) {
+        let (key, sender) = (segment.key, segment.sender);
         let id = ConnectionId(self.next_id);
         self.next_id += 1;
         if let Some(embryo) = Embryo::new(sender, id, segment, self.env.stamp) {
@@ -311,15 +304,15 @@ impl<H: Handler> Table<H> {
         let flow = Flow::new(key, hash, client, connection);
         let slot = self.put_flow(handler, flow);
         self.index_insert(hash, Place::Flow(slot));
-        self.flow_segment(handler, slot, sender, segment);
+        self.flow_segment(handler, slot, segment);
     }
 
     /// A segment of a new flow.
-    fn flow_segment(&mut self, handler: &mut H, slot: u32, sender: End, segment: &Segment<'_>) {
+    fn flow_segment(&mut self, handler: &mut H, slot: u32, segment: &Segment<'_>) {
         let Some(flow) = self.flows.get_mut(slot as usize).and_then(Option::as_mut) else {
             return;
         };
-        if flow.segment(handler, &mut self.env, sender, segment) {
+        if flow.segment(handler, &mut self.env, segment) {
             self.attend(handler, slot);
         }
     }
@@ -354,7 +347,6 @@ impl<H: Handler> Table<H> {
         handler: &mut H,
         slot: u32,
         hash: u32,
-        sender: End,
         segment: &Segment<'_>,
     ) {
         let Some(embryo) = self.nursery.get_mut(slot) else {
@@ -362,7 +354,7 @@ impl<H: Handler> Table<H> {
         };
         let id = embryo.id();
         let copies = embryo.duplicates();
-        match embryo.segment(sender, segment, self.env.stamp) {
+        match embryo.segment(segment, self.env.stamp) {
             Step::Taken => {
                 if embryo.duplicates() > copies {
                     let shown = embryo.first_capture();
@@ -372,12 +364,11 @@ impl<H: Handler> Table<H> {
             Step::Ended => self.leave(handler, Place::Embryo(slot), id),
             Step::Other => {
                 self.close_embryo(handler, slot, false);
-                let (key, sender) = Key::new(segment.source, segment.destination);
-                self.begin(handler, key, hash, sender, segment);
+                self.begin(handler, hash, segment);
             }
             Step::Grown => {
                 let slot = self.grow(handler, slot, hash);
-                self.flow_segment(handler, slot, sender, segment);
+                self.flow_segment(handler, slot, segment);
             }
         }
     }

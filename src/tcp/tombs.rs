@@ -7,10 +7,9 @@ use std::collections::VecDeque;
 
 use hashbrown::HashTable;
 
-use super::key::{End, Key};
 use super::limits::TOMBS;
 use crate::capture::CaptureId;
-use crate::decode::{Segment, SeqNo};
+use crate::decode::{End, Key, Segment, SeqNo};
 
 /// The connections that left lately, the oldest first to be forgotten.
 #[derive(Debug, Default)]
@@ -90,18 +89,12 @@ impl Tombs {
     }
 
     /// The capture that showed the remembered connection of which a segment is a late copy.
-    pub(super) fn knows(
-        &self,
-        key: &Key,
-        hash: u32,
-        sender: End,
-        segment: &Segment<'_>,
-    ) -> Option<CaptureId> {
+    pub(super) fn knows(&self, hash: u32, segment: &Segment<'_>) -> Option<CaptureId> {
         let found = self.index.find(spread(hash), |&(_, at)| {
-            self.tomb(at).is_some_and(|tomb| tomb.key == *key)
+            self.tomb(at).is_some_and(|tomb| tomb.key == segment.key)
         });
         let tomb = found.and_then(|&(_, at)| self.tomb(at))?;
-        tomb.owns(sender, segment).then_some(tomb.capture)
+        tomb.owns(segment).then_some(tomb.capture)
     }
 
     /// Looks for a connection with such a hash, so that the index comes from memory.
@@ -125,8 +118,8 @@ impl Tombs {
 
 impl Tomb {
     /// Whether a segment has the numbers of this connection.
-    fn owns(&self, sender: End, segment: &Segment<'_>) -> bool {
-        let (span, peer) = match sender {
+    fn owns(&self, segment: &Segment<'_>) -> bool {
+        let (span, peer) = match segment.sender {
             End::Low => (self.low, self.high),
             End::High => (self.high, self.low),
         };

@@ -6,7 +6,7 @@
 use std::io::Cursor;
 
 use hop101::capture::{CaptureId, Frame, FrameNo, FrameRef, LinkType, Reader, Timestamp};
-use hop101::decode::{Decoded, Decoder, Endpoint, Segment, SeqNo, TcpFlags};
+use hop101::decode::{Decoded, Decoder, Endpoint, Key, Segment, SeqNo, TcpFlags};
 use hop101::http::Conversation;
 use hop101::tcp::{
     Chunk, Connection, Direction, EndingHow, Gap, GapCause, Handler, Interest, Limits, StreamEnd,
@@ -328,6 +328,7 @@ pub(crate) fn reassembly(data: &[u8]) {
         } else {
             (server, client)
         };
+        let (key, sender) = Key::new(source, destination);
         // Close to the wrap of the numbers.
         let number_of = |low: u8, high: u8| {
             SeqNo(0xffff_f800_u32.wrapping_add(u32::from(low) | u32::from(high) << 8))
@@ -336,8 +337,8 @@ pub(crate) fn reassembly(data: &[u8]) {
             &mut ordered,
             &Segment {
                 frame: frame_ref(number).with_time(Timestamp::from_nanos(at)),
-                source,
-                destination,
+                key,
+                sender,
                 seq: number_of(seq, high & 15),
                 ack: number_of(ack, high >> 4),
                 flags: TcpFlags(flags & 0x1f),

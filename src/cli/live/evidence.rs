@@ -128,7 +128,7 @@ impl Evidence {
     /// Remembers a frame.
     pub(super) fn frame(&mut self, frame: &Frame<'_>) {
         let tag = match self.decoder.decode(frame) {
-            Decoded::Tcp(segment) => tag(segment.source, segment.destination),
+            Decoded::Tcp(segment) => tag(segment.source(), segment.destination()),
             Decoded::Icmp(error) => tag(error.source, error.destination),
             Decoded::Other(_) => NO_TAG,
         };

@@ -124,7 +124,10 @@ fn finds(link: LinkType, data: &[u8]) {
 
 #[track_caller]
 fn expected(segment: &Segment<'_>) {
-    let (source, destination) = (segment.source.to_string(), segment.destination.to_string());
+    let (source, destination) = (
+        segment.source().to_string(),
+        segment.destination().to_string(),
+    );
     let v4 = source == "192.0.2.1:40000" && destination == "198.51.100.2:80";
     let v6 = source == "[2001:db8::1]:40000" && destination == "[2001:db8::2]:80";
     assert!(v4 || v6, "{source} to {destination}");

@@ -20,7 +20,7 @@ use super::{
     StreamEnd, Table,
 };
 use crate::capture::{CaptureId, FrameNo, FrameRef, Timestamp};
-use crate::decode::{Endpoint, Segment, SeqNo, TcpFlags};
+use crate::decode::{Endpoint, Key, Segment, SeqNo, TcpFlags};
 
 pub(super) const FIN: u8 = TcpFlags::FIN | TcpFlags::ACK;
 pub(super) const SYN: u8 = TcpFlags::SYN;
@@ -226,14 +226,15 @@ impl Lab {
             Direction::ToServer => (self.client, self.server),
             Direction::ToClient => (self.server, self.client),
         };
+        let (key, sender) = Key::new(source, destination);
         let segment = Segment {
             frame: FrameRef::new(
                 Timestamp::from_nanos(self.at),
                 CaptureId(self.capture),
                 FrameNo(frame),
             ),
-            source,
-            destination,
+            key,
+            sender,
             seq: SeqNo(mine).plus(seg.seq),
             ack: if seg.flags & ACK != 0 {
                 SeqNo(theirs).plus(seg.ack)
