@@ -144,7 +144,7 @@ pub struct Timer {
 
 impl Timer {
     /// nginx leaves a timer that would move by less.
-    const LAZY_NANOS: i64 = 300_000_000;
+    pub(super) const LAZY_NANOS: i64 = 300_000_000;
 
     /// Set for the first time.
     pub const fn started(frame: FrameRef) -> Self {

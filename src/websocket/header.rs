@@ -203,27 +203,40 @@ const fn turned(mask: [u8; 4], at: u64) -> [u8; 4] {
 /// Whether payload bytes that begin `at` bytes into the payload are ASCII, without taking the mask off: whatever else it
 /// does, it inverts the highest bits of bytes or leaves them alone.
 pub(super) fn is_ascii(payload: &[u8], mask: Option<[u8; 4]>, at: u64) -> bool {
+    const BLOCK: usize = 64;
     const HIGHEST: u64 = 0x8080_8080_8080_8080;
-    let mask = doubled(turned(mask.unwrap_or_default(), at));
-    let wide = u64::from_ne_bytes(mask);
+    let mask = |at| doubled(turned(mask.unwrap_or_default(), at));
+    let Some(last) = payload.last_chunk::<BLOCK>() else {
+        let (words, rest) = payload.as_chunks::<8>();
+        let mask = mask(at);
+        let wide = u64::from_ne_bytes(mask);
+        let seen = words
+            .iter()
+            .fold(0, |seen, word| seen | (u64::from_ne_bytes(*word) ^ wide));
+        let last = rest
+            .iter()
+            .zip(mask)
+            .fold(0, |seen, (byte, key)| seen | (byte ^ key));
+        return seen & HIGHEST == 0 && last.is_ascii();
+    };
     // No early exit, and 64 bytes at a time, so that the compiler makes wider steps of it.
-    let (words, rest) = payload.as_chunks::<8>();
-    let (blocks, words) = words.as_chunks::<8>();
-    let mut lanes = [0; 8];
-    for block in blocks {
-        for (lane, word) in lanes.iter_mut().zip(block) {
+    let mut lanes = [0; BLOCK / 8];
+    let mut look = |block: &[u8; BLOCK], wide: u64| {
+        let (words, _) = block.as_chunks::<8>();
+        for (lane, word) in lanes.iter_mut().zip(words) {
             *lane |= u64::from_ne_bytes(*word) ^ wide;
         }
+    };
+    let wide = u64::from_ne_bytes(mask(at));
+    let (blocks, _) = payload.as_chunks::<BLOCK>();
+    for block in blocks {
+        look(block, wide);
     }
-    let seen = words
-        .iter()
-        .fold(0, |seen, word| seen | (u64::from_ne_bytes(*word) ^ wide));
-    let seen = lanes.iter().fold(seen, |seen, lane| seen | lane);
-    let last = rest
-        .iter()
-        .zip(mask)
-        .fold(0, |seen, (byte, key)| seen | (byte ^ key));
-    seen & HIGHEST == 0 && last.is_ascii()
+    // The rest, with some that was seen already in front.
+    let skipped = (payload.len() - BLOCK) as u64;
+    look(last, u64::from_ne_bytes(mask(at.wrapping_add(skipped))));
+    let seen = lanes.iter().fold(0, |seen, lane| seen | lane);
+    seen & HIGHEST == 0
 }
 
 /// Takes the mask off payload bytes that begin `at` bytes into the payload (RFC 6455 5.3).

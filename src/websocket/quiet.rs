@@ -33,6 +33,22 @@ impl Quiet {
     /// Takes note of data. Bytes that waited for others to come first are older than what was seen before them.
     #[inline]
     pub(super) fn data(&mut self, frame: FrameRef) {
+        // Without a sign, a step back is a long one.
+        let after = |from: FrameRef| {
+            let step = frame.at.nanos().wrapping_sub(from.at.nanos());
+            step.cast_unsigned()
+        };
+        let soon = after(self.last) < SHORTEST_NANOS.cast_unsigned();
+        if soon && after(self.timer.since) < Timer::LAZY_NANOS.cast_unsigned() {
+            self.last = frame;
+        } else {
+            self.late_data(frame);
+        }
+    }
+
+    /// Takes note of data that does not come soon after what was before it.
+    #[inline(never)]
+    fn late_data(&mut self, frame: FrameRef) {
         let nanos = frame.at.nanos_since(self.last.at);
         if nanos >= SHORTEST_NANOS {
             self.silence(frame, nanos);

@@ -127,7 +127,11 @@ impl Session {
     }
 
     /// Takes the next bytes of a stream.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "per segment: most of them are payload to skip, without another call"
+    )]
+    #[inline(always)]
     pub fn bytes(&mut self, chunk: &Chunk<'_>) {
         let reader = match chunk.direction {
             Direction::ToServer => {
