@@ -4,11 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::build::Detail;
+use super::kept::Kept;
 use super::redact::{Redact, Redactor};
 use super::traffic::TrafficCounts;
-use super::view::{
-    CauseView, ConnectionView, FindingView, HandshakeView, LimitView, Report, Summary,
-};
+use super::view::{CauseView, ConnectionView, FindingView, LimitView, Report, Summary};
 use super::{build, interfaces, visit, words};
 use crate::capture::{CaptureInfo, FrameRef};
 use crate::decode::OtherKind;
@@ -47,14 +46,6 @@ pub struct Keep {
     pub undrawn: bool,
 }
 
-#[derive(Clone)]
-struct Kept {
-    view: HandshakeView,
-    findings: Vec<FindingView>,
-    /// Its place in the order in which handshakes were settled.
-    number: usize,
-}
-
 #[derive(Clone, Default)]
 struct Tally {
     count: u64,
@@ -75,10 +66,9 @@ pub struct Collector {
     redactor: Redactor,
     summary: Summary,
     starts: Vec<FrameRef>,
-    kept: Vec<Kept>,
-    /// Bytes of memory that these take, about.
+    kept: Kept,
+    /// Bytes of memory that handshakes take there, about.
     kept_bytes: usize,
-    connections: BTreeMap<ConnectionId, ConnectionView>,
     others: BTreeMap<ConnectionId, ConnectionView>,
     others_unlisted: u64,
     findings: Vec<FindingView>,
@@ -102,9 +92,8 @@ impl Collector {
             redactor: Redactor::new(redact),
             summary: Summary::default(),
             starts: Vec::new(),
-            kept: Vec::new(),
+            kept: Kept::default(),
             kept_bytes: 0,
-            connections: BTreeMap::new(),
             others: BTreeMap::new(),
             others_unlisted: 0,
             findings: Vec::new(),
@@ -254,17 +243,7 @@ impl Collector {
         }
         let id = |number: usize| format!("h{}", ids.get(number).copied().unwrap_or(number + 1));
 
-        self.kept.sort_by_key(|kept| (kept.view.start, kept.number));
-        let mut handshakes = Vec::with_capacity(self.kept.len());
-        let mut findings = Vec::new();
-        for mut kept in self.kept {
-            kept.view.id = id(kept.number);
-            findings.extend(kept.findings.into_iter().map(|mut finding| {
-                finding.handshake = Some(kept.view.id.clone());
-                finding
-            }));
-            handshakes.push(kept.view);
-        }
+        let (handshakes, mut findings, mut connections) = self.kept.finish(id);
         self.findings.sort_by_key(|finding| {
             finding
                 .evidence
@@ -281,7 +260,9 @@ impl Collector {
         if self.keep.only_failed {
             self.others.retain(|id, _| wanted.contains(id));
         }
-        self.connections.append(&mut self.others);
+        connections.reserve_exact(self.others.len());
+        connections.extend(self.others.into_values());
+        connections.sort_unstable_by_key(|view| view.id);
         push_unlisted(
             &mut self.limits,
             [
@@ -302,10 +283,9 @@ impl Collector {
 
         let mut redactor = self.redactor;
         redactor.forget();
-        name_ends(&mut self.connections, &self.names, &mut redactor);
-        interfaces::tell(&mut self.connections, captures);
-        self.limits
-            .extend(find_keys(&mut self.connections, &self.keys));
+        name_ends(&mut connections, &self.names, &mut redactor);
+        interfaces::tell(&mut connections, captures);
+        self.limits.extend(find_keys(&mut connections, &self.keys));
         let mut report = Report {
             captures: captures
                 .iter()
@@ -320,7 +300,7 @@ impl Collector {
                 .collect(),
             summary: self.summary,
             handshakes,
-            connections: self.connections.into_values().collect(),
+            connections,
             findings,
             limits: self.limits,
             causes: self
@@ -351,11 +331,11 @@ impl Collector {
 
 /// Puts names beside the addresses of connections.
 fn name_ends(
-    connections: &mut BTreeMap<ConnectionId, ConnectionView>,
+    connections: &mut [ConnectionView],
     names: &BTreeMap<IpAddr, String>,
     redactor: &mut Redactor,
 ) {
-    for view in connections.values_mut() {
+    for view in connections {
         let [client, server] = view.addresses.map(|address| {
             let mut name = names.get(&address)?.clone();
             redactor.apply(visit::Kind::Host, &mut name);
@@ -366,12 +346,9 @@ fn name_ends(
 }
 
 /// Marks the connections whose keys a capture brings along; says that they stay unused.
-fn find_keys(
-    connections: &mut BTreeMap<ConnectionId, ConnectionView>,
-    keys: &KeyLog,
-) -> Option<LimitView> {
+fn find_keys(connections: &mut [ConnectionView], keys: &KeyLog) -> Option<LimitView> {
     let mut fitting = 0;
-    for view in connections.values_mut() {
+    for view in connections {
         if let (Some(random), Some(tls)) = (&view.client_random, &mut view.tls) {
             tls.keys_in_capture = keys.has(random);
             fitting += u64::from(tls.keys_in_capture);
@@ -456,17 +433,13 @@ impl Observer for Collector {
         }
         for record in build::records(handshake) {
             let id = build::id(record);
-            if !self.connections.contains_key(&id) {
+            if !self.kept.has(id) {
                 self.others.remove(&id);
                 let view = self.connection_view(record);
-                self.connections.insert(id, view);
+                self.kept.connection(view);
             }
         }
-        self.kept.push(Kept {
-            view,
-            findings,
-            number,
-        });
+        self.kept.handshake(number, view, findings);
     }
 
     fn connection(&mut self, record: &Record, findings: &[Finding]) {
@@ -481,7 +454,7 @@ impl Observer for Collector {
         // Those with an attempt at a handshake come with it.
         let wanted =
             !findings.is_empty() || (!self.keep.only_failed && record.exchanges.is_empty());
-        if !wanted || self.connections.contains_key(&id) {
+        if !wanted || self.kept.has(id) {
             return;
         }
         if self.others.len() >= OTHER_CONNECTIONS_MAX {

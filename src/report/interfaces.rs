@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::view::ConnectionView;
 use crate::capture::{CaptureInfo, LinkType};
-use crate::tcp::ConnectionId;
 
 /// Names the interfaces of a capture.
 pub(super) fn name<'a>(
@@ -20,15 +19,12 @@ pub(super) fn name<'a>(
 
 /// Names the interfaces of all captures, and marks the connections of those in which it is worth telling which one it
 /// was: there are several.
-pub(super) fn tell(
-    connections: &mut BTreeMap<ConnectionId, ConnectionView>,
-    captures: &[CaptureInfo],
-) {
+pub(super) fn tell(connections: &mut [ConnectionView], captures: &[CaptureInfo]) {
     for info in captures {
-        name(connections.values_mut(), (info.id.0, &info.interfaces));
+        name(connections.iter_mut(), (info.id.0, &info.interfaces));
     }
     let mut numbers: BTreeMap<u16, BTreeSet<u32>> = BTreeMap::new();
-    for one in connections.values().flat_map(|view| &view.interfaces) {
+    for one in connections.iter().flat_map(|view| &view.interfaces) {
         let numbers = numbers.entry(one.capture).or_default();
         // Two are several; a host may have thousands.
         if numbers.len() < 2 {
@@ -44,7 +40,7 @@ pub(super) fn tell(
         .filter(|(_, numbers)| numbers.len() > 1)
         .map(|(capture, _)| capture);
     let told: BTreeSet<u16> = several.chain(cooked).collect();
-    for view in connections.values_mut() {
+    for view in connections {
         view.tell_interfaces = view
             .interfaces
             .iter()

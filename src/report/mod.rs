@@ -17,6 +17,7 @@ mod column;
 pub mod escape;
 pub mod explain;
 mod interfaces;
+mod kept;
 mod ladder;
 pub mod moments;
 mod pick;

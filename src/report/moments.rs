@@ -143,7 +143,13 @@ pub(super) fn moments(handshake: &Handshake, start: FrameRef) -> Vec<MomentView>
         };
         moments.push((moment, sight.same, sight.direction));
     }
-    moments.into_iter().map(|(moment, ..)| moment).collect()
+    let mut moments: Vec<MomentView> = moments.into_iter().map(|(moment, ..)| moment).collect();
+    // Reports of large captures keep hundreds of thousands.
+    for moment in &mut moments {
+        moment.seen.shrink_to_fit();
+    }
+    moments.shrink_to_fit();
+    moments
 }
 
 /// A moment as the forms of the report print it.

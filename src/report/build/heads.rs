@@ -13,10 +13,10 @@ pub(super) fn owned(fields: &Fields, name: &str) -> Option<String> {
 }
 
 pub(super) fn list(fields: &Fields, name: &str) -> Vec<String> {
-    fields
-        .list(name)
-        .map(std::borrow::Cow::into_owned)
-        .collect()
+    let items = fields.list(name).map(std::borrow::Cow::into_owned);
+    let mut items: Vec<String> = items.collect();
+    items.shrink_to_fit();
+    items
 }
 
 pub(super) fn request(head: &RequestHead) -> RequestView {
