@@ -10,6 +10,8 @@
 mod closing;
 mod search;
 
+use smallvec::SmallVec;
+
 use super::content::{Compression, Content, Depth};
 use super::header::{Header, MAX_CONTROL, MAX_HEADER, opcode, unmask};
 use super::ledger::Ledger;
@@ -20,6 +22,9 @@ use crate::tcp::Direction;
 
 /// Payload bytes unmasked at a time: most messages are shorter.
 const SCRATCH: usize = 256;
+
+/// Bytes of control frames that are kept in place: a vector without them takes as many.
+const USUAL_CONTROL: usize = 16;
 
 /// Reads one direction.
 #[derive(Debug)]
@@ -32,8 +37,8 @@ pub(super) struct Reader {
     carried: Carried,
     message: Message,
     content: Content,
-    /// The payload of the control frame at hand, at most `MAX_CONTROL` bytes.
-    control: Vec<u8>,
+    /// The payload of the control frame at hand, at most `MAX_CONTROL` bytes: a close code, as a rule.
+    control: SmallVec<[u8; USUAL_CONTROL]>,
     /// Bytes of that payload are missing.
     control_lost: bool,
     /// This side sent a Close frame.
@@ -76,7 +81,12 @@ impl Reader {
     /// Bytes that it holds besides itself.
     pub(super) fn held(&self) -> usize {
         let trial = self.trial.as_ref().map_or(0, |_| size_of::<Trial>());
-        self.content.held() + self.control.capacity() + trial
+        let control = if self.control.spilled() {
+            self.control.capacity()
+        } else {
+            0
+        };
+        self.content.held() + control + trial
     }
 
     pub(super) fn new(direction: Direction, depth: Depth, compression: Compression) -> Self {
@@ -88,7 +98,7 @@ impl Reader {
             carried: Carried::default(),
             message: Message::First,
             content: Content::new(depth, compression),
-            control: Vec::new(),
+            control: SmallVec::new(),
             control_lost: false,
             closed: false,
             lost: false,

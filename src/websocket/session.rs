@@ -1,12 +1,14 @@
 //! What follows a 101 on one connection: both directions, and the facts drawn from them.
 
+use std::mem::take;
+
 use smallvec::SmallVec;
 
 use super::content::{Compression, Depth};
 use super::ledger::{Ledger, fnv1a};
 use super::quiet::Quiet;
 use super::reader::Reader;
-use super::{DeflateParams, Extensions, SessionFacts};
+use super::{CloseFrame, DeflateParams, Extensions, FrameFault, SessionFacts};
 use crate::capture::FrameRef;
 use crate::http::Fields;
 use crate::tcp::{Chunk, Direction, EndingHow, Gap, StreamEnd};
@@ -228,6 +230,16 @@ impl Session {
 
     /// What is known so far.
     pub fn facts(&self) -> SessionFacts {
+        self.facts_with(self.ledger.closes.clone(), self.ledger.faults.clone())
+    }
+
+    /// What is known in the end; the session is of no use any more.
+    pub fn take_facts(&mut self) -> SessionFacts {
+        let (closes, faults) = (take(&mut self.ledger.closes), take(&mut self.ledger.faults));
+        self.facts_with(closes, faults)
+    }
+
+    fn facts_with(&self, closes: Vec<CloseFrame>, faults: Vec<FrameFault>) -> SessionFacts {
         let carried =
             |direction, reader: &Reader| self.ledger.complete(direction, reader.carried());
         let lost_sync = if self.to_server.lost() {
@@ -244,8 +256,8 @@ impl Session {
             established: first.map_or(self.established, |first| first.min(self.established)),
             to_server,
             to_client,
-            closes: self.ledger.closes.clone(),
-            faults: self.ledger.faults.clone(),
+            closes,
+            faults,
             cut_mid_frame: self.cut,
             deflate: self.deflate,
             inflation_stopped: self

@@ -8,6 +8,7 @@ use super::{Followed, Reader};
 use crate::capture::FrameRef;
 use crate::hop::{Exchange, OrdinaryExchange, Protocol, Record};
 use crate::tcp::{Connection, Direction};
+use crate::websocket::SessionFacts;
 
 /// Answered attempts of an open connection that are kept before they are handed over as a chapter of its story: a connection
 /// that a proxy uses again and again may carry attempts for weeks.
@@ -17,11 +18,13 @@ const CHAPTER: usize = 64;
 const CHAPTER_BYTES: usize = 256 << 10;
 
 /// What a record takes over from a followed connection.
-type Parts = (
-    Vec<Exchange>,
-    Vec<OrdinaryExchange>,
-    Vec<(Direction, FrameRef, Box<[u8]>)>,
-);
+struct Parts {
+    exchanges: Vec<Exchange>,
+    ordinary: Vec<OrdinaryExchange>,
+    not_http: Vec<(Direction, FrameRef, Box<[u8]>)>,
+    /// The session, and whose exchange it belongs to.
+    session: Option<(usize, SessionFacts)>,
+}
 
 impl Followed {
     /// The answered attempts, if they are many and more may follow: what is left is as if they had never been.
@@ -44,7 +47,12 @@ impl Followed {
             return None;
         }
         let exchanges: Vec<Exchange> = self.exchanges.drain(..answered).collect();
-        let parts = (exchanges, self.ordinary.clone(), self.not_http.clone());
+        let parts = Parts {
+            exchanges,
+            ordinary: self.ordinary.clone(),
+            not_http: self.not_http.clone(),
+            session: None,
+        };
         Some(self.assemble(connection.clone(), parts))
     }
 
@@ -64,28 +72,40 @@ impl Followed {
     }
 
     pub(in crate::engine) fn record(&self, connection: Connection) -> Record {
-        let parts = (
-            self.exchanges.clone(),
-            self.ordinary.clone(),
-            self.not_http.clone(),
-        );
+        let parts = Parts {
+            exchanges: self.exchanges.clone(),
+            ordinary: self.ordinary.clone(),
+            not_http: self.not_http.clone(),
+            session: match &self.reader {
+                Reader::WebSocket { session, place } => Some((*place, session.facts())),
+                _ => None,
+            },
+        };
         self.assemble(connection, parts)
     }
 
     pub(in crate::engine) fn into_record(mut self, connection: Connection) -> Record {
-        let parts = (
-            take(&mut self.exchanges),
-            take(&mut self.ordinary),
-            take(&mut self.not_http),
-        );
+        let session = if let Reader::WebSocket { session, place } = &mut self.reader {
+            Some((*place, session.take_facts()))
+        } else {
+            None
+        };
+        let parts = Parts {
+            exchanges: take(&mut self.exchanges),
+            ordinary: take(&mut self.ordinary),
+            not_http: take(&mut self.not_http),
+            session,
+        };
         self.assemble(connection, parts)
     }
 
-    pub(super) fn assemble(
-        &self,
-        connection: Connection,
-        (mut exchanges, ordinary, not_http): Parts,
-    ) -> Record {
+    fn assemble(&self, connection: Connection, parts: Parts) -> Record {
+        let Parts {
+            mut exchanges,
+            ordinary,
+            not_http,
+            session,
+        } = parts;
         let protocol = match &self.reader {
             Reader::Http(_) => Protocol::Http,
             Reader::WebSocket { .. } => Protocol::WebSocket,
@@ -93,10 +113,10 @@ impl Followed {
             Reader::Http2(_) => Protocol::Http2,
             Reader::Done(protocol) => *protocol,
         };
-        if let Reader::WebSocket { session, place } = &self.reader
-            && let Some(exchange) = exchanges.get_mut(*place)
+        if let Some((place, facts)) = session
+            && let Some(exchange) = exchanges.get_mut(place)
         {
-            exchange.session = Some(Box::new(session.facts()));
+            exchange.session = Some(Box::new(facts));
         }
         let tls = match &self.reader {
             Reader::Tls(sight) => Some(Box::new(sight.facts().clone())),
