@@ -71,7 +71,7 @@ fn broken_rule(story: &Story<'_>, hop: &Hop, fault: &FrameFault) -> Draft {
     let fatal =
         fault.rule == Rule::NotWebSocket || punished(story, fault) || dropped(story, hop, fault);
     let times = count(usize::try_from(fault.count).unwrap_or(usize::MAX), "time");
-    let title = format!("{} sent {what}", capital(&who));
+    let title = [&*capital(&who), " sent ", &what].concat();
     let mut draft = Draft::new(Code::FrameFault);
     if fatal {
         draft = draft.headline(format!("{title}, which ended the session"));
@@ -84,8 +84,8 @@ fn broken_rule(story: &Story<'_>, hop: &Hop, fault: &FrameFault) -> Draft {
         })
         .on(&hop.record)
         .title(title)
-        .detail(format!("{}, seen {times}.", source(fault.rule)))
-        .saw(fault.frame, format!("{what} from {who}"))
+        .detail([source(fault.rule), ", seen ", &times, "."].concat())
+        .saw(fault.frame, [&*what, " from ", &who].concat())
 }
 
 fn compression(story: &Story<'_>, hop: &Hop, fault: &FrameFault) -> Draft {

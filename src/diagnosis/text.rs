@@ -123,8 +123,14 @@ pub(super) fn field(value: Option<&str>, name: &str) -> String {
 
 /// Whether a body excerpt contains a text, ASCII case ignored.
 pub(super) fn contains(body: &[u8], text: &str) -> bool {
-    body.windows(text.len())
-        .any(|window| window.eq_ignore_ascii_case(text.as_bytes()))
+    let text = text.as_bytes();
+    let Some(first) = text.first() else {
+        return true;
+    };
+    let (lower, upper) = (first.to_ascii_lowercase(), first.to_ascii_uppercase());
+    memchr::memchr2_iter(lower, upper, body)
+        .filter_map(|at| body.get(at..)?.get(..text.len()))
+        .any(|here| here.eq_ignore_ascii_case(text))
 }
 
 /// The first bytes of what is no HTTP, printable ones as they are.
@@ -197,6 +203,21 @@ mod tests {
         let items: Vec<String> = ["a", "b", "c"].map(String::from).into();
         assert_eq!(list(&items), "a, b and c");
         assert_eq!(list(items.get(..2).unwrap_or_default()), "a and b");
+    }
+
+    #[test]
+    fn finds_words_in_any_case() {
+        let page = b"<CENTER>nginx</center>";
+        for (text, found) in [
+            ("<center>Nginx", true),
+            ("</CENTER>", true),
+            ("</center> ", false),
+            ("x", true),
+            ("", true),
+        ] {
+            assert_eq!(contains(page, text), found, "{text}");
+        }
+        assert!(!contains(b"", "a"));
     }
 
     #[test]

@@ -75,11 +75,14 @@ const SECRET_HEADER_PARTS: &[Part<&str>] = &[Part::new("cookie"), Part::new("aut
 const SECRET_PARAMETER_PARTS: &[Part<&str>] = &[Part::new("auth")];
 
 pub(super) fn is_secret_header(name: &str) -> bool {
-    !starts(name, "sec-websocket-")
-        && (starts(name, "x-auth")
-            || ends(name, "-key")
-            || has_part(name, SECRET_HEADER_PARTS)
-            || has_part(name, SECRET_PARTS))
+    if starts(name, "sec-websocket-") {
+        return false;
+    }
+    let bytes = Bytes::of(name);
+    starts(name, "x-auth")
+        || ends(name, "-key")
+        || has_part(name, bytes, SECRET_HEADER_PARTS)
+        || has_part(name, bytes, SECRET_PARTS)
 }
 
 fn starts(name: &str, with: &str) -> bool {
@@ -93,9 +96,8 @@ fn ends(name: &str, with: &str) -> bool {
         .is_some_and(|end| end.eq_ignore_ascii_case(with.as_bytes()))
 }
 
-/// Whether a name has one of some parts, all in lower case.
-fn has_part(name: &str, parts: &[Part<&str>]) -> bool {
-    let bytes = Bytes::of(name);
+/// Whether a name has one of some parts, all in lower case. `bytes`: those of the name.
+fn has_part(name: &str, bytes: Bytes, parts: &[Part<&str>]) -> bool {
     parts.iter().any(|part| {
         part.may_be_in(bytes)
             && name
@@ -110,11 +112,12 @@ pub(super) fn is_secret_parameter(name: &str) -> bool {
         "key", "sid", "sig", "code", "pass", "otp", "pin", "hmac", "mac",
     ];
     let name = percent_decoded(name);
+    let bytes = Bytes::of(&name);
     WHOLE.iter().any(|whole| name.eq_ignore_ascii_case(whole))
         || ends(&name, "_key")
         || ends(&name, "-key")
-        || has_part(&name, SECRET_PARAMETER_PARTS)
-        || has_part(&name, SECRET_PARTS)
+        || has_part(&name, bytes, SECRET_PARAMETER_PARTS)
+        || has_part(&name, bytes, SECRET_PARTS)
 }
 
 pub(super) fn percent_decoded(text: &str) -> Cow<'_, str> {
