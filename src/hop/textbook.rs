@@ -6,19 +6,21 @@
 //! ```
 //!
 //! Invariant: it is what [`weigh`](super::pairing::weigh) would make of the two. Whatever might tell against that, a
-//! capture by another clock, a key that others use, a connect that failed meanwhile, leaves the pair to it.
+//! capture by another clock, a key that others use, leaves the pair to it.
+
+use std::slice;
 
 use super::clock::Offsets;
 use super::handshake::{BackendSight, Confidence, Handshake, Hop, PairedBy, Role};
 use super::link::nested;
 use super::node::{LinkKind, Node};
 use super::pairing::{Context, handshake_of, hop_of};
-use super::{copies, session};
+use super::{attempts, copies, session};
 use crate::tcp::ConnectionId;
 
 /// The handshake of exactly two exchanges, in their order, that cannot be anything else.
 pub(super) fn join(outer: &Node, inner: &Node, context: &mut Context<'_>) -> Option<Handshake> {
-    if !(is_forwarded(outer, inner) && is_undisturbed(outer, context)) {
+    if !is_forwarded(outer, inner) {
         return None;
     }
     let by = if outer.shares(inner, LinkKind::Bytes) {
@@ -39,7 +41,12 @@ pub(super) fn join(outer: &Node, inner: &Node, context: &mut Context<'_>) -> Opt
     ];
     let mut handshake = handshake_of(hops, context.settled);
     handshake.backend = BackendSight::Seen;
-    session::join(&mut handshake, &Offsets::default());
+    let offsets = Offsets::default();
+    if !is_undisturbed(outer, context) {
+        let hops = [vec![outer, inner]];
+        attempts::assign(slice::from_mut(&mut handshake), &hops, context, &offsets);
+    }
+    session::join(&mut handshake, &offsets);
     Some(handshake)
 }
 
@@ -57,7 +64,7 @@ fn is_forwarded(outer: &Node, inner: &Node) -> bool {
         && copies::are_apart(outer, inner)
 }
 
-/// Whether nothing else happened meanwhile that may belong to it.
+/// Whether no connect failed meanwhile that may belong to it.
 fn is_undisturbed(outer: &Node, context: &Context<'_>) -> bool {
     let Some((begin, over)) = outer.begin.zip(outer.over()) else {
         return false;

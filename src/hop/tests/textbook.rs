@@ -189,6 +189,16 @@ fn plain() -> Scene {
 #[test]
 fn it_takes_the_plain_pair_and_no_other() {
     assert!(plain().told(true).is_some());
+    let retried = Scene {
+        failed_at: Some(11),
+        ..plain()
+    };
+    let told = retried.told(true);
+    assert!(
+        told.as_ref()
+            .is_some_and(|told| told.contains("ConnectAttempt"))
+    );
+    assert_eq!(told, retried.told(false));
     let others = [
         Scene {
             capture: 1,
@@ -224,10 +234,6 @@ fn it_takes_the_plain_pair_and_no_other() {
         },
         Scene {
             equal_numbers: true,
-            ..plain()
-        },
-        Scene {
-            failed_at: Some(15),
             ..plain()
         },
     ];
