@@ -10,6 +10,9 @@ use crate::tcp::Opening;
 
 /// Lowers the confidence of findings about connections that the capture does not show well.
 pub(super) fn lower(story: &Story<'_>, drafts: &mut [Draft]) {
+    if drafts.is_empty() {
+        return;
+    }
     let doubtful: Vec<_> = story
         .handshake
         .hops

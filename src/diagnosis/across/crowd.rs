@@ -136,8 +136,6 @@ impl Crowds {
     /// tunnel may have been cut at that moment by chance.
     pub(super) fn confirm(&self, handshake: &Handshake, diagnosis: &mut Diagnosis) {
         self.doubt(handshake, diagnosis);
-        let doubtful =
-            handshake.hops.len() < 2 || handshake.hops.iter().any(certainty::is_doubtful);
         let is_timeout = matches!(
             diagnosis.cause,
             Some(Code::IdleTimeout | Code::SilentAfter101)
@@ -145,6 +143,8 @@ impl Crowds {
         if !is_timeout {
             return;
         }
+        let doubtful =
+            handshake.hops.len() < 2 || handshake.hops.iter().any(certainty::is_doubtful);
         let session = handshake.session.as_ref();
         let (Some(outer), Some(silence)) = (
             handshake.first(),
