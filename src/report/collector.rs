@@ -349,7 +349,9 @@ fn name_ends(
 fn find_keys(connections: &mut [ConnectionView], keys: &KeyLog) -> Option<LimitView> {
     let mut fitting = 0;
     for view in connections {
-        if let (Some(random), Some(tls)) = (&view.client_random, &mut view.tls) {
+        if let Some(tls) = &mut view.tls
+            && let Some(random) = &tls.client_random
+        {
             tls.keys_in_capture = keys.has(random);
             fitting += u64::from(tls.keys_in_capture);
         }

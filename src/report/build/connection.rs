@@ -49,9 +49,8 @@ fn connection(record: &Record) -> ConnectionView {
             frame: frame.number().0,
         }),
         quality: quality(connection),
-        tls: record.tls.as_deref().map(tls),
+        tls: record.tls.as_deref().map(tls).map(Box::new),
         first: connection.first,
-        client_random: record.tls.as_ref().and_then(|tls| tls.client_random),
         addresses: [connection.client.ip(), connection.server.ip()],
         syns: connection.syns,
         tell_interfaces: false,
@@ -164,5 +163,6 @@ fn tls(facts: &TlsFacts) -> TlsView {
             .collect(),
         decrypted: false,
         keys_in_capture: false,
+        client_random: facts.client_random,
     }
 }

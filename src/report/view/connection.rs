@@ -58,14 +58,11 @@ pub struct ConnectionView {
     /// acknowledged, `lost` on the wire and not sent again, `given-up` for want of memory; `conflict`: sent again with
     /// other bytes, of which the first were read. Empty: it is complete.
     pub quality: Vec<&'static str>,
-    /// TLS in clear.
-    pub tls: Option<TlsView>,
+    /// TLS in clear, which few of many connections have.
+    pub tls: Option<Box<TlsView>>,
     /// Its first frame.
     #[serde(skip)]
     pub first: FrameRef,
-    /// The random value of its TLS client, by which keys are found.
-    #[serde(skip)]
-    pub client_random: Option<[u8; 32]>,
     /// Addresses of client and server, as they are in the packets.
     #[serde(skip)]
     pub addresses: [IpAddr; 2],
@@ -161,6 +158,9 @@ pub struct TlsView {
     pub decrypted: bool,
     /// Whether a capture brings its keys along (pcapng decryption secrets).
     pub keys_in_capture: bool,
+    /// The random value of the client, by which keys are found.
+    #[serde(skip)]
+    pub client_random: Option<[u8; 32]>,
 }
 
 /// A TLS alert.
