@@ -57,18 +57,21 @@ pub(super) enum Compression {
 }
 
 /// Looks into one direction's messages.
+///
+/// What every message needs lies in front.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Content {
-    left: Depth,
-    compression: Compression,
     /// What is done with the message at hand.
     message: Look,
-    utf8: Utf8,
-    inflater: Option<Box<Inflater>>,
     /// A compressed message was not looked into, or not to its end, for the depth was reached.
     sated: bool,
     /// Compressed messages passed unseen: the window is not known any more.
     window_lost: bool,
+    compression: Compression,
+    utf8: Utf8,
+    inflater: Option<Box<Inflater>>,
+    left: Depth,
     /// All that inflating gave, for tests to compare.
     #[cfg(test)]
     pub(super) inflated: Vec<u8>,

@@ -21,20 +21,11 @@ pub struct FrameCounts {
 }
 
 /// What one direction of a session carried.
+///
+/// What most segments change stands last, next to what else its reader needs for them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(C)]
 pub struct Carried {
-    /// Complete frames by opcode.
-    pub frames: FrameCounts,
-    /// Complete messages (last frame has FIN set).
-    pub messages: u64,
-    /// Payload bytes of all complete frames as carried, control frames included.
-    pub payload_bytes: u64,
-    /// First and last frame that carried anything of this direction.
-    pub first: Option<FrameRef>,
-    /// The last one.
-    pub last: Option<FrameRef>,
-    /// The last complete frame of a message: neither Close nor ping nor pong.
-    pub last_message: Option<FrameRef>,
     /// The last ping.
     pub last_ping: Option<FrameRef>,
     /// The shortest and longest time between two pings, nanoseconds.
@@ -43,6 +34,18 @@ pub struct Carried {
     pub pongs_matched: u64,
     /// The longest time from a ping in this direction to its pong, nanoseconds.
     pub ping_rtt_max_nanos: Option<i64>,
+    /// Complete frames by opcode.
+    pub frames: FrameCounts,
+    /// Complete messages (last frame has FIN set).
+    pub messages: u64,
+    /// Payload bytes of all complete frames as carried, control frames included.
+    pub payload_bytes: u64,
+    /// The last complete frame of a message: neither Close nor ping nor pong.
+    pub last_message: Option<FrameRef>,
+    /// First and last frame that carried anything of this direction.
+    pub first: Option<FrameRef>,
+    /// The last one.
+    pub last: Option<FrameRef>,
 }
 
 /// A Close frame (RFC 6455 5.5.1).

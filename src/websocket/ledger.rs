@@ -51,6 +51,10 @@ impl Ledger {
     /// Notes a Close frame unless its side sent one before.
     pub(super) fn close(&mut self, close: CloseFrame) {
         if self.closes.iter().all(|before| before.by != close.by) {
+            if self.closes.is_empty() {
+                // There will be one of the other side, and no more.
+                self.closes.reserve_exact(2);
+            }
             self.closes.push(close);
         }
     }

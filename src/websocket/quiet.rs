@@ -8,6 +8,7 @@ const SHORTEST_NANOS: i64 = 500_000_000;
 
 /// Follows the data of both directions.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Quiet {
     last: FrameRef,
     pub(super) timer: Timer,

@@ -23,29 +23,33 @@ use crate::tcp::Direction;
 /// Payload bytes unmasked at a time: most messages are shorter.
 const SCRATCH: usize = 256;
 
-/// Bytes of control frames that are kept in place: a vector without them takes as many.
+/// Bytes of a control frame that need no memory of their own: a Close without much of a reason, most pings.
 const USUAL_CONTROL: usize = 16;
 
 /// Reads one direction.
+///
+/// What passing payload over needs lies together, from the end of `carried` to the front of `content`; what headers need
+/// besides is around it.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Reader {
-    direction: Direction,
-    state: State,
-    /// The beginning of a header that segments cut.
-    partial: [u8; MAX_HEADER],
-    partial_len: usize,
     carried: Carried,
-    message: Message,
+    state: State,
     content: Content,
-    /// The payload of the control frame at hand, at most `MAX_CONTROL` bytes: a close code, as a rule.
-    control: SmallVec<[u8; USUAL_CONTROL]>,
-    /// Bytes of that payload are missing.
-    control_lost: bool,
+    direction: Direction,
+    message: Message,
     /// This side sent a Close frame.
     closed: bool,
     /// Frames may have passed unseen.
     lost: bool,
+    /// Bytes of the payload in `control` are missing.
+    control_lost: bool,
+    /// The beginning of a header that segments cut.
+    partial: [u8; MAX_HEADER],
+    partial_len: usize,
     trial: Option<Box<Trial>>,
+    /// The payload of the control frame at hand, at most `MAX_CONTROL` bytes.
+    control: SmallVec<[u8; USUAL_CONTROL]>,
     /// The frame in which inflating reached its limit.
     sated: Option<FrameRef>,
 }
@@ -111,7 +115,8 @@ impl Reader {
     pub(super) fn touch(&self) -> usize {
         let counts = self.carried.frames.text ^ self.carried.payload_bytes;
         let flags = u8::from(self.content.is_looking()) ^ u8::from(self.lost);
-        self.partial_len ^ counts as usize ^ usize::from(flags)
+        let last = self.carried.last.map_or(0, |frame| frame.at.nanos());
+        self.partial_len ^ counts as usize ^ usize::from(flags) ^ last.cast_unsigned() as usize
     }
 
     pub(super) const fn carried(&self) -> Carried {

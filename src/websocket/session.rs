@@ -18,21 +18,24 @@ use crate::tcp::{Chunk, Direction, EndingHow, Gap, StreamEnd};
 const FINGERPRINT: usize = 16;
 
 /// Follows the WebSocket frames of one connection. Any segmentation gives the same facts, but for the frames they name.
+///
+/// What every segment touches lies in front.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Session {
-    /// The frame with the 101, or where the session was noticed.
-    established: FrameRef,
-    /// The 101 was not seen.
-    noticed: bool,
-    deflate: bool,
-    to_server: Reader,
-    to_client: Reader,
-    ledger: Ledger,
-    quiet: Quiet,
-    cut: Option<(Direction, FrameRef, u64)>,
     /// The client's first bytes, as carried.
     start: SmallVec<[u8; FINGERPRINT]>,
     start_lost: bool,
+    deflate: bool,
+    /// The 101 was not seen.
+    noticed: bool,
+    quiet: Quiet,
+    to_server: Reader,
+    to_client: Reader,
+    ledger: Ledger,
+    cut: Option<(Direction, FrameRef, u64)>,
+    /// The frame with the 101, or where the session was noticed.
+    established: FrameRef,
 }
 
 impl Session {
