@@ -108,11 +108,11 @@ impl<S> Flow<S> {
         let full = segment.window == 0 && !segment.flags.syn();
         let was = std::mem::replace(&mut self.half_mut(direction).marks.full, full);
         let facts = self.cold.connection.stream_mut(direction);
-        if !full {
-            facts.zero_window_since = None;
-        } else if !was {
+        if full && !was {
             facts.zero_windows += 1;
             facts.zero_window_since = Some(segment.frame);
+        } else if was && !full {
+            facts.zero_window_since = None;
         }
     }
 
