@@ -68,6 +68,16 @@ impl Decoder {
     pub fn decode<'a>(&'a mut self, frame: &Frame<'a>) -> Decoded<'a> {
         match plain_segment(frame) {
             Some(segment) => Decoded::Tcp(segment),
+            None => self.unusual(frame),
+        }
+    }
+
+    /// What a frame holds in which [`Self::plain`] finds no segment.
+    #[inline]
+    pub fn unusual<'a>(&'a mut self, frame: &Frame<'a>) -> Decoded<'a> {
+        // Most of what is no TCP is QUIC or names asked for.
+        match plain_datagram(frame) {
+            Some(kind) => Decoded::Other(kind),
             None => self.general(frame),
         }
     }
@@ -126,24 +136,43 @@ fn walk_on(whole: &Whole) -> Outcome<'_> {
 )]
 #[inline(always)]
 fn plain_segment<'a>(frame: &Frame<'a>) -> Option<Segment<'a>> {
-    let (ether_type, ip, interface) = match frame.link {
-        LinkType::ETHERNET => {
-            let (&[.., a, b], ip) = frame.data.split_first_chunk::<14>()?;
-            ([a, b], ip, frame.interface)
-        }
-        LinkType::LINUX_SLL2 => {
-            let (&[a, b, _, _, i0, i1, i2, i3, ..], ip) = frame.data.split_first_chunk::<20>()?;
-            ([a, b], ip, u32::from_be_bytes([i0, i1, i2, i3]))
-        }
-        LinkType::LINUX_SLL => {
-            let (&[.., a, b], ip) = frame.data.split_first_chunk::<16>()?;
-            ([a, b], ip, frame.interface)
-        }
-        _ => return None,
-    };
+    let (ether_type, ip, interface) = plain_link(frame)?;
     match ether_type {
         [0x08, 0x00] => plain::over_ipv4(ip, frame.id, interface),
         [0x86, 0xdd] => plain::over_ipv6(ip, frame.id, interface),
+        _ => None,
+    }
+}
+
+/// The datagram in a frame of the usual kinds that is whole, plain and no tunnel.
+fn plain_datagram(frame: &Frame<'_>) -> Option<OtherKind> {
+    match plain_link(frame)? {
+        ([0x08, 0x00], ip, _) => plain::datagram_over_ipv4(ip),
+        ([0x86, 0xdd], ip, _) => plain::datagram_over_ipv6(ip),
+        _ => None,
+    }
+}
+
+/// What follows the link layers of the usual kinds: its type, its bytes, and the interface that they were seen on.
+#[expect(
+    clippy::inline_always,
+    reason = "per frame: saves copies through memory"
+)]
+#[inline(always)]
+fn plain_link<'a>(frame: &Frame<'a>) -> Option<([u8; 2], &'a [u8], u32)> {
+    match frame.link {
+        LinkType::ETHERNET => {
+            let (&[.., a, b], ip) = frame.data.split_first_chunk::<14>()?;
+            Some(([a, b], ip, frame.interface))
+        }
+        LinkType::LINUX_SLL2 => {
+            let (&[a, b, _, _, i0, i1, i2, i3, ..], ip) = frame.data.split_first_chunk::<20>()?;
+            Some(([a, b], ip, u32::from_be_bytes([i0, i1, i2, i3])))
+        }
+        LinkType::LINUX_SLL => {
+            let (&[.., a, b], ip) = frame.data.split_first_chunk::<16>()?;
+            Some(([a, b], ip, frame.interface))
+        }
         _ => None,
     }
 }

@@ -1,12 +1,14 @@
-//! The way of nearly all frames: IP without options, extensions or fragments, and TCP, read by hand in one go.
+//! The way of nearly all frames: IP without options, extensions or fragments, and TCP or UDP, read by hand in one go.
 //!
 //! Whatever is not plain gives `None` here and goes the general way in `walk`, which reads the same frames alike.
 
-use super::{Endpoint, Key, Segment, SeqNo, TcpFlags};
+use super::tunnel;
+use super::{Endpoint, Key, OtherKind, Segment, SeqNo, TcpFlags};
 use crate::capture::FrameRef;
 
-/// Protocol number of TCP.
+/// Protocol numbers.
 const TCP: u8 = 6;
+const UDP: u8 = 17;
 
 /// Bytes of a TCP header without options.
 const FIXED: usize = 20;
@@ -142,6 +144,35 @@ pub(super) fn over_ipv4(ip: &[u8], frame: FrameRef, interface: u32) -> Option<Se
         ip_id: u16::from_be_bytes([i0, i1]),
         hop_limit,
         interface,
+    })
+}
+
+/// The kind of the datagram in an IPv4 packet that is whole and plain, unless it may be a tunnel.
+pub(super) fn datagram_over_ipv4(ip: &[u8]) -> Option<OtherKind> {
+    let (&[0x45, _, l0, l1, _, _, f0, f1, _, UDP, ..], rest) = ip.split_first_chunk::<20>()? else {
+        return None;
+    };
+    if u16::from_be_bytes([f0, f1]) & 0x3fff != 0 {
+        return None;
+    }
+    let length = usize::from(u16::from_be_bytes([l0, l1])).checked_sub(20)?;
+    datagram(rest.get(..length)?)
+}
+
+/// The kind of the datagram in an IPv6 packet that is whole and plain, unless it may be a tunnel.
+pub(super) fn datagram_over_ipv6(ip: &[u8]) -> Option<OtherKind> {
+    let (&[0x60..=0x6f, _, _, _, l0, l1, UDP, ..], rest) = ip.split_first_chunk::<40>()? else {
+        return None;
+    };
+    datagram(rest.get(..u16::from_be_bytes([l0, l1]).into())?)
+}
+
+fn datagram(udp: &[u8]) -> Option<OtherKind> {
+    let &[s0, s1, d0, d1, ..] = udp.first_chunk::<8>()?;
+    let source = u16::from_be_bytes([s0, s1]);
+    let destination = u16::from_be_bytes([d0, d1]);
+    (!tunnel::is_over_udp(destination)).then(|| OtherKind::Udp {
+        port: source.min(destination),
     })
 }
 

@@ -90,6 +90,11 @@ pub(super) fn gre(walk: &mut Walk<'_>) -> Result<Layer, OtherKind> {
     }
 }
 
+/// Whether a datagram to this port may be a tunnel.
+pub(super) fn is_over_udp(destination: u16) -> bool {
+    VXLAN.contains(&destination) || destination == GENEVE
+}
+
 /// UDP: the tunnels that are known by their port; everything else ends here.
 pub(super) fn udp(walk: &mut Walk<'_>) -> Result<Layer, OtherKind> {
     let &[s0, s1, d0, d1, ..] = walk.take::<8>()?;

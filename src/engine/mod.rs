@@ -232,7 +232,7 @@ impl Engine {
     /// A frame that is no plain segment.
     #[inline(never)]
     fn unusual(&mut self, frame: &Frame<'_>) {
-        match self.decoder.general(frame) {
+        match self.decoder.unusual(frame) {
             Decoded::Tcp(segment) => {
                 if self.selection.wants(&segment) {
                     self.table.segment(&mut self.conversations, &segment);

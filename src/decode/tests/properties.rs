@@ -10,6 +10,18 @@ fn plausible() -> impl Strategy<Value = (u32, Vec<u8>)> {
     let starts = prop::sample::select(vec![
         (1, ethernet(0x0800, &ipv4())),
         (1, ethernet(0x86dd, &ipv6())),
+        (1, ethernet(0x0800, &ipv4_of(17, &udp(443, &[0x40; 20])))),
+        (1, ethernet(0x86dd, &ipv6_of(17, &udp(53, &[0; 12])))),
+        (
+            1,
+            ethernet(
+                0x0800,
+                &ipv4_of(
+                    17,
+                    &udp(4789, &[&[8; 8][..], &ethernet(0x0800, &ipv4())].concat()),
+                ),
+            ),
+        ),
         (1, ethernet(0x8100, &[&[0, 1, 8, 0][..], &ipv4()].concat())),
         (1, ethernet(0x8847, &[&[0, 1, 1, 64][..], &ipv4()].concat())),
         (
