@@ -34,6 +34,7 @@ mod nursery;
 mod payload;
 mod pieces;
 mod roles;
+mod row;
 mod runs;
 mod table;
 mod tombs;

@@ -4,12 +4,13 @@ use std::collections::VecDeque;
 
 use super::ConnectionId;
 use super::embryo::{Embryo, SmallKey};
+use super::row::Row;
 use crate::decode::{Endpoint, Key};
 
 /// All openings under way.
 #[derive(Debug, Default)]
 pub(super) struct Nursery {
-    embryos: Vec<Embryo>,
+    embryos: Row<Embryo>,
     free: Vec<u32>,
     wide: Vec<Key>,
     free_wide: Vec<u32>,
@@ -43,7 +44,7 @@ impl Nursery {
             SmallKey::Wide(wide)
         });
         let slot = self.free.pop().unwrap_or(self.embryos.len() as u32);
-        match self.embryos.get_mut(slot as usize) {
+        match self.embryos.get_mut(slot) {
             Some(place) => *place = embryo,
             None => self.embryos.push(embryo),
         }
@@ -57,7 +58,7 @@ impl Nursery {
         if self.order.len() > 2 * self.len() + SPARE {
             let embryos = &self.embryos;
             self.order.retain(|&(slot, tag)| {
-                let embryo = embryos.get(slot as usize);
+                let embryo = embryos.get(slot);
                 embryo.is_some_and(|embryo| is_tagged(embryo, tag))
             });
         }
@@ -70,7 +71,7 @@ impl Nursery {
         if let SmallKey::Wide(wide) = embryo.key {
             self.free_wide.push(wide);
         }
-        if let Some(place) = self.embryos.get_mut(slot as usize) {
+        if let Some(place) = self.embryos.get_mut(slot) {
             place.clear();
         }
         self.free.push(slot);
@@ -78,12 +79,12 @@ impl Nursery {
     }
 
     pub(super) fn get(&self, slot: u32) -> Option<&Embryo> {
-        let embryo = self.embryos.get(slot as usize)?;
+        let embryo = self.embryos.get(slot)?;
         (!embryo.is_nobody()).then_some(embryo)
     }
 
     pub(super) fn get_mut(&mut self, slot: u32) -> Option<&mut Embryo> {
-        let embryo = self.embryos.get_mut(slot as usize)?;
+        let embryo = self.embryos.get_mut(slot)?;
         (!embryo.is_nobody()).then_some(embryo)
     }
 
@@ -142,7 +143,7 @@ impl Nursery {
         // Those that were refreshed go to the back, each once.
         for _ in 0..=self.order.len() {
             let &(slot, tag) = self.order.front()?;
-            let embryo = self.embryos.get_mut(slot as usize)?;
+            let embryo = self.embryos.get_mut(slot)?;
             if !is_tagged(embryo, tag) {
                 self.order.pop_front();
             } else if embryo.is_older_than(kept, clock) {
@@ -161,7 +162,7 @@ impl Nursery {
     pub(super) fn idlest(&mut self) -> Option<(u32, ConnectionId)> {
         loop {
             let (slot, tag) = self.order.pop_front()?;
-            let embryo = self.embryos.get_mut(slot as usize)?;
+            let embryo = self.embryos.get_mut(slot)?;
             if !is_tagged(embryo, tag) {
                 continue;
             }
