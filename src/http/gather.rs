@@ -156,6 +156,9 @@ fn start_line(kind: Kind, bytes: &[u8]) -> Verdict {
 /// Where the head ends: behind its first empty line, whose line ends may lack the CR (RFC 9112 2.2). No empty line
 /// ends before `searched`.
 fn blank_line(bytes: &[u8], searched: usize) -> Option<usize> {
+    if is_one_head(bytes) {
+        return Some(bytes.len());
+    }
     let from = searched.saturating_sub(2);
     let tail = bytes.get(from..)?;
     memchr::memchr_iter(b'\n', tail).find_map(|at| match tail.get(at + 1..)? {
@@ -165,9 +168,27 @@ fn blank_line(bytes: &[u8], searched: usize) -> Option<usize> {
     })
 }
 
+/// Whether these are lines that end in CR LF, of which only the last is empty: nearly every head comes by itself in a
+/// segment, and then one look at each byte, many at a time, tells where it ends.
+fn is_one_head(bytes: &[u8]) -> bool {
+    let Some(lines) = bytes.strip_suffix(b"\r\n") else {
+        return false;
+    };
+    let pairs = lines.iter().zip(lines.get(1..).unwrap_or_default());
+    let odd = pairs.fold(0, |odd, (&first, &second)| {
+        let bare = u8::from(second == b'\n') & u8::from(first != b'\r');
+        let empty = u8::from(first == b'\n') & u8::from(second == b'\r');
+        odd | bare | empty
+    });
+    odd == 0 && lines.ends_with(b"\r\n") && lines.first() != Some(&b'\n')
+}
+
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::indexing_slicing, reason = "tests")]
+
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn the_first_empty_line_ends_the_head() {
@@ -176,5 +197,19 @@ mod tests {
         assert_eq!(blank_line(b"a\n\r\n", 0), Some(4));
         assert_eq!(blank_line(b"a\r\nb\r\n", 0), None);
         assert_eq!(blank_line(b"a\r\n\r\n", 4), Some(5));
+        assert_eq!(blank_line(b"\n\r\n", 0), Some(3));
+        assert_eq!(blank_line(b"\r\n\r\n", 0), Some(4));
+        assert_eq!(blank_line(b"\r\n", 0), None);
+    }
+
+    proptest! {
+        #[test]
+        fn one_head_ends_where_a_search_says(bytes in "[a\r\n]{0,12}(\r\n)?") {
+            let bytes = bytes.as_bytes();
+            let end = (1..=bytes.len()).find(|&end| {
+                bytes[..end].ends_with(b"\n\n") || bytes[..end].ends_with(b"\n\r\n")
+            });
+            prop_assert_eq!(blank_line(bytes, 0), end);
+        }
     }
 }

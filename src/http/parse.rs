@@ -265,9 +265,12 @@ fn place(bytes: &[u8], slice: &[u8]) -> Range<u32> {
 
 /// Whether a line of the head ends in a bare LF (RFC 9112 2.2).
 fn line_end_faults(bytes: &[u8]) -> Vec<HeadFault> {
-    let bare = memchr::memchr_iter(b'\n', bytes)
-        .any(|at| at.checked_sub(1).and_then(|before| bytes.get(before)) != Some(&b'\r'));
-    if bare {
+    // Pairs of bytes without an early exit, so that the compiler looks at many of them at a time.
+    let pairs = bytes.iter().zip(bytes.get(1..).unwrap_or_default());
+    let bare = pairs.fold(0, |bare, (&first, &second)| {
+        bare | u8::from(second == b'\n') & u8::from(first != b'\r')
+    });
+    if bare != 0 || bytes.first() == Some(&b'\n') {
         vec![HeadFault::BareLf]
     } else {
         Vec::new()
