@@ -75,8 +75,7 @@ impl Compression {
     ) -> Result<Box<dyn Read + Send>, Problem> {
         let failed = |source| Problem::Open { source };
         Ok(match self {
-            // Rotated captures are joined with cat: several members, one stream.
-            Self::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(source)),
+            Self::Gzip => Box::new(Gzip::new(source)),
             Self::Zstd => {
                 Box::new(zstd::stream::read::Decoder::with_buffer(source).map_err(failed)?)
             }
@@ -100,7 +99,7 @@ impl Compression {
         source: R,
     ) -> Result<Box<dyn Read + Send>, Problem> {
         match self {
-            Self::Gzip => Ok(Box::new(flate2::bufread::MultiGzDecoder::new(source))),
+            Self::Gzip => Ok(Box::new(Gzip::new(source))),
             Self::Zstd | Self::Xz | Self::Lz4 => Err(Problem::NotBuilt {
                 what: match self {
                     Self::Zstd => "reading zstd captures",
@@ -110,6 +109,55 @@ impl Compression {
                 feature: "compress",
                 advice: "decompress the file first",
             }),
+        }
+    }
+}
+
+/// gzip members one after another, as rotated captures are joined with cat. Zeros behind a member are padding, which tapes
+/// and block devices add and gzip(1) ignores.
+struct Gzip<R: io::BufRead> {
+    member: Option<flate2::bufread::GzDecoder<R>>,
+}
+
+impl<R: io::BufRead> Gzip<R> {
+    fn new(source: R) -> Self {
+        Self {
+            member: Some(flate2::bufread::GzDecoder::new(source)),
+        }
+    }
+}
+
+impl<R: io::BufRead> Read for Gzip<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while let Some(member) = &mut self.member {
+            let got = member.read(buffer)?;
+            if got > 0 || buffer.is_empty() {
+                return Ok(got);
+            }
+            let Some(mut source) = self
+                .member
+                .take()
+                .map(flate2::bufread::GzDecoder::into_inner)
+            else {
+                break;
+            };
+            if skip_zeros(&mut source)? {
+                *self = Self::new(source);
+            }
+        }
+        Ok(0)
+    }
+}
+
+/// Passes zeros over; whether anything follows them.
+fn skip_zeros(source: &mut impl io::BufRead) -> io::Result<bool> {
+    loop {
+        let bytes = source.fill_buf()?;
+        let all = bytes.len();
+        let zeros = bytes.iter().take_while(|&&byte| byte == 0).count();
+        source.consume(zeros);
+        if all == 0 || zeros < all {
+            return Ok(all > 0);
         }
     }
 }

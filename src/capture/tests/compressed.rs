@@ -177,3 +177,29 @@ fn bombs_are_stopped() {
         "{text}"
     );
 }
+
+/// gzip(1) ignores zeros behind a member; tapes and block devices add them. Anything else there is damage.
+#[test]
+fn zeros_behind_gzip_are_padding() {
+    let (file, frames) = file();
+    let (first, second) = file.split_at(100_000);
+    let members = |between: usize, behind: usize| {
+        let mut joined = gzip(first);
+        joined.resize(joined.len() + between, 0);
+        joined.extend(gzip(second));
+        joined.resize(joined.len() + behind, 0);
+        joined
+    };
+    for (between, behind) in [(0, 1), (0, 9_999), (0, 300_000), (512, 0), (300_000, 512)] {
+        let (read, error) = drain(&mut reader(&members(between, behind)).unwrap());
+        assert!(error.is_none(), "{between} {behind}: {error:?}");
+        assert!(read == frames, "{between} {behind}");
+    }
+    for behind in [&b"garbage that is no gzip"[..], b"\0\0\x1f\x8b", b"\x1f"] {
+        let mut spoiled = gzip(&file);
+        spoiled.extend(behind);
+        let (read, error) = drain(&mut reader(&spoiled).unwrap());
+        assert!(error.is_some(), "{behind:?}");
+        assert!(read == frames, "{behind:?}");
+    }
+}
