@@ -8,11 +8,12 @@ mod rewriting;
 
 use super::draft::Draft;
 use super::story::{Link, Outcome, Story};
-use super::text::{field, short, shows_request, shows_response};
+use super::text::{contains, field, short, shows_request, shows_response};
 use super::view::HopView;
 use super::{Code, Severity};
 use crate::hop::{Confidence, Hop, PairedBy};
 use crate::http::RequestHead;
+use crate::websocket::Extensions;
 
 pub(super) use lone::forced_upgrade;
 use lone::{before_first_hop, http10_session_closed, lone_backend_request};
@@ -208,12 +209,11 @@ fn websocket_fields(
         ("Sec-WebSocket-Key", Code::KeyNotForwarded),
         ("Sec-WebSocket-Version", Code::VersionNotForwarded),
         ("Sec-WebSocket-Protocol", Code::SubprotocolNotForwarded),
-        // Without them a session works as well, only uncompressed: an observation, for servers that insist.
-        ("Sec-WebSocket-Extensions", Code::ExtensionsNotForwarded),
     ];
     for &(name, code) in COPIED {
         out.extend(dropped(story, link, (before, after), name, code));
     }
+    out.extend(extensions(story, link, before, after));
     let keys = (
         before.fields.first("sec-websocket-key"),
         after.fields.first("sec-websocket-key"),
@@ -243,6 +243,43 @@ fn websocket_fields(
                 )),
         );
     }
+}
+
+/// Without extensions a session works as well, only uncompressed: an observation, unless a refusal names what was taken away.
+fn extensions(
+    story: &Story<'_>,
+    link: Link<'_>,
+    before: &RequestHead,
+    after: &RequestHead,
+) -> Option<Draft> {
+    /// A shorter name may stand in any page.
+    const TELLING_NAME: usize = 8;
+    let name = "Sec-WebSocket-Extensions";
+    let code = Code::ExtensionsNotForwarded;
+    let draft = dropped(story, link, (before, after), name, code)?;
+    let refusal = link.child.exchange();
+    let status = refusal.response.as_ref()?.status;
+    if !(400..500).contains(&status) {
+        return Some(draft);
+    }
+    let own = refusal.body.as_deref().unwrap_or_default();
+    let names = |what: &str| contains(own, what) || contains(story.body(), what);
+    let offered = Extensions::offered(&before.fields);
+    let wanted = offered
+        .list
+        .iter()
+        .map(|one| &*one.name)
+        .find(|one| one.len() >= TELLING_NAME && names(one))
+        .or(names(name).then_some(name));
+    Some(match wanted {
+        Some(wanted) => draft
+            .bad(Severity::Error)
+            .sure(link.confidence().min(Confidence::Likely))
+            .detail(format!(
+                "The request came in with `{name}` and went out without it; the refusal names {wanted}."
+            )),
+        None => draft,
+    })
 }
 
 /// A field that came in and did not go out.

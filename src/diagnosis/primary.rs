@@ -36,6 +36,7 @@ pub(super) const ORDER: &[Code] = &[
     Code::KeyRewritten,
     Code::VersionNotForwarded,
     Code::SubprotocolNotForwarded,
+    Code::ExtensionsNotForwarded,
     Code::ConnectionUpgradeForced,
     // The backend could not be reached.
     Code::BackendTlsRejected,
@@ -122,7 +123,6 @@ pub(super) const ORDER: &[Code] = &[
     Code::HostRewritten,
     Code::TokenCaseRejected,
     Code::ProbeArtefact,
-    Code::ExtensionsNotForwarded,
     Code::BackendNotContacted,
     // The capture.
     Code::CaptureOneSided,
@@ -204,6 +204,7 @@ mod tests {
             (Code::KeyRewritten, Code::AcceptMismatch),
             (Code::OriginHostMismatch, Code::Forbidden),
             (Code::PathRewritten, Code::NotFound),
+            (Code::ExtensionsNotForwarded, Code::Forbidden),
             (Code::BackendRefused, Code::BadGateway),
             (Code::BackendConnectTimeout, Code::ClientGaveUp),
             (Code::BackendConnectTimeout, Code::GatewayTimeout),

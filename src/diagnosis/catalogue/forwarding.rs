@@ -226,7 +226,7 @@ pub(super) static EXTENSIONS_NOT_FORWARDED: Entry = Entry {
     code: Code::ExtensionsNotForwarded,
     title: "The proxy did not forward Sec-WebSocket-Extensions",
     severity: Severity::Info,
-    meaning: "Without the offer a session is not compressed, and nothing else follows from it: it is said only of a handshake that failed, for a server that insists on an extension.",
+    meaning: "Without the offer a session is not compressed, and nothing else follows from it: it is said only of a handshake that failed. It is an error where the refusal names the extension that was taken away: that server insists on it.",
     client_hop: "Sec-WebSocket-Extensions in the request, none in the answer; the answer is a refusal.",
     backend_hop: "No Sec-WebSocket-Extensions.",
     why: "A directive or a filter in between removes it, sometimes on purpose.",

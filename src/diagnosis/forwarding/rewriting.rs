@@ -1,10 +1,10 @@
 //! Host and path: what a proxy may change on purpose, and what a backend may refuse for it.
 
 use super::{about, asks_websocket, names_upgrade, which_answered};
-use crate::diagnosis::Code;
 use crate::diagnosis::draft::Draft;
 use crate::diagnosis::story::{Link, Story};
 use crate::diagnosis::text::{contains, path, short};
+use crate::diagnosis::{Code, Severity};
 use crate::hop::Confidence;
 use crate::http::RequestHead;
 use crate::websocket::Key;
@@ -34,7 +34,7 @@ pub(super) fn origin(
     let proxy = story.proxy_of(link.child);
     let backend = link.child.record.connection.server;
     let origin = before.fields.first("origin");
-    // A request with a fault of its own is answered 400 for that.
+    // A request with a fault of its own is answered 400 for that, and so is one whose refusal names what it lacks.
     let complete = asks_websocket(after) && names_upgrade(after) && after.minor_version > 0;
     let sound = complete
         && after.method() == "GET"
@@ -43,7 +43,10 @@ pub(super) fn origin(
             .fields
             .first("sec-websocket-key")
             .is_some_and(|key| Key::of(key.as_bytes()).is_valid())
-        && !contains(story.body(), "Session ID unknown");
+        && !contains(story.body(), "Session ID unknown")
+        && !out.iter().any(|draft| {
+            draft.code() == Code::ExtensionsNotForwarded && draft.severity() == Severity::Error
+        });
     let same_site = origin
         .as_deref()
         .is_some_and(|origin| origin_is_host(origin, &host));

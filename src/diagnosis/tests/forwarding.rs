@@ -296,3 +296,53 @@ fn a_proxy_that_made_an_upgrade_of_it() {
         );
     }
 }
+
+/// Only a refusal that names what was taken away makes its loss the cause.
+#[test]
+fn extensions_that_the_backend_insists_on() {
+    let ask = format!("{ASK}\nSec-WebSocket-Extensions: permessage-deflate, x");
+    let kept = FORWARDED.replace("Host: bk", "Host: 192.168.50.1");
+    let build = |sent: &str, body: &str| {
+        let answer = "HTTP/1.1 400 Bad Request\nServer: backend/1";
+        through(
+            front()
+                .ask(&ask, 0.5)
+                .answer(&passed(answer), 1.7)
+                .body(body.as_bytes()),
+            back()
+                .ask(sent, 1.2)
+                .answer(answer, 1.6)
+                .body(body.as_bytes()),
+        )
+    };
+    for body in [
+        "Permessage-Deflate is required",
+        "missing sec-websocket-extensions",
+    ] {
+        let diagnosis = check_only(
+            body,
+            &build(&kept, body),
+            Verdict::Failed,
+            Code::ExtensionsNotForwarded,
+        );
+        assert_eq!(
+            diagnosis.headline,
+            "nginx 192.168.50.1 did not forward Sec-WebSocket-Extensions to 10.20.0.11:8080, which answered 400"
+        );
+    }
+    for body in ["", "no token", "x"] {
+        check(
+            body,
+            &build(&kept, body),
+            Verdict::Failed,
+            Code::BadRequest,
+            &[
+                "error bad-request",
+                "info extensions-not-forwarded",
+                "info token-case-rejected",
+            ],
+        );
+    }
+    let renamed = diagnose(&build(FORWARDED, "permessage-deflate is required"));
+    assert!(!found(&renamed).contains(&"error origin-host-mismatch".to_owned()));
+}
