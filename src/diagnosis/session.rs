@@ -254,20 +254,14 @@ impl<'a> End<'a> {
             Side::Client => self.backend(),
             Side::Server => self.client(),
         };
-        let answered = self
-            .hops()
-            .filter_map(Hop::session)
-            .any(|session| session.closes.iter().any(|c| c.by != close.by));
+        let answered = self.story.handshake.close_answered(close.by);
         let reason = if close.reason.is_empty() {
             String::new()
         } else {
             format!(": \"{}\"", short(&close.reason))
         };
-        let heard = self.story.handshake.hears(match close.by {
-            Side::Client => Side::Server,
-            Side::Server => Side::Client,
-        });
-        let text = if answered || heard {
+        let heard = self.story.handshake.hears(close.by.other());
+        let text = if answered == Some(true) || heard {
             format!("{who} closed the session with {code} ({meaning}){reason}")
         } else {
             format!("the session was closed with {code} ({meaning}){reason}")
@@ -279,18 +273,19 @@ impl<'a> End<'a> {
                 .on(&hop.record)
                 .title(text.clone())
                 .headline(format!("{text}{}", self.lasted()))
-                .detail(if answered {
-                    format!(
+                .detail(match answered {
+                    Some(true) => format!(
                         "{} answered with a Close frame of its own.",
                         capital(&other)
-                    )
-                } else if !heard {
-                    format!(
+                    ),
+                    Some(false) => {
+                        format!("{} did not answer with a Close frame.", capital(&other))
+                    }
+                    None if heard => format!("No answer of {other} is in the capture, and one may come yet."),
+                    None => format!(
                         "{} sent this code; whether {other} did before or answered is not in the capture.",
                         capital(&who)
-                    )
-                } else {
-                    format!("{} did not answer with a Close frame.", capital(&other))
+                    ),
                 })
                 .saw(close.frame, format!("Close {code} from {who}{reason}")),
         )

@@ -141,6 +141,15 @@ impl Hop {
         self.exchange().session.as_deref()
     }
 
+    /// Whether it shows all that a side sent in the session.
+    fn hears(&self, side: Side) -> bool {
+        let stream = self.record.connection.stream(side.sends());
+        let followed = self
+            .session()
+            .is_some_and(|session| session.lost_sync != Some(side.sends()));
+        followed && stream.frames > 0 && stream.missing_bytes == 0
+    }
+
     /// Whether its answer was a 101, or may have been one, of which the capture lacks too much to follow what came then.
     fn may_hide_session(&self) -> bool {
         let exchange = self.exchange();
@@ -286,13 +295,30 @@ impl Handshake {
 
     /// Whether some hop shows all that a side sent in the session, so that what it did not send there it never sent.
     pub fn hears(&self, side: Side) -> bool {
-        self.tunnel().any(|(_, hop)| {
-            let stream = hop.record.connection.stream(side.sends());
-            let followed = hop
-                .session()
-                .is_some_and(|session| session.lost_sync != Some(side.sends()));
-            followed && stream.frames > 0 && stream.missing_bytes == 0
-        })
+        self.tunnel().any(|(_, hop)| hop.hears(side))
+    }
+
+    /// Whether a Close frame of `by` was answered by one of the other side; `None` where an answer may not be in the
+    /// capture, or may come yet.
+    pub fn close_answered(&self, by: Side) -> Option<bool> {
+        let other = by.other();
+        let answered = self
+            .tunnel()
+            .filter_map(|(_, hop)| hop.session())
+            .any(|session| session.closes.iter().any(|close| close.by == other));
+        let unanswered = || {
+            self.tunnel().any(|(_, hop)| {
+                let connection = &hop.record.connection;
+                let theirs = connection.stream(other.sends());
+                // A side that sent FIN or RST, or got a RST, says no more.
+                let over = theirs.fin.or(theirs.rst).is_some()
+                    || connection.stream(by.sends()).rst.is_some();
+                over && hop.hears(other)
+            })
+        };
+        answered
+            .then_some(true)
+            .or_else(|| unanswered().then_some(false))
     }
 
     /// The hop that decided the outcome on the inside: the last one that was not retried.

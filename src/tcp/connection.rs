@@ -50,6 +50,15 @@ impl Side {
             Self::Server => Direction::ToClient,
         }
     }
+
+    /// The other side.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Client => Self::Server,
+            Self::Server => Self::Client,
+        }
+    }
 }
 
 /// The number of a connection in a run, from 0, in the order of first frames. Printed as `c1`, `c2`, ...

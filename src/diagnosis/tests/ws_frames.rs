@@ -53,7 +53,8 @@ fn a_close_frame_seen_one_way_accuses_nobody() {
             "is not in the capture",
         ),
     ] {
-        let client = hops(facts.clone()).0.fin(Side::Client, 111.0).edit(|c| {
+        let both = |conn: Conn| conn.fin(Side::Client, 111.0).fin(Side::Server, 112.0);
+        let client = both(hops(facts.clone()).0).edit(|c| {
             c.record.connection.to_client.frames = to_client;
         });
         let diagnosis = diagnose(&with_session(alone(client, Role::ClientProxy), None));

@@ -213,6 +213,11 @@ impl Build {
     pub(super) fn end(mut self, ms: f64, how: EndingHow, by: Side) -> Self {
         let frame = self.frame(ms);
         self.record.connection.ended = Some(Ending { how, by, frame });
+        let stream = self.record.connection.stream_mut(by.sends());
+        match how {
+            EndingHow::Fin => stream.fin = Some(frame),
+            EndingHow::Rst => stream.rst = Some(frame),
+        }
         self
     }
 

@@ -3,7 +3,7 @@
 use super::hops::*;
 use crate::hop::{Confidence, PairedBy, Party};
 use crate::http::PartialWhy;
-use crate::tcp::{GapCause, Side};
+use crate::tcp::{EndingHow, GapCause, Side};
 
 /// The client hop of a session, ended by nobody yet.
 fn outer() -> Build {
@@ -146,6 +146,36 @@ fn a_close_frame_may_answer_one_that_was_not_captured() {
     assert_eq!(
         ended_by(|record| record.connection.to_client.missing_bytes = 4),
         (false, None)
+    );
+}
+
+#[test]
+fn a_close_frame_is_unanswered_only_where_no_answer_can_come_any_more() {
+    let outer = || outer().close_frame(90.0, Side::Client);
+    let both = || outer().close_frame(95.0, Side::Server);
+    let lossy = |c: Build| c.with(|record| record.connection.to_client.missing_bytes = 4);
+    for (name, hop, answered) in [
+        ("answered", both(), Some(true)),
+        ("the capture ends", outer(), None),
+        ("half closed", outer().fin(100.0, Side::Client), None),
+        ("closed", outer().fin(100.0, Side::Server), Some(false)),
+        (
+            "reset",
+            outer().end(100.0, EndingHow::Rst, Side::Client),
+            Some(false),
+        ),
+        (
+            "closed, with a hole",
+            lossy(outer().fin(100.0, Side::Server)),
+            None,
+        ),
+    ] {
+        assert_eq!(one([hop]).close_answered(Side::Client), answered, "{name}");
+    }
+    let silent = inner().fin(100.0, Side::Server);
+    assert_eq!(
+        one([both(), silent]).close_answered(Side::Client),
+        Some(true)
     );
 }
 

@@ -10,7 +10,7 @@ use crate::diagnosis::Diagnosis;
 use crate::hop::{Handshake, Session};
 use crate::report::moments::moments;
 use crate::report::view::{CarriedView, CloseView, FramesView, PingsView, SessionView};
-use crate::tcp::{Direction, Side};
+use crate::tcp::Direction;
 use crate::websocket::Carried;
 
 pub(super) fn session(
@@ -40,11 +40,7 @@ pub(super) fn session(
             by: side(close.by),
             code: close.code,
             reason: close.reason.to_string(),
-            answered: facts.closes.len() > 1,
-            heard: handshake.hears(match close.by {
-                Side::Client => Side::Server,
-                Side::Server => Side::Client,
-            }),
+            answered: handshake.close_answered(close.by),
         }),
         cut_mid_frame: cuts.first().map(|(way, _)| match way {
             Direction::ToServer => "to_server",

@@ -119,9 +119,6 @@ pub struct CloseView {
     pub code: Option<u16>,
     /// The reason.
     pub reason: String,
-    /// Whether the other side sent one too.
-    pub answered: bool,
-    /// Whether an answer would be in the capture.
-    #[serde(skip)]
-    pub heard: bool,
+    /// Whether the other side sent one too; null where that may not be in the capture, or may come yet.
+    pub answered: Option<bool>,
 }

@@ -114,12 +114,10 @@ pub(in crate::report) fn session(
             let at = session
                 .close_frame
                 .map_or_else(String::new, |frame| format!("  {}", frames.at(frame)));
-            let answered = if close.answered {
-                "answered"
-            } else if close.heard {
-                "not answered"
-            } else {
-                "an answer may not be in the capture"
+            let answered = match close.answered {
+                Some(true) => "answered",
+                Some(false) => "not answered",
+                None => "an answer is not in the capture",
             };
             (
                 Tone::Plain,
