@@ -165,7 +165,7 @@ impl Observer for Found {
         });
     }
 
-    fn connection(&mut self, _: &Record, _: &[Finding]) {}
+    fn connection(&mut self, _: &Record, _: bool) {}
 
     fn finding(&mut self, _: &Finding) {}
 

@@ -178,10 +178,10 @@ impl Observer for Fan<'_> {
         }
     }
 
-    fn connection(&mut self, record: &Record, findings: &[Finding]) {
-        self.collector.connection(record, findings);
+    fn connection(&mut self, record: &Record, notable: bool) {
+        self.collector.connection(record, notable);
         for lines in &mut self.lines {
-            lines.connection(record, findings);
+            lines.connection(record, notable);
         }
     }
 

@@ -243,13 +243,15 @@ impl Across {
         self.lived.clock_set(before);
     }
 
-    /// Takes note of a finished connection, whether it is part of a handshake or not.
-    pub fn connection(&mut self, record: &Record) {
+    /// Takes note of a finished connection, whether it is part of a handshake or not. Whether a finding that is about no
+    /// handshake may name it later.
+    pub fn connection(&mut self, record: &Record) -> bool {
         let connection = &record.connection;
         self.listen(record);
         self.crowds.note(record);
         self.lived.note(record);
         let findings = super::diagnose_connection(record);
+        let mut notable = !findings.is_empty();
         if !findings.is_empty() && self.unclaimed.len() < REMEMBERED {
             let failed = Failed {
                 last: connection.last,
@@ -275,7 +277,8 @@ impl Across {
                 },
             );
         }
-        self.affinity.connection(record);
+        notable |= self.affinity.connection(record);
+        notable
     }
 
     fn listen(&mut self, record: &Record) {

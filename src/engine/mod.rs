@@ -420,8 +420,8 @@ fn file_closed(
         book.chapter(record);
     }
     for record in closed.iter_mut() {
-        across.connection(record);
-        observer.connection(record, &[]);
+        let notable = across.connection(record);
+        observer.connection(record, notable);
         let met = [limits::of_record, limits::of_head, limits::of_inflation];
         for limit in met.into_iter().filter_map(|of| of(record)) {
             observer.limit(&limit);

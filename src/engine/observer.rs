@@ -8,9 +8,9 @@ pub trait Observer {
     /// A handshake is complete: all its connections are closed, or the capture ended.
     fn handshake(&mut self, handshake: &Handshake, diagnosis: &Diagnosis);
 
-    /// A connection left the table, with the findings that are about it and no handshake. Called once for every
-    /// connection, possibly before or after the handshake that it belongs to.
-    fn connection(&mut self, record: &Record, findings: &[Finding]);
+    /// A connection left the table. Called once for every connection, possibly before or after the handshake that it
+    /// belongs to. `notable`: a finding that is about no handshake may name it later.
+    fn connection(&mut self, record: &Record, notable: bool);
 
     /// A finding about the captures or about several handshakes at once.
     fn finding(&mut self, finding: &Finding);

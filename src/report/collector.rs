@@ -444,18 +444,13 @@ impl Observer for Collector {
         self.kept.handshake(number, view, findings);
     }
 
-    fn connection(&mut self, record: &Record, findings: &[Finding]) {
+    fn connection(&mut self, record: &Record, notable: bool) {
         self.summary.connections += 1;
-        let connection = &record.connection;
         self.traffic
-            .count(record.protocol, connection.server.port());
-        for finding in findings {
-            self.other_finding(finding);
-        }
-        let id = connection.id;
+            .count(record.protocol, record.connection.server.port());
+        let id = record.connection.id;
         // Those with an attempt at a handshake come with it.
-        let wanted =
-            !findings.is_empty() || (!self.keep.only_failed && record.exchanges.is_empty());
+        let wanted = notable || (!self.keep.only_failed && record.exchanges.is_empty());
         if !wanted || self.kept.has(id) {
             return;
         }

@@ -251,11 +251,7 @@ impl<W: Write> Observer for JsonLines<W> {
         });
     }
 
-    fn connection(&mut self, _: &Record, findings: &[Finding]) {
-        for finding in findings {
-            self.lone_finding(finding);
-        }
-    }
+    fn connection(&mut self, _: &Record, _: bool) {}
 
     fn finding(&mut self, finding: &Finding) {
         self.lone_finding(finding);

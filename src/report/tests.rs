@@ -24,7 +24,7 @@ type Case = (Handshake, Diagnosis);
 fn feed(observer: &mut dyn Observer, cases: &[Case]) {
     for (handshake, diagnosis) in cases {
         for record in build::records(handshake) {
-            observer.connection(record, &[]);
+            observer.connection(record, false);
         }
         observer.handshake(handshake, diagnosis);
     }
@@ -81,9 +81,9 @@ fn every_form(cases: &[Case], redact: Redact) -> Vec<String> {
 fn nothing() -> Report {
     let mut collector = Collector::new(Keep::default(), Redact::Standard);
     for id in 0..3 {
-        collector.connection(&fix::background(id, Protocol::Tls, 443), &[]);
+        collector.connection(&fix::background(id, Protocol::Tls, 443), false);
     }
-    collector.connection(&fix::background(3, Protocol::Http, 80), &[]);
+    collector.connection(&fix::background(3, Protocol::Http, 80), false);
     let others = BTreeMap::from([
         (OtherKind::Udp { port: 53 }, 42),
         (OtherKind::Arp, 2),

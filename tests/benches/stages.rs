@@ -272,7 +272,7 @@ impl Observer for Kept {
         self.handshakes.push((handshake.clone(), diagnosis.clone()));
     }
 
-    fn connection(&mut self, record: &Record, _: &[Finding]) {
+    fn connection(&mut self, record: &Record, _: bool) {
         self.records.push(record.clone().into());
     }
 

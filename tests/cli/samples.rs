@@ -77,6 +77,26 @@ fn every_finding_points_at_frames_that_exist() {
 }
 
 #[test]
+fn connections_of_findings_are_listed() {
+    for Sample { files, .. } in Sample::all() {
+        for args in [&[][..], &["--only", "failed"]] {
+            let (report, _) = read_json(&files, args);
+            let listed = report["connections"].as_array().unwrap();
+            let listed: Vec<_> = listed.iter().map(|one| &one["id"]).collect();
+            for finding in report["findings"].as_array().unwrap() {
+                for id in finding["connections"].as_array().unwrap() {
+                    assert!(
+                        listed.contains(&id),
+                        "{files:?} {args:?}: {} is about {id}",
+                        finding["code"]
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn reports_are_valid_against_the_schema() {
     let schema =
         fs::read_to_string(root().join("tests/schema/hop101.report-1.schema.json")).unwrap();

@@ -332,7 +332,7 @@ struct Sessions(BTreeMap<Way, Carried>);
 impl Observer for Sessions {
     fn handshake(&mut self, _: &Handshake, _: &Diagnosis) {}
 
-    fn connection(&mut self, record: &Record, _: &[Finding]) {
+    fn connection(&mut self, record: &Record, _: bool) {
         let address = |end: Endpoint| SocketAddr::new(end.ip(), end.port());
         let connection = &record.connection;
         let (client, server) = (address(connection.client), address(connection.server));

@@ -247,7 +247,11 @@ impl Watch {
     /// Shows findings about a connection without a handshake.
     fn tell(&mut self, record: &Record, findings: &[Finding]) {
         for lines in &mut self.lines {
-            lines.with(&mut |lines| lines.connection(record, findings));
+            lines.with(&mut |lines| {
+                for finding in findings {
+                    lines.finding(finding);
+                }
+            });
         }
         if !self.screen.wants_lines() || self.style.redact == Redact::Strict {
             return;
@@ -319,12 +323,9 @@ impl Observer for Watch {
         }
     }
 
-    fn connection(&mut self, record: &Record, findings: &[Finding]) {
-        self.collector.connection(record, findings);
-        let told = self.told.remove(&record.connection.id);
-        if told.is_none_or(|told| told != codes(findings)) {
-            self.tell(record, findings);
-        }
+    fn connection(&mut self, record: &Record, notable: bool) {
+        self.collector.connection(record, notable);
+        self.told.remove(&record.connection.id);
     }
 
     fn finding(&mut self, finding: &Finding) {

@@ -46,9 +46,10 @@ impl Affinity {
         }
     }
 
-    /// Takes note of the sessions that ordinary requests name.
-    pub(super) fn connection(&mut self, record: &Record) {
+    /// Takes note of the sessions that ordinary requests name: whether there are any.
+    pub(super) fn connection(&mut self, record: &Record) -> bool {
         let connection = &record.connection;
+        let mut noted = false;
         for exchange in &record.ordinary {
             let Some(sid) = sid(&exchange.target) else {
                 continue;
@@ -64,8 +65,10 @@ impl Affinity {
                     frame: exchange.request,
                     id: connection.id,
                 });
+                noted = true;
             }
         }
+        noted
     }
 
     /// All sessions that were lost between backends, said once.

@@ -45,7 +45,7 @@ fn ids_follow_the_start_and_do_not_depend_on_what_is_kept() {
 fn only_failed_keeps_the_counts_and_drops_the_rest() {
     let mut collector = Collector::new(failed_only(), Redact::None);
     feed(&mut collector, &[fix::healthy(), fix::not_forwarded()]);
-    collector.connection(&fix::background(7, Protocol::Tls, 443), &[]);
+    collector.connection(&fix::background(7, Protocol::Tls, 443), false);
     let report = collector.finish(&[fix::capture_info()], BTreeMap::new());
     assert_eq!(report.summary.handshakes, 2);
     assert_eq!(report.summary.connections, 5);
@@ -65,7 +65,7 @@ fn only_failed_keeps_the_counts_and_drops_the_rest() {
 fn other_connections_are_listed_up_to_a_limit_that_is_named() {
     let mut collector = Collector::new(Keep::default(), Redact::Standard);
     for id in 0..OTHER_CONNECTIONS_MAX as u32 + 5 {
-        collector.connection(&fix::background(id, Protocol::Other, 9), &[]);
+        collector.connection(&fix::background(id, Protocol::Other, 9), false);
     }
     let report = collector.finish(&[fix::capture_info()], BTreeMap::new());
     assert_eq!(report.connections.len(), OTHER_CONNECTIONS_MAX);
@@ -115,7 +115,10 @@ fn a_finding_about_a_connection_brings_the_connection() {
         &[(fix::frame(4, 10), "ClientHello")],
     );
     finding.connections = vec![ConnectionId(0)];
-    collector.connection(&fix::background(0, Protocol::Tls, 80), &[finding]);
+    collector.connection(&fix::background(0, Protocol::Tls, 80), true);
+    collector.connection(&fix::background(1, Protocol::Tls, 80), false);
+    collector.connection(&fix::background(2, Protocol::Tls, 80), true);
+    collector.finding(&finding);
     let report = collector.finish(&[fix::capture_info()], BTreeMap::new());
     assert_eq!(report.connections.len(), 1);
     assert_eq!(report.findings[0].handshake, None);
