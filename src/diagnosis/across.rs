@@ -9,6 +9,7 @@
 
 mod affinity;
 mod crowd;
+mod doors;
 mod lived;
 mod mass;
 
@@ -20,6 +21,7 @@ use foldhash::HashMap;
 
 use affinity::Affinity;
 use crowd::Crowds;
+use doors::Doors;
 use lived::Lived;
 use mass::{Ended, Listener, Tunnel, bursts, code_of, span, tunnel, why};
 
@@ -83,6 +85,7 @@ pub struct Across {
     unclaimed: BTreeMap<ConnectionId, Failed>,
     closed: VecDeque<Closed>,
     listeners: HashMap<Endpoint, Listener>,
+    doors: Doors,
     affinity: Affinity,
 }
 
@@ -152,6 +155,7 @@ impl Across {
             self.tried.insert(outer.record.connection.server);
         }
         self.affinity.handshake(handshake);
+        self.doors.handshake(handshake);
     }
 
     /// A 502 for which no backend was tried, by a proxy whose tries are in this capture: it had nobody left to ask.
@@ -278,6 +282,7 @@ impl Across {
             );
         }
         notable |= self.affinity.connection(record);
+        notable |= self.doors.connection(record);
         notable
     }
 
@@ -304,6 +309,7 @@ impl Across {
             .any(|one| !one.claimed && one.last.at <= failed)
             || self.tunnels.front().is_some_and(|t| t.ended.at <= complete)
             || self.closed.front().is_some_and(|c| c.ended.at <= complete)
+            || self.doors.has_due(complete)
     }
 
     /// What is certain by now, and forgets it. `claimed`: connections of handshakes that are not settled yet, which is
@@ -336,6 +342,7 @@ impl Across {
             self.tunnels.clear();
             self.closed.clear();
         }
+        findings.extend(finished(self.doors.due(complete)));
         findings
     }
 
@@ -347,6 +354,7 @@ impl Across {
             .collect();
         let mut drafts = self.events();
         drafts.extend(self.affinity.lost());
+        drafts.extend(self.doors.all());
         findings.extend(finished(drafts));
         *self = Self::default();
         findings

@@ -8,6 +8,7 @@ mod answer_101;
 mod answered_by;
 mod capture;
 mod client_request;
+mod connect;
 mod forwarding;
 mod proxy_protocol;
 mod session;
@@ -163,6 +164,8 @@ pub fn entry(code: Code) -> &'static Entry {
         Code::RequestHeaderTooBig => &upstream::REQUEST_HEADER_TOO_BIG,
         Code::ProxyOverloaded => &upstream::PROXY_OVERLOADED,
         Code::NoAnswer => &upstream::NO_ANSWER,
+        Code::ConnectRefused => &connect::CONNECT_REFUSED,
+        Code::ConnectUnanswered => &connect::CONNECT_UNANSWERED,
         Code::VersionMissing => &client_request::VERSION_MISSING,
         Code::VersionUnsupported => &client_request::VERSION_UNSUPPORTED,
         Code::KeyMissing => &client_request::KEY_MISSING,

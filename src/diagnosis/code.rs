@@ -75,6 +75,8 @@ codes! {
     RequestHeaderTooBig = "request-header-too-big",
     ProxyOverloaded = "proxy-overloaded",
     NoAnswer = "no-answer",
+    ConnectRefused = "connect-refused",
+    ConnectUnanswered = "connect-unanswered",
     VersionMissing = "version-missing",
     VersionUnsupported = "version-unsupported",
     KeyMissing = "key-missing",

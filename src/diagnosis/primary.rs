@@ -20,6 +20,9 @@ pub(super) const ORDER: &[Code] = &[
     Code::ProxyProtocolToBackend,
     Code::Http2WebsocketRefused,
     Code::Http2ConnectionHeader,
+    // Not even a connection.
+    Code::ConnectRefused,
+    Code::ConnectUnanswered,
     // The request did not arrive whole.
     Code::RequestIncomplete,
     Code::RequestHeaderTooBig,

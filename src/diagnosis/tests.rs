@@ -11,6 +11,7 @@ mod across;
 mod answerer;
 mod answers;
 mod connections;
+mod doors;
 mod endings;
 mod forwarding;
 mod healthy;

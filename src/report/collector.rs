@@ -446,8 +446,7 @@ impl Observer for Collector {
 
     fn connection(&mut self, record: &Record, notable: bool) {
         self.summary.connections += 1;
-        self.traffic
-            .count(record.protocol, record.connection.server.port());
+        self.traffic.count(record);
         let id = record.connection.id;
         // Those with an attempt at a handshake come with it.
         let wanted = notable || (!self.keep.only_failed && record.exchanges.is_empty());

@@ -8,7 +8,8 @@ use foldhash::HashMap;
 
 use super::build;
 use crate::decode::OtherKind;
-use crate::hop::Protocol;
+use crate::hop::{Protocol, Record};
+use crate::tcp::Opening;
 
 /// Pairs of protocol and server port counted one by one: scans touch every port there is.
 const PORTS_MAX: usize = 4096;
@@ -16,7 +17,7 @@ const PORTS_MAX: usize = 4096;
 /// What was seen besides handshakes: by protocol and server port, and frames that are no TCP.
 #[derive(Debug, Clone, Default)]
 pub struct Traffic {
-    /// Connections by protocol and server port.
+    /// Connections by protocol and server port; `refused` and `unanswered` are those that never opened.
     pub ports: BTreeMap<(&'static str, u16), u64>,
     /// Connections on further ports, by protocol.
     pub more: BTreeMap<&'static str, u64>,
@@ -27,18 +28,45 @@ pub struct Traffic {
 /// Counts what [`Traffic`] tells, once per connection.
 #[derive(Debug, Clone, Default)]
 pub(super) struct TrafficCounts {
-    ports: HashMap<(Protocol, u16), u64>,
-    more: BTreeMap<Protocol, u64>,
+    ports: HashMap<(Seen, u16), u64>,
+    more: BTreeMap<Seen, u64>,
+}
+
+/// What a connection came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Seen {
+    Spoke(Protocol),
+    Refused,
+    Unanswered,
+}
+
+impl Seen {
+    fn of(record: &Record) -> Self {
+        match (record.protocol, record.connection.opening) {
+            (Protocol::None, Opening::Refused) => Self::Refused,
+            (Protocol::None, Opening::Unanswered) => Self::Unanswered,
+            (protocol, _) => Self::Spoke(protocol),
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Spoke(protocol) => build::protocol(protocol),
+            Self::Refused => "refused",
+            Self::Unanswered => "unanswered",
+        }
+    }
 }
 
 impl TrafficCounts {
-    pub(super) fn count(&mut self, protocol: Protocol, port: u16) {
-        if let Some(count) = self.ports.get_mut(&(protocol, port)) {
+    pub(super) fn count(&mut self, record: &Record) {
+        let (seen, port) = (Seen::of(record), record.connection.server.port());
+        if let Some(count) = self.ports.get_mut(&(seen, port)) {
             *count += 1;
         } else if self.ports.len() < PORTS_MAX {
-            self.ports.insert((protocol, port), 1);
+            self.ports.insert((seen, port), 1);
         } else {
-            *self.more.entry(protocol).or_default() += 1;
+            *self.more.entry(seen).or_default() += 1;
         }
     }
 
@@ -47,11 +75,9 @@ impl TrafficCounts {
         let more = self.more.into_iter();
         Traffic {
             ports: ports
-                .map(|((protocol, port), count)| ((build::protocol(protocol), port), count))
+                .map(|((seen, port), count)| ((seen.name(), port), count))
                 .collect(),
-            more: more
-                .map(|(protocol, count)| (build::protocol(protocol), count))
-                .collect(),
+            more: more.map(|(seen, count)| (seen.name(), count)).collect(),
             others,
         }
     }

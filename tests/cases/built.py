@@ -80,6 +80,35 @@ def no_answer() -> bytes:
     return tape.pcap()
 
 
+def connect_refused() -> bytes:
+    """nginx is stopped after a session: its client comes back and is refused. Who waited for it to start is no matter."""
+    tape = Tape()
+    for number in range(3):
+        client_hop(tape, 39000 + number).refused()
+        tape.wait(1.0)
+    front, back = tunnel(tape, 1)
+    front.fin("c")
+    back.fin("c")
+    tape.wait(5.0)
+    for number in range(3):
+        client_hop(tape, 46000 + number).refused()
+        Tcp(tape, ("192.168.50.77", 46000 + number), (FRONT, 80)).refused()
+        tape.wait(2.0)
+    return tape.pcap()
+
+
+def connect_unanswered() -> bytes:
+    """A firewall closes after a session: its client comes back and gets no answer. A single SYN says nothing."""
+    tape = Tape()
+    front, back = tunnel(tape, 1)
+    front.fin("c")
+    back.fin("c")
+    client_hop(tape, 46000).unanswered(())
+    tape.wait(60.0)
+    client_hop(tape, 46001).unanswered((1.0, 2.0, 4.0))
+    return tape.pcap()
+
+
 def pairing_ambiguous() -> bytes:
     """Two attempts with the sample key at one instant: either backend connection fits either of them."""
     tape = Tape()

@@ -75,6 +75,14 @@ BUILT = {
         built.no_answer,
         expect(ok(hops=2), failed("no-answer", answered_by=None, hops=1), required="no-answer", allowed="client-left backend-not-contacted"),
     ),
+    "connect-refused": (
+        built.connect_refused,
+        expect(ok(hops=2), required="connect-refused", allowed="client-left"),
+    ),
+    "connect-unanswered": (
+        built.connect_unanswered,
+        expect(ok(hops=2), required="connect-unanswered", allowed="client-left"),
+    ),
     "pairing-ambiguous": (built.pairing_ambiguous, expect(ok(hops=2), ok(hops=2), required="pairing-ambiguous")),
     "http2-to-backend": (
         built.http2_to_backend,

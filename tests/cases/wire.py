@@ -94,6 +94,18 @@ class Tcp:
         self._send("c", ACK)
         return self
 
+    def refused(self) -> None:
+        """A SYN, answered by a reset."""
+        self._send("c", SYN)
+        self._send("s", RST | ACK)
+
+    def unanswered(self, waits: tuple[float, ...]) -> None:
+        """The same SYN again after each of these times, in seconds."""
+        for wait in (*waits, 0):
+            self._send("c", SYN)
+            self._next["c"] -= 1
+            self._tape.wait(wait)
+
     def say(self, side: str, data: bytes) -> None:
         """A segment with payload, and its acknowledgement."""
         self._send(side, PSH | ACK, data)

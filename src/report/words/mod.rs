@@ -63,6 +63,14 @@ pub(super) fn protocol(name: &str) -> (&'static str, &'static str) {
         "http2" => ("HTTP/2", "not read"),
         "tls" => ("TLS", "encrypted: a handshake inside cannot be seen"),
         "none" => ("TCP", "without any payload"),
+        "refused" => (
+            "TCP",
+            "refused: nothing listens there, or a firewall rejects them",
+        ),
+        "unanswered" => (
+            "TCP",
+            "SYN not answered: dropped on the way, or the answers were not captured",
+        ),
         _ => (
             "TCP",
             "another protocol, or under way when the capture began",

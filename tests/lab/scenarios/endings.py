@@ -89,7 +89,7 @@ def all_at_once(
         backends=(node_backend(),),
         clients=clients,
         events=(Event(2.2, do),),
-        expect=expect(*shakes, allowed=allowed),
+        expect=expect(*shakes, required="connect-refused" if back == "refused" else "", allowed=allowed),
         witness=Witness(logged=logged, not_logged=(r"\[error\]",), saw=tuple(saw)),
         **more,
     )
