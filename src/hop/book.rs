@@ -25,12 +25,13 @@ use foldhash::{HashMap, HashMapExt as _};
 use smallvec::SmallVec;
 
 use self::family::node_of;
+use super::asked::Asked;
 use super::attempts;
 use super::handshake::Handshake;
 use super::index::{Brief, Index, NEIGHBOURS_MAX};
 use super::known::Known;
 use super::link::{nested, strong_key};
-use super::node::{Node, Slot, is_sample, key_link, may_name_port};
+use super::node::{Node, Slot};
 use super::open::{Attempts, Open, OpenAttempts};
 use super::ordinary::OrdinaryPool;
 use super::pairing::{Context, Nodes, nodes_of, order, pair_nodes};
@@ -172,17 +173,17 @@ impl Book {
         if self.emitted.contains(&slot) || self.held.contains_key(&slot) {
             return;
         }
-        let key = head.fields.all("sec-websocket-key").next();
-        let link = key.map(key_link);
-        let may_name_port = introduced || may_name_port(&head.fields);
-        let brief = Brief::open(connection, key, may_name_port);
-        self.index.insert(at, slot, brief, link);
-        if let Some(link) = link.filter(|_| !key.is_some_and(is_sample)) {
-            self.index.note_forwarding(link);
+        let mut asked = Asked::of(&head.fields);
+        asked.may_name_port |= introduced;
+        let brief = Brief::open(connection, &asked);
+        let key = asked.key;
+        self.index.insert(at, slot, brief, key.map(|key| key.link));
+        if let Some(key) = key.filter(|key| !key.is_sample) {
+            self.index.note_forwarding(key.link);
         }
         let open = Open {
             at,
-            link,
+            asked,
             seen: None,
             told: false,
         };
@@ -196,7 +197,7 @@ impl Book {
             exchange,
         };
         if let Some(open) = self.open.get(slot) {
-            self.index.answered(open.at, slot, at, open.link);
+            self.index.answered(open.at, slot, at, open.link());
         }
     }
 
@@ -264,15 +265,20 @@ impl Book {
                 self.ordinary.keep(&record, exchange);
             }
         }
-        for node in nodes_of(&record) {
-            let slot = node.slot;
+        for (place, exchange) in record.exchanges.iter().enumerate() {
+            let slot = Slot {
+                connection: id,
+                exchange: exchange.index,
+            };
             if emitted.contains(&slot) {
                 continue;
             }
-            let of_this = opened
-                .iter()
-                .find(|(exchange, _)| *exchange == slot.exchange);
+            let of_this = opened.iter().find(|(number, _)| *number == exchange.index);
             let open = of_this.map(|(_, open)| open);
+            let asked = open.map(|open| open.asked);
+            let Some(node) = Node::new(&record, place, asked) else {
+                continue;
+            };
             self.hold(node, open.filter(|_| stays));
             if self.previews && open.is_some_and(|open| !open.told) {
                 self.untold.push(slot);
@@ -325,7 +331,7 @@ impl Book {
                 connection,
                 exchange,
             };
-            self.index.remove(open.at, slot, open.link);
+            self.index.remove(open.at, slot, open.link());
         }
     }
 
@@ -337,11 +343,11 @@ impl Book {
         let has_place = |open: &Open| {
             open.at == start
                 && open
-                    .link
+                    .link()
                     .is_none_or(|link| links.clone().any(|one| one == link))
         };
         if let Some(open) = open.filter(|open| !has_place(open)) {
-            self.index.remove(open.at, slot, open.link);
+            self.index.remove(open.at, slot, open.link());
         }
         self.index.insert(start, slot, Brief::of(&node), links);
         let closed = self.now;
@@ -361,7 +367,7 @@ impl Book {
             && inner.begin.is_some()
             && nested(outer, inner)
             && strong_key(outer, inner).is_some();
-        if forwards && !inner.sample_key {
+        if forwards && !inner.asked.is_sample() {
             let (front, back) = (&outer.record.connection, &inner.record.connection);
             let capture = inner.capture();
             self.known.learn(front.server, back.client.ip(), capture);
@@ -376,7 +382,7 @@ impl Book {
 
     fn forget_open(&mut self, slot: Slot) -> Option<Open> {
         let open = self.open.remove(slot)?;
-        self.index.remove(open.at, slot, open.link);
+        self.index.remove(open.at, slot, open.link());
         Some(open)
     }
 
@@ -464,9 +470,9 @@ impl Book {
         for &slot in family {
             if let Some(node) = self.forget_held(slot) {
                 nodes.push(node);
-            } else if self.forget_open(slot).is_some() {
+            } else if let Some(open) = self.forget_open(slot) {
                 // Fresh, because the session on it has gone on.
-                nodes.extend(node_of(slot, connections).map(Box::new));
+                nodes.extend(node_of(slot, open.asked, connections).map(Box::new));
                 self.emitted.insert(slot);
             }
         }

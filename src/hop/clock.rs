@@ -125,8 +125,8 @@ fn outer_first<'a>(a: &'a Node, b: &'a Node) -> Option<(&'a Node, &'a Node)> {
         (false, true) => return Some((b, a)),
         _ => {}
     }
-    if a.is_whole() && b.is_whole() && a.upgrade != b.upgrade {
-        return Some(if a.upgrade { (a, b) } else { (b, a) });
+    if a.is_whole() && b.is_whole() && a.asked.upgrade != b.asked.upgrade {
+        return Some(if a.asked.upgrade { (a, b) } else { (b, a) });
     }
     let proxy_wrote = |node: &Node| node.traits().written_by.is_some();
     if proxy_wrote(a) != proxy_wrote(b) {

@@ -22,8 +22,9 @@ use smallvec::SmallVec;
 use census::{Census, Counted};
 use links::Links;
 
+use super::asked::{Asked, Link};
 use super::known::Known;
-use super::node::{Link, Node, Slot, View, is_sample, key_number};
+use super::node::{Node, Slot, View};
 use super::record::OrdinaryExchange;
 use super::siblings::NEXT_NANOS;
 use crate::capture::{FrameRef, Timestamp};
@@ -64,17 +65,17 @@ enum Partner {
 }
 
 impl Brief {
-    /// Of a request on an open connection. `may_name_port`: its client's port may be among its fields.
-    pub(super) fn open(connection: &Connection, key: Option<&[u8]>, may_name_port: bool) -> Self {
+    /// Of a request on an open connection.
+    pub(super) fn open(connection: &Connection, asked: &Asked) -> Self {
         Self {
             over: None,
             view: View {
                 client: connection.client,
                 server: connection.server,
             },
-            key: key.map(key_number),
-            may_name_port,
-            is_own: key.is_some_and(|key| !is_sample(key)),
+            key: asked.key_number(),
+            may_name_port: asked.may_name_port,
+            is_own: asked.key.is_some_and(|key| !key.is_sample),
             partner: None,
         }
     }
@@ -102,10 +103,8 @@ impl Brief {
         let connection = &node.record.connection;
         Self {
             over: node.over().map(|over| over.at),
-            key: node.key,
-            may_name_port: node.may_name_port,
-            is_own: node.begin.is_some() && !node.sample_key,
-            ..Self::open(connection, None, true)
+            is_own: node.begin.is_some() && !node.asked.is_sample(),
+            ..Self::open(connection, &node.asked)
         }
     }
 
@@ -390,7 +389,11 @@ impl Index {
         let mut near = Slots::new();
         let (start, end) = Self::span(node);
         // What a proxy asked a moment before, with a key that nobody makes up twice, counts as well.
-        let moment = if node.sample_key { 0 } else { NEXT_NANOS };
+        let moment = if node.asked.is_sample() {
+            0
+        } else {
+            NEXT_NANOS
+        };
         let least = start.shifted(-moment);
         // Of those that began before, only what still waited counts. A lone answer has no such beginning.
         let counts = |over: &Over| node.begin.is_none() || over.is_none_or(|over| over >= least);

@@ -249,7 +249,8 @@ pub(super) fn strong_key(outer: &Node, inner: &Node) -> Option<PairedBy> {
     if outer.shares(inner, LinkKind::Bytes) {
         return Some(PairedBy::Bytes);
     }
-    if outer.key.is_some() && outer.key == inner.key {
+    let (ours, theirs) = (outer.asked.key_number(), inner.asked.key_number());
+    if ours.is_some() && ours == theirs {
         return Some(PairedBy::Key);
     }
     if outer.shares(inner, LinkKind::Accept) {
@@ -281,7 +282,8 @@ pub(super) fn weak(outer: &Node, inner: &Node, known: &Known) -> Option<Score> {
     }
     // Two keys that differ: some proxy made the handshake anew, which takes the proxy's address as a witness, or that
     // nearly all the rest is alike: path, two of query, Origin, Cookie and User-Agent, and the answer passed on at once.
-    let rekeyed = outer.key.is_some() && inner.key.is_some() && outer.key != inner.key;
+    let keys = outer.asked.key_number().zip(inner.asked.key_number());
+    let rekeyed = keys.is_some_and(|(ours, theirs)| ours != theirs);
     let alike = related > 0 && same >= 2 && is_relayed(outer, inner);
     if rekeyed && host < 2 && named < 2 && !alike {
         return None;

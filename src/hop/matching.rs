@@ -335,7 +335,10 @@ impl<'a> Forest<'a> {
             if let Some(place) = self.rivals.get_mut(child) {
                 *place = rival;
             }
-            let sample = self.nodes.get(child).is_some_and(|node| node.sample_key);
+            let sample = self
+                .nodes
+                .get(child)
+                .is_some_and(|node| node.asked.is_sample());
             if let Some(Some((edge, confidence))) = self.above.get_mut(child) {
                 let others = others || sample && edge.score.host < 2;
                 *confidence = confidence_of(edge.score, rival.is_some(), others);

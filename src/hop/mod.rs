@@ -1,4 +1,5 @@
 //! Exchange to handshake: which hops belong together, in which order, and what changed between them.
+mod asked;
 mod attempts;
 mod book;
 mod changes;

@@ -4,18 +4,17 @@
 //! that is asked: most handshakes never do.
 
 use std::cell::OnceCell;
-use std::hash::{BuildHasher, Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 
 use smallvec::SmallVec;
 
+use super::asked::{Asked, Link, NAMING_FIELDS, accept_link, number};
 use super::clock::Offsets;
 use super::record::{Exchange, PartialHead, Record, SharedRecord};
 use crate::capture::{CaptureId, FrameRef};
 use crate::decode::Endpoint;
 use crate::http::{Fields, RequestHead, Span};
 use crate::tcp::ConnectionId;
-use crate::websocket::Accept;
 
 /// An exchange: its connection, and its number on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -97,9 +96,6 @@ pub(super) enum LinkKind {
     Trace,
 }
 
-/// A link as one number: equal for hops that share it.
-pub(super) type Link = u64;
-
 /// An exchange, and what pairing compares. Times are those of the capture until `correct` shifts them.
 #[derive(Debug, Clone)]
 pub(super) struct Node {
@@ -119,16 +115,8 @@ pub(super) struct Node {
     pub(super) status: Option<u16>,
     /// The links it has with other hops, strongest first.
     pub(super) links: SmallVec<[(LinkKind, Link); 4]>,
-    /// Hash of the key as sent.
-    pub(super) key: Option<u64>,
-    /// The Accept that the key of a complete request demands (RFC 6455 4.2.2 step 5.4).
-    pub(super) accept: Option<Accept>,
-    /// A key that recipes and tools use over and over.
-    pub(super) sample_key: bool,
-    /// `Upgrade: websocket` was seen.
-    pub(super) upgrade: bool,
-    /// The request may name its client with the port.
-    pub(super) may_name_port: bool,
+    /// What its request says, complete or not.
+    pub(super) asked: Asked,
     traits: OnceCell<Box<Traits>>,
 }
 
@@ -154,32 +142,6 @@ pub(super) fn split_target(target: &str) -> (&str, &str) {
         .and_then(|(_, rest)| rest.find('/').and_then(|at| rest.get(at..)))
         .unwrap_or(target);
     target.split_once('?').unwrap_or((target, ""))
-}
-
-/// A number for some bytes, the same in every run.
-pub(super) fn number(kind: u8, bytes: &[u8]) -> u64 {
-    let mut hasher = foldhash::quality::FixedState::with_seed(u64::from(kind)).build_hasher();
-    hasher.write(bytes);
-    hasher.finish()
-}
-
-/// A key as sent, as a number.
-pub(super) fn key_number(key: &[u8]) -> u64 {
-    number(5, key)
-}
-
-/// Whether recipes and tools use this key over and over.
-pub(super) fn is_sample(key: &[u8]) -> bool {
-    key == SAMPLE_KEY || key.len() != KEY_LENGTH
-}
-
-/// The link of a key: through the Accept that it demands, so that a request and a lone answer meet.
-pub(super) fn key_link(key: &[u8]) -> Link {
-    accept_link(Accept::for_key(key).as_str().as_bytes())
-}
-
-fn accept_link(accept: &[u8]) -> Link {
-    number(1, accept)
 }
 
 /// An address in a forwarding field: `1.2.3.4`, `1.2.3.4:5`, `2001:db8::1`, `[2001:db8::1]:5`, perhaps quoted.
@@ -221,28 +183,6 @@ fn named_by(fields: &Fields) -> SmallVec<[Named; 2]> {
     named
 }
 
-/// Whether a request may name its client with the port: cheap, and never wrong when it says no.
-pub(super) fn may_name_port(fields: &Fields) -> bool {
-    let mut values = NAMING_FIELDS.into_iter().flat_map(|name| fields.all(name));
-    values.any(|value| value.contains(&b':'))
-}
-
-/// The trace-id of a traceparent field (W3C Trace Context 3.2): version, trace-id, parent-id, flags.
-fn trace_id(fields: &Fields) -> Option<String> {
-    let value = fields.first("traceparent")?;
-    let id = value.split('-').nth(1)?;
-    (id.len() == 32 && id.bytes().any(|byte| byte != b'0')).then(|| id.to_ascii_lowercase())
-}
-
-/// The nonce of RFC 6455 1.3, copied into many recipes.
-const SAMPLE_KEY: &[u8] = b"dGhlIHNhbXBsZSBub25jZQ==";
-
-/// 16 bytes in base64 (RFC 6455 4.1); keys of another length were made up by hand.
-const KEY_LENGTH: usize = 24;
-
-/// Fields that name who sent the request to the proxy.
-const NAMING_FIELDS: [&str; 3] = ["x-forwarded-for", "x-real-ip", "forwarded"];
-
 const FORWARDING_FIELDS: [&str; 9] = [
     "x-forwarded-for",
     "x-real-ip",
@@ -280,25 +220,18 @@ fn partial_head(part: &PartialHead) -> RequestHead {
     RequestHead::begun(&part.bytes, span)
 }
 
-fn links_of(
-    request: Option<&RequestHead>,
-    accept: Option<&Accept>,
-    exchange: &Exchange,
-) -> SmallVec<[(LinkKind, Link); 4]> {
+fn links_of(asked: &Asked, exchange: &Exchange) -> SmallVec<[(LinkKind, Link); 4]> {
     let mut links = SmallVec::new();
     links.extend(bytes_link(exchange).map(|link| (LinkKind::Bytes, link)));
-    links.extend(accept.map(|accept| (LinkKind::Accept, accept_link(accept.as_str().as_bytes()))));
+    links.extend(asked.key.map(|key| (LinkKind::Accept, key.link)));
     let answered = exchange
         .response
         .as_ref()
         .and_then(|head| head.fields.all("sec-websocket-accept").next())
         .map(|accept| (LinkKind::Accept, accept_link(accept.trim_ascii())));
     links.extend(answered.filter(|link| !links.contains(link)));
-    if let Some(fields) = request.map(|head| &head.fields) {
-        let id = fields.first("x-request-id").filter(|id| !id.is_empty());
-        links.extend(id.map(|id| (LinkKind::RequestId, number(2, id.as_bytes()))));
-        links.extend(trace_id(fields).map(|id| (LinkKind::Trace, number(3, id.as_bytes()))));
-    }
+    links.extend(asked.request_id.map(|link| (LinkKind::RequestId, link)));
+    links.extend(asked.trace.map(|link| (LinkKind::Trace, link)));
     links
 }
 
@@ -343,8 +276,9 @@ impl Traits {
 }
 
 impl Node {
-    /// The exchange at a place of a record; `None` when there is no such place.
-    pub(super) fn new(record: &SharedRecord, place: usize) -> Option<Self> {
+    /// The exchange at a place of a record; `None` when there is no such place. `asked`: what its request says, where
+    /// that was read before.
+    pub(super) fn new(record: &SharedRecord, place: usize, asked: Option<Asked>) -> Option<Self> {
         let exchange = record.exchanges.get(place)?;
         let connection = &record.connection;
         let partial = exchange.partial_request.as_deref();
@@ -360,8 +294,9 @@ impl Node {
         let session = exchange.session.as_ref();
         let ordinary = exchange.ordinary.as_ref();
         let answer = answer.or(ordinary.and_then(|summary| Some(summary.response?.0)));
-        let key = head.and_then(|head| head.fields.all("sec-websocket-key").next());
-        let accept = key.map(Accept::for_key);
+        let read = || head.map(|head| Asked::of(&head.fields));
+        let mut asked = asked.or_else(read).unwrap_or_default();
+        asked.may_name_port |= record.proxy_header.is_some();
         Some(Self {
             slot: Slot {
                 connection: connection.id,
@@ -387,13 +322,8 @@ impl Node {
                 .as_ref()
                 .map(|head| head.status)
                 .or(ordinary.and_then(|summary| Some(summary.response?.1))),
-            links: links_of(head, accept.as_ref(), exchange),
-            key: key.map(key_number),
-            sample_key: key.is_some_and(is_sample),
-            accept: accept.filter(|_| whole.is_some()),
-            upgrade: head.is_some_and(|head| head.fields.has_token("upgrade", "websocket")),
-            may_name_port: record.proxy_header.is_some()
-                || head.is_some_and(|head| may_name_port(&head.fields)),
+            links: links_of(&asked, exchange),
+            asked,
             traits: OnceCell::new(),
             place,
             record: record.clone(),

@@ -3,7 +3,8 @@
 use foldhash::HashMap;
 use smallvec::SmallVec;
 
-use super::node::{Link, Node, Slot};
+use super::asked::{Asked, Link};
+use super::node::{Node, Slot};
 use crate::capture::Timestamp;
 use crate::tcp::ConnectionId;
 
@@ -12,12 +13,19 @@ use crate::tcp::ConnectionId;
 pub(super) struct Open {
     /// When it began.
     pub(super) at: Timestamp,
-    /// The link of its key.
-    pub(super) link: Option<Link>,
+    /// What its request says.
+    pub(super) asked: Asked,
     /// As seen when last asked for, and when.
     pub(super) seen: Option<Box<(Timestamp, Node)>>,
     /// It was previewed with its answer.
     pub(super) told: bool,
+}
+
+impl Open {
+    /// The link of its key.
+    pub(super) fn link(&self) -> Option<Link> {
+        self.asked.key.map(|key| key.link)
+    }
 }
 
 /// The attempts of one connection, by their numbers on it.

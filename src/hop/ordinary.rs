@@ -6,13 +6,14 @@ use std::net::IpAddr;
 
 use foldhash::HashMap;
 
+use super::asked::number;
 use super::handshake::{Confidence, PairedBy};
 use super::known::Known;
 use super::link::{
     RELAY_NANOS, has_proxy_address, is_relayed, nested, relayed_path, relayed_target,
 };
 use super::matching::Parent;
-use super::node::{Node, Slot, number};
+use super::node::{Node, Slot};
 use super::record::{Exchange, OrdinaryExchange, Record, SharedRecord};
 use crate::capture::{FrameRef, Timestamp};
 use crate::decode::Endpoint;
@@ -232,5 +233,5 @@ fn summary(record: &SharedRecord, exchange: &OrdinaryExchange) -> Option<Node> {
         ..Exchange::default()
     });
     let place = with.exchanges.len() - 1;
-    Node::new(&with.into(), place)
+    Node::new(&with.into(), place, None)
 }

@@ -67,7 +67,7 @@ pub fn pair(records: &[SharedRecord], known: &mut Known) -> Vec<Handshake> {
 
 /// The exchanges of a record.
 pub(super) fn nodes_of(record: &SharedRecord) -> impl Iterator<Item = Node> + '_ {
-    (0..record.exchanges.len()).filter_map(|place| Node::new(record, place))
+    (0..record.exchanges.len()).filter_map(|place| Node::new(record, place, None))
 }
 
 /// Pairs exchanges.
@@ -384,7 +384,9 @@ impl Tree {
 /// An exchange as a hop; `outer`: the one that it forwards.
 pub(super) fn hop_of(node: &Node, role: Role, outer: Option<&Exchange>) -> Option<Hop> {
     let exchange = node.exchange()?;
-    let accept_expected = node.accept;
+    // A key that breaks off demands nothing.
+    let key = node.asked.key.filter(|_| node.is_whole());
+    let accept_expected = key.map(|key| key.accept);
     Some(Hop {
         record: node.record.clone(),
         place: node.place,
@@ -418,7 +420,8 @@ pub(super) const fn handshake_of(hops: Vec<Hop>, settled: bool) -> Handshake {
 /// `follower`: the same proxy sent a request to another target after this one was answered.
 fn is_subrequest(outer: &Node, inner: &Node, follower: bool) -> bool {
     // A head that breaks off may have its Upgrade in the part that is missing.
-    if !inner.is_whole() || inner.upgrade || !outer.upgrade || !other_path(outer, inner) {
+    if !inner.is_whole() || inner.asked.upgrade || !outer.asked.upgrade || !other_path(outer, inner)
+    {
         return false;
     }
     let told = inner.traits().written_by == Some(ProxyFields::OriginalUri);

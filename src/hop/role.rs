@@ -52,7 +52,7 @@ fn is_from_proxy(head: &ResponseHead) -> bool {
 
 /// Whether a proxy wrote this request: its own fields, or a key whose Upgrade got lost.
 fn sent_by_proxy(hop: &Hop, node: &Node) -> bool {
-    let lost_upgrade = node.key.is_some() && !node.upgrade;
+    let lost_upgrade = node.asked.key.is_some() && !node.asked.upgrade;
     hop.exchange().request.is_some() && (node.traits().written_by.is_some() || lost_upgrade)
 }
 

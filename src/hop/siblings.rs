@@ -38,13 +38,13 @@ pub(super) fn before(first: &Node, next: &Node) -> Option<Before> {
             from.capture() == to.capture() && (0..=NEXT_NANOS).contains(&to.at.nanos_since(from.at))
         })
     };
-    let one = first.key.is_some()
-        && first.key == next.key
-        && !first.sample_key
+    let one = first.asked.key.is_some()
+        && first.asked.key_number() == next.asked.key_number()
+        && !first.asked.is_sample()
         && first.slot.connection != next.slot.connection
         && client(first) == client(next)
         && first.is_whole()
-        && next.upgrade
+        && next.asked.upgrade
         && soon(first.over(), next.begin);
     if !one {
         return None;
@@ -52,7 +52,7 @@ pub(super) fn before(first: &Node, next: &Node) -> Option<Before> {
     let allowed = first
         .status
         .is_some_and(|status| (200..300).contains(&status));
-    if allowed && !first.upgrade && other_path(next, first) {
+    if allowed && !first.asked.upgrade && other_path(next, first) {
         Some(Before::Subrequest)
     } else if first.answer.is_none() && first.traits().raw == next.traits().raw {
         Some(Before::GivenUp)
@@ -66,9 +66,9 @@ pub(super) fn find(nodes: &[Node], lone: &[usize]) -> HashMap<usize, (usize, Bef
     let mut by_key: HashMap<u64, Vec<usize>> = HashMap::new();
     for &at in lone {
         if let Some(node) = nodes.get(at)
-            && let Some(key) = node.key.filter(|_| !node.sample_key)
+            && let Some(key) = node.asked.key.filter(|key| !key.is_sample)
         {
-            by_key.entry(key).or_default().push(at);
+            by_key.entry(key.number).or_default().push(at);
         }
     }
     let mut found = HashMap::new();

@@ -52,12 +52,13 @@ pub(super) fn join(outer: &Node, inner: &Node, context: &mut Context<'_>) -> Opt
 
 /// Whether the inner exchange is the outer one, forwarded, and both were accepted.
 fn is_forwarded(outer: &Node, inner: &Node) -> bool {
-    let is_accepted = |node: &Node| node.is_whole() && node.upgrade && node.status == Some(101);
+    let is_accepted =
+        |node: &Node| node.is_whole() && node.asked.upgrade && node.status == Some(101);
     is_accepted(outer)
         && is_accepted(inner)
-        && outer.key.is_some()
-        && outer.key == inner.key
-        && !outer.sample_key
+        && outer.asked.key.is_some()
+        && outer.asked.key_number() == inner.asked.key_number()
+        && !outer.asked.is_sample()
         && outer.capture() == inner.capture()
         && nested(outer, inner)
         && outer.record.connection.server != inner.record.connection.server

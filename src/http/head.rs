@@ -125,6 +125,13 @@ impl Fields {
             .map(|(name, value)| (text(slice(raw, &name)), text(slice(raw, &value))))
     }
 
+    /// The same as bytes.
+    pub fn bytes(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let raw = self.raw();
+        let places = self.places().iter().map(span_at);
+        places.map(|(name, value)| (slice(raw, &name), slice(raw, &value)))
+    }
+
     /// The names of all fields as spelled, as bytes, in order.
     pub fn names(&self) -> impl Iterator<Item = &[u8]> {
         let raw = self.raw();
@@ -182,14 +189,7 @@ impl Fields {
 
     /// Whether a list field has this token, compared without case (RFC 9110 5.6.1, 7.6.1).
     pub fn has_token(&self, name: &str, token: &str) -> bool {
-        let is_it = |item: &[u8]| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes());
-        // Nearly all lists have one element, and nearly all that are asked for have this one.
-        let has_it = |value: &[u8]| match value.len().cmp(&token.len()) {
-            Ordering::Less => false,
-            Ordering::Equal => is_it(value),
-            Ordering::Greater => value.split(|&byte| byte == b',').any(is_it),
-        };
-        self.all(name).any(has_it)
+        self.all(name).any(|value| has_item(value, token))
     }
 
     /// The elements of a list field over all of its fields, trimmed, empty ones left out.
@@ -199,6 +199,17 @@ impl Fields {
             .map(<[u8]>::trim_ascii)
             .filter(|item| !item.is_empty())
             .map(text)
+    }
+}
+
+/// Whether a list has this token, compared without case (RFC 9110 5.6.1).
+pub(crate) fn has_item(list: &[u8], token: &str) -> bool {
+    let is_it = |item: &[u8]| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes());
+    // Nearly all lists have one element, and nearly all that are asked for have this one.
+    match list.len().cmp(&token.len()) {
+        Ordering::Less => false,
+        Ordering::Equal => is_it(list),
+        Ordering::Greater => list.split(|&byte| byte == b',').any(is_it),
     }
 }
 

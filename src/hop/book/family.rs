@@ -4,6 +4,7 @@
 
 use foldhash::{HashSet, HashSetExt as _};
 
+use super::super::asked::Asked;
 use super::super::attempts;
 use super::super::index::{NEIGHBOURS_MAX, Slots};
 use super::super::link::{nested, strong_key, weak};
@@ -67,9 +68,9 @@ impl Book {
         };
         let fresh = |(at, node): &(Timestamp, Node)| *at == now || node.answer.is_some();
         if open.seen.as_deref().is_none_or(|seen| !fresh(seen)) {
-            open.seen = node_of(slot, connections).map(|node| Box::new((now, node)));
+            open.seen = node_of(slot, open.asked, connections).map(|node| Box::new((now, node)));
             if let Some((_, node)) = open.seen.as_deref() {
-                self.index.update(open.at, slot, node, open.link);
+                self.index.update(open.at, slot, node, open.link());
             }
         }
     }
@@ -195,10 +196,10 @@ impl Book {
     }
 }
 
-/// An exchange on an open connection, as it is now.
-pub(super) fn node_of(slot: Slot, connections: &dyn OpenConnections) -> Option<Node> {
+/// An exchange on an open connection, as it is now. `asked`: what its request says.
+pub(super) fn node_of(slot: Slot, asked: Asked, connections: &dyn OpenConnections) -> Option<Node> {
     let record = connections.shared(slot.connection)?;
     let mut exchanges = record.exchanges.iter();
     let place = exchanges.position(|exchange| exchange.index == slot.exchange)?;
-    Node::new(&record, place)
+    Node::new(&record, place, Some(asked))
 }

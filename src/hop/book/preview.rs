@@ -86,9 +86,12 @@ impl Book {
             seen.extend(family.iter().copied());
             let nodes: Nodes = family
                 .iter()
-                .filter_map(|slot| match self.held.get(slot) {
-                    Some(held) => Some(held.node.clone()),
-                    None => node_of(*slot, connections).map(Box::new),
+                .filter_map(|slot| {
+                    if let Some(held) = self.held.get(slot) {
+                        return Some(held.node.clone());
+                    }
+                    let asked = self.open.get(*slot)?.asked;
+                    node_of(*slot, asked, connections).map(Box::new)
                 })
                 .collect();
             let hanging = self.hanging(&nodes, connections);

@@ -12,7 +12,8 @@ use std::collections::VecDeque;
 use foldhash::HashMap;
 use smallvec::SmallVec;
 
-use super::super::node::{Link, Slot};
+use super::super::asked::Link;
+use super::super::node::Slot;
 use super::Over;
 use crate::capture::Timestamp;
 
