@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher as _, Hasher as _};
 
-use crate::http::{Fields, has_item};
+use crate::http::{Fields, has_item, is_named};
 use crate::websocket::Accept;
 
 /// A link as one number: equal for hops that share it.
@@ -62,15 +62,15 @@ impl Asked {
         let [forwarded_for, real_ip, forwarded] = NAMING_FIELDS;
         let (mut request_id, mut trace) = (None, None);
         for (name, value) in fields.bytes() {
-            let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
+            let is = |usual: &str| is_named(name, usual);
             // Lengths first: nearly all other names differ in that already.
             match name.len() {
-                7 if is("upgrade") => asked.upgrade |= has_item(value, "websocket"),
+                7 if is("Upgrade") => asked.upgrade |= has_item(value, "websocket"),
                 9 if is(real_ip) || is(forwarded) => asked.may_name_port |= value.contains(&b':'),
                 11 if is("traceparent") => trace = trace.or(Some(value)),
-                12 if is("x-request-id") => request_id = request_id.or(Some(value)),
+                12 if is("X-Request-ID") => request_id = request_id.or(Some(value)),
                 15 if is(forwarded_for) => asked.may_name_port |= value.contains(&b':'),
-                17 if asked.key.is_none() && is("sec-websocket-key") => {
+                17 if asked.key.is_none() && is("Sec-WebSocket-Key") => {
                     asked.key = Some(Key::of(value));
                 }
                 _ => {}
@@ -109,7 +109,7 @@ fn trace_id(value: &str) -> Option<String> {
 }
 
 /// Fields that name who sent the request to the proxy.
-pub(super) const NAMING_FIELDS: [&str; 3] = ["x-forwarded-for", "x-real-ip", "forwarded"];
+pub(super) const NAMING_FIELDS: [&str; 3] = ["X-Forwarded-For", "X-Real-IP", "Forwarded"];
 
 /// The nonce of RFC 6455 1.3, copied into many recipes.
 const SAMPLE_KEY: &[u8] = b"dGhlIHNhbXBsZSBub25jZQ==";

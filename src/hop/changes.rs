@@ -2,9 +2,11 @@
 
 use std::borrow::Cow;
 
+use smallvec::SmallVec;
+
 use super::handshake::{AcceptCheck, Change, ChangeKind};
 use super::record::{Exchange, OrdinaryExchange};
-use crate::http::{RequestHead, version};
+use crate::http::{RequestHead, has_item, is_named, version};
 
 /// Compares the answer's Accept with the key's (RFC 6455 4.1, step 4 of what the client checks).
 pub(super) fn check_accept(exchange: &Exchange, expected: Option<&str>) -> AcceptCheck {
@@ -25,24 +27,92 @@ pub(super) fn check_accept(exchange: &Exchange, expected: Option<&str>) -> Accep
     }
 }
 
+/// The fields that are compared. No two names are of one length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Field {
+    Host,
+    Origin,
+    Upgrade,
+    Connection,
+    Key,
+    Version,
+    Protocol,
+    Extensions,
+}
+
+/// How many there are.
+const FIELDS: usize = 8;
+
+impl Field {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Host => "Host",
+            Self::Origin => "Origin",
+            Self::Upgrade => "Upgrade",
+            Self::Connection => "Connection",
+            Self::Key => "Sec-WebSocket-Key",
+            Self::Version => "Sec-WebSocket-Version",
+            Self::Protocol => "Sec-WebSocket-Protocol",
+            Self::Extensions => "Sec-WebSocket-Extensions",
+        }
+    }
+
+    fn named(name: &[u8]) -> Option<Self> {
+        let field = match name.len() {
+            4 => Self::Host,
+            6 => Self::Origin,
+            7 => Self::Upgrade,
+            10 => Self::Connection,
+            17 => Self::Key,
+            21 => Self::Version,
+            22 => Self::Protocol,
+            24 => Self::Extensions,
+            _ => return None,
+        };
+        is_named(name, field.name()).then_some(field)
+    }
+}
+
 /// Fields compared as they are.
-const VERBATIM: [&str; 4] = [
-    "Host",
-    "Sec-WebSocket-Key",
-    "Sec-WebSocket-Version",
-    "Origin",
-];
+const VERBATIM: [Field; 4] = [Field::Host, Field::Key, Field::Version, Field::Origin];
 
 /// Fields compared as lists.
-const LISTS: [&str; 2] = ["Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions"];
+const LISTS: [Field; 2] = [Field::Protocol, Field::Extensions];
 
 /// Fields that an ordinary request surely lacks, or it would be an attempt.
-const HANDSHAKE_ONLY: [&str; 4] = [
-    "Sec-WebSocket-Key",
-    "Sec-WebSocket-Version",
-    "Sec-WebSocket-Protocol",
-    "Sec-WebSocket-Extensions",
+const HANDSHAKE_ONLY: [Field; 4] = [
+    Field::Key,
+    Field::Version,
+    Field::Protocol,
+    Field::Extensions,
 ];
+
+/// The values of the fields that are compared, found in one go.
+struct Head<'a> {
+    head: &'a RequestHead,
+    values: [SmallVec<[&'a [u8]; 1]>; FIELDS],
+}
+
+impl<'a> Head<'a> {
+    fn new(head: &'a RequestHead) -> Self {
+        let mut values: [SmallVec<[&[u8]; 1]>; FIELDS] = Default::default();
+        for (name, value) in head.fields.bytes() {
+            let field = Field::named(name);
+            if let Some(values) = field.and_then(|field| values.get_mut(field as usize)) {
+                values.push(value);
+            }
+        }
+        Self { head, values }
+    }
+
+    fn all(&self, field: Field) -> &[&'a [u8]] {
+        self.values.get(field as usize).map_or(&[], |all| all)
+    }
+
+    fn combined(&self, field: Field) -> Option<Cow<'a, str>> {
+        self.head.fields.combined(field.name())
+    }
+}
 
 /// What changed from the outer request to the inner one, in what matters to the handshake. Only complete heads are
 /// compared: what is not in them was not sent.
@@ -55,19 +125,20 @@ pub(super) fn changes(outer: &Exchange, inner: &Exchange) -> Vec<Change> {
     ) {
         (Some(outer), Some(inner), _, _) => between_heads(outer, inner),
         (Some(outer), None, _, Some(inner)) => {
-            let inner = Lines::Summary(inner);
-            let mut changes = Lines::Head(outer).compare(inner);
-            changes.extend(HANDSHAKE_ONLY.into_iter().filter_map(|name| {
-                let before = outer.fields.combined(name)?.into_owned();
-                change(name, Some(before), None)
+            let outer = Head::new(outer);
+            let mut changes = Lines::Head(&outer).compare(Lines::Summary(inner));
+            changes.extend(HANDSHAKE_ONLY.into_iter().filter_map(|field| {
+                let before = outer.combined(field)?.into_owned();
+                change(field.name(), Some(before), None)
             }));
             changes
         }
         (None, Some(inner), Some(outer), _) => {
-            let mut changes = Lines::Summary(outer).compare(Lines::Head(inner));
-            changes.extend(HANDSHAKE_ONLY.into_iter().filter_map(|name| {
-                let after = inner.fields.combined(name)?.into_owned();
-                change(name, None, Some(after))
+            let inner = Head::new(inner);
+            let mut changes = Lines::Summary(outer).compare(Lines::Head(&inner));
+            changes.extend(HANDSHAKE_ONLY.into_iter().filter_map(|field| {
+                let after = inner.combined(field)?.into_owned();
+                change(field.name(), None, Some(after))
             }));
             changes
         }
@@ -76,28 +147,20 @@ pub(super) fn changes(outer: &Exchange, inner: &Exchange) -> Vec<Change> {
 }
 
 fn between_heads(outer: &RequestHead, inner: &RequestHead) -> Vec<Change> {
+    let (outer, inner) = (&Head::new(outer), &Head::new(inner));
     let mut changes = Lines::Head(outer).compare(Lines::Head(inner));
-    let (outer, inner) = (&outer.fields, &inner.fields);
-    changes.extend(VERBATIM.into_iter().filter_map(|name| {
-        if outer.all(name).eq(inner.all(name)) {
-            return None;
-        }
-        let (before, after) = (outer.combined(name), inner.combined(name));
-        if before == after {
-            return None;
-        }
-        change(name, owned(before), owned(after))
+    let differs = |field: &Field| outer.all(*field) != inner.all(*field);
+    changes.extend(VERBATIM.into_iter().filter(differs).filter_map(|field| {
+        let (before, after) = (outer.combined(field), inner.combined(field));
+        (before != after).then(|| change(field.name(), owned(before), owned(after)))?
     }));
-    changes.extend(LISTS.into_iter().filter_map(|name| {
-        let alike = outer.all(name).eq(inner.all(name));
-        if alike || outer.list(name).eq(inner.list(name)) {
+    changes.extend(LISTS.into_iter().filter(differs).filter_map(|field| {
+        let (ours, theirs) = (&outer.head.fields, &inner.head.fields);
+        if ours.list(field.name()).eq(theirs.list(field.name())) {
             return None;
         }
-        change(
-            name,
-            owned(outer.combined(name)),
-            owned(inner.combined(name)),
-        )
+        let (before, after) = (outer.combined(field), inner.combined(field));
+        change(field.name(), owned(before), owned(after))
     }));
     changes
 }
@@ -108,44 +171,47 @@ fn owned(value: Option<Cow<'_, str>>) -> Option<String> {
 
 /// What full heads and summaries have in common.
 #[derive(Clone, Copy)]
-enum Lines<'a> {
-    Head(&'a RequestHead),
-    Summary(&'a OrdinaryExchange),
+enum Lines<'s, 'a> {
+    Head(&'s Head<'a>),
+    Summary(&'s OrdinaryExchange),
 }
 
-impl<'a> Lines<'a> {
+impl<'s, 'a: 's> Lines<'s, 'a> {
     const fn version(self) -> &'static str {
         match self {
-            Self::Head(head) => head.version(),
+            Self::Head(head) => head.head.version(),
             Self::Summary(summary) => version(summary.minor_version),
         }
     }
 
-    fn method(self) -> &'a str {
+    fn method(self) -> &'s str {
         match self {
-            Self::Head(head) => head.method(),
+            Self::Head(head) => head.head.method(),
             Self::Summary(summary) => &summary.method,
         }
     }
 
-    fn target(self) -> &'a str {
+    fn target(self) -> &'s str {
         match self {
-            Self::Head(head) => head.target(),
+            Self::Head(head) => head.head.target(),
             Self::Summary(summary) => &summary.target,
         }
     }
 
     /// A field as one list.
-    fn list(self, option: &HopByHop) -> Option<Cow<'a, str>> {
+    fn list(self, option: &HopByHop) -> Option<Cow<'s, str>> {
         match self {
-            Self::Head(head) => head.fields.combined(option.name),
+            Self::Head(head) => head.combined(option.field),
             Self::Summary(summary) => (option.of)(summary).map(Cow::Borrowed),
         }
     }
 
     fn has(self, option: &HopByHop) -> bool {
         match self {
-            Self::Head(head) => head.fields.has_token(option.name, option.token),
+            Self::Head(head) => head
+                .all(option.field)
+                .iter()
+                .any(|value| has_item(value, option.token)),
             Self::Summary(summary) => (option.of)(summary)
                 .into_iter()
                 .flat_map(|list| list.split(','))
@@ -153,15 +219,25 @@ impl<'a> Lines<'a> {
         }
     }
 
-    fn compare(self, inner: Self) -> Vec<Change> {
+    /// Whether both have the same values of a field: a look that spares another one at nearly all heads.
+    fn is_alike(self, inner: Lines<'_, '_>, option: &HopByHop) -> bool {
+        match (self, inner) {
+            (Self::Head(outer), Lines::Head(inner)) => {
+                outer.all(option.field) == inner.all(option.field)
+            }
+            _ => false,
+        }
+    }
+
+    fn compare(self, inner: Lines<'_, '_>) -> Vec<Change> {
         let line = |name, before: &str, after: &str| {
             (before != after)
                 .then(|| change(name, Some(before.to_owned()), Some(after.to_owned())))?
         };
         let option = |option: &HopByHop| {
-            (self.has(option) != inner.has(option)).then(|| {
+            (!self.is_alike(inner, option) && self.has(option) != inner.has(option)).then(|| {
                 let (before, after) = (self.list(option), inner.list(option));
-                change(option.name, owned(before), owned(after))
+                change(option.field.name(), owned(before), owned(after))
             })?
         };
         [
@@ -179,19 +255,19 @@ impl<'a> Lines<'a> {
 
 /// A field of which only one option matters, compared without case and order (RFC 9110 7.6.1, 7.8).
 struct HopByHop {
-    name: &'static str,
+    field: Field,
     token: &'static str,
     of: fn(&OrdinaryExchange) -> Option<&str>,
 }
 
 const UPGRADE: HopByHop = HopByHop {
-    name: "Upgrade",
+    field: Field::Upgrade,
     token: "websocket",
     of: |summary| summary.upgrade.as_deref(),
 };
 
 const CONNECTION: HopByHop = HopByHop {
-    name: "Connection",
+    field: Field::Connection,
     token: "upgrade",
     of: |summary| summary.connection.as_deref(),
 };
@@ -209,4 +285,30 @@ fn change(header: &'static str, before: Option<String>, after: Option<String>) -
         before,
         after,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_is_found_by_its_name() {
+        let all = [
+            Field::Host,
+            Field::Origin,
+            Field::Upgrade,
+            Field::Connection,
+            Field::Key,
+            Field::Version,
+            Field::Protocol,
+            Field::Extensions,
+        ];
+        assert_eq!(all.len(), FIELDS);
+        for (place, field) in all.into_iter().enumerate() {
+            assert_eq!(field as usize, place);
+            let name = field.name().to_ascii_uppercase();
+            assert_eq!(Field::named(name.as_bytes()), Some(field));
+        }
+        assert_eq!(Field::named(b"Best"), None);
+    }
 }

@@ -202,9 +202,14 @@ impl Fields {
     }
 }
 
+/// Whether a field has this name, which nearly all spell in the usual way.
+pub(crate) fn is_named(name: &[u8], usual: &str) -> bool {
+    name == usual.as_bytes() || name.eq_ignore_ascii_case(usual.as_bytes())
+}
+
 /// Whether a list has this token, compared without case (RFC 9110 5.6.1).
 pub(crate) fn has_item(list: &[u8], token: &str) -> bool {
-    let is_it = |item: &[u8]| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes());
+    let is_it = |item: &[u8]| is_named(item.trim_ascii(), token);
     // Nearly all lists have one element, and nearly all that are asked for have this one.
     match list.len().cmp(&token.len()) {
         Ordering::Less => false,

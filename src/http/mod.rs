@@ -28,7 +28,7 @@ mod tests;
 pub use conversation::Conversation;
 pub use event::{HttpEvent, PartialWhy};
 pub use head::{Fields, HeadFault, RequestHead, ResponseHead, Span};
-pub(crate) use head::{has_item, version};
+pub(crate) use head::{has_item, is_named, version};
 pub use held::{Handover, Held};
 pub(crate) use probe::is_token;
 pub use probe::{PROBE_MAX, Probe, probe};
