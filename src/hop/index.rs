@@ -23,6 +23,7 @@ use census::{Census, Counted};
 use links::Links;
 
 use super::asked::{Asked, Link};
+use super::attempts;
 use super::known::Known;
 use super::node::{Node, Slot, View};
 use super::record::OrdinaryExchange;
@@ -51,6 +52,8 @@ pub(super) struct Brief {
     may_name_port: bool,
     /// The request was seen, and its key is no sample.
     is_own: bool,
+    /// Its answer, if there is one, may say that a backend could not be reached.
+    may_have_failed: bool,
     /// What it is to the only one that shares a link with it.
     partner: Option<Partner>,
 }
@@ -76,6 +79,7 @@ impl Brief {
             key: asked.key_number(),
             may_name_port: asked.may_name_port,
             is_own: asked.key.is_some_and(|key| !key.is_sample),
+            may_have_failed: true,
             partner: None,
         }
     }
@@ -104,6 +108,7 @@ impl Brief {
         Self {
             over: node.over().map(|over| over.at),
             is_own: node.begin.is_some() && !node.asked.is_sample(),
+            may_have_failed: node.status.is_none() || attempts::is_failed_connect(node),
             ..Self::open(connection, &node.asked)
         }
     }
@@ -358,12 +363,12 @@ impl Index {
         next.is_some_and(|began| answered.is_none_or(|answered| began <= answered))
     }
 
-    /// The last ones that began before a time and waited at it.
-    pub(super) fn waiting_at(&self, at: Timestamp) -> impl Iterator<Item = Slot> {
+    /// Of the last ones that began before a time, those that waited at it and may have failed to reach a backend.
+    pub(super) fn failing_at(&self, at: Timestamp) -> impl Iterator<Item = Slot> {
         let before = self.by_time.range(..=(at, Slot::LAST)).rev();
         before
             .take(NEIGHBOURS_MAX)
-            .filter(move |(_, brief)| brief.waits_at(at))
+            .filter(move |(_, brief)| brief.may_have_failed && brief.waits_at(at))
             .map(|(&(_, slot), _)| slot)
     }
 

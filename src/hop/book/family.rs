@@ -158,7 +158,7 @@ impl Book {
         let connects = self.silent.within(outer).take(NEIGHBOURS_MAX);
         let mut near: Vec<Slot> = Vec::new();
         for connect in connects {
-            near.extend(self.index.waiting_at(connect.at));
+            near.extend(self.index.failing_at(connect.at));
         }
         near.sort_unstable();
         near.dedup();
