@@ -58,18 +58,18 @@ impl Field {
     }
 
     fn named(name: &[u8]) -> Option<Self> {
-        let field = match name.len() {
-            4 => Self::Host,
-            6 => Self::Origin,
-            7 => Self::Upgrade,
-            10 => Self::Connection,
-            17 => Self::Key,
-            21 => Self::Version,
-            22 => Self::Protocol,
-            24 => Self::Extensions,
-            _ => return None,
-        };
-        is_named(name, field.name()).then_some(field)
+        let is = |field: Self| is_named(name, field.name()).then_some(field);
+        match name.len() {
+            4 => is(Self::Host),
+            6 => is(Self::Origin),
+            7 => is(Self::Upgrade),
+            10 => is(Self::Connection),
+            17 => is(Self::Key),
+            21 => is(Self::Version),
+            22 => is(Self::Protocol),
+            24 => is(Self::Extensions),
+            _ => None,
+        }
     }
 }
 
