@@ -6,6 +6,7 @@ use super::story::{Outcome, Story};
 use super::text::{short, shows_request, shows_response};
 use super::{Code, Severity};
 use crate::hop::{AcceptCheck, Hop};
+use crate::http::{Fields, ResponseHead, has_item, is_named};
 use crate::tcp::Side;
 use crate::websocket::Accept;
 
@@ -14,10 +15,39 @@ const AT_ONCE_NANOS: i64 = 1_000_000_000;
 
 /// What is wrong with a hop's 101, so that a client must refuse it: which rule, and what was seen.
 pub(super) fn defects(hop: &Hop) -> Vec<(Code, String)> {
+    let answer = hop.exchange().response.as_ref();
+    match answer.filter(|head| head.status == 101) {
+        Some(answer) if !is_plain(hop, &answer.fields) => each_defect(hop, answer),
+        _ => Vec::new(),
+    }
+}
+
+/// Whether a 101 is as nearly all are, at one look: the right Accept, no more of Upgrade and Connection than it takes, and
+/// nothing of what may be chosen.
+fn is_plain(hop: &Hop, answer: &Fields) -> bool {
+    let request = hop.exchange().request.as_ref();
+    let offers = request.is_some_and(|head| head.fields.count("Sec-WebSocket-Protocol") > 0);
+    let (mut accepts, mut upgrades, mut others, mut connected) = (0, 0, 0, false);
+    for (name, value) in answer.bytes() {
+        let is = |usual: &str| is_named(name, usual);
+        match name.len() {
+            7 if is("Upgrade") && value.eq_ignore_ascii_case(b"websocket") => upgrades += 1,
+            7 if is("Upgrade") => others += 1,
+            10 if is("Connection") => connected |= has_item(value, "upgrade"),
+            20 if is("Sec-WebSocket-Accept") => accepts += 1,
+            22 if is("Sec-WebSocket-Protocol") => others += 1,
+            24 if is("Sec-WebSocket-Extensions") => others += 1,
+            _ => {}
+        }
+    }
+    hop.accept == AcceptCheck::Valid
+        && !offers
+        && (accepts, upgrades, others) == (1, 1, 0)
+        && connected
+}
+
+fn each_defect(hop: &Hop, answer: &ResponseHead) -> Vec<(Code, String)> {
     let exchange = hop.exchange();
-    let Some(answer) = exchange.response.as_ref().filter(|head| head.status == 101) else {
-        return Vec::new();
-    };
     let mut found = Vec::new();
     match hop.accept {
         AcceptCheck::Mismatch => found.push((
@@ -201,4 +231,71 @@ fn source(story: &Story<'_>, code: Code) -> String {
         return inner.record.connection.server.to_string();
     }
     story.front()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnosis::testkit::{ACCEPT, KEY, front};
+    use crate::hop::Role;
+
+    /// Every combination of what a 101 may have of each field, against requests that offer something or nothing.
+    #[test]
+    fn a_plain_answer_has_no_defect() {
+        let accept = format!("Sec-WebSocket-Accept: {ACCEPT}\n");
+        let accepts = [
+            String::new(),
+            accept.clone(),
+            "Sec-WebSocket-Accept: x\n".to_owned(),
+            accept.repeat(2),
+        ];
+        let upgrades = [
+            "",
+            "Upgrade: websocket\n",
+            "upgrade: WebSocket\n",
+            "Upgrade: websocket, h2c\n",
+            "Upgrade: websocket\nUpgrade: websocket\n",
+        ];
+        let connections = [
+            "",
+            "Connection: Upgrade\n",
+            "CONNECTION: keep-alive, upgrade\n",
+            "Connection: close\n",
+            "Connection: close\nConnection: upgrade\n",
+        ];
+        let chosen = [
+            "",
+            "Sec-WebSocket-Protocol: chat\n",
+            "Sec-WebSocket-Protocol: \n",
+            "Sec-WebSocket-Extensions: permessage-deflate\n",
+        ];
+        let offered = [
+            "",
+            "Sec-WebSocket-Protocol: chat\n",
+            "Sec-WebSocket-Extensions: permessage-deflate\n",
+        ];
+        let mut plain = 0;
+        for offer in offered {
+            let asked = format!("GET / HTTP/1.1\nHost: a\nSec-WebSocket-Key: {KEY}\n{offer}");
+            for accept in &accepts {
+                for upgrade in upgrades {
+                    for connection in connections {
+                        for choice in chosen {
+                            let told =
+                                format!("HTTP/1.1 101 x\n{accept}{upgrade}{connection}{choice}");
+                            let conn = front().ask(&asked, 1.0).answer(&told, 2.0);
+                            let hop = conn.fin(Side::Client, 3.0).hop(Role::Direct);
+                            let answer = hop.exchange().response.as_ref();
+                            let answer = answer.filter(|head| is_plain(&hop, &head.fields));
+                            let defects = answer.map(|answer| each_defect(&hop, answer));
+                            assert!(defects.is_none_or(|defects| defects.is_empty()), "{told}");
+                            plain += usize::from(answer.is_some());
+                        }
+                    }
+                }
+            }
+        }
+        // One Accept, two spellings of Upgrade, three of Connection, no choice, two requests that offer no subprotocol.
+        assert_eq!(plain, 12);
+    }
 }

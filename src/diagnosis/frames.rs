@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use smallvec::SmallVec;
+
 use super::draft::Draft;
 use super::story::Story;
 use super::text::{capital, count, short};
@@ -11,7 +13,7 @@ use crate::tcp::Side;
 use crate::websocket::{FrameFault, Rule};
 
 pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
-    let mut told: Vec<(Rule, Side)> = Vec::new();
+    let mut told: SmallVec<[(Rule, Side); 4]> = SmallVec::new();
     for hop in &story.handshake.hops {
         let Some(session) = hop.session() else {
             continue;
