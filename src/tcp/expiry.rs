@@ -33,7 +33,7 @@ impl<H: Handler> Table<H> {
         let clock = self.env.clock;
         self.agenda.ticked(clock);
         for (slot, id) in self.agenda.take_waiting(clock) {
-            let flow = self.flows.get_mut(slot as usize).and_then(Option::as_mut);
+            let flow = self.flows.get_mut(slot).and_then(Option::as_mut);
             if let Some(flow) = flow.filter(|flow| flow.id() == id) {
                 flow.cold.waiting = None;
                 flow.review(handler, &mut self.env, None);
@@ -204,7 +204,7 @@ impl<H: Handler> Table<H> {
 
     /// Takes a flow out of the table.
     fn take_flow(&mut self, slot: u32) -> Option<Flow<H::State>> {
-        let flow = self.flows.get_mut(slot as usize)?.take()?;
+        let flow = self.flows.get_mut(slot)?.take()?;
         self.forget(slot, &flow);
         let capture = flow.cold.connection.first.capture();
         self.bury(flow.key, flow.hash, flow.client, flow.spans(), capture);

@@ -145,7 +145,7 @@ impl<H: Handler> Table<H> {
         self.now = Some(segment.frame);
         self.tick(handler, segment.frame.at.nanos());
         if let Some(Place::Flow(slot)) = place
-            && let Some(Some(flow)) = self.flows.get_mut(slot as usize)
+            && let Some(Some(flow)) = self.flows.get_mut(slot)
             && flow.key == segment.key
             && flow.usual(handler, &self.env, segment)
         {
@@ -169,7 +169,7 @@ impl<H: Handler> Table<H> {
         };
         match place {
             Some(Place::Flow(slot)) => {
-                let Some(Some(flow)) = self.flows.get_mut(slot as usize) else {
+                let Some(Some(flow)) = self.flows.get_mut(slot) else {
                     return;
                 };
                 let may_begin = segment.flags.syn() || flow.leaving;

@@ -19,6 +19,7 @@ use super::flow::{Env, Flow};
 use super::limits::{LimitKind, Limits, OPENINGS_MAX, Stats};
 use super::lookup::ROUND;
 use super::nursery::Nursery;
+use super::row::Row;
 use super::tombs::{Tombs, spread};
 use super::{Connection, ConnectionId, GapCause, Handler, Opening, RolesFrom};
 use crate::capture::{FrameRef, Timestamp};
@@ -30,7 +31,7 @@ pub struct Table<H: Handler> {
     hasher: foldhash::fast::RandomState,
     index: HashTable<Entry>,
     pub(super) nursery: Nursery,
-    pub(super) flows: Vec<Option<Flow<H::State>>>,
+    pub(super) flows: Row<Option<Flow<H::State>>>,
     pub(super) free: Vec<u32>,
     /// Flows by the number of their connection.
     ids: HashMap<u64, u32, foldhash::fast::RandomState>,
@@ -87,7 +88,7 @@ impl<H: Handler> Table<H> {
             hasher: foldhash::fast::RandomState::default(),
             index: HashTable::new(),
             nursery: Nursery::default(),
-            flows: Vec::new(),
+            flows: Row::default(),
             free: Vec::new(),
             ids: HashMap::with_hasher(foldhash::fast::RandomState::default()),
             tombs: Tombs::default(),
@@ -178,7 +179,7 @@ impl<H: Handler> Table<H> {
             pause(handler);
         }
         self.nursery = Nursery::default();
-        self.flows = Vec::new();
+        self.flows = Row::default();
         self.free = Vec::new();
         self.ids.clear();
     }
@@ -191,7 +192,7 @@ impl<H: Handler> Table<H> {
                 }
             }
             Place::Flow(slot) => {
-                if let Some(flow) = self.flows.get_mut(slot as usize).and_then(Option::take) {
+                if let Some(flow) = self.flows.get_mut(slot).and_then(Option::take) {
                     self.hand_over_flow(handler, flow, GapCause::Lost, false);
                 }
             }
@@ -263,11 +264,11 @@ impl<H: Handler> Table<H> {
     }
 
     pub(super) fn flow(&self, slot: u32) -> Option<&Flow<H::State>> {
-        self.flows.get(slot as usize)?.as_ref()
+        self.flows.get(slot)?.as_ref()
     }
 
     pub(super) fn flow_mut(&mut self, slot: u32) -> Option<&mut Flow<H::State>> {
-        self.flows.get_mut(slot as usize)?.as_mut()
+        self.flows.get_mut(slot)?.as_mut()
     }
 
     /// The first segment of a connection.
@@ -309,7 +310,7 @@ impl<H: Handler> Table<H> {
 
     /// A segment of a new flow.
     fn flow_segment(&mut self, handler: &mut H, slot: u32, segment: &Segment<'_>) {
-        let Some(flow) = self.flows.get_mut(slot as usize).and_then(Option::as_mut) else {
+        let Some(flow) = self.flows.get_mut(slot).and_then(Option::as_mut) else {
             return;
         };
         if flow.segment(handler, &mut self.env, segment) {
@@ -319,7 +320,7 @@ impl<H: Handler> Table<H> {
 
     /// Arranges for what a flow needs later, and for memory if it took too much.
     pub(super) fn attend(&mut self, handler: &mut H, slot: u32) {
-        let Some(flow) = self.flows.get_mut(slot as usize).and_then(Option::as_mut) else {
+        let Some(flow) = self.flows.get_mut(slot).and_then(Option::as_mut) else {
             return;
         };
         let id = flow.id();
@@ -332,7 +333,7 @@ impl<H: Handler> Table<H> {
             let Some(slot) = self.agenda.idlest_holder() else {
                 return;
             };
-            let Some(flow) = self.flows.get_mut(slot as usize).and_then(Option::as_mut) else {
+            let Some(flow) = self.flows.get_mut(slot).and_then(Option::as_mut) else {
                 continue;
             };
             flow.cold.holding = None;
@@ -398,7 +399,7 @@ impl<H: Handler> Table<H> {
         let id = flow.id();
         let flow = Some(flow);
         let slot = self.free.pop().unwrap_or(self.flows.len() as u32);
-        match self.flows.get_mut(slot as usize) {
+        match self.flows.get_mut(slot) {
             Some(place) => *place = flow,
             None => self.flows.push(flow),
         }
