@@ -57,7 +57,7 @@ pub(super) struct Brief {
     may_name_port: bool,
     /// The request was seen, and its key is no sample.
     is_own: bool,
-    /// Its answer, if there is one, may say that a backend could not be reached.
+    /// It was answered, and the answer may say that a backend could not be reached.
     may_have_failed: bool,
     /// What it is to the only one that shares a link with it.
     partner: Option<Partner>,
@@ -84,7 +84,7 @@ impl Brief {
             key: asked.key_number(),
             may_name_port: asked.may_name_port,
             is_own: asked.key.is_some_and(|key| !key.is_sample),
-            may_have_failed: true,
+            may_have_failed: false,
             partner: None,
         }
     }
@@ -113,7 +113,7 @@ impl Brief {
         Self {
             over: node.over().map(|over| over.at),
             is_own: node.begin.is_some() && !node.asked.is_sample(),
-            may_have_failed: node.status.is_none() || attempts::is_failed_connect(node),
+            may_have_failed: attempts::is_failed_connect(node),
             ..Self::open(connection, &node.asked)
         }
     }
@@ -264,6 +264,7 @@ impl Index {
         let over = Some(at);
         self.waiting -= usize::from(brief.over.is_none());
         brief.over = over;
+        brief.may_have_failed = true;
         self.note_over(over);
         if let Some(link) = link {
             self.links.set_over(link, start, slot, over);
@@ -420,9 +421,14 @@ impl Index {
                 continue;
             };
             let before = before.take(NEIGHBOURS_MAX).filter(|(_, over)| counts(over));
-            near.extend(before.map(|(slot, _)| slot));
             let later = later.take_while(|place| *place <= to).take(NEIGHBOURS_MAX);
-            near.extend(later.map(|(_, slot)| slot));
+            let before = before.map(|(slot, _)| slot);
+            for slot in before.chain(later.map(|(_, slot)| slot)) {
+                // Nearly all that share one link share all of them.
+                if near.last() != Some(&slot) {
+                    near.push(slot);
+                }
+            }
         }
         near
     }

@@ -221,18 +221,23 @@ fn partial_head(part: &PartialHead) -> RequestHead {
 }
 
 fn links_of(asked: &Asked, exchange: &Exchange) -> SmallVec<[(LinkKind, Link); 4]> {
-    let mut links = SmallVec::new();
-    links.extend(bytes_link(exchange).map(|link| (LinkKind::Bytes, link)));
-    links.extend(asked.key.map(|key| (LinkKind::Accept, key.link)));
+    let key = asked.key.map(|key| key.link);
     let answered = exchange
         .response
         .as_ref()
         .and_then(|head| head.fields.all("sec-websocket-accept").next())
-        .map(|accept| (LinkKind::Accept, accept_link(accept.trim_ascii())));
-    links.extend(answered.filter(|link| !links.contains(link)));
-    links.extend(asked.request_id.map(|link| (LinkKind::RequestId, link)));
-    links.extend(asked.trace.map(|link| (LinkKind::Trace, link)));
+        .map(|accept| accept_link(accept.trim_ascii()));
+    let links = [
+        (LinkKind::Bytes, bytes_link(exchange)),
+        (LinkKind::Accept, key),
+        (LinkKind::Accept, answered.filter(|link| key != Some(*link))),
+        (LinkKind::RequestId, asked.request_id),
+        (LinkKind::Trace, asked.trace),
+    ];
+    let links = links.into_iter();
     links
+        .filter_map(|(kind, link)| Some((kind, link?)))
+        .collect()
 }
 
 fn field_number(head: Option<&RequestHead>, name: &str) -> Option<u64> {
