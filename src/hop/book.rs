@@ -197,7 +197,7 @@ impl Book {
             exchange,
         };
         if let Some(open) = self.open.get(slot) {
-            self.index.answered(open.at, slot, at, open.link());
+            self.index.answered(open.at, slot, at);
         }
     }
 
@@ -339,16 +339,13 @@ impl Book {
     fn hold(&mut self, node: Node, open: Option<&Open>) {
         let slot = node.slot;
         let start = node.start().at;
-        let links = node.links.iter().map(|&(_, link)| link);
-        let has_place = |open: &Open| {
-            open.at == start
-                && open
-                    .link()
-                    .is_none_or(|link| links.clone().any(|one| one == link))
-        };
-        if let Some(open) = open.filter(|open| !has_place(open)) {
+        let placed = open.filter(|open| open.at == start);
+        if let Some(open) = open.filter(|_| placed.is_none()) {
             self.index.remove(open.at, slot, open.link());
         }
+        let known = placed.and_then(Open::link);
+        let links = node.links.iter().map(|&(_, link)| link);
+        let links = links.filter(|link| known != Some(*link));
         self.index.insert(start, slot, Brief::of(&node), links);
         let closed = self.now;
         self.due.push(Reverse((closed.plus(LINGER), slot)));

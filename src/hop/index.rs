@@ -193,7 +193,7 @@ impl Index {
             self.enter(&brief);
         }
         for link in links {
-            self.links.insert(link, start, slot, brief.over);
+            self.links.insert(link, (start, slot));
         }
     }
 
@@ -234,7 +234,7 @@ impl Index {
     }
 
     /// More is known of an exchange.
-    pub(super) fn update(&mut self, start: Timestamp, slot: Slot, node: &Node, link: Option<Link>) {
+    pub(super) fn update(&mut self, start: Timestamp, slot: Slot, node: &Node) {
         let Some(brief) = self.briefs.get_mut(&(start, slot)) else {
             return;
         };
@@ -245,19 +245,10 @@ impl Index {
         };
         *brief = after;
         self.change(&before, &after);
-        if let Some(link) = link {
-            self.links.set_over(link, start, slot, after.over);
-        }
     }
 
     /// An exchange on an open connection was answered.
-    pub(super) fn answered(
-        &mut self,
-        start: Timestamp,
-        slot: Slot,
-        at: Timestamp,
-        link: Option<Link>,
-    ) {
+    pub(super) fn answered(&mut self, start: Timestamp, slot: Slot, at: Timestamp) {
         let Some(brief) = self.briefs.get_mut(&(start, slot)) else {
             return;
         };
@@ -266,9 +257,6 @@ impl Index {
         brief.over = over;
         brief.may_have_failed = true;
         self.note_over(over);
-        if let Some(link) = link {
-            self.links.set_over(link, start, slot, over);
-        }
     }
 
     /// An exchange is emitted.
@@ -283,7 +271,7 @@ impl Index {
             self.leave(&brief);
         }
         for link in links {
-            self.links.remove(link, start, slot);
+            self.links.remove(link, (start, slot));
         }
     }
 
@@ -413,17 +401,18 @@ impl Index {
         };
         let least = start.shifted(-moment);
         // Of those that began before, only what still waited counts. A lone answer has no such beginning.
-        let counts = |over: &Over| node.begin.is_none() || over.is_none_or(|over| over >= least);
+        let waited = |brief: &Brief| brief.over.is_none_or(|over| over >= least);
+        let counts =
+            |place: &Place| node.begin.is_none() || self.briefs.get(place).is_some_and(waited);
         let here = (start, node.slot);
         let to = (end.shifted(moment), Slot::LAST);
         for &(_, link) in &node.links {
             let Some((before, later)) = self.links.around(link, here) else {
                 continue;
             };
-            let before = before.take(NEIGHBOURS_MAX).filter(|(_, over)| counts(over));
+            let before = before.take(NEIGHBOURS_MAX).filter(counts);
             let later = later.take_while(|place| *place <= to).take(NEIGHBOURS_MAX);
-            let before = before.map(|(slot, _)| slot);
-            for slot in before.chain(later.map(|(_, slot)| slot)) {
+            for (_, slot) in before.chain(later) {
                 // Nearly all that share one link share all of them.
                 if near.last() != Some(&slot) {
                     near.push(slot);

@@ -70,7 +70,7 @@ impl Book {
         if open.seen.as_deref().is_none_or(|seen| !fresh(seen)) {
             open.seen = node_of(slot, open.asked, connections).map(|node| Box::new((now, node)));
             if let Some((_, node)) = open.seen.as_deref() {
-                self.index.update(open.at, slot, node, open.link());
+                self.index.update(open.at, slot, node);
             }
         }
     }
