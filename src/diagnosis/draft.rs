@@ -24,6 +24,7 @@ pub(super) struct Draft {
     fix: Option<Cow<'static, str>>,
     snippet: Option<&'static str>,
     log: Option<&'static str>,
+    upstream: Option<Endpoint>,
     evidence: Vec<Evidence>,
 }
 
@@ -60,6 +61,7 @@ impl Draft {
             fix: None,
             snippet: None,
             log: None,
+            upstream: None,
             evidence: Vec::new(),
         }
     }
@@ -115,6 +117,12 @@ impl Draft {
     /// Another configuration than the catalogue's, for a case that differs.
     pub(super) fn snippet(mut self, snippet: &'static str) -> Self {
         self.snippet = Some(snippet);
+        self
+    }
+
+    /// What the snippet passes to, where that is not the last hop: of a chain of proxies each has its own.
+    pub(super) const fn upstream(mut self, server: Endpoint) -> Self {
+        self.upstream = Some(server);
         self
     }
 
@@ -233,7 +241,8 @@ impl Draft {
         }
         evidence.sort_by(|a, b| a.frame.cmp(&b.frame).then_with(|| a.shows.cmp(&b.shows)));
         evidence.dedup();
-        let upstream: &dyn fmt::Display = match &values.upstream {
+        let upstream: &dyn fmt::Display = match self.upstream.as_ref().or(values.upstream.as_ref())
+        {
             Some(server) => server,
             None => &"backend",
         };

@@ -61,6 +61,7 @@ fn about(code: Code, link: Link<'_>, before: &RequestHead, after: &RequestHead) 
     let answer = link.child.exchange().response.as_ref();
     Draft::new(code)
         .sure(link_confidence(link))
+        .upstream(link.child.record.connection.server)
         .on(&link.parent.record)
         .on(&link.child.record)
         .saw(before.span.first, shows_request(before))

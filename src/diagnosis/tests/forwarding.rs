@@ -148,6 +148,14 @@ fn in_a_chain_the_first_that_lost_it_is_guilty() {
         "{}",
         inner.headline
     );
+    // Each proxy has its own upstream, and so has the configuration to copy.
+    for (diagnosis, upstream) in [(outer, "10.20.0.2:80"), (inner, "10.20.0.11:8080")] {
+        for finding in diagnosis.findings {
+            let snippet = finding.nginx_snippet;
+            let pass = format!("proxy_pass http://{upstream};");
+            assert!(snippet.contains(&pass), "{}: {snippet}", finding.code);
+        }
+    }
 }
 
 #[test]
