@@ -202,7 +202,7 @@ pub struct Show {
 #[derive(Debug, Group)]
 #[command(next_help_heading = "Resources")]
 pub struct Resources {
-    /// Threads to use; the report is the same whatever this says
+    /// Most threads to use; one does all the work so far, so that this changes nothing
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub threads: u16,
 
