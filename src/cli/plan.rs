@@ -47,8 +47,6 @@ pub struct Plan {
     pub progress: bool,
     /// No messages that are no errors.
     pub quiet: bool,
-    /// Threads.
-    pub threads: u16,
     /// Bytes for connections and reassembly; `None` for the usual limits.
     pub memory: Option<u64>,
 }
@@ -109,7 +107,6 @@ impl Plan {
             verbose: args.show.verbose,
             quiet: args.show.quiet,
             progress: !args.show.quiet && io::stderr().is_terminal(),
-            threads: args.resources.threads,
             memory: args.resources.memory,
         })
     }

@@ -329,7 +329,7 @@ mod tests {
         );
     }
 
-    /// Section 6 of the field guide: advice that is wrong must not come from us.
+    /// Popular advice that real nginx proves wrong must not come from us.
     #[test]
     fn no_entry_repeats_wrong_advice() {
         for &code in Code::ALL {

@@ -1,4 +1,4 @@
-"""Captures of what the lab cannot produce (crashes, overload, nginx beyond 1.22.1), built as section 2 of the catalogue tells them."""
+"""Captures of what the lab cannot produce: crashes, overload, nginx beyond 1.22.1."""
 
 from __future__ import annotations
 

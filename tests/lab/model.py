@@ -163,7 +163,8 @@ class Scenario:
     name: str
     family: str
     row: str
-    """Row of the field guide, or empty."""
+    """Which failure it shows: H and a number before the 101, T and a number after it. Scenarios of one row show the same
+    failure in several ways; empty where it is none."""
     title: str
     """What happens, in one sentence."""
     expect: Expect

@@ -143,8 +143,6 @@ def _section(outcome: Outcome, files: str) -> str:
     lines += [f"- after {event.at:g} s: `{event.do}`" for event in scenario.events]
     lines += [f"- `{name}`: captured on `{point.removesuffix('.pcap')}`" for point, name in scenario.samples.items()]
     lines += [f"- the client saw: {outcome.client_saw()}"]
-    if scenario.row:
-        lines += [f"- catalogue row: {scenario.row}"]
     for title, http in (("nginx", scenario.nginx), ("second nginx", scenario.inner_nginx)):
         if http is not None:
             lines += ["", f"{title}:", "", "```nginx", _excerpt(http), "```"]
