@@ -88,7 +88,7 @@ pub(super) struct Watch {
     shown: HashMap<Place, u64>,
     states: BTreeMap<u64, Shown>,
     next: u64,
-    /// Connections without a handshake that were told of and are still in the table, with what was said.
+    /// Connections without a handshake that were told of before they were over, with what was said and comes again.
     told: BTreeMap<ConnectionId, Vec<Code>>,
 }
 
@@ -265,6 +265,22 @@ impl Watch {
         }
     }
 
+    /// Whether the lines have a finding that was shown before its connection was over. It comes again once.
+    fn was_told(&mut self, finding: &Finding) -> bool {
+        let [id] = finding.connections.as_slice() else {
+            return false;
+        };
+        let Some(codes) = self.told.get_mut(id) else {
+            return false;
+        };
+        let place = codes.iter().position(|&code| code == finding.code);
+        place.map(|place| codes.swap_remove(place));
+        if codes.is_empty() {
+            self.told.remove(id);
+        }
+        place.is_some()
+    }
+
     fn look(&self) -> Look {
         Look {
             color: self.style.color,
@@ -312,7 +328,11 @@ impl Observer for Watch {
         if let Some(at) = at {
             self.show(handshake, diagnosis, at);
         }
+        for attempt in &handshake.attempts {
+            self.told.remove(&attempt.record.connection.id);
+        }
         for place in places(handshake) {
+            self.told.remove(&place.0);
             if let Some(number) = self.shown.remove(&place)
                 && let Some(state) = self.states.remove(&number)
             {
@@ -325,11 +345,16 @@ impl Observer for Watch {
 
     fn connection(&mut self, record: &Record, notable: bool) {
         self.collector.connection(record, notable);
-        self.told.remove(&record.connection.id);
+        if !notable {
+            self.told.remove(&record.connection.id);
+        }
     }
 
     fn finding(&mut self, finding: &Finding) {
         self.collector.finding(finding);
+        if self.was_told(finding) {
+            return;
+        }
         for lines in &mut self.lines {
             lines.with(&mut |lines| lines.finding(finding));
         }

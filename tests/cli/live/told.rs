@@ -38,6 +38,34 @@ fn a_terminal_line_a_snapshot_and_the_report() {
     assert!(last.contains(r#""type":"summary""#), "{last}");
 }
 
+/// A client begins with TLS at a plain port: it is told as soon as it shows, and comes again when the connection is over.
+#[test]
+fn a_finding_about_a_connection_is_one_line() {
+    let Some(space) = Space::new() else { return };
+    let live = space.live("-i lo --format jsonl -Z root");
+    let script = r#"
+import socket, ssl, threading
+def serve():
+    peer, _ = listener.accept()
+    peer.recv(4096)
+    peer.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+    peer.close()
+listener = socket.create_server(("127.0.0.1", 0))
+server = threading.Thread(target=serve)
+server.start()
+try:
+    ssl._create_unverified_context().wrap_socket(socket.create_connection(listener.getsockname()))
+except OSError:
+    pass
+server.join()
+"#;
+    run(&mut space.inside(&["/usr/bin/python3", "-c", script]));
+    live.line_with("tls-to-plain-port");
+    let (_, rest, _) = live.stop();
+    assert_eq!(rest.matches(r#""type":"finding""#).count(), 0, "{rest}");
+    assert!(rest.contains(r#""type":"summary""#), "{rest}");
+}
+
 /// `all.pcapng` as `read` reports it: as `live.json` did.
 fn read_alike(space: &Space) -> Value {
     let done = hop101()
