@@ -2,14 +2,14 @@
 
 use super::about;
 use crate::diagnosis::answerer::{Answerer, answerer};
-use crate::diagnosis::catalogue::told_by;
+use crate::diagnosis::catalogue::{CHALLENGE_MET, told_by};
 use crate::diagnosis::draft::Draft;
 use crate::diagnosis::story::Story;
-use crate::diagnosis::text::{self, contains, short, short_target};
+use crate::diagnosis::text::{self, contains, short, short_target, shows_request, shows_response};
 use crate::diagnosis::view::HopView;
-use crate::diagnosis::{Answered, AnsweredBy, Code};
+use crate::diagnosis::{Answered, AnsweredBy, Code, Severity};
 use crate::hop::{Confidence, Hop};
-use crate::http::ResponseHead;
+use crate::http::{RequestHead, ResponseHead};
 
 /// A gateway that answers sooner than this has not waited for anybody.
 const AT_ONCE_NANOS: i64 = 50_000_000;
@@ -74,11 +74,39 @@ pub(super) fn draft(story: &Story<'_>, answer: &ResponseHead) -> Draft {
     };
     let mut detail = format!("{said}: {tells}. {}", hints(story, answer, by));
     detail.truncate(detail.trim_end().len());
-    about(story, code, answer)
+    let draft = about(story, code, answer)
         .title(title.clone())
-        .headline(title)
-        .detail(detail)
-        .told(told_by(code, by).filter(|_| confidence > Confidence::Guess))
+        .headline(title);
+    match met_challenge(story.outer, answer) {
+        Some((again, switched)) => draft
+            .bad(Severity::Info)
+            .detail(format!(
+                "{detail} The client met the challenge: it asked again with credentials on the same connection, and got 101."
+            ))
+            .told(Some(&CHALLENGE_MET))
+            .saw(again.span.first, shows_request(again))
+            .saw(switched.span.first, shows_response(switched)),
+        None => draft
+            .detail(detail)
+            .told(told_by(code, by).filter(|_| confidence > Confidence::Guess)),
+    }
+}
+
+/// The request with which a client met a challenge (RFC 9110 11.6), and the 101 that it got: the schemes that authenticate a
+/// connection (Negotiate, NTLM) begin with one or two refusals.
+fn met_challenge<'a>(
+    hop: &'a Hop,
+    answer: &ResponseHead,
+) -> Option<(&'a RequestHead, &'a ResponseHead)> {
+    let credentials = match answer.status {
+        401 => "authorization",
+        407 => "proxy-authorization",
+        _ => return None,
+    };
+    let later = hop.record.exchanges.iter().skip(hop.place + 1);
+    later
+        .filter_map(|exchange| Some((exchange.request.as_ref()?, exchange.response.as_ref()?)))
+        .find(|(request, answer)| answer.status == 101 && request.fields.count(credentials) > 0)
 }
 
 /// The path that the server of a hop was asked for.

@@ -19,6 +19,14 @@ const PASSED_ON: &str =
 
 const LOCATION: &str = "location {location} {\n    proxy_pass http://{upstream};\n}";
 
+/// The texts for a challenge that the client met, whoever made it.
+pub(in crate::diagnosis) const CHALLENGE_MET: Told = Told {
+    why: "Schemes that authenticate a connection (Negotiate, NTLM) begin with a refusal.",
+    fix: "Nothing to change: the handshake that follows on the same connection tells how it came out.",
+    template: "",
+    log: "nothing: the access log has the status",
+};
+
 /// The texts for a refusal by this party; `None` where the entry's own fit.
 pub(in crate::diagnosis) const fn told_by(code: Code, by: AnsweredBy) -> Option<&'static Told> {
     match by {

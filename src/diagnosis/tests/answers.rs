@@ -1,5 +1,7 @@
 //! Answers that are no upgrade, or one that the client must refuse.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::hop::{BackendSight, Role};
 use crate::tcp::Side;
@@ -76,6 +78,38 @@ fn statuses_and_who_answered() {
             diagnosis.answered_by(),
             Some(AnsweredBy::Unknown),
             "{cause}"
+        );
+    }
+}
+
+/// Schemes that authenticate a connection begin with a refusal; that it was met shows on the same connection only.
+#[test]
+fn a_challenge_that_the_client_met() {
+    let challenge = "HTTP/1.1 401 Unauthorized\nServer: backend/1\nWWW-Authenticate: Negotiate";
+    let with_credentials = format!("{ASK}\nAuthorization: Negotiate YII");
+    let refused = ["error unauthorized", "info backend-hop-not-seen"];
+    let met = ["info backend-hop-not-seen", "info unauthorized"];
+    for (again, then, findings) in [
+        (&*with_credentials, SWITCH, met),
+        (&*with_credentials, challenge, refused),
+        (ASK, SWITCH, refused),
+    ] {
+        let mut handshake = alone(
+            front().ask(ASK, 0.5).answer(challenge, 0.9),
+            Role::ClientProxy,
+        );
+        let next = front().ask(again, 1.5).answer(then, 1.9);
+        let mut record = (*handshake.hops[0].record).clone();
+        record
+            .exchanges
+            .extend(next.hop(Role::ClientProxy).record.exchanges.clone());
+        handshake.hops[0].record = Arc::new(record);
+        check(
+            again,
+            &handshake,
+            Verdict::Failed,
+            Code::Unauthorized,
+            &findings,
         );
     }
 }
