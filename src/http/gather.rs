@@ -1,6 +1,6 @@
 //! Bytes to heads: finds the blank line that ends a head, in any segmentation, copying nothing that one segment holds.
 
-use super::parse::Raw;
+use super::parse::{Raw, any_pair};
 use super::probe::{Verdict, request_line, status_line};
 use super::{MAX_HEAD, Span};
 use crate::capture::FrameRef;
@@ -169,18 +169,17 @@ fn blank_line(bytes: &[u8], searched: usize) -> Option<usize> {
 }
 
 /// Whether these are lines that end in CR LF, of which only the last is empty: nearly every head comes by itself in a
-/// segment, and then one look at each byte, many at a time, tells where it ends.
+/// segment, and then one look at each pair of bytes tells where it ends.
 fn is_one_head(bytes: &[u8]) -> bool {
     let Some(lines) = bytes.strip_suffix(b"\r\n") else {
         return false;
     };
-    let pairs = lines.iter().zip(lines.get(1..).unwrap_or_default());
-    let odd = pairs.fold(0, |odd, (&first, &second)| {
-        let bare = u8::from(second == b'\n') & u8::from(first != b'\r');
-        let empty = u8::from(first == b'\n') & u8::from(second == b'\r');
-        odd | bare | empty
+    let odd = any_pair(lines, |first, second| {
+        let bare = second == b'\n' && first != b'\r';
+        let empty = first == b'\n' && second == b'\r';
+        bare || empty
     });
-    odd == 0 && lines.ends_with(b"\r\n") && lines.first() != Some(&b'\n')
+    !odd && lines.ends_with(b"\r\n") && lines.first() != Some(&b'\n')
 }
 
 #[cfg(test)]

@@ -265,16 +265,21 @@ fn place(bytes: &[u8], slice: &[u8]) -> Range<u32> {
 
 /// Whether a line of the head ends in a bare LF (RFC 9112 2.2).
 fn line_end_faults(bytes: &[u8]) -> Vec<HeadFault> {
-    // Pairs of bytes without an early exit, so that the compiler looks at many of them at a time.
-    let pairs = bytes.iter().zip(bytes.get(1..).unwrap_or_default());
-    let bare = pairs.fold(0, |bare, (&first, &second)| {
-        bare | u8::from(second == b'\n') & u8::from(first != b'\r')
-    });
-    if bare != 0 || bytes.first() == Some(&b'\n') {
+    let bare = any_pair(bytes, |first, second| second == b'\n' && first != b'\r');
+    if bare || bytes.first() == Some(&b'\n') {
         vec![HeadFault::BareLf]
     } else {
         Vec::new()
     }
+}
+
+/// Whether any two bytes that follow each other are such. Without an early exit, so that the compiler looks at many of them
+/// at a time.
+pub(super) fn any_pair(bytes: &[u8], such: impl Fn(u8, u8) -> bool) -> bool {
+    let pairs = bytes.iter().zip(bytes.get(1..).unwrap_or_default());
+    pairs.fold(0, |any, (&first, &second)| {
+        any | u8::from(such(first, second))
+    }) != 0
 }
 
 /// Reads field lines from `from` on, whatever can be read; what had to be tolerated goes to `faults`, once each.
