@@ -8,7 +8,7 @@ use crate::diagnosis::story::Story;
 use crate::diagnosis::text::{self, contains, short, short_target, shows_request, shows_response};
 use crate::diagnosis::view::HopView;
 use crate::diagnosis::{Answered, AnsweredBy, Code, Severity};
-use crate::hop::{Confidence, Hop};
+use crate::hop::{Confidence, Hop, Role};
 use crate::http::{RequestHead, ResponseHead};
 
 /// A gateway that answers sooner than this has not waited for anybody.
@@ -92,21 +92,30 @@ pub(super) fn draft(story: &Story<'_>, answer: &ResponseHead) -> Draft {
     }
 }
 
-/// The request with which a client met a challenge (RFC 9110 11.6), and the 101 that it got: the schemes that authenticate a
-/// connection (Negotiate, NTLM) begin with one or two refusals.
+/// The request with which a client met a challenge of a scheme that authenticates a connection (RFC 4559), and the 101 that it
+/// got: such schemes begin with one or two refusals. A proxy's connection to its backend tells nothing: what follows on it
+/// may be another client's.
 fn met_challenge<'a>(
     hop: &'a Hop,
     answer: &ResponseHead,
 ) -> Option<(&'a RequestHead, &'a ResponseHead)> {
-    let credentials = match answer.status {
-        401 => "authorization",
-        407 => "proxy-authorization",
-        _ => return None,
-    };
+    const SCHEMES: [&str; 2] = ["Negotiate", "NTLM"];
+    let target = hop.exchange().request.as_ref()?.target();
+    let of_connections = answer.fields.list("www-authenticate").any(|challenge| {
+        let scheme = challenge.split_ascii_whitespace().next();
+        scheme.is_some_and(|scheme| SCHEMES.iter().any(|one| one.eq_ignore_ascii_case(scheme)))
+    });
+    if hop.role == Role::ProxyBackend || answer.status != 401 || !of_connections {
+        return None;
+    }
     let later = hop.record.exchanges.iter().skip(hop.place + 1);
     later
         .filter_map(|exchange| Some((exchange.request.as_ref()?, exchange.response.as_ref()?)))
-        .find(|(request, answer)| answer.status == 101 && request.fields.count(credentials) > 0)
+        .find(|(request, answer)| {
+            answer.status == 101
+                && request.target() == target
+                && request.fields.count("authorization") > 0
+        })
 }
 
 /// The path that the server of a hop was asked for.

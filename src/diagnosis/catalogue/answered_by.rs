@@ -24,7 +24,7 @@ pub(in crate::diagnosis) const CHALLENGE_MET: Told = Told {
     why: "Schemes that authenticate a connection (Negotiate, NTLM) begin with a refusal.",
     fix: "Nothing to change: the handshake that follows on the same connection tells how it came out.",
     template: "",
-    log: "nothing: the access log has the status",
+    log: "nothing in the error log; the access log has the status",
 };
 
 /// The texts for a refusal by this party; `None` where the entry's own fit.

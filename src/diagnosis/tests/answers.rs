@@ -85,24 +85,33 @@ fn statuses_and_who_answered() {
 /// Schemes that authenticate a connection begin with a refusal; that it was met shows on the same connection only.
 #[test]
 fn a_challenge_that_the_client_met() {
-    let challenge = "HTTP/1.1 401 Unauthorized\nServer: backend/1\nWWW-Authenticate: Negotiate";
+    let challenge =
+        "HTTP/1.1 401 Unauthorized\nServer: backend/1\nWWW-Authenticate: Basic realm=a, NTLM TlRM";
     let with_credentials = format!("{ASK}\nAuthorization: Negotiate YII");
     let refused = ["error unauthorized", "info backend-hop-not-seen"];
     let met = ["info backend-hop-not-seen", "info unauthorized"];
-    for (again, then, findings) in [
-        (&*with_credentials, SWITCH, met),
-        (&*with_credentials, challenge, refused),
-        (ASK, SWITCH, refused),
+    let elsewhere = with_credentials.replace("/ws", "/other");
+    let backend_alone = ["error unauthorized", "info client-hop-not-seen"];
+    let client = Role::ClientProxy;
+    for (role, again, then, findings) in [
+        (client, &*with_credentials, SWITCH, met),
+        (client, &*with_credentials, challenge, refused),
+        (client, &*elsewhere, SWITCH, refused),
+        (client, ASK, SWITCH, refused),
+        // Another client's, as the proxy uses its connections again.
+        (
+            Role::ProxyBackend,
+            &*with_credentials,
+            SWITCH,
+            backend_alone,
+        ),
     ] {
-        let mut handshake = alone(
-            front().ask(ASK, 0.5).answer(challenge, 0.9),
-            Role::ClientProxy,
-        );
+        let mut handshake = alone(front().ask(ASK, 0.5).answer(challenge, 0.9), role);
         let next = front().ask(again, 1.5).answer(then, 1.9);
         let mut record = (*handshake.hops[0].record).clone();
         record
             .exchanges
-            .extend(next.hop(Role::ClientProxy).record.exchanges.clone());
+            .extend(next.hop(role).record.exchanges.clone());
         handshake.hops[0].record = Arc::new(record);
         check(
             again,
