@@ -1,4 +1,4 @@
-//! What a TLS connection shows in clear.
+//! What is known about a TLS connection.
 
 use crate::capture::FrameRef;
 use crate::tcp::Side;
@@ -16,7 +16,46 @@ pub struct Alert {
     pub frame: FrameRef,
 }
 
-/// What is known about TLS on a connection, without keys.
+/// How far a connection was opened with the keys of a key log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Sealed {
+    /// No keys for it, or they came when its encrypted bytes were no longer looked at.
+    #[default]
+    NoKeys,
+    /// Keys are there; no record with application data was opened so far: none came, or none was captured whole.
+    Unproven,
+    /// Bytes came out in clear, and every record was accounted for so far.
+    Open {
+        /// Where the first of them did.
+        first: FrameRef,
+    },
+    /// Keys are there, for a version or cipher suite that cannot be opened here.
+    Unsupported,
+    /// Keys are there and fit nothing: they are of another session, or damaged.
+    Unfit {
+        /// The first record that should have been opened.
+        frame: FrameRef,
+    },
+    /// A direction was opened up to a record that could not be: too much before it is missing, or it does not
+    /// authenticate. Nothing behind it comes out of that direction; the other one is still read.
+    Lost {
+        /// Where the first clear bytes came out, if any did.
+        first: Option<FrameRef>,
+        /// Where it was lost.
+        frame: FrameRef,
+    },
+    /// Keys did not come before more encrypted bytes than the limit had to be held for them.
+    TooMuch,
+}
+
+impl Sealed {
+    /// Whether any bytes came out in clear.
+    pub const fn is_open(&self) -> bool {
+        matches!(self, Self::Open { .. } | Self::Lost { first: Some(_), .. })
+    }
+}
+
+/// What is known about TLS on a connection.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TlsFacts {
     /// The ClientHello.
@@ -37,9 +76,9 @@ pub struct TlsFacts {
     pub version: Option<u16>,
     /// The cipher suite chosen.
     pub cipher: Option<u16>,
-    /// The protocol chosen, where it is in clear (TLS 1.2 and older).
+    /// The protocol chosen, where it is in clear (TLS 1.2 and older) or was opened.
     pub alpn: Option<Box<str>>,
-    /// Alerts in clear, in order.
+    /// Alerts in clear or opened, in order.
     pub alerts: Vec<Alert>,
     /// Encrypted data records were seen in each direction: the handshake came through.
     pub application_data: (Option<FrameRef>, Option<FrameRef>),
@@ -47,4 +86,6 @@ pub struct TlsFacts {
     pub not_tls: Option<(Side, FrameRef, Box<[u8]>)>,
     /// The server asked for a certificate in clear (TLS 1.2 and older) and whether the client sent one.
     pub certificate_requested: Option<bool>,
+    /// How far it was opened with keys.
+    pub sealed: Sealed,
 }

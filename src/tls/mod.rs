@@ -8,17 +8,22 @@
 //! Nothing is decrypted. Of handshake messages only hellos are kept, within a limit, until they are complete.
 //! Reading stops when both sides have sent encrypted data: what follows says nothing in clear.
 mod facts;
+mod hello;
 mod key_log;
 mod messages;
 mod names;
+#[path = "shut.rs"]
+mod open;
+mod opened;
 mod records;
 mod sight;
 #[cfg(test)]
 mod tests;
 
-pub use facts::{Alert, TlsFacts};
+pub use facts::{Alert, Sealed, TlsFacts};
 pub use key_log::KeyLog;
 pub use names::{alert_name, cipher_name, version_name};
+pub use opened::{Clear, Opened};
 pub use sight::Sight;
 
 /// How much is kept of an answer to TLS that is none: enough to recognise an HTTP status line or another protocol.

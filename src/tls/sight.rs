@@ -1,14 +1,10 @@
 //! The machine that watches one TLS connection from outside until it has said all that it says in clear.
 
-use tls_parser::{
-    TlsExtension, parse_tls_client_hello_extension, parse_tls_handshake_client_hello,
-    parse_tls_handshake_server_hello, parse_tls_server_hello_extension,
-};
-
+use super::hello::{Choice, read_client_hello, read_server_hello};
 use super::messages::{self, Message, Messages};
+use super::open::Opener;
 use super::records::{Fragment, Records, kind};
-use super::{Alert, TlsFacts};
-use crate::capture::FrameRef;
+use super::{Alert, KeyLog, Opened, TlsFacts};
 use crate::tcp::{Chunk, Direction, Gap, Interest, Side};
 
 /// How many bytes of a connection are read while its handshake goes on: certificate chains have some 10 KiB.
@@ -17,22 +13,24 @@ const MAX_READ: u64 = 256 * 1024;
 /// Alerts kept: a connection has one or two.
 const MAX_ALERTS: usize = 8;
 
-/// Names taken from a list in a hello (ALPN, versions): browsers send fewer than ten.
-const MAX_LISTED: usize = 32;
-
-/// The random of a ServerHello that is a HelloRetryRequest (RFC 8446 4.1.3).
-const HELLO_RETRY_REQUEST: [u8; 32] = [
-    0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91,
-    0xc2, 0xa2, 0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
-];
-
 /// Watches one connection. Any segmentation gives the same facts, but for the frames they name.
 #[derive(Debug)]
 pub struct Sight {
     to_server: Lane,
     to_client: Lane,
     facts: TlsFacts,
+    choice: Option<Choice>,
+    opener: Opener,
     read: u64,
+}
+
+/// What opening records needs and tells.
+#[derive(Debug)]
+pub(super) struct Context<'a> {
+    pub(super) choice: Option<&'a Choice>,
+    pub(super) keys: &'a KeyLog,
+    pub(super) facts: &'a mut TlsFacts,
+    pub(super) opened: &'a mut Opened,
 }
 
 /// One direction.
@@ -72,12 +70,15 @@ impl Sight {
             to_server: Lane::new(),
             to_client: Lane::new(),
             facts: TlsFacts::default(),
+            choice: None,
+            opener: Opener::default(),
             read: 0,
         }
     }
 
-    /// Takes the next bytes of a stream; says whether more can be learned.
-    pub fn bytes(&mut self, chunk: &Chunk<'_>) -> Interest {
+    /// Takes the next bytes of a stream; says whether more can be learned. What came out in clear is added to `opened`,
+    /// here as in the other calls.
+    pub fn bytes(&mut self, chunk: &Chunk<'_>, keys: &KeyLog, opened: &mut Opened) -> Interest {
         self.read = self.read.saturating_add(chunk.data.len() as u64);
         let lane = match chunk.direction {
             Direction::ToServer => &mut self.to_server,
@@ -90,15 +91,18 @@ impl Sight {
             alert,
             alert_len,
         } = lane;
-        let facts = &mut self.facts;
+        let Self {
+            facts,
+            choice,
+            opener,
+            ..
+        } = self;
         let from = chunk.direction.sender();
-        records.feed(
-            chunk.data,
-            chunk.frame,
-            &mut |fragment| match fragment.kind {
+        records.feed(chunk.data, chunk.frame, &mut |fragment| {
+            match fragment.kind {
                 kind::HANDSHAKE if !*opaque => {
                     messages.feed(fragment.data, fragment.frame, &mut |message| {
-                        read_message(from, message, facts);
+                        read_message(from, message, facts, choice);
                     });
                 }
                 // RFC 8446 4.1.4, D.4: around a HelloRetryRequest the record says nothing.
@@ -126,13 +130,20 @@ impl Sight {
                     first.get_or_insert(fragment.frame);
                 }
                 _ => {}
-            },
-        );
-        self.interest()
+            }
+            let mut context = Context {
+                choice: choice.as_ref(),
+                keys,
+                facts,
+                opened,
+            };
+            opener.fragment(chunk.direction, fragment, &mut context);
+        });
+        self.look(keys, opened)
     }
 
     /// Takes a hole in a stream.
-    pub fn gap(&mut self, gap: &Gap) -> Interest {
+    pub fn gap(&mut self, gap: &Gap, keys: &KeyLog, opened: &mut Opened) -> Interest {
         self.read = self.read.saturating_add(gap.len);
         let lane = match gap.direction {
             Direction::ToServer => &mut self.to_server,
@@ -140,13 +151,41 @@ impl Sight {
         };
         lane.records.gap(gap.len);
         lane.opaque = true;
+        self.look(keys, opened)
+    }
+
+    /// The connection ends: the last chance for keys that came meanwhile. Gives what was held for them.
+    pub fn late(&mut self, keys: &KeyLog, opened: &mut Opened) {
+        let (opener, mut context) = self.split(keys, opened);
+        opener.late(&mut context);
+    }
+
+    fn look(&mut self, keys: &KeyLog, opened: &mut Opened) -> Interest {
+        let (opener, mut context) = self.split(keys, opened);
+        opener.look(&mut context);
         self.interest()
+    }
+
+    fn split<'a>(
+        &'a mut self,
+        keys: &'a KeyLog,
+        opened: &'a mut Opened,
+    ) -> (&'a mut Opener, Context<'a>) {
+        let context = Context {
+            choice: self.choice.as_ref(),
+            keys,
+            facts: &mut self.facts,
+            opened,
+        };
+        (&mut self.opener, context)
     }
 
     fn interest(&self) -> Interest {
         let through = matches!(self.facts.application_data, (Some(_), Some(_)));
         let both_done = self.to_server.records.is_done() && self.to_client.records.is_done();
-        if through || both_done || self.read > MAX_READ {
+        if self.opener.is_reading() {
+            Interest::Bytes
+        } else if through || both_done || self.read > MAX_READ {
             Interest::Counters
         } else {
             Interest::Bytes
@@ -155,7 +194,8 @@ impl Sight {
 
     /// Bytes that it holds besides itself.
     pub fn held(&self) -> usize {
-        self.to_server.messages.held() + self.to_client.messages.held()
+        let messages = self.to_server.messages.held() + self.to_client.messages.held();
+        messages + self.opener.held()
     }
 
     /// What is known so far.
@@ -167,6 +207,7 @@ impl Sight {
         TlsFacts {
             not_tls: foreign(&self.to_client, &self.to_server, Side::Server)
                 .or_else(|| foreign(&self.to_server, &self.to_client, Side::Client)),
+            sealed: self.opener.sealed(),
             ..self.facts.clone()
         }
     }
@@ -185,7 +226,12 @@ fn read_alert(from: Side, alert: [u8; 2], fragment: &Fragment<'_>, facts: &mut T
     }
 }
 
-fn read_message(from: Side, message: &Message<'_>, facts: &mut TlsFacts) {
+fn read_message(
+    from: Side,
+    message: &Message<'_>,
+    facts: &mut TlsFacts,
+    choice: &mut Option<Choice>,
+) {
     match (from, message.kind) {
         // The one behind a HelloRetryRequest repeats the first.
         (Side::Client, messages::kind::CLIENT_HELLO) if facts.client_hello.is_none() => {
@@ -193,7 +239,7 @@ fn read_message(from: Side, message: &Message<'_>, facts: &mut TlsFacts) {
             read_client_hello(message.body, facts);
         }
         (Side::Server, messages::kind::SERVER_HELLO) => {
-            read_server_hello(message.body, message.frame, facts);
+            *choice = read_server_hello(message.body, message.frame, facts);
         }
         (Side::Server, messages::kind::CERTIFICATE_REQUEST) => {
             facts.certificate_requested.get_or_insert(false);
@@ -206,84 +252,4 @@ fn read_message(from: Side, message: &Message<'_>, facts: &mut TlsFacts) {
         }
         _ => {}
     }
-}
-
-fn read_client_hello(body: &[u8], facts: &mut TlsFacts) {
-    let Ok((_, hello)) = parse_tls_handshake_client_hello(body) else {
-        return;
-    };
-    facts.client_random = hello.random.try_into().ok();
-    facts.versions_offered = vec![hello.version.0];
-    for extension in extensions(hello.ext) {
-        match parse_tls_client_hello_extension(extension) {
-            Ok((_, TlsExtension::SNI(names))) => {
-                // RFC 6066 3: host_name, of which there is one.
-                let name = names.iter().find(|(kind, _)| kind.0 == 0);
-                facts.sni = name.map(|(_, name)| lossy(name));
-            }
-            Ok((_, TlsExtension::ALPN(names))) => {
-                facts.alpn_offered = names.iter().take(MAX_LISTED).map(|n| lossy(n)).collect();
-            }
-            Ok((_, TlsExtension::SupportedVersions(versions))) => {
-                facts.versions_offered = versions
-                    .iter()
-                    .map(|version| version.0)
-                    .filter(|version| !is_grease(*version))
-                    .take(MAX_LISTED)
-                    .collect();
-            }
-            _ => {}
-        }
-    }
-}
-
-fn read_server_hello(body: &[u8], frame: FrameRef, facts: &mut TlsFacts) {
-    let Ok((_, hello)) = parse_tls_handshake_server_hello(body) else {
-        facts.server_hello.get_or_insert(frame);
-        return;
-    };
-    if hello.random == HELLO_RETRY_REQUEST {
-        facts.hello_retry_request.get_or_insert(frame);
-    } else {
-        facts.server_hello.get_or_insert(frame);
-    }
-    facts.version = Some(hello.version.0);
-    facts.cipher = Some(hello.cipher.0);
-    for extension in extensions(hello.ext) {
-        match parse_tls_server_hello_extension(extension) {
-            Ok((_, TlsExtension::SupportedVersions(versions))) => {
-                if let Some(version) = versions.first() {
-                    facts.version = Some(version.0);
-                }
-            }
-            Ok((_, TlsExtension::ALPN(names))) => facts.alpn = names.first().map(|n| lossy(n)),
-            _ => {}
-        }
-    }
-}
-
-/// The extensions of a hello that are read here, each by itself: one that is malformed hides no other.
-fn extensions(all: Option<&[u8]>) -> impl Iterator<Item = &[u8]> {
-    const READ: [u16; 3] = [0, 16, 43];
-    let mut rest = all.unwrap_or_default();
-    std::iter::from_fn(move || {
-        loop {
-            let (&[a, b, c, d], _) = rest.split_first_chunk::<4>()?;
-            let len = 4 + usize::from(u16::from_be_bytes([c, d]));
-            let extension = rest.get(..len)?;
-            rest = rest.get(len..)?;
-            if READ.contains(&u16::from_be_bytes([a, b])) {
-                return Some(extension);
-            }
-        }
-    })
-}
-
-/// Values that clients send so that servers learn to ignore unknown ones (RFC 8701).
-const fn is_grease(value: u16) -> bool {
-    value & 0x0f0f == 0x0a0a && value >> 8 == value & 0xff
-}
-
-fn lossy(bytes: &[u8]) -> Box<str> {
-    String::from_utf8_lossy(bytes).into()
 }

@@ -48,12 +48,13 @@ fn watch(flights: &[Flight]) -> (TlsFacts, Interest) {
     let mut sight = Sight::new();
     let mut interest = Interest::Bytes;
     for (number, (direction, data)) in (1..).zip(flights) {
-        interest = sight.bytes(&Chunk {
+        let chunk = Chunk {
             direction: *direction,
             position: 0,
             data,
             frame: frame(number),
-        });
+        };
+        interest = sight.bytes(&chunk, &KeyLog::default(), &mut Opened::default());
     }
     (sight.facts(), interest)
 }
@@ -156,23 +157,29 @@ fn an_answer_that_is_no_tls_is_kept() {
 fn a_hole_accuses_nobody_and_application_data_is_found_again() {
     let story = flights(TLS12);
     let mut sight = Sight::new();
-    let chunk = |direction, data, number| Chunk {
-        direction,
-        position: 0,
-        data,
-        frame: frame(number),
+    let (keys, mut opened) = (KeyLog::default(), Opened::default());
+    let mut bytes = |sight: &mut Sight, direction, data, number| {
+        let chunk = Chunk {
+            direction,
+            position: 0,
+            data,
+            frame: frame(number),
+        };
+        sight.bytes(&chunk, &keys, &mut opened);
     };
-    sight.bytes(&chunk(ToServer, &story[0].1[..], 1));
-    sight.bytes(&chunk(ToClient, &story[1].1[..300], 2));
-    sight.gap(&Gap {
+    bytes(&mut sight, ToServer, &story[0].1[..], 1);
+    bytes(&mut sight, ToClient, &story[1].1[..300], 2);
+    let gap = Gap {
         direction: ToClient,
         position: 300,
         len: 5000,
         cause: GapCause::NotCaptured,
         frame: frame(3),
-    });
-    sight.bytes(&chunk(ToClient, &[7; 40], 4));
-    sight.bytes(&chunk(ToClient, &story[5].1[..], 5));
+    };
+    sight.gap(&gap, &KeyLog::default(), &mut Opened::default());
+    bytes(&mut sight, ToClient, &[7; 40], 4);
+    bytes(&mut sight, ToClient, &story[5].1[..], 5);
+    assert!(opened.is_empty());
     let facts = sight.facts();
     assert_eq!(facts.server_hello, Some(frame(2)));
     assert_eq!(facts.application_data.1, Some(frame(5)));

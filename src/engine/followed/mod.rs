@@ -160,7 +160,7 @@ impl Followed {
             }
             Reader::Tls(sight) => {
                 scratch.grow(len);
-                sight.bytes(chunk)
+                sight.bytes(chunk, &tls::KeyLog::default(), &mut tls::Opened::default())
             }
             Reader::Http2(sight) => {
                 scratch.grow(len);
@@ -191,7 +191,9 @@ impl Followed {
                 Interest::Bytes
             }
             // Hellos and alerts behind a hole cannot be told from encrypted bytes.
-            Reader::Tls(sight) => sight.gap(gap),
+            Reader::Tls(sight) => {
+                sight.gap(gap, &tls::KeyLog::default(), &mut tls::Opened::default())
+            }
             Reader::Http2(sight) => sight.gap(gap),
             Reader::Done(_) => Interest::Counters,
         }
