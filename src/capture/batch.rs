@@ -1,6 +1,7 @@
 //! Frames that lie in memory together, given one after the other without a call to the reader in between.
 
 use super::format::Format;
+use super::notes::Secrets;
 use super::parse::Meta;
 use super::{CaptureInfo, Frame, FrameNo, FrameRef, LinkType, Timestamp};
 
@@ -52,6 +53,14 @@ impl<'a> Frames<'a> {
             format,
             count,
         }))
+    }
+
+    /// Secrets that stood before these frames, where they are all of one input; of several, [`Inputs`](super::Inputs) has them.
+    pub fn take_secrets(&mut self) -> Vec<Secrets> {
+        match &mut self.0 {
+            Source::Many(records) => records.format.take_secrets(),
+            Source::One(_) => Vec::new(),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The file formats, as one.
 
+use super::notes::Secrets;
 use super::parse::{Meta, Parsed};
 use super::pcap::Pcap;
 use super::pcapng::PcapNg;
@@ -29,6 +30,14 @@ impl Format {
         match self {
             Self::Pcap(file) => file.next(bytes),
             Self::PcapNg(file) => file.next(bytes, number),
+        }
+    }
+
+    /// Secrets that were found and not taken before.
+    pub(super) fn take_secrets(&mut self) -> Vec<Secrets> {
+        match self {
+            Self::Pcap(_) => Vec::new(),
+            Self::PcapNg(file) => std::mem::take(&mut file.notes.secrets),
         }
     }
 }

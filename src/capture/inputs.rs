@@ -248,9 +248,13 @@ impl Inputs {
         names
     }
 
-    /// Secrets that the captures bring along, so far.
-    pub fn secrets(&self) -> impl Iterator<Item = &Secrets> {
-        self.readers().flat_map(Reader::secrets)
+    /// Secrets that the captures bring along, so far and not taken before.
+    pub fn take_secrets(&mut self) -> Vec<Secrets> {
+        let readers = self
+            .all
+            .iter_mut()
+            .filter_map(|input| input.reader.as_mut());
+        readers.flat_map(Reader::take_secrets).collect()
     }
 
     fn readers(&self) -> impl Iterator<Item = &Reader> {

@@ -221,12 +221,9 @@ impl Reader {
         }
     }
 
-    /// Secrets that the capture brings along (pcapng decryption secrets blocks), so far.
-    pub fn secrets(&self) -> &[Secrets] {
-        match &self.format {
-            Format::Pcap(_) => &[],
-            Format::PcapNg(file) => &file.notes.secrets,
-        }
+    /// Secrets that the capture brings along (pcapng decryption secrets blocks), so far and not taken before.
+    pub fn take_secrets(&mut self) -> Vec<Secrets> {
+        self.format.take_secrets()
     }
 
     /// Reads on to the next frame, which `current` then gives; false at the end.

@@ -124,6 +124,10 @@ pub struct Cut {
     #[arg(long)]
     pub failed: bool,
 
+    /// Keys of TLS sessions, as given to 'read': they decide which handshakes there are
+    #[arg(long, value_name = "FILE")]
+    pub keylog: Vec<PathBuf>,
+
     /// Most memory for connections and for bytes that wait to be put in order [default: 512M]
     #[arg(long, value_name = "SIZE", value_parser = super::plan::size)]
     pub memory: Option<u64>,
@@ -159,6 +163,10 @@ pub struct Select {
     /// Only packets that match this filter, in the language of tcpdump; it sees the outermost addresses
     #[arg(long, value_name = "BPF")]
     pub filter: Option<String>,
+
+    /// Keys of TLS sessions, as SSLKEYLOGFILE has them, to look into wss; keys inside a pcapng are used as well
+    #[arg(long, value_name = "FILE")]
+    pub keylog: Vec<PathBuf>,
 
     /// Leave out handshakes that are ok, their connections and findings; they are still counted
     #[arg(long, value_enum, value_name = "WHICH")]

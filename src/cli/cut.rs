@@ -34,14 +34,23 @@ const STRAGGLERS: Duration = Duration::from_secs(1);
 /// Chooses handshakes in a first pass, and writes their frames in a second one. Gives the exit code.
 pub(super) fn run(args: &Cut) -> anyhow::Result<u8> {
     refuse(&args.files, &args.output)?;
-    let mut found = Found::default();
-    let sources = Sources {
-        inputs: &args.files,
-        filter: None,
-        selection: Selection::default(),
-        memory: args.memory,
+    let mut known = Vec::new();
+    let (found, outcome) = loop {
+        let mut found = Found::default();
+        let sources = Sources {
+            inputs: &args.files,
+            filter: None,
+            keylogs: &args.keylog,
+            keys: &known,
+            selection: Selection::default(),
+            memory: args.memory,
+        };
+        let mut outcome = feed(sources, &mut found, &mut Progress::none())?;
+        match outcome.late_keys.take() {
+            Some(keys) if known.is_empty() => known = keys,
+            _ => break (found, outcome),
+        }
     };
-    let outcome = feed(sources, &mut found, &mut Progress::none())?;
     for problem in &outcome.problems {
         message(problem);
     }

@@ -6,7 +6,9 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
+use super::keys::KeyLogs;
 use super::plan::{Plan, is_stdin};
 use super::progress::Progress;
 use crate::capture::{CaptureError, CaptureInfo, Filter, Inputs, Problem, Secrets};
@@ -14,7 +16,9 @@ use crate::decode::{OtherKind, supports};
 use crate::engine::{Engine, Observer, Options, Selection};
 use crate::hop::Clocks;
 use crate::tcp::Stats;
-use crate::tls::KeyLog;
+
+/// How often a key log is looked at that may still be written.
+const FOLLOW: Duration = Duration::from_millis(100);
 
 /// How reading went.
 pub(super) struct Outcome {
@@ -24,12 +28,12 @@ pub(super) struct Outcome {
     pub(super) others: Vec<(OtherKind, u64)>,
     /// Names of addresses that the inputs bring along.
     pub(super) names: BTreeMap<IpAddr, String>,
-    /// Keys of TLS sessions that the inputs bring along.
-    pub(super) keys: KeyLog,
     /// What the connection table counted.
     pub(super) tcp: Stats,
     /// What was wrong with inputs, a line each.
     pub(super) problems: Vec<String>,
+    /// Keys of TLS sessions came behind packets of such sessions: all keys, with which reading once more tells more.
+    pub(super) late_keys: Option<Vec<Secrets>>,
 }
 
 /// What to read, and how much of it to look at.
@@ -38,6 +42,10 @@ pub(super) struct Sources<'a> {
     pub(super) inputs: &'a [PathBuf],
     /// Only packets that match.
     pub(super) filter: Option<&'a str>,
+    /// Files with keys of TLS sessions.
+    pub(super) keylogs: &'a [PathBuf],
+    /// Keys that are known from reading the same inputs before.
+    pub(super) keys: &'a [Secrets],
     /// Which connections are looked at.
     pub(super) selection: Selection,
     /// Bytes for connections and reassembly; `None` for the usual limits.
@@ -47,12 +55,15 @@ pub(super) struct Sources<'a> {
 /// Reads all inputs of the plan to their ends and tells the observer what they show.
 pub(super) fn run_inputs(
     plan: &Plan,
+    keys: &[Secrets],
     observer: &mut dyn Observer,
     progress: &mut Progress,
 ) -> anyhow::Result<Outcome> {
     let sources = Sources {
         inputs: &plan.inputs,
         filter: plan.filter.as_deref(),
+        keylogs: &plan.keylogs,
+        keys,
         selection: plan.selection.clone(),
         memory: plan.memory,
     };
@@ -66,55 +77,104 @@ pub(super) fn feed(
     progress: &mut Progress,
 ) -> anyhow::Result<Outcome> {
     let mut filter = sources.filter.map(Filter::compile).transpose()?;
+    let mut keylogs = KeyLogs::open(sources.keylogs)?;
     let interrupt = Interrupt::heard(sources.inputs)?;
     let mut inputs = Inputs::open(sources.inputs);
-    let clocks = if sources.inputs.len() > 1 {
+    let several = sources.inputs.len() > 1;
+    let clocks = if several {
         Clocks::MayDiffer
     } else {
         Clocks::Same
     };
     let mut engine = Engine::new(Options::new(sources.selection, clocks, sources.memory));
-    let mut problems = Vec::new();
+    // What comes through a pipe may be captured now, and the keys written now.
+    let mut follow_at =
+        (!keylogs.is_empty() && sources.inputs.iter().any(|path| is_pipe(path))).then(Instant::now);
+    let mut problems = if follow_at.is_some() {
+        keylogs.refuse_pipes()?;
+        engine.expect_keys();
+        Vec::new()
+    } else {
+        keylogs.all(&mut |lines| engine.keys(lines))
+    };
+    let mut keys = Keys::default();
+    keys.take(&mut engine, sources.keys.to_vec());
+    keys.take(&mut engine, inputs.take_secrets());
     progress.begin(inputs.progress().size);
     while !interrupt.came() {
         progress.at(|| inputs.progress());
+        if follow_at.is_some_and(|at| at <= Instant::now()) {
+            problems.extend(keylogs.more(&mut |lines| {
+                engine.keys(lines);
+            }));
+            follow_at = Some(Instant::now() + FOLLOW);
+        }
         match inputs.next_frames() {
-            Ok(Some(frames)) => match &mut filter {
-                None => engine.frames(frames, observer),
-                Some(filter) => {
-                    let wanted = frames.filter(|frame| {
-                        filter.matches(frame).unwrap_or_else(|error| {
-                            // Told once for each link type.
-                            problems.push(error.to_string());
-                            false
-                        })
-                    });
-                    engine.frames(wanted, observer);
+            Ok(Some(mut frames)) => {
+                keys.take(&mut engine, frames.take_secrets());
+                keys.begun = true;
+                match &mut filter {
+                    None => engine.frames(frames, observer),
+                    Some(filter) => {
+                        let wanted = frames.filter(|frame| {
+                            filter.matches(frame).unwrap_or_else(|error| {
+                                // Told once for each link type.
+                                problems.push(error.to_string());
+                                false
+                            })
+                        });
+                        engine.frames(wanted, observer);
+                    }
                 }
-            },
+            }
             Ok(None) => break,
             // The end of one input; the others go on.
             Err(error) => problems.push(error.to_string()),
         }
+        if several {
+            keys.take(&mut engine, inputs.take_secrets());
+        }
     }
+    keys.take(&mut engine, inputs.take_secrets());
     let captures: Vec<CaptureInfo> = inputs.infos().cloned().collect();
     engine.finish(&captures, observer);
     problems.extend(captures.iter().filter_map(not_looked_into));
-    let mut keys = KeyLog::default();
-    let logs = inputs
-        .secrets()
-        .filter(|secrets| secrets.kind == Secrets::TLS_KEY_LOG);
-    for log in logs {
-        keys.add(&log.data);
-    }
     Ok(Outcome {
         names: inputs.names(),
-        keys,
         tcp: engine.tcp_stats(),
         captures,
         others: engine.other_frames().kinds(),
         problems,
+        late_keys: (keys.late && engine.lacks_keys()).then_some(keys.all),
     })
+}
+
+/// The keys that captures bring along.
+#[derive(Default)]
+struct Keys {
+    all: Vec<Secrets>,
+    /// Frames were read.
+    begun: bool,
+    /// Some came behind frames.
+    late: bool,
+}
+
+impl Keys {
+    /// Hands keys over to the engine.
+    fn take(&mut self, engine: &mut Engine, secrets: Vec<Secrets>) {
+        for secrets in secrets {
+            if secrets.kind == Secrets::TLS_KEY_LOG {
+                let new = engine.keys(&secrets.data);
+                self.late |= self.begun && new;
+                self.all.push(secrets);
+            }
+        }
+    }
+}
+
+/// Whether inputs can be read once more.
+pub(super) fn are_files(inputs: &[PathBuf]) -> bool {
+    !inputs.iter().any(|path| is_pipe(path))
 }
 
 /// Why nothing in a sound capture could be looked into: frames of unknown link types only. Where there are others,

@@ -5,6 +5,7 @@ pub mod args;
 mod cut;
 mod explain;
 mod inputs;
+mod keys;
 #[cfg(all(feature = "live", target_os = "linux"))]
 pub mod live;
 mod output;

@@ -25,6 +25,8 @@ pub struct Plan {
     pub selection: Selection,
     /// Only packets that match.
     pub filter: Option<String>,
+    /// Files with keys of TLS sessions.
+    pub keylogs: Vec<PathBuf>,
     /// Handshakes that are ok are counted only.
     pub only_failed: bool,
     /// The form of standard output.
@@ -78,7 +80,7 @@ impl Plan {
             if reports.iter().any(|report| report.path == path) {
                 bail!("--report {} is given more than once", path.display());
             }
-            if inputs.contains(&path) {
+            if inputs.contains(&path) || args.select.keylog.contains(&path) {
                 bail!("--report {} would overwrite an input", path.display());
             }
             let format = format_of(&path)?;
@@ -92,6 +94,7 @@ impl Plan {
                 hosts: args.select.host,
             },
             filter: args.select.filter,
+            keylogs: args.select.keylog,
             only_failed: args.select.only == Some(Only::Failed),
             format: args.show.format,
             reports,

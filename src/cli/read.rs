@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::args::{FailOn, Format};
-use super::inputs::{Outcome, run_inputs};
+use super::inputs::{Outcome, are_files, run_inputs};
 use super::output::{self, NewFile};
 use super::plan::Plan;
 use super::progress::Progress;
@@ -41,27 +41,33 @@ pub(super) fn run(plan: &Plan) -> anyhow::Result<u8> {
         }
     }
     let mut progress = Progress::new(plan);
-    let mut fan = Fan {
-        collector: Collector::new(keep(plan), plan.redact),
-        lines: lines.iter_mut().map(|(_, lines)| lines).collect(),
-        settled: progress.handshakes(),
+    let mut known = Vec::new();
+    // Keys may stand behind what they open; JSON lines that are written cannot be taken back.
+    let again = lines.is_empty() && are_files(&plan.inputs);
+    let (mut collector, outcome) = loop {
+        let mut fan = Fan {
+            collector: Collector::new(keep(plan), plan.redact),
+            lines: lines.iter_mut().map(|(_, lines)| lines).collect(),
+            settled: progress.handshakes(),
+        };
+        let mut outcome = run_inputs(plan, &known, &mut fan, &mut progress)?;
+        match outcome.late_keys.take() {
+            Some(keys) if again && known.is_empty() => known = keys,
+            _ => break (fan.collector, outcome),
+        }
     };
-    let outcome = run_inputs(plan, &mut fan, &mut progress)?;
     progress.finish();
     let Outcome {
         captures,
         others,
         names,
-        keys,
         tcp,
         problems,
+        ..
     } = outcome;
-    fan.collector.counted(&tcp);
-    fan.collector.named(names);
-    fan.collector.keyed(keys);
-    let report = fan
-        .collector
-        .finish(&captures, others.into_iter().collect::<BTreeMap<_, _>>());
+    collector.counted(&tcp);
+    collector.named(names);
+    let report = collector.finish(&captures, others.into_iter().collect::<BTreeMap<_, _>>());
 
     let mut failed = !problems.is_empty();
     for problem in &problems {

@@ -31,7 +31,7 @@ use super::{Code, Diagnosis, Finding, Severity};
 use crate::capture::{FrameRef, Timestamp};
 use crate::decode::Endpoint;
 use crate::hop::{BackendSight, Confidence, Handshake, Record, Role};
-use crate::tcp::{ConnectionId, Opening, Side};
+use crate::tcp::{ConnectionId, Direction, Opening, Side};
 
 /// Tunnels and closed connections remembered: the burst of one reload on a busy proxy fits.
 const REMEMBERED: usize = 8192;
@@ -268,7 +268,7 @@ impl Across {
             && end.by == Side::Server
             && connection.opening == Opening::Complete
             && connection.to_client.payload_bytes == 0
-            && connection.to_client.missing_bytes == 0
+            && !record.lacks(Direction::ToClient)
         {
             push(
                 &mut self.closed,

@@ -159,7 +159,7 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
             Draft::new(Code::ClientHopNotSeen)
                 .on(&story.outer.record)
                 .title(format!(
-                    "What the client sent to {} is not in the capture",
+                    "What the client sent to {} is not in the capture, or not in clear",
                     story.proxy_of(story.outer)
                 ))
                 .saw(first_frame(story.outer), "the only hop seen"),

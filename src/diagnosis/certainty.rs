@@ -3,7 +3,7 @@
 use super::Code;
 use super::draft::Draft;
 use super::story::Story;
-use super::view::HopView;
+use super::view::{HopView, RecordView};
 use crate::hop::{Confidence, Hop};
 use crate::http::PartialWhy;
 use crate::tcp::Opening;
@@ -39,7 +39,7 @@ pub(super) fn is_doubtful(hop: &Hop) -> bool {
         .into_iter()
         .flatten()
         .any(|head| matches!(head.why, PartialWhy::Gap(_) | PartialWhy::CaptureEnded));
-    let missing = connection.to_server.missing_bytes > 0 || connection.to_client.missing_bytes > 0;
+    let missing = hop.record.has_holes();
     let goes_on = exchange.session.is_some() || exchange.response.is_none();
     let no_head = exchange.request.is_none() && exchange.ordinary.is_none();
     // Of a connection that began before the capture nobody knows what is missing.

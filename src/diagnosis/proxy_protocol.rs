@@ -93,7 +93,7 @@ fn missing(story: &Story<'_>, out: &[Draft]) -> Option<Draft> {
     let request = story.outer.exchange().request.as_ref()?;
     let end = record.end_by(Side::Server)?;
     let waited = end.frame.at.nanos_since(request.span.last.at);
-    let silent = record.connection.to_client.payload_bytes == 0;
+    let silent = record.said_bytes(Direction::ToClient) == 0;
     let fits = story.outcome == Outcome::Unanswered
         && silent
         && end.how == EndingHow::Fin

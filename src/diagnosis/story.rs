@@ -6,6 +6,7 @@ use super::view::HopView;
 use crate::capture::{FrameRef, Timestamp};
 use crate::hop::{BackendSight, Confidence, ConnectAttempt, Exchange, Handshake, Hop, Role};
 use crate::http::{PartialWhy, RequestHead, ResponseHead};
+use crate::tcp::Direction;
 
 /// How the opening handshake came out, judged on the outermost hop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,7 +114,7 @@ impl<'a> Story<'a> {
                 matches!(partial.why, PartialWhy::Gap(_) | PartialWhy::CaptureEnded)
             })
             || self.outer.one_way()
-            || self.outer.record.connection.to_client.missing_bytes > 0
+            || self.outer.record.lacks(Direction::ToClient)
     }
 
     /// Whether the client sent ws frames of its own accord: then it accepted the 101.

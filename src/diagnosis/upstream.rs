@@ -11,7 +11,7 @@ use super::{Code, Severity};
 use crate::decode::Endpoint;
 use crate::hop::{BackendSight, Confidence, Hop, Role};
 use crate::http::{PartialWhy, RequestHead};
-use crate::tcp::{Ending, EndingHow, Side};
+use crate::tcp::{Direction, Ending, EndingHow, Side};
 
 /// A head at least this long can exceed nginx's proxy_buffer_size (one memory page: 4 KiB on most machines).
 const HEAD_MAY_EXCEED: usize = 4096;
@@ -180,7 +180,7 @@ fn client_gave_up(story: &Story<'_>) -> Option<Draft> {
         || exchange.gap_in_answer
         || story.outer.has_unread_answer()
         || story.outer.one_way()
-        || record.connection.to_client.missing_bytes > 0
+        || record.lacks(Direction::ToClient)
         || exchange
             .partial_response
             .as_ref()
@@ -294,7 +294,7 @@ pub(super) fn no_answer(story: &Story<'_>, out: &[Draft]) -> Option<Draft> {
     let end = record.end_by(Side::Server)?;
     if story.outcome != Outcome::Unanswered
         || out.iter().any(|draft| draft.severity() == Severity::Error)
-        || record.connection.to_client.payload_bytes > 0
+        || record.said_bytes(Direction::ToClient) > 0
     {
         return None;
     }

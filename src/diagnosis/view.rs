@@ -3,7 +3,7 @@
 use super::text::contains;
 use crate::hop::{Hop, Record};
 use crate::http::{Fields, PartialWhy};
-use crate::tcp::{Ending, GapCause, Side};
+use crate::tcp::{Direction, Ending, GapCause, Side};
 
 /// What rules ask of a hop.
 pub(super) trait HopView {
@@ -112,7 +112,7 @@ impl HopView for Hop {
             || exchange.partial_response.is_some()
             || exchange.not_http.is_some();
         let asked = exchange.request.as_ref().map(|head| head.span.last);
-        !read && self.record.connection.to_client.last_data > asked
+        !read && self.record.last_said(Direction::ToClient) > asked
     }
 
     fn one_way(&self) -> bool {
@@ -160,7 +160,7 @@ impl RecordView for Record {
     }
 
     fn has_holes(&self) -> bool {
-        self.connection.to_server.missing_bytes + self.connection.to_client.missing_bytes > 0
+        self.lacks(Direction::ToServer) || self.lacks(Direction::ToClient)
     }
 }
 

@@ -20,6 +20,8 @@ pub(super) struct Conversations {
     /// Attempts that are over on connections that stay.
     pub(super) chapters: Vec<Record>,
     pub(super) scratch: Scratch,
+    /// Connections that hold bytes back until keys come.
+    sealed: BTreeSet<ConnectionId>,
     /// What happened since last asked; nothing is noted before somebody asks.
     pub(super) news: Option<News>,
 }
@@ -40,8 +42,20 @@ impl Conversations {
             closed: Vec::new(),
             chapters: Vec::new(),
             scratch: Scratch::default(),
+            sealed: BTreeSet::new(),
             news: None,
         }
+    }
+
+    /// The connections that wait for keys: there are new ones.
+    pub(super) fn take_sealed(&mut self) -> BTreeSet<ConnectionId> {
+        std::mem::take(&mut self.sealed)
+    }
+
+    /// Reads what keys open that came late.
+    pub(super) fn open_late(&mut self, connection: &Connection, talk: &mut Talk) {
+        talk.open_late(&mut self.scratch);
+        self.announce(connection, talk);
     }
 
     #[inline(never)]
@@ -51,6 +65,9 @@ impl Conversations {
                 news.decided.insert(connection.id);
             }
             self.chapters.extend(talk.chapter(connection));
+        }
+        if self.scratch.take_waiting() {
+            self.sealed.insert(connection.id);
         }
         if let Talk::Followed(followed) = talk {
             for exchange in self.scratch.attempts.drain(..) {
@@ -110,6 +127,7 @@ impl Handler for Conversations {
         let id = connection.id;
         talk.cut_off(&connection, &mut self.scratch);
         self.announce(&connection, &mut talk);
+        self.sealed.remove(&id);
         self.closed.push(talk.into_record(connection));
         if let Some(news) = &mut self.news {
             // It may have to wait for other hops before it is reported for good.

@@ -1,13 +1,18 @@
 //! What could not be seen or was given up, as the report's footer names it.
 
 use super::clock::SetBack;
+use super::totals::TlsTotals;
 use crate::capture::{CaptureError, CaptureInfo, FrameNo, FrameRef, Problem};
 use crate::decode::{DecodeStats, supports};
 use crate::diagnosis::{Evidence, Limit};
 use crate::hop::Record;
 use crate::http::MAX_HEAD;
 use crate::tcp::{Direction, LimitHit, LimitKind, Stats, StreamFacts};
+use crate::tls::{Sealed, cipher_name, version_name};
 use crate::websocket::Depth;
+
+/// The kind of limit that is about keys of TLS sessions.
+const TLS_KEYS: &str = "tls-keys";
 
 /// Frames that captures lost, and those that were not looked into.
 pub(super) fn of_captures(captures: &[CaptureInfo]) -> Vec<Limit> {
@@ -216,6 +221,80 @@ pub(super) fn of_inflation(record: &Record) -> Option<Limit> {
             frame,
             shows: "from here on they are only counted".to_owned(),
         }],
+    })
+}
+
+/// A TLS session of which keys are at hand and not all could be decrypted.
+pub(super) fn of_tls(record: &Record) -> Option<Limit> {
+    let tls = record.tls.as_deref()?;
+    let (detail, frame) = match tls.sealed {
+        Sealed::NoKeys | Sealed::Unproven | Sealed::Open { .. } => return None,
+        Sealed::Unsupported if !cfg!(feature = "decrypt") => (
+            "its keys are at hand, but this hop101 was built without decryption".to_owned(),
+            None,
+        ),
+        Sealed::Unsupported => {
+            let version = tls.version.and_then(version_name).unwrap_or("its version");
+            let cipher = tls.cipher.and_then(cipher_name).unwrap_or("its cipher");
+            (
+                format!(
+                    "its keys are at hand, but {version} with {cipher} cannot be decrypted here"
+                ),
+                None,
+            )
+        }
+        Sealed::Unfit { frame } => (
+            "keys are named for this TLS session, and nothing of it can be decrypted with them"
+                .to_owned(),
+            Some((frame, "this record is not opened by them")),
+        ),
+        Sealed::Lost { frame, .. } => (
+            "it was decrypted up to a record of which bytes are missing or wrong".to_owned(),
+            Some((frame, "not decrypted from here on")),
+        ),
+        Sealed::TooMuch => (
+            "its keys were not known before too much of it had passed to be kept".to_owned(),
+            None,
+        ),
+    };
+    Some(Limit {
+        kind: TLS_KEYS,
+        connection: Some(record.connection.id),
+        detail,
+        evidence: frame
+            .map(|(frame, shows)| Evidence {
+                frame,
+                shows: shows.to_owned(),
+            })
+            .into_iter()
+            .collect(),
+    })
+}
+
+/// Keys that are of no use: most likely those of another capture.
+pub(super) fn of_keys(sessions: usize, tls: &TlsTotals) -> Option<Limit> {
+    if sessions == 0 || tls.keyed > 0 {
+        return None;
+    }
+    let of = |count: u64, one: &str, many: &str| {
+        format!("{count} {}", if count == 1 { one } else { many })
+    };
+    let keys = of(sessions as u64, "TLS session", "TLS sessions");
+    let detail = if tls.begun == 0 {
+        format!(
+            "keys of {keys} are at hand, but no TLS connection is seen from its start, which names its keys"
+        )
+    } else {
+        let begun = of(tls.begun, "TLS connection", "TLS connections");
+        format!(
+            "keys of {keys} are at hand, and none is of the {begun} seen: they belong to others, or were logged in part"
+        )
+    };
+    Some(Limit {
+        kind: TLS_KEYS,
+        connection: None,
+        detail,
+        evidence: Vec::new(),
     })
 }
 

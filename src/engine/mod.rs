@@ -229,6 +229,32 @@ impl Engine {
         self.file_closed(observer);
     }
 
+    /// Takes keys of TLS sessions: lines as `SSLKEYLOGFILE` has them (RFC 9850). What waited for them is read now. Whether
+    /// there were any.
+    pub fn keys(&mut self, log: &[u8]) -> bool {
+        let keys = &mut self.conversations.scratch.keys;
+        let before = keys.generation();
+        keys.add(log);
+        if keys.generation() == before {
+            return false;
+        }
+        for id in self.conversations.take_sealed() {
+            self.table
+                .visit(id, &mut self.conversations, Conversations::open_late);
+        }
+        true
+    }
+
+    /// Whether there were TLS connections, over by now, of which no keys were known in time.
+    pub const fn lacks_keys(&self) -> bool {
+        self.totals.tls.keyed < self.totals.tls.begun
+    }
+
+    /// Keys may come while frames come ([`Self::keys`]): TLS sessions without keys are held back for a while.
+    pub fn expect_keys(&mut self) {
+        self.conversations.scratch.keys.expect();
+    }
+
     /// A frame that is no plain segment.
     #[inline(never)]
     fn unusual(&mut self, frame: &Frame<'_>) {
@@ -312,10 +338,10 @@ impl Engine {
 
     /// The input ended: everything that is left is reported.
     pub fn finish(&mut self, captures: &[CaptureInfo], observer: &mut dyn Observer) {
-        let across = &mut self.across;
+        let (across, totals) = (&mut self.across, &mut self.totals);
         self.table
             .finish_by(&mut self.conversations, |conversations| {
-                file_closed(conversations, across, observer);
+                file_closed(conversations, (across, totals), observer);
             });
         self.file_closed(observer);
         let mut settled = std::mem::take(&mut self.settled);
@@ -334,6 +360,10 @@ impl Engine {
             .into_iter()
             .chain(self.clock.set_back().map(limits::of_clock))
             .chain(limits::of_hurry(self.conversations.book.hurried()))
+            .chain(limits::of_keys(
+                self.conversations.scratch.keys.sessions(),
+                &self.totals.tls,
+            ))
             .chain(limits::collect(decode, &tcp))
         {
             observer.limit(&limit);
@@ -342,7 +372,8 @@ impl Engine {
 
     #[inline(never)]
     fn file_closed(&mut self, observer: &mut dyn Observer) {
-        file_closed(&mut self.conversations, &mut self.across, observer);
+        let sums = (&mut self.across, &mut self.totals);
+        file_closed(&mut self.conversations, sums, observer);
     }
 
     #[inline(never)]
@@ -407,7 +438,7 @@ fn claimed(book: &Book, open: &Open<'_>) -> BTreeSet<ConnectionId> {
 /// Hands on what connections said that left the table.
 fn file_closed(
     conversations: &mut Conversations,
-    across: &mut Across,
+    (across, totals): (&mut Across, &mut Totals),
     observer: &mut dyn Observer,
 ) {
     let Conversations {
@@ -422,7 +453,13 @@ fn file_closed(
     for record in closed.iter_mut() {
         let notable = across.connection(record);
         observer.connection(record, notable);
-        let met = [limits::of_record, limits::of_head, limits::of_inflation];
+        totals.connection(record);
+        let met = [
+            limits::of_record,
+            limits::of_head,
+            limits::of_inflation,
+            limits::of_tls,
+        ];
         for limit in met.into_iter().filter_map(|of| of(record)) {
             observer.limit(&limit);
         }

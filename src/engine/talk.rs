@@ -9,10 +9,9 @@
 //! Invariants: an ignored connection holds no heap memory here; an exchange is kept whole only when it is (or may be)
 //! a handshake attempt; everything else is bounded by a named constant.
 
-use super::followed::{Followed, Reader, Scratch};
-use super::undecided::{Decision, Undecided};
+use super::followed::{Followed, Scratch};
+use super::undecided::{Decision, Undecided, first_pieces};
 use crate::hop::{Protocol, Record};
-use crate::http;
 use crate::tcp::{Chunk, Connection, Direction, Gap, Interest, Opening, StreamEnd};
 
 /// What is known of what a connection says.
@@ -63,12 +62,7 @@ impl Talk {
         let mut waiting = waiting.take();
         let mut fresh = Undecided::default();
         let undecided = waiting.as_deref_mut().unwrap_or(&mut fresh);
-        let decision = undecided.judge(connection, chunk);
-        let proxy_header = match decision {
-            Decision::Wait => None,
-            _ => undecided.proxy_header.take(),
-        };
-        let reader = match decision {
+        let (protocol, held, skip) = match undecided.judge(midstream, chunk) {
             Decision::Wait => {
                 *self = Self::Undecided(Some(waiting.unwrap_or_else(|| Box::new(fresh))));
                 return Interest::Bytes;
@@ -77,48 +71,25 @@ impl Talk {
                 *self = Self::Ignored(protocol);
                 return Interest::Counters;
             }
-            Decision::Http { .. } if midstream => {
-                Reader::Http(Box::new(http::Conversation::midstream()))
-            }
-            Decision::Http { .. } => Reader::Http(Box::default()),
-            Decision::Tls { .. } => Reader::Tls(Box::default()),
-            Decision::Http2 { .. } => Reader::Http2(Box::default()),
             Decision::WebSocket(session) => {
+                let proxy_header = undecided.proxy_header.take();
                 let followed = Followed::midstream(session, proxy_header);
                 *self = Self::Followed(Box::new(followed));
                 return Interest::Bytes;
             }
+            Decision::Read {
+                protocol,
+                held,
+                skip,
+            } => (protocol, held, skip),
         };
-        let (Decision::Http { held, skip }
-        | Decision::Tls { held, skip }
-        | Decision::Http2 { held, skip }) = decision
-        else {
-            return Interest::Bytes;
-        };
-        let mut followed = Box::new(Followed::new(reader, proxy_header));
+        let proxy_header = undecided.proxy_header.take();
+        let mut followed = Box::new(Followed::new(protocol, midstream, proxy_header));
         let mut interest = Interest::Bytes;
-        if !held.is_empty() {
-            let position = chunk.position.saturating_sub(held.len() as u64);
-            interest = followed.bytes(
-                &Chunk {
-                    data: &held,
-                    position,
-                    ..*chunk
-                },
-                scratch,
-            );
-        }
-        let rest = chunk.data.get(skip..).unwrap_or_default();
-        if !rest.is_empty() && interest == Interest::Bytes {
-            let position = chunk.position.saturating_add(skip as u64);
-            interest = followed.bytes(
-                &Chunk {
-                    data: rest,
-                    position,
-                    ..*chunk
-                },
-                scratch,
-            );
+        for piece in first_pieces(&held, chunk, skip) {
+            if interest == Interest::Bytes {
+                interest = followed.bytes(&piece, scratch);
+            }
         }
         *self = Self::Followed(followed);
         interest
@@ -140,6 +111,13 @@ impl Talk {
     pub(super) fn ended(&mut self, end: StreamEnd, scratch: &mut Scratch) {
         if let Self::Followed(followed) = self {
             followed.ended(end, scratch);
+        }
+    }
+
+    /// Keys came: what waited for them is read.
+    pub(super) fn open_late(&mut self, scratch: &mut Scratch) {
+        if let Self::Followed(followed) = self {
+            followed.open_late(scratch);
         }
     }
 

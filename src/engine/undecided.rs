@@ -5,7 +5,7 @@ use std::mem::take;
 
 use crate::hop::{Protocol, ProxyHeader};
 use crate::http::{self, Probe};
-use crate::tcp::{Chunk, Connection, Direction, Gap, Opening};
+use crate::tcp::{Chunk, Direction, Gap};
 use crate::websocket::{Depth, Session};
 
 /// Segments of a connection whose start was not captured that are probed for the start of something we know, before
@@ -28,19 +28,13 @@ pub(super) struct Undecided {
     session: Option<Box<Session>>,
 }
 
-/// What the first bytes say: read `held` first (bytes kept from before), then the chunk from `skip` on.
+/// What the first bytes say.
 pub(super) enum Decision {
     Wait,
     Ignore(Protocol),
-    Http {
-        held: Vec<u8>,
-        skip: usize,
-    },
-    Tls {
-        held: Vec<u8>,
-        skip: usize,
-    },
-    Http2 {
+    /// HTTP, TLS or HTTP/2: read `held` first (bytes kept from before), then the chunk from `skip` on.
+    Read {
+        protocol: Protocol,
         held: Vec<u8>,
         skip: usize,
     },
@@ -49,7 +43,8 @@ pub(super) enum Decision {
 }
 
 impl Undecided {
-    pub(super) fn judge(&mut self, connection: &Connection, chunk: &Chunk<'_>) -> Decision {
+    /// Judges the next bytes; `midstream` when the start of the connection was not captured.
+    pub(super) fn judge(&mut self, midstream: bool, chunk: &Chunk<'_>) -> Decision {
         let from_client = chunk.direction == Direction::ToServer;
         let held = if from_client {
             take(&mut self.prefix)
@@ -64,7 +59,7 @@ impl Undecided {
             Probe::NeedMore if from_client => return self.wait(joined.into_owned()),
             probe => protocol(probe),
         };
-        if protocol == Protocol::Other && connection.opening == Opening::Midstream {
+        if protocol == Protocol::Other && midstream {
             return self.search(&Chunk {
                 data: &joined,
                 ..*chunk
@@ -73,9 +68,16 @@ impl Undecided {
         drop(joined);
         match protocol {
             // A server's answer that comes byte by byte: the HTTP reader waits better than we could.
-            Protocol::Http | Protocol::None => Decision::Http { held, skip: 0 },
-            Protocol::Tls => Decision::Tls { held, skip: 0 },
-            Protocol::Http2 => Decision::Http2 { held, skip: 0 },
+            Protocol::None => Decision::Read {
+                protocol: Protocol::Http,
+                held,
+                skip: 0,
+            },
+            Protocol::Http | Protocol::Tls | Protocol::Http2 => Decision::Read {
+                protocol,
+                held,
+                skip: 0,
+            },
             other => Decision::Ignore(other),
         }
     }
@@ -141,23 +143,38 @@ impl Undecided {
                 let rest = joined.get(len..).unwrap_or_default();
                 match protocol(http::probe(rest)) {
                     Protocol::None => self.wait(rest.to_vec()),
-                    Protocol::Http => Decision::Http {
-                        held: Vec::new(),
-                        skip,
-                    },
-                    Protocol::Tls => Decision::Tls {
-                        held: Vec::new(),
-                        skip,
-                    },
-                    Protocol::Http2 => Decision::Http2 {
-                        held: Vec::new(),
-                        skip,
-                    },
+                    protocol @ (Protocol::Http | Protocol::Tls | Protocol::Http2) => {
+                        Decision::Read {
+                            protocol,
+                            held: Vec::new(),
+                            skip,
+                        }
+                    }
                     other => Decision::Ignore(other),
                 }
             }
         }
     }
+}
+
+/// What is read first once it was judged: the bytes held from before, then the chunk from `skip` on.
+pub(super) fn first_pieces<'a>(
+    held: &'a [u8],
+    chunk: &Chunk<'a>,
+    skip: usize,
+) -> impl Iterator<Item = Chunk<'a>> {
+    let before = Chunk {
+        data: held,
+        position: chunk.position.saturating_sub(held.len() as u64),
+        ..*chunk
+    };
+    let rest = Chunk {
+        data: chunk.data.get(skip..).unwrap_or_default(),
+        position: chunk.position.saturating_add(skip as u64),
+        ..*chunk
+    };
+    let pieces = [before, rest].into_iter();
+    pieces.filter(|piece| !piece.data.is_empty())
 }
 
 /// The protocol that a probe names.

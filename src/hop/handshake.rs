@@ -3,7 +3,7 @@
 use super::record::{Exchange, SharedRecord};
 use crate::capture::{FrameRef, Timestamp};
 use crate::http::PartialWhy;
-use crate::tcp::{EndingHow, Side};
+use crate::tcp::{Direction, EndingHow, Side};
 use crate::websocket::{Accept, SessionFacts, Silence};
 
 /// What a hop connects.
@@ -147,7 +147,7 @@ impl Hop {
         let followed = self
             .session()
             .is_some_and(|session| session.lost_sync != Some(side.sends()));
-        followed && stream.frames > 0 && stream.missing_bytes == 0
+        followed && stream.frames > 0 && !self.record.lacks(side.sends())
     }
 
     /// Whether its answer was a 101, or may have been one, of which the capture lacks too much to follow what came then.
@@ -164,7 +164,7 @@ impl Hop {
                     matches!(head.why, PartialWhy::Gap(_))
                         && status_of(&head.bytes).is_none_or(|status| status == b"101")
                 }
-                None => to_client.missing_bytes > 0 || to_client.frames == 0,
+                None => self.record.lacks(Direction::ToClient) || to_client.frames == 0,
             }
     }
 }

@@ -7,7 +7,7 @@ use crate::capture::FrameRef;
 use crate::http::{PartialWhy, RequestHead, ResponseHead};
 use crate::http2::Http2Facts;
 use crate::tcp::{Connection, Direction};
-use crate::tls::TlsFacts;
+use crate::tls::{ClearStream, Sealed, TlsFacts};
 use crate::websocket::SessionFacts;
 
 /// What a connection speaks, judged by its bytes.
@@ -183,6 +183,38 @@ impl Record {
             tls: self.tls.take(),
             http2: self.http2.take(),
         }
+    }
+
+    /// Whether bytes of a stream could not be read: they are not in the capture, or were not decrypted.
+    pub fn lacks(&self, direction: Direction) -> bool {
+        let undecrypted = |tls: &TlsFacts| matches!(tls.sealed, Sealed::Lost { .. });
+        self.connection.stream(direction).missing_bytes > 0
+            || self.tls.as_deref().is_some_and(undecrypted)
+    }
+
+    /// The last bytes that a side said: of a TLS session that was opened the last in clear, for tickets and alerts come in
+    /// records as well.
+    pub fn last_said(&self, direction: Direction) -> Option<FrameRef> {
+        match self.opened(direction) {
+            Some(stream) => stream.last,
+            None => self.connection.stream(direction).last_data,
+        }
+    }
+
+    /// How many bytes a side said: of a TLS session that was opened those in clear.
+    pub fn said_bytes(&self, direction: Direction) -> u64 {
+        match self.opened(direction) {
+            Some(stream) => stream.bytes,
+            None => self.connection.stream(direction).payload_bytes,
+        }
+    }
+
+    fn opened(&self, direction: Direction) -> Option<&ClearStream> {
+        let tls = self.tls.as_deref().filter(|tls| tls.sealed.is_open())?;
+        Some(match direction {
+            Direction::ToServer => &tls.to_server,
+            Direction::ToClient => &tls.to_client,
+        })
     }
 
     /// Whether nothing on it can be part of a handshake's story: it may be forgotten once counted.

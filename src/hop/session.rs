@@ -163,10 +163,10 @@ fn last_behind_heads(hop: &Hop) -> impl Iterator<Item = FrameRef> + '_ {
     let partial = |head: &Option<Box<PartialHead>>| head.as_ref().map(|head| head.last);
     let request = whole.max(partial(&exchange.partial_request));
     let answer = partial(&exchange.partial_response).max(request);
-    let connection = &hop.record.connection;
+    let said = |direction| hop.record.last_said(direction);
     [
-        connection.to_server.last_data.filter(|_| request.is_some()),
-        connection.to_client.last_data.filter(|_| answer.is_some()),
+        said(Direction::ToServer).filter(|_| request.is_some()),
+        said(Direction::ToClient).filter(|_| answer.is_some()),
     ]
     .into_iter()
     .zip([request, answer])
@@ -183,10 +183,9 @@ fn survived(
 ) -> Option<Silence> {
     let mut shortest: Option<Silence> = None;
     for &(place, session) in sessions {
-        let connection = &handshake.hops.get(place)?.record.connection;
+        let record = &handshake.hops.get(place)?.record;
         let whole = DIRECTIONS.iter().all(|&direction| {
-            let stream = connection.stream(direction);
-            stream.frames > 0 && stream.missing_bytes == 0
+            record.connection.stream(direction).frames > 0 && !record.lacks(direction)
         });
         if !whole {
             continue;
@@ -204,11 +203,10 @@ fn survived(
 
 /// The last data frames of a hop. Where ws frames could not be followed, any bytes behind the 101 count.
 fn data_of<'a>(hop: &'a Hop, session: &'a SessionFacts) -> impl Iterator<Item = FrameRef> + 'a {
-    let connection = &hop.record.connection;
     DIRECTIONS.into_iter().filter_map(move |direction| {
         let bytes = session
             .lost_sync
-            .and_then(|_| connection.stream(direction).last_data)
+            .and_then(|_| hop.record.last_said(direction))
             .filter(|frame| *frame > session.established);
         session.carried(direction).last.max(bytes)
     })

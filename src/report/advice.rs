@@ -83,7 +83,7 @@ pub(super) fn next_capture(report: &Report) -> Vec<Advice> {
         advice.push(Advice {
             text: "The TLS connections above hide what is inside. The hop from nginx to the backend is in clear in \
                    most setups: make sure that it is captured too (-i any sees loopback and container bridges of this \
-                   network namespace)."
+                   network namespace). Or let the client write its keys (SSLKEYLOGFILE) and give them with --keylog."
                 .to_owned(),
             command: None,
         });

@@ -8,14 +8,13 @@ use super::kept::Kept;
 use super::redact::{Redact, Redactor};
 use super::traffic::TrafficCounts;
 use super::view::{CauseView, ConnectionView, FindingView, LimitView, Report, Summary};
-use super::{build, interfaces, visit, words};
+use super::{build, interfaces, visit};
 use crate::capture::{CaptureInfo, FrameRef};
 use crate::decode::OtherKind;
 use crate::diagnosis::{Diagnosis, Finding, Limit, Severity, Verdict};
 use crate::engine::Observer;
 use crate::hop::{Handshake, Record};
 use crate::tcp::{ConnectionId, Stats};
-use crate::tls::KeyLog;
 
 /// Connections listed that belong to no handshake: a page of context; a busy capture has millions.
 pub const OTHER_CONNECTIONS_MAX: usize = 1000;
@@ -81,7 +80,6 @@ pub struct Collector {
     duplicates: BTreeMap<u16, u64>,
     names: BTreeMap<IpAddr, String>,
     interfaces: BTreeMap<u32, String>,
-    keys: KeyLog,
 }
 
 impl Collector {
@@ -106,7 +104,6 @@ impl Collector {
             duplicates: BTreeMap::new(),
             names: BTreeMap::new(),
             interfaces: BTreeMap::new(),
-            keys: KeyLog::default(),
         }
     }
 
@@ -162,11 +159,6 @@ impl Collector {
     /// Takes names of addresses, to be shown beside them.
     pub fn named(&mut self, names: BTreeMap<IpAddr, String>) {
         self.names = names;
-    }
-
-    /// Takes the keys that captures bring along.
-    pub fn keyed(&mut self, keys: KeyLog) {
-        self.keys = keys;
     }
 
     /// The counts so far.
@@ -285,7 +277,6 @@ impl Collector {
         redactor.forget();
         name_ends(&mut connections, &self.names, &mut redactor);
         interfaces::tell(&mut connections, captures);
-        self.limits.extend(find_keys(&mut connections, &self.keys));
         let mut report = Report {
             captures: captures
                 .iter()
@@ -343,30 +334,6 @@ fn name_ends(
         });
         (view.client_name, view.server_name) = (client, server);
     }
-}
-
-/// Marks the connections whose keys a capture brings along; says that they stay unused.
-fn find_keys(connections: &mut [ConnectionView], keys: &KeyLog) -> Option<LimitView> {
-    let mut fitting = 0;
-    for view in connections {
-        if let Some(tls) = &mut view.tls
-            && let Some(random) = &tls.client_random
-        {
-            tls.keys_in_capture = keys.has(random);
-            fitting += u64::from(tls.keys_in_capture);
-        }
-    }
-    (keys.sessions() > 0).then(|| LimitView {
-        kind: "tls-keys",
-        connection: None,
-        detail: format!(
-            "keys of {} come with the capture and fit {} listed here, but nothing is decrypted: the hop behind the proxy, \
-             in clear, tells most",
-            words::count(keys.sessions() as u64, "TLS session"),
-            words::count(fitting, "connection"),
-        ),
-        evidence: Vec::new(),
-    })
 }
 
 /// What a handshake is counted with: its verdict and cause; one that is ok with what it was warned of.

@@ -177,6 +177,14 @@ impl<S> Flow<S> {
         Some((connection, state))
     }
 
+    /// Its facts up to now, and its state, if there was payload.
+    pub(super) fn visit(&mut self, look: impl FnOnce(&Connection, &mut S)) {
+        self.update();
+        if let Some(state) = &mut self.state {
+            look(&self.cold.connection, state);
+        }
+    }
+
     /// All that is left of it.
     pub(super) fn into_parts(mut self) -> (Connection, Option<S>) {
         self.update();

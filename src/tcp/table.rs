@@ -204,6 +204,19 @@ impl<H: Handler> Table<H> {
         self.flow(*self.ids.get(&id.0)?)?.snapshot()
     }
 
+    /// Lets a handler look at the state of a connection that is under way.
+    pub fn visit(
+        &mut self,
+        id: ConnectionId,
+        handler: &mut H,
+        look: impl FnOnce(&mut H, &Connection, &mut H::State),
+    ) {
+        let slot = self.ids.get(&id.0).copied();
+        if let Some(flow) = slot.and_then(|slot| self.flow_mut(slot)) {
+            flow.visit(|connection, state| look(handler, connection, state));
+        }
+    }
+
     /// Connections of which only the opening was seen so far, begun within these times (both included), by number.
     /// Of very many only the newest are looked at.
     pub fn openings(&self, from: Timestamp, to: Timestamp) -> Vec<Connection> {

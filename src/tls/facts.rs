@@ -55,6 +55,15 @@ impl Sealed {
     }
 }
 
+/// What came out in clear of a direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ClearStream {
+    /// How many bytes.
+    pub bytes: u64,
+    /// The frame with the last of them.
+    pub last: Option<FrameRef>,
+}
+
 /// What is known about TLS on a connection.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TlsFacts {
@@ -88,4 +97,8 @@ pub struct TlsFacts {
     pub certificate_requested: Option<bool>,
     /// How far it was opened with keys.
     pub sealed: Sealed,
+    /// What was opened of the client's bytes.
+    pub to_server: ClearStream,
+    /// What was opened of the server's bytes.
+    pub to_client: ClearStream,
 }

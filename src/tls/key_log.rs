@@ -85,6 +85,11 @@ impl KeyLog {
         self.expected || !self.sessions.is_empty()
     }
 
+    /// Goes up with every secret that is added.
+    pub const fn generation(&self) -> u64 {
+        self.generation
+    }
+
     /// How many sessions it is about.
     pub fn sessions(&self) -> usize {
         self.sessions.len()

@@ -20,7 +20,7 @@ mod sight;
 #[cfg(test)]
 mod tests;
 
-pub use facts::{Alert, Sealed, TlsFacts};
+pub use facts::{Alert, ClearStream, Sealed, TlsFacts};
 pub use key_log::KeyLog;
 pub use names::{alert_name, cipher_name, version_name};
 pub use opened::{Clear, Opened};

@@ -47,6 +47,11 @@ impl Opener {
     }
 
     #[expect(clippy::unused_self, reason = "the same call as with decryption")]
+    pub(super) fn is_waiting(&self) -> bool {
+        false
+    }
+
+    #[expect(clippy::unused_self, reason = "the same call as with decryption")]
     pub(super) fn held(&self) -> usize {
         0
     }

@@ -192,6 +192,11 @@ impl Sight {
         }
     }
 
+    /// Whether bytes are held back until keys come.
+    pub fn is_waiting(&self) -> bool {
+        self.opener.is_waiting()
+    }
+
     /// Bytes that it holds besides itself.
     pub fn held(&self) -> usize {
         let messages = self.to_server.messages.held() + self.to_client.messages.held();

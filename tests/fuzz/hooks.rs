@@ -12,7 +12,7 @@ use hop101::tcp::{
     Chunk, Connection, Direction, EndingHow, Gap, GapCause, Handler, Interest, Limits, StreamEnd,
     Table,
 };
-use hop101::tls::Sight;
+use hop101::tls::{KeyLog, Opened, Sight};
 use hop101::websocket::{Depth, Session};
 
 /// A name and what it does with bytes.
@@ -241,25 +241,62 @@ pub(crate) fn ws_frames(data: &[u8]) {
     }
 }
 
-struct Tls(Sight);
+#[derive(Default)]
+struct Tls {
+    sight: Sight,
+    keys: KeyLog,
+    opened: Opened,
+}
 
 impl Told for Tls {
     fn bytes(&mut self, chunk: &Chunk<'_>) {
-        self.0.bytes(chunk);
+        self.sight.bytes(chunk, &self.keys, &mut self.opened);
+        self.opened.clear();
     }
 
     fn gap(&mut self, gap: &Gap) {
-        self.0.gap(gap);
+        self.sight.gap(gap, &self.keys, &mut self.opened);
+        self.opened.clear();
     }
 
     fn ended(&mut self, _: &StreamEnd) {}
 }
 
-/// Reads TLS records.
+/// Reads TLS records: without keys, waiting for keys, and with keys for whatever session they begin.
 pub(crate) fn tls_records(data: &[u8]) {
-    let mut tls = Tls(Sight::new());
-    tell(data, &mut tls);
-    drop(tls.0.facts());
+    let mut without = Tls::default();
+    tell(data, &mut without);
+    let mut waiting = Tls::default();
+    waiting.keys.expect();
+    tell(data, &mut waiting);
+    let mut keyed = Tls::default();
+    if let Some(random) = without.sight.facts().client_random {
+        keyed.keys.add(key_log(&random).as_bytes());
+        waiting.keys.add(key_log(&random).as_bytes());
+    }
+    tell(data, &mut keyed);
+    waiting.sight.late(&waiting.keys, &mut waiting.opened);
+    for tls in [without, waiting, keyed] {
+        drop(tls.sight.facts());
+    }
+}
+
+/// A log with secrets of all kinds for a session.
+fn key_log(random: &[u8; 32]) -> String {
+    let hex = |bytes: &[u8]| -> String { bytes.iter().map(|byte| format!("{byte:02x}")).collect() };
+    let random = hex(random);
+    let secrets = [
+        ("CLIENT_RANDOM", 48),
+        ("CLIENT_EARLY_TRAFFIC_SECRET", 32),
+        ("CLIENT_HANDSHAKE_TRAFFIC_SECRET", 32),
+        ("SERVER_HANDSHAKE_TRAFFIC_SECRET", 48),
+        ("CLIENT_TRAFFIC_SECRET_0", 32),
+        ("SERVER_TRAFFIC_SECRET_0", 48),
+    ];
+    secrets
+        .iter()
+        .map(|&(label, len)| format!("{label} {random} {}\n", hex(&vec![7; len])))
+        .collect()
 }
 
 /// Checks that every position is delivered once, in order.

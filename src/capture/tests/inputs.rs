@@ -173,11 +173,13 @@ fn names_and_secrets_of_all() {
     let mut inputs = from(vec![file(b"first\0", b"one"), file(b"second\0", b"two")]);
     assert!(inputs.next_frame().unwrap().is_none());
     assert_eq!(inputs.names().into_values().collect::<Vec<_>>(), ["first"]);
+    let secrets = inputs.take_secrets();
     assert_eq!(
-        inputs
-            .secrets()
+        secrets
+            .iter()
             .map(|s| s.data.as_slice())
             .collect::<Vec<_>>(),
         [b"one", b"two"]
     );
+    assert!(inputs.take_secrets().is_empty());
 }

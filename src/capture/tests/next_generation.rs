@@ -242,7 +242,7 @@ fn names_secrets_and_comments() {
         assert_eq!(reader.names()[&edge], "edge");
         assert_eq!(reader.names().len(), 2);
         assert_eq!(
-            reader.secrets(),
+            reader.take_secrets(),
             [Secrets {
                 kind: Secrets::TLS_KEY_LOG,
                 data: log.to_vec()

@@ -34,6 +34,7 @@ use self::signals::Signals;
 use self::status::Rate;
 use self::watch::{Lines, Style, Watch};
 use super::args::Format;
+use super::keys::KeyLogs;
 use super::read::keep;
 use crate::capture::live::{self, DELIVERY, Drops, Live, LiveError};
 use crate::capture::{Frame, Timestamp};
@@ -121,6 +122,7 @@ struct Run<'a> {
     problems: u32,
     panics: u32,
     losses: Drops,
+    keylogs: KeyLogs,
     /// When what was decided is looked at next.
     decide_at: Instant,
     /// Interfaces that were said to be down.
@@ -192,14 +194,17 @@ impl<'a> Run<'a> {
             }
             watch.evidence = Some(evidence);
         }
+        let keylogs = KeyLogs::open(&read.keylogs)?;
+        keylogs.refuse_pipes()?;
+        let options = engine::Options::new(read.selection.clone(), Clocks::Same, read.memory);
+        let mut engine = Engine::new(options).watched();
+        if !keylogs.is_empty() {
+            engine.expect_keys();
+        }
         Ok(Self {
             plan,
-            engine: Engine::new(engine::Options::new(
-                read.selection.clone(),
-                Clocks::Same,
-                read.memory,
-            ))
-            .watched(),
+            engine,
+            keylogs,
             watch,
             packets,
             reports,
@@ -314,6 +319,15 @@ impl<'a> Run<'a> {
 
     fn tick(&mut self, packet_time: Option<Timestamp>, now: Instant) {
         let (engine, watch) = (&mut self.engine, &mut self.watch);
+        let mut problems = Vec::new();
+        guard(&mut self.panics, || {
+            problems = self.keylogs.more(&mut |lines| {
+                engine.keys(lines);
+            });
+        });
+        for problem in problems {
+            watch.screen.message(&problem);
+        }
         if let Some(at) = packet_time {
             guard(&mut self.panics, || engine.tick(at, watch));
         }

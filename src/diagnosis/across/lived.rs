@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 
+use super::super::view::RecordView;
 use super::ENDPOINTS;
 use crate::capture::Timestamp;
 use crate::decode::Endpoint;
@@ -56,10 +57,8 @@ impl Lived {
     /// Takes note of the sessions on a closed connection of which the capture has everything.
     pub(super) fn note(&mut self, record: &Record) {
         let connection = &record.connection;
-        let whole = [&connection.to_server, &connection.to_client]
-            .iter()
-            .all(|stream| stream.frames > 0 && stream.missing_bytes == 0);
-        if !whole {
+        let seen = connection.to_server.frames > 0 && connection.to_client.frames > 0;
+        if !seen || record.has_holes() {
             return;
         }
         for exchange in &record.exchanges {

@@ -7,7 +7,7 @@ use crate::decode::Endpoint;
 use crate::diagnosis::Code;
 use crate::diagnosis::timeout;
 use crate::hop::{Confidence, Handshake, Hop, Party, Record};
-use crate::tcp::{ConnectionId, EndingHow, Opening, Side};
+use crate::tcp::{ConnectionId, Direction, EndingHow, Opening, Side};
 
 /// Endings within this time of the one before belong to one event: a worker closes its tunnels one after the other.
 pub(super) const TOGETHER_NANOS: i64 = 100_000_000;
@@ -104,8 +104,8 @@ pub(super) fn ended(record: &Record) -> Option<(Side, Ended)> {
     }
     // Frames that could not be followed are bytes all the same.
     let bytes = [
-        connection.to_server.last_data,
-        connection.to_client.last_data,
+        record.last_said(Direction::ToServer),
+        record.last_said(Direction::ToClient),
     ];
     let bytes = bytes.map(|frame| frame.filter(|_| facts.lost_sync.is_some()));
     // What came too late does not make the silence any shorter.

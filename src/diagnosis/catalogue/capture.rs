@@ -25,7 +25,7 @@ pub(super) static CLIENT_HOP_NOT_SEEN: Entry = Entry {
     client_hop: "Not in the capture, or encrypted.",
     backend_hop: "Complete.",
     why: "Another interface or host, a capture filter, or TLS towards the client.",
-    fix: "Capture the client's side as well. Where it is TLS, the proxy's log tells what the client sent.",
+    fix: "Capture the client's side as well. Where it is TLS, read it with the keys of its sessions (`--keylog FILE`; browsers, curl and node write them to SSLKEYLOGFILE); else the proxy's log tells what the client sent.",
     template: "",
     log: "",
     source: "hop101: a hop that was not captured cannot be judged",

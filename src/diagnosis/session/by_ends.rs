@@ -7,7 +7,7 @@ use crate::diagnosis::text::{capital, duration};
 use crate::diagnosis::timeout::{self, Limit};
 use crate::diagnosis::view::HopView;
 use crate::hop::{Confidence, HopEnding, Role};
-use crate::tcp::{EndingHow, Side};
+use crate::tcp::{Direction, EndingHow, Side};
 
 /// A client that leaves sooner than this after the 101, without a frame, did not want the session.
 const AT_ONCE_NANOS: i64 = 1_000_000_000;
@@ -114,9 +114,9 @@ impl End<'_> {
             return None;
         }
         let connection = &inner.record.connection;
-        let late = connection
-            .to_client
-            .last_data
+        let late = inner
+            .record
+            .last_said(Direction::ToClient)
             .filter(|frame| self.story.time(*frame) > self.story.time(ending.frame))?;
         let reset = connection.to_server.rst?;
         let text = format!(

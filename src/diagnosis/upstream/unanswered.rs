@@ -9,7 +9,7 @@ use crate::diagnosis::text::{duration, list, preview, shows_request, shows_respo
 use crate::diagnosis::view::{HopView, RecordView, hole};
 use crate::hop::{Confidence, Hop};
 use crate::http::{HeadFault, PartialWhy, RequestHead, ResponseHead};
-use crate::tcp::{Ending, EndingHow, Side};
+use crate::tcp::{Direction, Ending, EndingHow, Side};
 
 /// A proxy that gives up sooner than this has not waited at all.
 const NO_TIME_NANOS: i64 = 50_000_000;
@@ -53,7 +53,7 @@ pub(super) fn of_hop(story: &Story<'_>, hop: &Hop) -> Option<Draft> {
     let hidden = exchange.gap_in_answer
         || hop.one_way()
         || hop.has_unread_answer()
-        || record.connection.to_client.missing_bytes > 0
+        || record.lacks(Direction::ToClient)
         || exchange
             .partial_response
             .as_ref()

@@ -1,7 +1,8 @@
 //! Follows a connection that is worth reading, and files what its reader says as exchanges.
 //!
 //! ```text
-//!   bytes, gaps, ends -> reader (HTTP, WebSocket, TLS, HTTP/2) -> filing -> exchanges -> record
+//!   bytes, gaps, ends -+-------------------> reader (HTTP, WebSocket, HTTP/2) -> filing -> exchanges -> record
+//!                      +-> TLS -> what keys open --^
 //! ```
 //!
 //! Invariants: one reader at a time; a session takes over where the 101 ends, not a byte before or after; nothing is
@@ -9,6 +10,7 @@
 
 mod filing;
 mod record;
+mod sealed;
 
 use crate::capture::FrameRef;
 use crate::hop::{
@@ -19,10 +21,15 @@ use crate::tcp::{Chunk, Direction, EndingHow, Gap, Interest, StreamEnd};
 use crate::websocket::{Depth, Session};
 use crate::{http2, tls};
 
+use super::undecided::Undecided;
+use sealed::Envelope;
+
 /// A connection worth reading.
 #[derive(Debug)]
 pub(super) struct Followed {
     reader: Reader,
+    /// TLS around what the reader reads.
+    envelope: Option<Box<Envelope>>,
     exchange_count: u32,
     exchanges: Vec<Exchange>,
     ordinary: Vec<OrdinaryExchange>,
@@ -41,7 +48,8 @@ pub(super) enum Reader {
         session: Box<Session>,
         place: usize,
     },
-    Tls(Box<tls::Sight>),
+    /// Inside TLS: nothing was opened so far, or too few bytes to judge.
+    Tls(Option<Box<Undecided>>),
     Http2(Box<http2::Sight>),
     /// Nothing more to read, but there is something to report.
     Done(Protocol),
@@ -57,18 +65,41 @@ pub(super) struct Scratch {
     pub(super) answers: Vec<(u32, FrameRef)>,
     /// Something was decided (an answer, a refusal): a live view may want to look.
     pub(super) decided: bool,
+    /// Bytes are held back until keys come.
+    waiting: bool,
     /// Bytes that the states of connections may have come to hold since they were weighed.
     pub(super) grown: usize,
+    /// What TLS sessions are opened with.
+    pub(super) keys: tls::KeyLog,
+    opened: tls::Opened,
 }
 
 /// Bytes that a reader may come to hold for one byte of heads: a request of some tens begins an exchange of a kilobyte, an
 /// answer as long turns the reader into that of a session.
 const GROWTH: usize = 64;
 
+impl Reader {
+    /// The reader of what speaks a protocol.
+    fn of(protocol: Protocol, midstream: bool) -> Self {
+        match protocol {
+            Protocol::Http if midstream => Self::Http(Box::new(http::Conversation::midstream())),
+            Protocol::Http => Self::Http(Box::default()),
+            Protocol::Http2 => Self::Http2(Box::default()),
+            Protocol::Tls => Self::Tls(None),
+            other => Self::Done(other),
+        }
+    }
+}
+
 impl Scratch {
     /// Whether the last call found something to tell; few do.
     pub(super) const fn has_news(&self) -> bool {
-        self.decided || !self.attempts.is_empty() || !self.answers.is_empty()
+        self.decided || self.waiting || !self.attempts.is_empty() || !self.answers.is_empty()
+    }
+
+    /// Whether the last call left bytes that wait for keys.
+    pub(super) const fn take_waiting(&mut self) -> bool {
+        std::mem::replace(&mut self.waiting, false)
     }
 
     /// Bytes are given to a reader that may keep them.
@@ -78,9 +109,24 @@ impl Scratch {
 }
 
 impl Followed {
-    pub(super) fn new(reader: Reader, proxy_header: Option<ProxyHeader>) -> Self {
+    /// A connection that speaks HTTP, HTTP/2 or TLS; `midstream` when its start was not captured.
+    pub(super) fn new(
+        protocol: Protocol,
+        midstream: bool,
+        proxy_header: Option<ProxyHeader>,
+    ) -> Self {
+        let envelope = (protocol == Protocol::Tls).then(Box::default);
+        let reader = Reader::of(protocol, midstream);
+        Self {
+            envelope,
+            ..Self::with(reader, proxy_header)
+        }
+    }
+
+    fn with(reader: Reader, proxy_header: Option<ProxyHeader>) -> Self {
         Self {
             reader,
+            envelope: None,
             exchange_count: 0,
             exchanges: Vec::new(),
             ordinary: Vec::new(),
@@ -93,7 +139,7 @@ impl Followed {
 
     /// A session that was up when the capture began: an exchange without heads.
     pub(super) fn midstream(session: Box<Session>, proxy_header: Option<ProxyHeader>) -> Self {
-        let mut followed = Self::new(Reader::WebSocket { session, place: 0 }, proxy_header);
+        let mut followed = Self::with(Reader::WebSocket { session, place: 0 }, proxy_header);
         followed.file(Exchange::default());
         followed
     }
@@ -126,6 +172,15 @@ impl Followed {
 
     #[inline]
     pub(super) fn bytes(&mut self, chunk: &Chunk<'_>, scratch: &mut Scratch) -> Interest {
+        if self.envelope.is_some() {
+            return self.sealed(chunk, scratch);
+        }
+        self.clear(chunk, scratch)
+    }
+
+    /// Takes bytes in clear, or opened.
+    #[inline]
+    fn clear(&mut self, chunk: &Chunk<'_>, scratch: &mut Scratch) -> Interest {
         let Reader::WebSocket { session, .. } = &mut self.reader else {
             return self.heads(chunk, scratch);
         };
@@ -158,10 +213,7 @@ impl Followed {
                     Interest::Bytes
                 }
             }
-            Reader::Tls(sight) => {
-                scratch.grow(len);
-                sight.bytes(chunk, &tls::KeyLog::default(), &mut tls::Opened::default())
-            }
+            Reader::Tls(_) => self.judge(chunk, scratch),
             Reader::Http2(sight) => {
                 scratch.grow(len);
                 sight.bytes(chunk)
@@ -171,6 +223,14 @@ impl Followed {
     }
 
     pub(super) fn gap(&mut self, gap: &Gap, scratch: &mut Scratch) -> Interest {
+        if self.envelope.is_some() {
+            return self.sealed_gap(gap, scratch);
+        }
+        self.clear_gap(gap, scratch)
+    }
+
+    /// Takes a hole in clear bytes.
+    fn clear_gap(&mut self, gap: &Gap, scratch: &mut Scratch) -> Interest {
         if gap.direction == Direction::ToClient {
             for exchange in self
                 .exchanges
@@ -190,9 +250,11 @@ impl Followed {
                 session.gap(gap);
                 Interest::Bytes
             }
-            // Hellos and alerts behind a hole cannot be told from encrypted bytes.
-            Reader::Tls(sight) => {
-                sight.gap(gap, &tls::KeyLog::default(), &mut tls::Opened::default())
+            Reader::Tls(waiting) => {
+                if let Some(undecided) = waiting {
+                    undecided.gap(gap);
+                }
+                Interest::Bytes
             }
             Reader::Http2(sight) => sight.gap(gap),
             Reader::Done(_) => Interest::Counters,
@@ -200,6 +262,13 @@ impl Followed {
     }
 
     pub(super) fn ended(&mut self, end: StreamEnd, scratch: &mut Scratch) {
+        if let Some(envelope) = &mut self.envelope {
+            envelope.ended(end);
+        }
+        self.clear_ended(end, scratch);
+    }
+
+    fn clear_ended(&mut self, end: StreamEnd, scratch: &mut Scratch) {
         if let Reader::Http(http) = &mut self.reader {
             http.ended(end.direction, end.frame, false, &mut scratch.events);
             if end.how == EndingHow::Rst {
@@ -215,6 +284,7 @@ impl Followed {
     }
 
     pub(super) fn cut_off(&mut self, last: FrameRef, scratch: &mut Scratch) {
+        self.open_late(scratch);
         if let Reader::Http(http) = &mut self.reader {
             http.ended(Direction::ToServer, last, true, &mut scratch.events);
             http.ended(Direction::ToClient, last, true, &mut scratch.events);
@@ -304,13 +374,14 @@ impl Followed {
         let reader = match &self.reader {
             Reader::Http(http) => size_of::<http::Conversation>() + http.held(),
             Reader::WebSocket { session, .. } => size_of::<Session>() + session.held(),
-            Reader::Tls(sight) => size_of::<tls::Sight>() + sight.held(),
+            Reader::Tls(waiting) => waiting.as_ref().map_or(0, |undecided| undecided.held()),
             Reader::Http2(sight) => size_of::<http2::Sight>() + sight.held(),
             Reader::Done(_) => 0,
         };
         let partials = self.partials.iter().map(|(_, head)| head.bytes.len());
         let exchanges = self.exchanges.iter().map(Exchange::held);
         let ordinary = self.ordinary.len() * (size_of::<OrdinaryExchange>() + ORDINARY_TARGET_MAX);
-        reader + ordinary + partials.sum::<usize>() + exchanges.sum::<usize>()
+        let envelope = self.envelope.as_ref().map_or(0, |one| one.held());
+        reader + envelope + ordinary + partials.sum::<usize>() + exchanges.sum::<usize>()
     }
 }

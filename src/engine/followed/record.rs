@@ -118,10 +118,8 @@ impl Followed {
         {
             exchange.session = Some(Box::new(facts));
         }
-        let tls = match &self.reader {
-            Reader::Tls(sight) => Some(Box::new(sight.facts().clone())),
-            _ => None,
-        };
+        let tls = self.envelope.as_ref();
+        let tls = tls.map(|envelope| Box::new(envelope.facts()));
         let http2 = match &self.reader {
             Reader::Http2(sight) => Some(Box::new(sight.facts().clone())),
             _ => None,

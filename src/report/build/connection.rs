@@ -11,7 +11,7 @@ use crate::report::view::{
 };
 use crate::report::visit;
 use crate::tcp::{Connection, Opening, StreamFacts};
-use crate::tls::{TlsFacts, alert_name, cipher_name, version_name};
+use crate::tls::{Sealed, TlsFacts, alert_name, cipher_name, version_name};
 
 /// A connection.
 fn connection(record: &Record) -> ConnectionView {
@@ -161,8 +161,7 @@ fn tls(facts: &TlsFacts) -> TlsView {
                     .map_or_else(|| alert.description.to_string(), str::to_owned),
             })
             .collect(),
-        decrypted: false,
-        keys_in_capture: false,
-        client_random: facts.client_random,
+        decrypted: facts.sealed.is_open(),
+        keys_in_capture: facts.sealed != Sealed::NoKeys,
     }
 }

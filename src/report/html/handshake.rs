@@ -103,8 +103,9 @@ fn hops(report: &Report, handshake: &HandshakeView, frames: &Frames<'_>) -> Mark
                                     (words::named(&connection.client, connection.client_name.as_ref())) " →" br;
                                     (words::named(&connection.server, connection.server_name.as_ref()))
                                 }
-                                @let on = words::interfaces(connection);
-                                @if !on.is_empty() { div.faint { (on) } }
+                                @for about in [words::tls(connection), words::interfaces(connection)] {
+                                    @if !about.is_empty() { div.faint { (about) } }
+                                }
                                 @let lacks = words::evidence_lacks(connection);
                                 @if !lacks.is_empty() { div.odd { (lacks) } }
                             }

@@ -81,6 +81,10 @@ impl Page<'_> {
                 format!("{} → {}", text(&client), text(&server))
             })
         });
+        row("TLS", &|column| {
+            let tls = column.connection.map(words::tls).unwrap_or_default();
+            text(tls.trim_start_matches("TLS ").trim_start_matches("TLS"))
+        });
         row("interface", &|column| {
             let on = column.connection.map(words::interfaces);
             text(on.unwrap_or_default().trim_start_matches("on "))

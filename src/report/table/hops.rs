@@ -151,9 +151,10 @@ impl Layout<'_> {
             cell.extend(self.cell(Look::Plain, &client, 2));
             cell.extend(self.cell(Look::Plain, &format!("→ {server}"), 2));
         }
-        let on = words::interfaces(connection);
-        if !on.is_empty() {
-            cell.extend(self.cell(Look::Faint, &on, 2));
+        for about in [words::tls(connection), words::interfaces(connection)] {
+            if !about.is_empty() {
+                cell.extend(self.cell(Look::Faint, &about, 2));
+            }
         }
         if self.frames.several() {
             let files: Vec<&str> = connection

@@ -139,7 +139,7 @@ pub struct EndedView {
     pub at_frame: Option<FrameRef>,
 }
 
-/// TLS in clear.
+/// TLS: what it shows in clear, and whether it was opened.
 #[derive(Debug, Clone, Serialize)]
 pub struct TlsView {
     /// `1.2`, `1.3`, ...
@@ -156,11 +156,8 @@ pub struct TlsView {
     pub alerts: Vec<AlertView>,
     /// Whether the content was decrypted.
     pub decrypted: bool,
-    /// Whether a capture brings its keys along (pcapng decryption secrets).
+    /// Whether its keys are at hand: in a capture (pcapng decryption secrets) or in a key log given besides.
     pub keys_in_capture: bool,
-    /// The random value of the client, by which keys are found.
-    #[serde(skip)]
-    pub client_random: Option<[u8; 32]>,
 }
 
 /// A TLS alert.

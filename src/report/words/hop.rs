@@ -25,6 +25,20 @@ pub(in crate::report) fn interfaces(connection: &ConnectionView) -> String {
     format!("on {}", names.join(", "))
 }
 
+/// TLS around a hop, and whether it was opened; empty where all is in clear.
+pub(in crate::report) fn tls(connection: &ConnectionView) -> String {
+    let Some(tls) = &connection.tls else {
+        return String::new();
+    };
+    let version = tls.version.as_deref();
+    let name = version.map_or_else(|| "TLS".to_owned(), |version| format!("TLS {version}"));
+    if tls.decrypted {
+        format!("{name}, decrypted")
+    } else {
+        name
+    }
+}
+
 /// What the evidence of a connection lacks, in words; empty when it is complete.
 pub(in crate::report) fn evidence_lacks(connection: &ConnectionView) -> String {
     let streams = [&connection.to_server, &connection.to_client];

@@ -11,7 +11,7 @@ mod whole;
 
 pub(super) use frames::{Frames, file_name, file_of};
 pub(super) use hop::{
-    HEADERS, accept, ended, ends, evidence_lacks, header, interfaces, is_required,
+    HEADERS, accept, ended, ends, evidence_lacks, header, interfaces, is_required, tls,
 };
 pub(super) use numbers::{count, duration, shortened, thousands, time};
 pub(super) use session::{Tone, session};
@@ -61,7 +61,10 @@ pub(super) fn protocol(name: &str) -> (&'static str, &'static str) {
         "websocket" => ("WebSocket", "joined after its handshake"),
         "http" => ("HTTP/1", "no WebSocket request on them"),
         "http2" => ("HTTP/2", "not read"),
-        "tls" => ("TLS", "encrypted: a handshake inside cannot be seen"),
+        "tls" => (
+            "TLS",
+            "encrypted: a handshake inside cannot be seen without keys (--keylog)",
+        ),
         "none" => ("TCP", "without any payload"),
         "refused" => (
             "TCP",

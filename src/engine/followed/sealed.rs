@@ -1,0 +1,166 @@
+//! A connection inside TLS: what keys open goes to the readers that clear bytes go to.
+//!
+//! Invariants: a reader gets clear bytes and holes alone, at positions of the clear stream; what keys open late is read in the
+//! order in which it came, ends last.
+
+use std::mem::take;
+
+use super::{Followed, Reader, Scratch};
+use crate::hop::Protocol;
+use crate::tcp::{Chunk, Direction, Gap, Interest, StreamEnd};
+use crate::tls::{Clear, ClearStream, Opened, Sight, TlsFacts};
+
+use super::super::undecided::{Decision, first_pieces};
+
+/// The ends that a connection can have: a FIN each way, and an RST.
+const ENDS: usize = 3;
+
+/// TLS around what a connection says.
+#[derive(Debug, Default)]
+pub(super) struct Envelope {
+    sight: Sight,
+    to_server: ClearStream,
+    to_client: ClearStream,
+    /// Ends that came before anything was opened: readers learn of them behind what keys open late.
+    ends: Vec<StreamEnd>,
+}
+
+impl Envelope {
+    /// Takes note of an end.
+    pub(super) fn ended(&mut self, end: StreamEnd) {
+        if self.sight.is_waiting() && self.ends.len() < ENDS {
+            self.ends.push(end);
+        }
+    }
+
+    /// Bytes that it holds, itself included.
+    pub(super) fn held(&self) -> usize {
+        size_of::<Self>() + self.sight.held()
+    }
+
+    pub(super) fn facts(&self) -> TlsFacts {
+        TlsFacts {
+            to_server: self.to_server,
+            to_client: self.to_client,
+            ..self.sight.facts()
+        }
+    }
+
+    fn count(&mut self, chunk: &Chunk<'_>) {
+        let stream = match chunk.direction {
+            Direction::ToServer => &mut self.to_server,
+            Direction::ToClient => &mut self.to_client,
+        };
+        stream.bytes = stream.bytes.saturating_add(chunk.data.len() as u64);
+        stream.last = Some(chunk.frame);
+    }
+}
+
+impl Followed {
+    /// Takes bytes of records.
+    #[inline(never)]
+    pub(super) fn sealed(&mut self, chunk: &Chunk<'_>, scratch: &mut Scratch) -> Interest {
+        self.unseal(scratch, |envelope, scratch, opened| {
+            let before = envelope.sight.held();
+            let interest = envelope.sight.bytes(chunk, &scratch.keys, opened);
+            scratch.grown += envelope.sight.held().saturating_sub(before);
+            interest
+        })
+    }
+
+    /// Takes a hole in records.
+    pub(super) fn sealed_gap(&mut self, gap: &Gap, scratch: &mut Scratch) -> Interest {
+        self.unseal(scratch, |envelope, scratch, opened| {
+            envelope.sight.gap(gap, &scratch.keys, opened)
+        })
+    }
+
+    /// Keys may have come since the last bytes: what waited for them is read.
+    pub(in crate::engine) fn open_late(&mut self, scratch: &mut Scratch) {
+        if self.envelope.is_none() {
+            return;
+        }
+        self.unseal(scratch, |envelope, scratch, opened| {
+            envelope.sight.late(&scratch.keys, opened);
+            Interest::Bytes
+        });
+        let Some(envelope) = &mut self.envelope else {
+            return;
+        };
+        if !envelope.sight.is_waiting() {
+            for end in take(&mut envelope.ends) {
+                self.clear_ended(end, scratch);
+            }
+        }
+    }
+
+    /// Opens what there is to open, and reads it.
+    fn unseal(
+        &mut self,
+        scratch: &mut Scratch,
+        open: impl FnOnce(&mut Envelope, &mut Scratch, &mut Opened) -> Interest,
+    ) -> Interest {
+        let Some(envelope) = &mut self.envelope else {
+            return Interest::Counters;
+        };
+        let mut opened = take(&mut scratch.opened);
+        let wants = open(envelope, scratch, &mut opened);
+        scratch.waiting |= envelope.sight.is_waiting();
+        for piece in opened.pieces() {
+            if let Clear::Bytes(chunk) = piece {
+                envelope.count(&chunk);
+            }
+        }
+        for piece in opened.pieces() {
+            match piece {
+                Clear::Bytes(chunk) => self.clear(&chunk, scratch),
+                Clear::Gap(gap) => self.clear_gap(&gap, scratch),
+            };
+        }
+        opened.clear();
+        scratch.opened = opened;
+        match self.reader {
+            // A reader that has begun wants to know how the streams end.
+            Reader::Http(_) | Reader::WebSocket { .. } | Reader::Http2(_) => Interest::Bytes,
+            Reader::Tls(_) => wants,
+            Reader::Done(_) => Interest::Counters,
+        }
+    }
+
+    /// Judges by its first bytes what is inside.
+    pub(super) fn judge(&mut self, chunk: &Chunk<'_>, scratch: &mut Scratch) -> Interest {
+        let Reader::Tls(waiting) = &mut self.reader else {
+            return Interest::Counters;
+        };
+        scratch.grow(chunk.data.len());
+        let mut undecided = waiting.take().unwrap_or_default();
+        let decision = undecided.judge(false, chunk);
+        if let Some(header) = undecided.proxy_header.take() {
+            self.proxy_header.get_or_insert(header);
+        }
+        let (protocol, held, skip) = match decision {
+            Decision::Wait => {
+                self.reader = Reader::Tls(Some(undecided));
+                return Interest::Bytes;
+            }
+            Decision::Read {
+                protocol,
+                held,
+                skip,
+            } if protocol != Protocol::Tls => (protocol, held, skip),
+            // A tunnel in a tunnel, or none of our business.
+            _ => {
+                self.reader = Reader::Done(Protocol::Tls);
+                return Interest::Counters;
+            }
+        };
+        self.reader = Reader::of(protocol, false);
+        let mut interest = Interest::Bytes;
+        for piece in first_pieces(&held, chunk, skip) {
+            if interest == Interest::Bytes {
+                interest = self.clear(&piece, scratch);
+            }
+        }
+        interest
+    }
+}
