@@ -52,9 +52,9 @@ impl Conversations {
         std::mem::take(&mut self.sealed)
     }
 
-    /// Reads what keys open that came late.
-    pub(super) fn open_late(&mut self, connection: &Connection, talk: &mut Talk) {
-        talk.open_late(&mut self.scratch);
+    /// Reads what new keys open.
+    pub(super) fn look_for_keys(&mut self, connection: &Connection, talk: &mut Talk) {
+        talk.look_for_keys(&mut self.scratch);
         self.announce(connection, talk);
     }
 

@@ -240,7 +240,7 @@ impl Engine {
         }
         for id in self.conversations.take_sealed() {
             self.table
-                .visit(id, &mut self.conversations, Conversations::open_late);
+                .visit(id, &mut self.conversations, Conversations::look_for_keys);
         }
         true
     }

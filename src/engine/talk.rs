@@ -115,9 +115,9 @@ impl Talk {
     }
 
     /// Keys came: what waited for them is read.
-    pub(super) fn open_late(&mut self, scratch: &mut Scratch) {
+    pub(super) fn look_for_keys(&mut self, scratch: &mut Scratch) {
         if let Self::Followed(followed) = self {
-            followed.open_late(scratch);
+            followed.look_for_keys(scratch);
         }
     }
 

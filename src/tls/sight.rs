@@ -160,7 +160,8 @@ impl Sight {
         opener.late(&mut context);
     }
 
-    fn look(&mut self, keys: &KeyLog, opened: &mut Opened) -> Interest {
+    /// Keys may have come since the last bytes: gives what was held for them.
+    pub fn look(&mut self, keys: &KeyLog, opened: &mut Opened) -> Interest {
         let (opener, mut context) = self.split(keys, opened);
         opener.look(&mut context);
         self.interest()

@@ -75,23 +75,19 @@ impl Followed {
         })
     }
 
-    /// Keys may have come since the last bytes: what waited for them is read.
-    pub(in crate::engine) fn open_late(&mut self, scratch: &mut Scratch) {
-        if self.envelope.is_none() {
-            return;
-        }
+    /// Keys came: what waited for them is read.
+    pub(in crate::engine) fn look_for_keys(&mut self, scratch: &mut Scratch) {
+        self.unseal(scratch, |envelope, scratch, opened| {
+            envelope.sight.look(&scratch.keys, opened)
+        });
+    }
+
+    /// Nothing more comes: what waited for keys is read with those that there are.
+    pub(super) fn open_late(&mut self, scratch: &mut Scratch) {
         self.unseal(scratch, |envelope, scratch, opened| {
             envelope.sight.late(&scratch.keys, opened);
-            Interest::Bytes
+            Interest::Counters
         });
-        let Some(envelope) = &mut self.envelope else {
-            return;
-        };
-        if !envelope.sight.is_waiting() {
-            for end in take(&mut envelope.ends) {
-                self.clear_ended(end, scratch);
-            }
-        }
     }
 
     /// Opens what there is to open, and reads it.
@@ -111,6 +107,11 @@ impl Followed {
                 envelope.count(&chunk);
             }
         }
+        let ends = if envelope.sight.is_waiting() {
+            Vec::new()
+        } else {
+            take(&mut envelope.ends)
+        };
         for piece in opened.pieces() {
             match piece {
                 Clear::Bytes(chunk) => self.clear(&chunk, scratch),
@@ -119,6 +120,9 @@ impl Followed {
         }
         opened.clear();
         scratch.opened = opened;
+        for end in ends {
+            self.clear_ended(end, scratch);
+        }
         match self.reader {
             // A reader that has begun wants to know how the streams end.
             Reader::Http(_) | Reader::WebSocket { .. } | Reader::Http2(_) => Interest::Bytes,
