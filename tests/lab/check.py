@@ -10,7 +10,7 @@ from typing import Any
 
 from harness import Outcome
 from model import ANY, Expect, Handshake, View
-from views import files_of
+from views import files_of, key_logs_of
 
 COLUMNS = ("scenario", "expected", "reported", "other findings", "client saw", "result")
 WIDTHS = (38, 34, 34, 46, 44)
@@ -59,7 +59,8 @@ def witness_row(outcome: Outcome) -> Row:
 
 def _check_view(outcome: Outcome, view: View, binary: Path, row: Row) -> None:
     files = files_of(view, outcome.files, outcome.folder)
-    argv = [str(binary), "read", *map(str, files), "--format", "json"]
+    key_logs = [part for log in key_logs_of(view, outcome.folder) for part in ("--keylog", str(log))]
+    argv = [str(binary), "read", *map(str, files), *key_logs, "--format", "json"]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
     try:
         report = json.loads(done.stdout)
@@ -92,6 +93,9 @@ def compare(report: dict[str, Any], wanted: Expect) -> list[str]:
         expected = sorted(expected, key=lambda shake: (shake.verdict, shake.cause or ""))
     for shake, want in zip(shakes, expected):
         problems += [f"{shake['id']}: {p}" for p in _compare_handshake(report, shake, want)]
+    decrypted = " ".join("yes" if one["tls"]["decrypted"] else "no" for one in report["connections"] if one["tls"])
+    if wanted.decrypted and decrypted != wanted.decrypted:
+        problems.append(f"TLS decrypted: {decrypted or 'none'}, not {wanted.decrypted}")
     found = {finding["code"]: finding["severity"] for finding in report["findings"]}
     problems += [f"finding {code} is missing" for code in sorted(wanted.codes() - found.keys())]
     said = [f"{finding['title']} {finding['detail']}" for finding in report["findings"]]
@@ -116,11 +120,16 @@ def _compare_handshake(report: dict[str, Any], shake: dict[str, Any], want: Hand
         problems.append(f"{what} {seen!r}, not {wanted!r}")
 
     session = shake["session"] or {}
-    first = shake["hops"][0]["response"] if shake["hops"] else None
+    hops = shake["hops"]
+    first = hops[0]["response"] if hops else None
+    ways = [session.get(way) for way in ("to_server", "to_client")]
     differs("verdict", shake["verdict"], want.verdict)
     differs("cause", shake["cause"], want.cause)
     differs("answered_by", shake["answered_by"], want.answered_by)
-    differs("number of hops", len(shake["hops"]), want.hops)
+    differs("number of hops", len(hops), want.hops)
+    differs("roles", " ".join(hop["role"] for hop in hops), want.roles)
+    differs("paired_by", " ".join(str(hop["paired_by"]) for hop in hops[1:]), want.paired_by)
+    differs("messages", " ".join(str(way["messages"]) for way in ways if way), want.messages)
     differs("status", (first or {}).get("status"), want.status)
     differs("ended_by", session.get("ended_by"), want.ended_by)
     differs("confidence", next((cause["confidence"] for cause in causes), None), want.sure)

@@ -103,6 +103,9 @@ class Run:
             if nginx is not None:
                 outcome.error_log += nginx.error_log()
                 outcome.access_log += nginx.access_log()
+        for name in self.scenario.keys:
+            if not (self.folder / name).is_file():
+                outcome.problems.append(f"nobody wrote {name}")
         self._ask_witnesses(outcome)
         return outcome
 
@@ -174,6 +177,9 @@ class Run:
         for pattern in witness.not_logged:
             if re.search(pattern, outcome.error_log):
                 problems.append(f"nginx logged /{pattern}/")
+        for pattern in witness.accessed:
+            if not re.search(pattern, outcome.access_log):
+                problems.append(f"the access log has no /{pattern}/")
         statuses = tuple(line.split()[0] for line in outcome.access_log.splitlines())
         if witness.access is not None and statuses != witness.access:
             problems.append(f"access log has {' '.join(statuses) or 'nothing'}, not {' '.join(witness.access)}")
@@ -221,7 +227,7 @@ def interrupt() -> None:
 def _result(client: Peer, code: int, out: Path, err: Path) -> dict[str, Any]:
     """What a client reported: its JSON line, or curl's exit code, status and body."""
     text = out.read_text(errors="replace")
-    if client.argv[0] == "curl":
+    if "curl" in client.argv:
         body, _, last = text.rstrip("\n").rpartition("\n")
         status = int(last.split()[0]) if last.split() else 0
         return {"exit": code, "status": status, "version": last.split()[-1] if last.split() else None, "body": body}

@@ -66,6 +66,12 @@ class Handshake:
     """Status of the answer on the outermost hop."""
     sure: Any = ANY
     """How sure the cause is."""
+    roles: Any = ANY
+    """The roles of the hops, outermost first, parted by blanks."""
+    paired_by: Any = ANY
+    """What joined each further hop to the one before it, parted by blanks."""
+    messages: Any = ANY
+    """Messages of the session to the server and to the client, parted by a blank."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,8 @@ class Expect:
     """Whether handshakes run in parallel, so that their order says nothing."""
     says: str = ""
     """Words that the title or the detail of a finding must have."""
+    decrypted: str = ""
+    """For each TLS connection, in the order of the report, `yes` or `no`, parted by blanks; empty leaves it open."""
 
     def codes(self) -> frozenset[str]:
         """All codes that must be found: those required and the causes."""
@@ -116,15 +124,20 @@ def unclear(cause: Any = None, **fields: Any) -> Handshake:
 
 
 def expect(
-    *handshakes: Handshake, required: str = "", allowed: str = "", unordered: bool = False, says: str = ""
+    *handshakes: Handshake,
+    required: str = "",
+    allowed: str = "",
+    unordered: bool = False,
+    says: str = "",
+    decrypted: str = "",
 ) -> Expect:
     """Builds an expectation; codes are given as words of one string."""
-    return Expect(handshakes, frozenset(required.split()), frozenset(allowed.split()), unordered, says)
+    return Expect(handshakes, frozenset(required.split()), frozenset(allowed.split()), unordered, says, decrypted)
 
 
-def expect_findings(required: str = "", allowed: str = "") -> Expect:
+def expect_findings(required: str = "", allowed: str = "", decrypted: str = "") -> Expect:
     """An expectation about findings alone, where it is open whether anything counts as a handshake."""
-    return Expect(None, frozenset(required.split()), frozenset(allowed.split()))
+    return Expect(None, frozenset(required.split()), frozenset(allowed.split()), decrypted=decrypted)
 
 
 @dataclass(frozen=True)
@@ -138,6 +151,13 @@ class View:
     """Seconds by which the clock of the last file's host is ahead."""
     merged: bool = False
     """Whether the files are one file, as a tool writes that captures on several interfaces."""
+    snaplen: int = 0
+    """Bytes kept of every frame, as if captured so; 0 keeps all."""
+    keys: tuple[str, ...] = ()
+    """Key logs of the run to read it with."""
+    keys_are: str = "given"
+    """Where the keys are: `given` as files; in a decryption secrets block in front of (`injected`) or `behind` the packets;
+    given, but of `other-sessions` or with `other-secrets`."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +170,8 @@ class Witness:
     """Regular expressions that the error log must not match."""
     access: tuple[str, ...] | None = None
     """The statuses of the access log, in order; None leaves them open."""
+    accessed: tuple[str, ...] = ()
+    """Regular expressions that the access log must match."""
     saw: tuple[dict[str, Any], ...] = ()
     """Per client, fields of what it reported; a string value is a regular expression."""
     backend: tuple[str, ...] = ()
@@ -194,6 +216,10 @@ class Scenario:
     """Whether the capture starts before the clients; else 'events' start it (`capture-start`)."""
     snaplen: int = 0
     """Bytes kept of every frame; 0 keeps all."""
+    keys: tuple[str, ...] = ()
+    """Key logs that the peers write; `expect` is about the first capture read with them."""
+    keys_injected: bool = False
+    """Whether samples get the keys as a decryption secrets block, so that they can be read as they are."""
     samples: dict[str, str] = field(default_factory=dict)
     """Captures that become samples: capture point to file name."""
     lesson: str = ""
@@ -201,4 +227,4 @@ class Scenario:
 
     def all_views(self) -> tuple[View, ...]:
         """The first capture with `expect`, then the further views."""
-        return (View("", (self.captures[0],), self.expect), *self.views)
+        return (View("", (self.captures[0],), self.expect, keys=self.keys), *self.views)

@@ -37,7 +37,8 @@ error_log {prefix}/error.log info;
 {main}
 events {{ worker_connections {connections}; }}
 http {{
-    log_format lab '$status $body_bytes_sent $request_time "$request" upstream="$upstream_addr" $upstream_status';
+    log_format lab '$status $body_bytes_sent $request_time "$request" upstream="$upstream_addr" $upstream_status '
+                   '$ssl_protocol $ssl_cipher';
     access_log {prefix}/access.log lab;
     client_body_temp_path {prefix}/tmp; proxy_temp_path {prefix}/tmp; fastcgi_temp_path {prefix}/tmp;
     uwsgi_temp_path {prefix}/tmp; scgi_temp_path {prefix}/tmp;

@@ -22,8 +22,8 @@ def _python(script: str, *args: str) -> tuple[str, ...]:
     return (PYTHON, "-u", str(HERE / "peers" / script), *args)
 
 
-def _node(script: str, *args: str) -> tuple[str, ...]:
-    return ("node", str(HERE / "peers" / script), *args)
+def _node(script: str, *args: str, flags: tuple[str, ...] = ()) -> tuple[str, ...]:
+    return ("node", *flags, str(HERE / "peers" / script), *args)
 
 
 def py_backend(at: str = f"{BACKEND}:8080", **setting: Any) -> Peer:
@@ -79,7 +79,9 @@ def node_client(*steps: tuple, url: str = URL, background: bool = False, delay: 
     """A client on node `ws`."""
     steps = steps or ECHO
     told = f"node `ws` to {url}: {_tell(steps)}" + (f", `{json.dumps(setting)}`" if setting else "")
-    return Peer(_node("ws_client.js", url, json.dumps({"steps": steps, **setting})), told, background, delay)
+    flags = (f"--tls-keylog={setting.pop('keylog')}",) if "keylog" in setting else ()
+    argv = _node("ws_client.js", url, json.dumps({"steps": steps, **setting}), flags=flags)
+    return Peer(argv, told, background, delay)
 
 
 def raw_client(
@@ -95,11 +97,18 @@ def tunnel_client(*steps: tuple, **setting: Any) -> Peer:
     return raw_client(handshake(), ("head",), *steps, **setting)
 
 
-def curl(*args: str, background: bool = False, delay: float = 0.0) -> Peer:
+def curl(*args: str, background: bool = False, delay: float = 0.0, keylog: str = "") -> Peer:
     """curl; what it saw is its exit code, the status and the body."""
-    told = "`curl " + " ".join(f"'{a}'" if " " in a else a for a in args) + "`"
+    env = ("env", f"SSLKEYLOGFILE={keylog}") if keylog else ()
+    told = "`" + " ".join([*env[1:], "curl", *(f"'{a}'" if " " in a else a for a in args)]) + "`"
     fixed = ("curl", "-sS", "-o", "-", "--max-time", "4", "-w", "\n%{http_code} %{http_version}")
-    return Peer((*fixed, *args), told, background, delay)
+    return Peer((*env, *fixed, *args), told, background, delay)
+
+
+def s_client(*steps: tuple, to: str = f"{PROXY_FRONT}:443", options: tuple[str, ...] = (), keylog: str) -> Peer:
+    """`openssl s_client`, for what other clients do not do with TLS."""
+    told = f"`{' '.join(('openssl s_client', *options))}` to {to}: {_tell(steps)}"
+    return Peer(_python("s_client.py", to, json.dumps({"steps": steps, "options": options, "keylog": keylog})), told)
 
 
 def handshake(path: str = "/ws", *more: str, host: str = PROXY_FRONT, key: str = KEY, without: str = "") -> tuple:

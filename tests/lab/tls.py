@@ -1,4 +1,4 @@
-"""The lab's certificates: an authority, one certificate for `lab.example` by it, and one that nobody signed."""
+"""The lab's certificates: an authority, certificates for `lab.example` by it with either kind of key, and one that nobody signed."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from pathlib import Path
 from processes import run_tool
 from programs import CACHE
 
-FILES = ("ca.pem", "cert.pem", "key.pem", "self.pem", "self-key.pem")
+FILES = ("ca.pem", "cert.pem", "key.pem", "rsa.pem", "rsa-key.pem", "self.pem", "self-key.pem")
 NAME = "lab.example"
 _FOLDER = CACHE / "tls"
 
 SERVER = "ssl_certificate ../cert.pem;\nssl_certificate_key ../key.pem;"
 """Directives for nginx, whose configuration lies in a folder below the certificates."""
+RSA = SERVER.replace("cert.pem", "rsa.pem").replace("key.pem", "rsa-key.pem")
 SELF_SIGNED = SERVER.replace("cert.pem", "self.pem").replace("key.pem", "self-key.pem")
 
 
@@ -22,62 +23,23 @@ def prepare() -> None:
     if all((_FOLDER / name).is_file() for name in FILES):
         return
     _FOLDER.mkdir(parents=True, exist_ok=True)
-    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "3650"]
-    names = ["-addext", f"subjectAltName=DNS:{NAME}"]
+    curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256")
+    by_authority = ("-addext", "basicConstraints=critical,CA:FALSE", "-CA", _path("ca.pem"), "-CAkey", _path("ca-key.pem"))
+    names = ("-addext", f"subjectAltName=DNS:{NAME}")
+    _make("ca", *curve, "-subj", "/CN=lab authority")
+    _make("cert", *curve, "-subj", f"/CN={NAME}", *names, *by_authority, key="key.pem")
+    _make("rsa", "-newkey", "rsa:2048", "-subj", f"/CN={NAME}", *names, *by_authority)
+    _make("self", *curve, "-subj", f"/CN={NAME}", *names)
 
-    def path(name: str) -> str:
-        return str(_FOLDER / name)
 
-    run_tool(
-        [
-            "openssl",
-            "req",
-            "-x509",
-            *key,
-            "-subj",
-            "/CN=lab authority",
-            "-keyout",
-            path("ca-key.pem"),
-            "-out",
-            path("ca.pem"),
-        ]
-    )
-    run_tool(
-        [
-            "openssl",
-            "req",
-            "-x509",
-            *key,
-            "-subj",
-            f"/CN={NAME}",
-            *names,
-            "-addext",
-            "basicConstraints=critical,CA:FALSE",
-            "-CA",
-            path("ca.pem"),
-            "-CAkey",
-            path("ca-key.pem"),
-            "-keyout",
-            path("key.pem"),
-            "-out",
-            path("cert.pem"),
-        ]
-    )
-    run_tool(
-        [
-            "openssl",
-            "req",
-            "-x509",
-            *key,
-            "-subj",
-            f"/CN={NAME}",
-            *names,
-            "-keyout",
-            path("self-key.pem"),
-            "-out",
-            path("self.pem"),
-        ]
-    )
+def _make(name: str, *options: str, key: str = "") -> None:
+    """One certificate and its key."""
+    files = ["-keyout", _path(key or f"{name}-key.pem"), "-out", _path(f"{name}.pem")]
+    run_tool(["openssl", "req", "-x509", "-nodes", "-days", "3650", *options, *files])
+
+
+def _path(name: str) -> str:
+    return str(_FOLDER / name)
 
 
 def place(folder: Path) -> None:

@@ -1,26 +1,73 @@
-"""The files of a view: captures as they are, or as two badly set clocks or a doubling tool would have given them."""
+"""The files of a view: captures as they are, or as other tools and settings would have given them, and the key logs."""
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 from model import View
 from processes import run_tool
+
+SECRETS_BLOCK, TLS_KEY_LOG = 0x0000000A, 0x544C534B
+"""pcapng's decryption secrets block, and its kind of secrets."""
 
 
 def files_of(view: View, captured: dict[str, Path], folder: Path) -> list[Path]:
     """The files to read for a view; changed copies go to `folder`."""
     files = [captured[point] for point in view.files]
     if view.clock_ahead:
-        files[-1] = _shifted(files[-1], view.clock_ahead, folder)
+        files[-1] = _edited(files[-1], folder / f"shifted-{files[-1].name}", "-t", str(view.clock_ahead))
     if view.merged:
         files = [_merged(files, folder)]
+    if view.snaplen:
+        files = [_edited(file, folder / f"cut-{view.snaplen}-{file.name}", "-s", str(view.snaplen)) for file in files]
+    if view.keys_are in ("injected", "behind"):
+        files[0] = with_secrets(files[0], [folder / name for name in view.keys], view.keys_are, folder)
     return files
 
 
-def _shifted(source: Path, seconds: float, folder: Path) -> Path:
-    target = folder / f"shifted-{source.name}"
-    run_tool(["editcap", "-t", str(seconds), str(source), str(target)])
+def key_logs_of(view: View, folder: Path) -> list[Path]:
+    """The key logs to give for a view."""
+    logs = [folder / name for name in view.keys]
+    if view.keys_are == "given":
+        return logs
+    if view.keys_are in ("injected", "behind"):
+        return []
+    return [_of_others(log, view.keys_are) for log in logs]
+
+
+def with_secrets(capture: Path, key_logs: list[Path], where: str, folder: Path) -> Path:
+    """A pcapng file that brings its keys along, in front of its packets or behind them."""
+    target = folder / f"{where}-{capture.name}"
+    if where == "injected":
+        secrets = [part for log in key_logs for part in ("--inject-secrets", f"tls,{log}")]
+        return _edited(capture, target, *secrets)
+    target.write_bytes(capture.read_bytes() + b"".join(secrets_block(log.read_bytes()) for log in key_logs))
+    return target
+
+
+def secrets_block(key_log: bytes) -> bytes:
+    """A little-endian decryption secrets block."""
+    padded = key_log + bytes(-len(key_log) % 4)
+    size = struct.pack("<I", len(padded) + 20)
+    return struct.pack("<I", SECRETS_BLOCK) + size + struct.pack("<II", TLS_KEY_LOG, len(key_log)) + padded + size
+
+
+def _of_others(log: Path, what: str) -> Path:
+    """A key log of sessions that are not in the capture, or with secrets that do not fit its sessions."""
+    target = log.with_name(f"{what}-{log.name}")
+    lines = []
+    for line in log.read_text().splitlines():
+        if line and not line.startswith("#"):
+            label, random, secret = line.split()
+            line = f"{label} {random[::-1]} {secret}" if what == "other-sessions" else f"{label} {random} {secret[::-1]}"
+        lines.append(line + "\n")
+    target.write_text("".join(lines))
+    return target
+
+
+def _edited(source: Path, target: Path, *options: str) -> Path:
+    run_tool(["editcap", *options, str(source), str(target)])
     return target
 
 

@@ -20,7 +20,10 @@ Steps, each a JSON list (text is Latin-1; `%KEY%` and `%ACCEPT%` come from the l
     ["drain_quietly", S]     read what comes within S seconds
     ["small_buffer", N]      set the receive buffer of this connection
     ["flood", COUNT, SIZE, {"mask": true}]   send COUNT binary ws frames of SIZE bytes, for half a second at most
-    ["tls_server", {"certificate_wanted": true}]   start TLS 1.2 as a server, with cert.pem and key.pem of this folder
+    ["tls_server", {"certificate_wanted": true, "max": "TLSv1_2", "keylog": FILE}]   start TLS as a server, with cert.pem and
+                             key.pem of this folder
+    ["tls_client", {"max": "TLSv1_2", "alpn": ["h2"], "keylog": FILE}]   start TLS as a client
+    ["tls_end"]              send close_notify and wait for the other side's
 """
 
 import base64
@@ -191,11 +194,27 @@ class Script:
     def do_tls_server(self, options=None):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain("cert.pem", "key.pem")
-        context.maximum_version = ssl.TLSVersion.TLSv1_2
         if (options or {}).get("certificate_wanted"):
             context.verify_mode = ssl.CERT_REQUIRED
             context.load_verify_locations("ca.pem")
-        self.sock = context.wrap_socket(self.sock, server_side=True)
+        self.start_tls(context, options or {}, server_side=True)
+
+    def do_tls_client(self, options=None):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations("ca.pem")
+        if "alpn" in (options or {}):
+            context.set_alpn_protocols(options["alpn"])
+        self.start_tls(context, options or {}, server_hostname="lab.example")
+
+    def start_tls(self, context, options, **role):
+        if "max" in options:
+            context.maximum_version = ssl.TLSVersion[options["max"]]
+        if "keylog" in options:
+            context.keylog_filename = options["keylog"]
+        self.sock = context.wrap_socket(self.sock, **role)
+
+    def do_tls_end(self):
+        self.sock = self.sock.unwrap()
 
 
 def address(text):

@@ -68,6 +68,8 @@ async def main():
         context.check_hostname = "ca" in setting
         if "ca" not in setting:
             context.verify_mode = ssl.CERT_NONE
+        if setting.get("certificate"):
+            context.load_cert_chain("cert.pem", "key.pem")
         if "keylog" in setting:
             context.keylog_filename = setting["keylog"]
         if "tls_max" in setting:

@@ -2,13 +2,15 @@
 
 Settings: `origins` (list), `subprotocols` (list), `compress` (true, or the parameters of permessage-deflate), `do`: `echo` (default), `silent`,
 `greet` (speaks first), `close` (closes with `code` and `reason` after the first message), `hold` (never reads),
-`big` (sends `size` bytes after the first message); `http`: answer every handshake with this status instead.
+`big` (sends `size` bytes after the first message); `http`: answer every handshake with this status instead; `tls`: speak TLS with cert.pem and key.pem of this folder,
+`keylog`: and write its keys to this file.
 """
 
 import asyncio
 import http
 import json
 import logging
+import ssl
 import sys
 
 import websockets
@@ -56,6 +58,10 @@ async def main():
         "max_size": setting.get("max_size", 2**20),
         "close_timeout": 1,
     }
+    if setting.get("tls"):
+        options["ssl"] = context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain("cert.pem", "key.pem")
+        context.keylog_filename = setting["keylog"]
     async with websockets.serve(handler, host.strip("[]"), int(port), **options):
         print("ready", flush=True)
         await asyncio.Future()

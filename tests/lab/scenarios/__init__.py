@@ -14,6 +14,7 @@ from scenarios import (
     requests,
     silence,
     tls_hops,
+    tls_suites,
     transport,
     vantage,
 )
@@ -25,6 +26,7 @@ _MODULES = (
     backend_trouble,
     answers,
     tls_hops,
+    tls_suites,
     transport,
     endings,
     silence,

@@ -180,7 +180,7 @@ SCENARIOS = [
         row="H33",
         title="The backend wants a client certificate, which nginx does not have (TLS 1.2).",
         nginx=site(location("/ws", to="https://bk")),
-        backends=(raw_backend((("tls_server", {"certificate_wanted": True}), ("drain",))),),
+        backends=(raw_backend((("tls_server", {"certificate_wanted": True, "max": "TLSv1_2"}), ("drain",))),),
         clients=(py_client(),),
         expect=expect(
             failed(("client-certificate-missing", "backend-tls-rejected"), answered_by="proxy"),

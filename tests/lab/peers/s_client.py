@@ -1,0 +1,68 @@
+"""A client on `openssl s_client`: `s_client.py HOST:PORT JSON`; prints what it saw as one JSON line.
+
+Settings: `keylog` (file), `options` of s_client, `steps`: ["until", TEXT] (reads until the server has said it),
+["send", TEXT] (Latin-1, as it is), ["hex", HEX], ["key_update"] (its own keys), ["key_updates"] (both sides' keys), ["sleep", S]. At the end it waits for the server.
+"""
+
+import json
+import os
+import re
+import select
+import subprocess
+import sys
+import time
+
+PATIENCE = 5.0
+COMMANDS = {"key_update": b"k\n", "key_updates": b"K\n"}
+
+
+def main():
+    setting = json.loads(sys.argv[2])
+    argv = ["openssl", "s_client", "-connect", sys.argv[1], "-servername", "lab.example", "-keylogfile", setting["keylog"]]
+    process = subprocess.Popen(
+        [*argv, *setting.get("options", [])], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    said = bytearray()
+    end = time.monotonic() + PATIENCE
+
+    def listen(seconds):
+        """Takes what comes within a time; whether anything did."""
+        if not select.select([process.stdout], [], [], max(0.0, seconds))[0]:
+            return False
+        data = os.read(process.stdout.fileno(), 65536)
+        said.extend(data)
+        return bool(data)
+
+    def put(data):
+        """One write is one read over there: it takes a first letter for a command only then."""
+        process.stdin.write(data)
+        process.stdin.flush()
+        time.sleep(0.05)
+
+    error = None
+    try:
+        for what, *args in setting["steps"]:
+            if what == "until":
+                while args[0].encode("latin-1") not in said:
+                    if not listen(end - time.monotonic()):
+                        raise TimeoutError(f"waited in vain for {args[0]}")
+            elif what == "send":
+                put(args[0].encode("latin-1"))
+            elif what == "hex":
+                put(bytes.fromhex(args[0]))
+            elif what == "sleep":
+                time.sleep(args[0])
+            else:
+                put(COMMANDS[what])
+        process.stdin.close()
+        while listen(1.0):
+            pass
+    except (OSError, TimeoutError) as trouble:
+        error = f"{type(trouble).__name__}: {trouble}"
+    process.kill()
+    status = re.search(rb"HTTP/1\.1 (\d+)", said)
+    updates = said.count(b"KEYUPDATE")
+    print(json.dumps({"status": int(status[1]) if status else None, "error": error, "key_updates": updates}))
+
+
+main()
