@@ -1,0 +1,444 @@
+"""The stories of the catalogue again, told over TLS and read with the key logs of those who took part in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tls
+from model import PROXY_FRONT, Event, Expect, Scenario, View, Witness, broken, expect, expect_findings, failed, ok
+from nginx import UPGRADE, location, site, upstream
+from programs import (
+    ECHO,
+    KEY,
+    curl,
+    handshake,
+    node_backend,
+    node_client,
+    page,
+    py_backend,
+    py_client,
+    raw_backend,
+    raw_client,
+    switching,
+    wire,
+)
+from scenarios.answers import LEAVES, SAMPLE_ACCEPT
+from scenarios.endings import ANSWERS_ONCE, TUNNEL_RESET
+from scenarios.forwarding import ANSWERS
+from scenarios.silence import WAITS, idle_after, times_out
+from scenarios.tls_suites import CLEAN, FINE, JOINED, KEYS, TLS, TLS_13, WSS
+from scenarios.transport import EXTENDED_CONNECT
+
+BACKEND_KEYS = "backend-keys.log"
+"""The key log that a backend writes."""
+TLS_BACKEND = {"tls": True, "keylog": BACKEND_KEYS}
+TO_TLS = "https://bk"
+ALL_READ = expect(FINE, decrypted="yes")
+HTTPS = f"https://{PROXY_FRONT}"
+TRUST = ("--cacert", "ca.pem", "--resolve", f"{tls.NAME}:443:{PROXY_FRONT}")
+PAGE = f"https://{tls.NAME}/page"
+CLIENT_HOP_UNREAD = expect(ok(hops=1, close_code=1000), decrypted="no")
+"""Without the right keys there is the clear hop behind nginx."""
+LOST = failed("upgrade-not-forwarded", answered_by="backend", hops=2, status=426, **JOINED)
+
+
+def keyed(name: str, title: str, shake: Expect, *, row: str = "", site_of: tuple[str, ...] = (), **more: Any) -> Scenario:
+    """A story over wss to nginx with TLS 1.3, of which the client writes the key log."""
+    return Scenario(
+        name=f"keys-{name}",
+        family=more.pop("family", "tls"),
+        row=row,
+        title=title,
+        nginx=more.pop("nginx", None) or site(tls.SERVER, TLS_13, *(site_of or (location("/ws"),)), listen=TLS),
+        backends=more.pop("backends", (py_backend(),)),
+        clients=more.pop("clients", (py_client(url=WSS, keylog=KEYS),)),
+        keys=more.pop("keys", (KEYS,)),
+        expect=shake,
+        witness=more.pop("witness", CLEAN),
+        **more,
+    )
+
+
+def raw_over_tls(*steps: tuple, **options: Any):
+    """A raw client behind its own TLS."""
+    return raw_client(("tls_client", {"keylog": KEYS, **options}), *steps, to=f"{PROXY_FRONT}:443")
+
+
+def behind_tls(*directives: str) -> str:
+    """A clear front and TLS to the backend."""
+    return site(location("/ws", "\n".join((UPGRADE, *directives)), to=TO_TLS))
+
+
+SCENARIOS = [
+    keyed(
+        "views",
+        "One healthy session in every way that keys come, and in every way that they do not.",
+        ALL_READ,
+        captures=("any", "any.pcap", "front", "back", "client"),
+        views=(
+            View("no keys", ("any",), CLIENT_HOP_UNREAD),
+            View("other sessions", ("any",), CLIENT_HOP_UNREAD, keys=(KEYS,), keys_are="other-sessions"),
+            View("other secrets", ("any",), CLIENT_HOP_UNREAD, keys=(KEYS,), keys_are="other-secrets"),
+            View("in the capture", ("any",), ALL_READ, keys=(KEYS,), keys_are="injected"),
+            View("behind the packets", ("any",), ALL_READ, keys=(KEYS,), keys_are="behind"),
+            View("pcap", ("any.pcap",), ALL_READ, keys=(KEYS,)),
+            View("two files", ("front", "back"), ALL_READ, keys=(KEYS,)),
+            View("two files, keys in one", ("front", "back"), ALL_READ, keys=(KEYS,), keys_are="behind"),
+            View("twice", ("any", "client"), ALL_READ, keys=(KEYS,)),
+            View(
+                "doubled",
+                ("any", "front"),
+                expect(FINE, required="capture-duplicates", allowed="capture-duplicates", decrypted="yes"),
+                merged=True,
+                keys=(KEYS,),
+            ),
+            View("client's host", ("client",), expect(ok(hops=1, close_code=1000, status=101), decrypted="yes"), keys=(KEYS,)),
+            View("96 bytes", ("any",), expect_findings("capture-truncated", "capture-truncated"), snaplen=96, keys=(KEYS,)),
+            View("400 bytes", ("any",), expect_findings("capture-truncated", "capture-truncated"), snaplen=400, keys=(KEYS,)),
+            View("400 bytes, unread", ("any",), expect_findings("capture-truncated", "capture-truncated"), snaplen=400),
+        ),
+    ),
+    keyed(
+        "upgrade-not-forwarded",
+        "wss to nginx, which drops Upgrade; the client's key log shows what it asked for and got.",
+        expect(LOST, required="connection-not-forwarded", allowed=ANSWERS, decrypted="yes"),
+        row="H1",
+        site_of=(location("/ws", "proxy_http_version 1.1;"),),
+        captures=("any", "front"),
+        views=(
+            View(
+                "client hop only",
+                ("front",),
+                expect(failed("upgrade-required", hops=1), required="backend-hop-not-seen", decrypted="yes"),
+                keys=(KEYS,),
+            ),
+            View(
+                "no keys",
+                ("any",),
+                expect(failed("upgrade-not-forwarded", hops=1), required="connection-not-forwarded", allowed=ANSWERS),
+            ),
+            View("cut", ("any",), expect_findings("capture-truncated", "capture-truncated"), snaplen=96, keys=(KEYS,)),
+        ),
+        witness=Witness(access=("426",), saw=({"status": 426},)),
+        samples={"any": "wss-upgrade-not-forwarded.pcapng"},
+        keys_injected=True,
+        lesson="The client's key log is in the file (a decryption secrets block), so both hops are read.",
+    ),
+    keyed(
+        "upgrade-not-forwarded-tls12",
+        "The same with TLS 1.2, CBC and a 400.",
+        expect(
+            failed("upgrade-not-forwarded", answered_by="backend", hops=2, status=400, **JOINED),
+            required="connection-not-forwarded",
+            allowed=ANSWERS,
+            decrypted="yes",
+        ),
+        row="H1",
+        nginx=site(tls.SERVER, "ssl_ciphers ECDHE-ECDSA-AES256-SHA384;", location("/ws", "proxy_http_version 1.1;"), listen=TLS),
+        backends=(node_backend(plain=400),),
+        clients=(node_client(url=WSS, keylog=KEYS),),
+        witness=Witness(access=("400",), saw=({"status": 400},)),
+    ),
+    keyed(
+        "origin-host-mismatch",
+        "nginx sends `Host: bk`; the backend compares it with the Origin of a wss page and answers 403.",
+        expect(
+            failed("origin-host-mismatch", answered_by="backend", hops=2, status=403, **JOINED),
+            allowed="forbidden",
+            decrypted="yes",
+        ),
+        row="H7",
+        backends=(py_backend(origins=["https://bk"]),),
+        clients=(py_client(url=WSS, keylog=KEYS, origin=HTTPS),),
+        witness=Witness(access=("403",), saw=({"status": 403},)),
+    ),
+    keyed(
+        "not-found",
+        "No location fits: nginx answers 404 itself, which only the keys show.",
+        expect(failed("not-found", answered_by="proxy", hops=1, status=404), allowed="backend-not-contacted", decrypted="yes"),
+        row="H9",
+        site_of=(location("/socket"),),
+        views=(View("no keys", ("any",), expect(decrypted="no")),),
+        witness=Witness(access=("404",), saw=({"status": 404},)),
+    ),
+    keyed(
+        "accept-mismatch",
+        "The backend's 101 carries a Sec-WebSocket-Accept that does not belong to the key; the client leaves at once.",
+        expect(failed("accept-mismatch", answered_by="backend", hops=2, status=101, **JOINED), allowed=LEAVES, decrypted="yes"),
+        row="H28",
+        backends=(raw_backend((("head",), switching(SAMPLE_ACCEPT, without="Sec-WebSocket-Accept"), ("drain",))),),
+        clients=(node_client(url=WSS, keylog=KEYS),),
+        witness=Witness(access=("101",), saw=({"error": "Invalid Sec-WebSocket-Accept header"},)),
+    ),
+    keyed(
+        "idle-timeout",
+        "nginx gives up a silent tunnel: close_notify and FIN towards the client, FIN towards the backend.",
+        expect(broken("idle-timeout", ended_by="proxy", close_code=None, hops=2, messages="1 1", **JOINED), decrypted="yes"),
+        row="T1",
+        site_of=(location("/ws", idle_after(1)),),
+        clients=(py_client(*WAITS, url=WSS, keylog=KEYS),),
+        captures=("any", "client"),
+        views=(
+            View(
+                "client's host",
+                ("client",),
+                expect(broken("idle-timeout", ended_by=("proxy", None), hops=1), decrypted="yes"),
+                keys=(KEYS,),
+            ),
+        ),
+        witness=times_out(),
+        samples={"any": "wss-idle-timeout.pcapng"},
+        keys_injected=True,
+        lesson="With the keys in the file the silence is proven on both hops.",
+    ),
+    keyed(
+        "backend-reset",
+        "The backend resets in mid-session; the client gets a close_notify and FIN.",
+        expect(broken("backend-reset", ended_by="backend", close_code=None, hops=2, **JOINED), decrypted="yes"),
+        row="T6",
+        backends=(raw_backend((*ANSWERS_ONCE, ("rst",))),),
+        clients=(py_client(*WAITS, url=WSS, keylog=KEYS),),
+        witness=Witness(saw=({"close_code": 1006},), logged=(r"\[error\].*" + TUNNEL_RESET,)),
+    ),
+    keyed(
+        "closed-with-error",
+        "The backend closes with 1011, as its Close frame on either hop tells.",
+        expect(broken("closed-with-error", ended_by="backend", close_code=1011, hops=2, **JOINED), decrypted="yes"),
+        row="T4",
+        backends=(py_backend(do="close", code=1011, reason="database gone"),),
+        clients=(py_client(*WAITS, url=WSS, keylog=KEYS),),
+        witness=Witness(access=("101",), saw=({"close_code": 1011},)),
+    ),
+    keyed(
+        "client-reset",
+        "The client resets in mid-session.",
+        expect(ok(ended_by="client", close_code=None, hops=2, **JOINED), allowed="client-reset", required="client-reset", decrypted="yes"),
+        row="T8",
+        clients=(py_client(("send", "hello"), ("recv",), ("abort",), url=WSS, keylog=KEYS),),
+        witness=Witness(access=("101",)),
+    ),
+    keyed(
+        "both-hops",
+        "TLS on both hops, each with the key log of the peer at its end.",
+        expect(FINE, decrypted="yes yes"),
+        nginx=site(tls.SERVER, TLS_13, location("/ws", to=TO_TLS), listen=TLS),
+        backends=(py_backend(**TLS_BACKEND),),
+        keys=(KEYS, BACKEND_KEYS),
+        views=(
+            View("in the capture", ("any",), expect(FINE, decrypted="yes yes"), keys=(KEYS, BACKEND_KEYS), keys_are="injected"),
+            View("behind the packets", ("any",), expect(FINE, decrypted="yes yes"), keys=(BACKEND_KEYS, KEYS), keys_are="behind"),
+            View("the client's keys", ("any",), expect(ok(hops=1, close_code=1000, status=101), decrypted="yes no"), keys=(KEYS,)),
+            View("the backend's keys", ("any",), expect(ok(hops=1, close_code=1000), decrypted="no yes"), keys=(BACKEND_KEYS,)),
+            View("no keys", ("any",), expect(decrypted="no no")),
+        ),
+        samples={"any": "wss-both-hops.pcapng"},
+        keys_injected=True,
+        lesson="Two key logs in one file: the client's for the first hop, the backend's for the second one.",
+    ),
+    keyed(
+        "both-hops-tls13",
+        "The same with TLS 1.3 on both hops.",
+        expect(FINE, decrypted="yes yes"),
+        nginx=site(
+            tls.SERVER, TLS_13, location("/ws", f"{UPGRADE}\nproxy_ssl_protocols TLSv1.3;", to=TO_TLS), listen=TLS
+        ),
+        backends=(py_backend(**TLS_BACKEND),),
+        keys=(BACKEND_KEYS, KEYS),
+    ),
+    keyed(
+        "both-hops-not-forwarded",
+        "TLS on both hops, and nginx drops Upgrade: without keys nothing of it could be known.",
+        expect(LOST, required="connection-not-forwarded", allowed=ANSWERS, decrypted="yes yes"),
+        row="H1",
+        nginx=site(tls.SERVER, TLS_13, location("/ws", "proxy_http_version 1.1;", to=TO_TLS), listen=TLS),
+        backends=(py_backend(**TLS_BACKEND),),
+        keys=(KEYS, BACKEND_KEYS),
+        views=(
+            View(
+                "the client's keys",
+                ("any",),
+                expect(failed("upgrade-required", hops=1), decrypted="yes no"),
+                keys=(KEYS,),
+            ),
+            View(
+                "the backend's keys",
+                ("any",),
+                expect(
+                    failed("upgrade-not-forwarded", hops=1),
+                    required="connection-not-forwarded",
+                    allowed=ANSWERS,
+                    decrypted="no yes",
+                ),
+                keys=(BACKEND_KEYS,),
+            ),
+            View("no keys", ("any",), expect(decrypted="no no")),
+        ),
+        witness=Witness(access=("426",), saw=({"status": 426},)),
+    ),
+    keyed(
+        "backend-hop-only",
+        "Clear to nginx, TLS to the backend, whose key log there is.",
+        ALL_READ,
+        nginx=behind_tls(),
+        backends=(py_backend(**TLS_BACKEND),),
+        clients=(py_client(),),
+        keys=(BACKEND_KEYS,),
+        views=(View("no keys", ("any",), expect(ok(hops=1, close_code=1000), decrypted="no")),),
+    ),
+    keyed(
+        "backend-hop-only-forbidden",
+        "Clear to nginx, TLS to the backend, which answers 403 itself.",
+        expect(failed("forbidden", answered_by="backend", hops=2, status=403, **JOINED), decrypted="yes"),
+        row="H8",
+        nginx=behind_tls("proxy_set_header Host $http_host;"),
+        backends=(py_backend(http=403, **TLS_BACKEND),),
+        clients=(py_client(),),
+        keys=(BACKEND_KEYS,),
+        witness=Witness(access=("403",), saw=({"status": 403},)),
+    ),
+    keyed(
+        "backend-reused",
+        "Pages and then a session over one kept-alive TLS connection to the backend.",
+        expect(ok(answered_by="backend", hops=2, close_code=1000, status=101, **JOINED), decrypted="yes"),
+        nginx=site(
+            location("/", 'proxy_http_version 1.1;\nproxy_set_header Connection "";', to=TO_TLS),
+            location("/ws", to=TO_TLS),
+            up=upstream(keepalive=8),
+        ),
+        backends=(raw_backend((("tls_server", {"keylog": BACKEND_KEYS}), ("head",), page("200 OK", "page\n"), ("head",), switching(), ("frame_in",), ("ws", 1, "hello"), ("frame_in",), ("ws", 8, "", {"hex": "03e8"}), ("drain",))),),
+        clients=(curl(f"http://{PROXY_FRONT}/"), py_client()),
+        keys=(BACKEND_KEYS,),
+        witness=Witness(access=("200", "101"), saw=({"status": 200}, {"status": 101, "close_code": 1000})),
+    ),
+    keyed(
+        "backend-wants-certificate",
+        "The backend wants a client certificate and says so in an encrypted alert (TLS 1.3).",
+        expect(
+            failed(("client-certificate-missing", "backend-tls-rejected"), answered_by="proxy"),
+            required="client-certificate-missing",
+            allowed="bad-gateway backend-tls-rejected tls-handshake-failed backend-closed-early",
+        ),
+        row="H33",
+        nginx=behind_tls("proxy_ssl_protocols TLSv1.3;"),
+        backends=(raw_backend((("tls_server", {"certificate_wanted": True, "keylog": BACKEND_KEYS}), ("drain",))),),
+        clients=(py_client(),),
+        keys=(BACKEND_KEYS,),
+        witness=Witness(access=("502",), saw=({"status": 502},)),
+    ),
+    keyed(
+        "one-of-two",
+        "Two clients, of which one wrote a key log.",
+        expect(FINE, ok(hops=1, close_code=1000), decrypted="yes no"),
+        clients=(py_client(url=WSS, keylog=KEYS), py_client(url=WSS)),
+        witness=Witness(access=("101", "101"), saw=({"close_code": 1000}, {"close_code": 1000})),
+    ),
+    keyed(
+        "many-at-once",
+        "Six clients at once, all in one key log.",
+        expect(*(FINE,) * 6, unordered=True, decrypted="yes yes yes yes yes yes"),
+        clients=tuple(py_client(url=WSS, keylog=KEYS, background=True) for _ in range(6)),
+        witness=Witness(access=("101",) * 6, saw=({"close_code": 1000},) * 6),
+    ),
+    keyed(
+        "page-then-session",
+        "A page and a handshake on one TLS connection of the client.",
+        expect(ok(answered_by="backend", hops=2, close_code=1000, status=101, **JOINED), decrypted="yes"),
+        site_of=(location("/"),),
+        backends=(node_backend(),),
+        clients=(
+            raw_over_tls(
+                ("lines", "GET /page HTTP/1.1", f"Host: {tls.NAME}"),
+                ("drain_quietly", 0.2),
+                handshake(key=KEY),
+                ("head",),
+                ("ws", 1, "hello", {"mask": True}),
+                ("drain_quietly", 0.2),
+                ("ws", 8, "", {"mask": True, "hex": "03e8"}),
+                ("drain",),
+            ),
+        ),
+        witness=Witness(access=("200", "101")),
+    ),
+    keyed(
+        "late",
+        "The capture starts when the session is up: the keys fit nothing in it, and nothing is made up.",
+        expect_findings("capture-mid-stream", "capture-mid-stream", decrypted="no"),
+        clients=(py_client(("send", "hello"), ("recv",), ("sleep", 1.8), *ECHO, url=WSS, keylog=KEYS),),
+        capture_first=False,
+        events=(Event(0.6, "capture-start"),),
+    ),
+    keyed(
+        "still-open",
+        "The capture ends while the session is open.",
+        expect(ok(answered_by="backend", hops=2, close_code=None, ended_by=None, **JOINED), decrypted="yes"),
+        clients=(py_client(("send", "hello"), ("recv",), ("sleep", 2.0), ("close", 1000, "bye"), url=WSS, keylog=KEYS),),
+        events=(Event(0.8, "capture-stop"),),
+    ),
+    keyed(
+        "bad-wire",
+        "The client's network loses, doubles and reorders frames of large messages; TCP repairs it all.",
+        expect(*(ok(hops=2, close_code=1000, status=101, **JOINED),) * 2, decrypted="yes yes"),
+        topology="wire",
+        backends=(py_backend(), wire(loss=0.04, double=0.15, reorder=0.15, seed=9)),
+        clients=tuple(
+            py_client(*(("send_bytes", size), ("recv",)) * 6, ("close", 1000, "bye"), url=WSS, keylog=KEYS)
+            for size in (9000, 300)
+        ),
+        captures=("any", "client"),
+        views=(
+            View("client's host", ("client",), expect(*(ok(hops=1, close_code=1000),) * 2, decrypted="yes yes"), keys=(KEYS,)),
+        ),
+        witness=Witness(access=("101", "101"), saw=({"close_code": 1000},) * 2),
+    ),
+    keyed(
+        "page",
+        "curl fetches a page over TLS 1.3, its keys are there, and no WebSocket is.",
+        expect(decrypted="yes"),
+        family="healthy",
+        site_of=(location("/"),),
+        backends=(node_backend(),),
+        clients=(curl("--http1.1", *TRUST, PAGE, keylog=KEYS),),
+        witness=Witness(access=("200",), saw=({"status": 200, "version": "1.1"},)),
+    ),
+    keyed(
+        "page-tls12",
+        "The same over TLS 1.2.",
+        expect(decrypted="yes"),
+        family="healthy",
+        nginx=site(tls.SERVER, location("/"), listen=TLS),
+        backends=(node_backend(),),
+        clients=(curl("--http1.1", *TRUST, PAGE, keylog=KEYS),),
+        witness=Witness(access=("200",), saw=({"status": 200, "version": "1.1"},)),
+    ),
+    keyed(
+        "page-over-http2",
+        "curl fetches a page over HTTP/2.",
+        expect(decrypted="yes"),
+        family="healthy",
+        nginx=site(tls.SERVER, TLS_13, location("/"), listen=f"{TLS} http2"),
+        backends=(node_backend(),),
+        clients=(curl("--http2", *TRUST, PAGE, keylog=KEYS),),
+        witness=Witness(access=("200",), saw=({"status": 200, "version": "2"},)),
+    ),
+    keyed(
+        "http2-websocket-refused",
+        "An extended CONNECT over HTTP/2 inside TLS, which nginx does not know.",
+        expect_findings("http2-websocket-refused", decrypted="yes"),
+        row="H36",
+        nginx=site(tls.SERVER, TLS_13, location("/ws"), listen=f"{TLS} http2"),
+        clients=(raw_over_tls(("hex", EXTENDED_CONNECT), ("drain_quietly", 0.5), alpn=["h2"]),),
+        witness=Witness(access=("400",), logged=(r'client sent unknown pseudo-header ":protocol"',)),
+    ),
+    keyed(
+        "client-certificate-wanted",
+        "nginx wants a client certificate and answers 400 without one: TLS itself succeeds.",
+        expect(
+            failed(("client-certificate-missing", "bad-request"), answered_by="proxy", hops=1, status=400),
+            allowed="backend-not-contacted",
+            decrypted="yes",
+        ),
+        row="H33",
+        site_of=("ssl_verify_client on;\nssl_client_certificate ../ca.pem;", location("/ws")),
+        witness=Witness(access=("400",), saw=({"status": 400},)),
+    ),
+]
