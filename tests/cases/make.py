@@ -2,8 +2,9 @@
 """Makes tests/cases: for every finding code a small capture, and in case.toml what must be said about it.
 
 Most come from the lab, so that nginx's log is their witness: one that is a sample already is named, not copied. Captures that the
-lab cannot produce are built (`built.py`) and say so. `make.py [--lab OUT] [CODE...]`; OUT holds scenarios that were run already
-(`lab.py run --out OUT`), the others are run. As root.
+lab cannot produce are built (`built.py`) and say so. In with-keys/ are sessions over TLS with the key logs of their peers: throw-away
+keys of sessions with the lab's own certificates. `make.py [--lab OUT] [CODE | with-keys/NAME ...]`; OUT holds scenarios that were run
+already (`lab.py run --out OUT`), the others are run. As root.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,8 +28,8 @@ sys.path.insert(0, str(HERE.parent / "lab"))
 import built
 import views
 from harness import Outcome
-from model import ANY, View, expect, expect_findings, failed, ok, broken, unclear
-from samples import without_host_options
+from model import ANY, Expect, Scenario, View, expect, expect_findings, failed, ok, broken, unclear
+from samples import is_sample, without_host_options
 from scenarios import all_scenarios
 
 SCENARIO_OF = {
@@ -61,6 +63,22 @@ SCENARIO_OF = {
 
 VIEW_OF = {"capture-duplicates": "any and front in one file", "clock-offset": "backend's clock ahead"}
 """The view of the scenario, where it is not the first one."""
+
+WITH_KEYS = "with-keys/"
+TOO_LARGE = ("keys-large-messages", "keys-large-messages-cbc", "keys-bad-wire", "keys-many-at-once")
+"""Scenarios with keys that stay in the lab."""
+KEYED_VIEWS = {
+    "injected": ("keys-views", "in the capture"),
+    "behind-the-packets": ("keys-views", "behind the packets"),
+    "both-hops-behind": ("keys-both-hops", "behind the packets"),
+    "both-hops-client-only": ("keys-both-hops", "the client's keys"),
+    "both-hops-backend-only": ("keys-both-hops", "the backend's keys"),
+    "other-sessions": ("keys-views", "other sessions"),
+    "other-secrets": ("keys-views", "other secrets"),
+    "cut-at-96": ("keys-views", "96 bytes"),
+    "cut-at-400": ("keys-views", "400 bytes"),
+}
+"""Cases with keys that are not the first view of their scenario."""
 
 BUILT = {
     "proxy-crashed": (
@@ -113,21 +131,34 @@ def main() -> int:
     parser.add_argument("codes", nargs="*")
     parser.add_argument("--lab", type=Path, default=ROOT / "target" / "lab" / "cases")
     options = parser.parse_args()
-    known = re.findall(r'= "([a-z0-9-]+)",', (ROOT / "src/diagnosis/code.rs").read_text())
-    chosen = options.codes or known
     scenarios = {scenario.name: scenario for scenario in all_scenarios()}
-    needed = {SCENARIO_OF.get(code, code) for code in chosen if code not in BUILT}
+    known = re.findall(r'= "([a-z0-9-]+)",', (ROOT / "src/diagnosis/code.rs").read_text())
+    from_runs = {code: (SCENARIO_OF.get(code, code), VIEW_OF.get(code, "")) for code in known if code not in BUILT}
+    from_runs |= keyed(scenarios.values())
+    chosen = options.codes or [*known, *(name for name in from_runs if name.startswith(WITH_KEYS))]
+    needed = {from_runs[code][0] for code in chosen if code in from_runs}
     run_missing(sorted(name for name in needed if not (options.lab / name).is_dir()), options.lab)
     for code in chosen:
         folder = HERE / code
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
+        folder.mkdir(parents=True)
         if code in BUILT:
             from_builder(code, folder)
         else:
-            from_lab(code, scenarios[SCENARIO_OF.get(code, code)], options.lab, folder)
+            name, view_name = from_runs[code]
+            view = next(view for view in scenarios[name].all_views() if view.name == view_name)
+            from_lab("" if code.startswith(WITH_KEYS) else code, scenarios[name], view, options.lab, folder)
     print(f"{len(chosen)} cases")
     return 0
+
+
+def keyed(scenarios: Iterable[Scenario]) -> dict[str, tuple[str, str]]:
+    """The cases with keys: scenario and view of each."""
+    chosen = {}
+    for scenario in scenarios:
+        if scenario.keys and scenario.name not in TOO_LARGE:
+            chosen[WITH_KEYS + scenario.name.removeprefix("keys-")] = (scenario.name, "")
+    return chosen | {WITH_KEYS + name: view for name, view in KEYED_VIEWS.items()}
 
 
 def run_missing(names: list[str], out: Path) -> None:
@@ -151,18 +182,19 @@ def from_builder(code: str, folder: Path) -> None:
     write(folder, "built", tells, [name], [], wanted, code)
 
 
-def from_lab(code: str, scenario: Any, out: Path, folder: Path) -> None:
-    """A case that the lab produced."""
-    wanted_view = VIEW_OF.get(code, "")
-    view = next(view for view in scenario.all_views() if view.name == wanted_view)
+def from_lab(code: str, scenario: Scenario, view: View, out: Path, folder: Path) -> None:
+    """A case that the lab produced, of a code or of none."""
     run = out / scenario.name
-    plain = not view.merged and not view.clock_ahead
-    if plain and set(view.files) <= set(scenario.samples):
-        files = [f"../../../samples/{scenario.samples[point]}" for point in view.files]
+    keys: list[str] = []
+    if is_sample(view, scenario):
+        # From here to the root, and then to the sample.
+        up = "/".join(".." for _ in folder.relative_to(ROOT).parts)
+        files = [f"{up}/samples/{scenario.samples[point]}" for point in view.files]
     else:
         files = [copied(path, folder) for path in view_files(view, run)]
+        keys = [copied(path, folder) for path in views.key_logs_of(view, run)]
     origin = f"lab: {scenario.name}" + (f", {view.name}" if view.name else "")
-    write(folder, origin, scenario.title, files, logged(run), view.expect, code)
+    write(folder, origin, scenario.title, files, logged(run), view.expect, code, keys)
 
 
 def view_files(view: View, run: Path) -> list[Path]:
@@ -192,18 +224,30 @@ def logged(run: Path) -> list[str]:
     return Outcome.nginx_logged(SimpleNamespace(folder=run, error_log=told))
 
 
-def write(folder: Path, origin: str, tells: str, files: list[str], log: list[str], wanted: Any, code: str) -> None:
+def write(
+    folder: Path,
+    origin: str,
+    tells: str,
+    files: list[str],
+    log: list[str],
+    wanted: Expect,
+    code: str = "",
+    keys: list[str] | None = None,
+) -> None:
     """Writes case.toml."""
-    required = sorted(wanted.codes() | {code})
+    required = sorted(wanted.codes() | ({code} if code else set()))
     lines = [
-        "# Made by tests/cases/make.py.",
+        "# Made by tests/cases/make.py." + (" The keys open nothing but this capture." if keys else ""),
         f"origin = {quoted(origin)}",
         f"tells = {quoted(tells)}",
         f"files = {quoted(files)}",
+        *([f"keys = {quoted(keys)}"] if keys else []),
         f"nginx_logged = {array(log)}",
         f"required = {quoted(required)}",
         f"allowed = {quoted(sorted(wanted.tolerated() - set(required)))}",
     ]
+    if wanted.decrypted:
+        lines.append(f"decrypted = {quoted(wanted.decrypted)}")
     if wanted.unordered:
         lines.append("unordered = true")
     if wanted.handshakes is not None and not wanted.handshakes:

@@ -1,7 +1,9 @@
-//! One small capture for every finding code, with what must be said about it: `tests/cases/CODE/case.toml`.
+//! Small captures with what must be said about them: one for every finding code, `tests/cases/CODE/case.toml`, and one for
+//! every way that TLS can be read with keys, `tests/cases/with-keys/NAME/case.toml`.
 
 use std::fmt::Write;
 use std::path::PathBuf;
+use std::process::Output;
 use std::{fs, thread};
 
 use hop101::diagnosis::Code;
@@ -10,42 +12,67 @@ use serde_json::Value;
 use crate::expected::{Expected, codes, strings};
 use crate::support::{read_json, root};
 
+/// The folder of the cases with keys, beside those of the codes.
+const WITH_KEYS: &str = "with-keys";
+
 /// A case as it is written down.
-struct Case {
-    code: Code,
-    files: Vec<PathBuf>,
+pub(crate) struct Case {
+    name: String,
+    pub(crate) files: Vec<PathBuf>,
+    /// Key logs to read them with.
+    pub(crate) keys: Vec<PathBuf>,
     origin: String,
     expected: Expected,
 }
 
 impl Case {
-    fn of(code: Code) -> Self {
-        let folder = root().join("tests/cases").join(code.as_str());
+    /// The case in a folder below `tests/cases`.
+    fn named(name: &str) -> Self {
+        let folder = root().join("tests/cases").join(name);
         let path = folder.join("case.toml");
         let text = fs::read_to_string(&path)
-            .unwrap_or_else(|error| panic!("{code} has no case: {}: {error}", path.display()));
+            .unwrap_or_else(|error| panic!("{name} has no case: {}: {error}", path.display()));
         let mut case: Value =
-            toml::from_str(&text).unwrap_or_else(|error| panic!("{code}: {error}"));
+            toml::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
         none_to_null(&mut case["handshakes"]);
-        let mut files: Vec<_> = case["files"].as_array().unwrap().iter().collect();
+        let listed = |field: &str| {
+            let list = case[field].as_array().into_iter().flatten();
+            list.map(|file| folder.join(file.as_str().unwrap()))
+                .collect()
+        };
         Self {
-            code,
-            files: files
-                .drain(..)
-                .map(|file| folder.join(file.as_str().unwrap()))
-                .collect(),
+            name: name.to_owned(),
+            files: listed("files"),
+            keys: listed("keys"),
             origin: case["origin"].as_str().unwrap().to_owned(),
             expected: Expected(case),
         }
     }
 
+    /// All cases with keys, by name.
+    pub(crate) fn with_keys() -> Vec<Self> {
+        let folder = root().join("tests/cases").join(WITH_KEYS);
+        let mut names: Vec<_> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort_unstable();
+        let named = names.iter().map(|name| format!("{WITH_KEYS}/{name}"));
+        named.map(|name| Self::named(&name)).collect()
+    }
+
+    /// The report on it, read with its keys.
+    pub(crate) fn read(&self, args: &[&str]) -> (Value, Output) {
+        let keys = self.keys.iter().map(|path| path.to_str().unwrap());
+        let mut all: Vec<&str> = keys.flat_map(|path| ["--keylog", path]).collect();
+        all.extend(args);
+        read_json(&self.files, &all)
+    }
+
     /// A row of the matrix, and what is wrong.
     fn check(&self) -> (String, Vec<String>) {
-        let (report, output) = read_json(&self.files, &[]);
+        let (report, output) = self.read(&[]);
         let mut wrong = self.expected.differences(&report);
-        if !strings(&self.expected.0["required"]).contains(self.code.as_str()) {
-            wrong.push("the case does not require its own code".to_owned());
-        }
         let errors = !codes(&report, |severity| severity == "error").is_empty();
         if output.status.code() != Some(i32::from(errors)) {
             wrong.push(format!("exit: {}", output.status));
@@ -59,8 +86,8 @@ impl Case {
         }
         let others = others.into_iter().collect::<Vec<_>>().join(" ");
         let row = format!(
-            "{:28}  {:38}  {wanted:44}  {:44}  {others:44}  {}",
-            self.code,
+            "{:38}  {:44}  {wanted:44}  {:44}  {others:44}  {}",
+            self.name,
             self.origin,
             causes(reported),
             if wrong.is_empty() { "OK" } else { "FAIL" },
@@ -108,13 +135,31 @@ fn causes(handshakes: &[Value]) -> String {
 
 #[test]
 fn every_code_has_a_case_and_is_found_in_it() {
-    let check = |codes: &[Code]| {
-        codes
-            .iter()
-            .map(|&code| (code, Case::of(code).check()))
-            .collect::<Vec<_>>()
-    };
-    let (front, back) = Code::ALL.split_at(Code::ALL.len() / 2);
+    let cases: Vec<_> = Code::ALL
+        .iter()
+        .map(|code| Case::named(code.as_str()))
+        .collect();
+    for case in &cases {
+        assert!(
+            strings(&case.expected.0["required"]).contains(&case.name),
+            "the case of {} does not require it",
+            case.name
+        );
+    }
+    differ_nowhere(&cases);
+}
+
+#[test]
+fn sessions_with_keys_are_read() {
+    let cases = Case::with_keys();
+    assert!(cases.len() > 50, "{} cases", cases.len());
+    differ_nowhere(&cases);
+}
+
+/// Prints the matrix, and fails with all that is wrong in it.
+fn differ_nowhere(cases: &[Case]) {
+    let check = |cases: &[Case]| cases.iter().map(Case::check).collect::<Vec<_>>();
+    let (front, back) = cases.split_at(cases.len() / 2);
     let rows = thread::scope(|scope| {
         let other = scope.spawn(|| check(back));
         let mut rows = check(front);
@@ -122,10 +167,10 @@ fn every_code_has_a_case_and_is_found_in_it() {
         rows
     });
     let mut wrong = String::new();
-    for (code, (row, problems)) in &rows {
+    for (case, (row, problems)) in cases.iter().zip(&rows) {
         println!("{row}");
         for problem in problems {
-            writeln!(wrong, "{code}: {problem}").unwrap();
+            writeln!(wrong, "{}: {problem}", case.name).unwrap();
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
@@ -136,7 +181,7 @@ fn every_case_is_the_case_of_a_code() {
     for entry in fs::read_dir(root().join("tests/cases")).unwrap() {
         let entry = entry.unwrap();
         let name = entry.file_name().into_string().unwrap();
-        if entry.file_type().unwrap().is_dir() {
+        if entry.file_type().unwrap().is_dir() && name != WITH_KEYS {
             assert!(
                 name.parse::<Code>().is_ok(),
                 "tests/cases/{name} is the case of no code"

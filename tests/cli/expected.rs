@@ -15,6 +15,7 @@ impl Expected {
     pub(crate) fn differences(&self, report: &Value) -> Vec<String> {
         let mut wrong = self.handshakes_that_differ(report);
         wrong.extend(self.findings_that_differ(report));
+        wrong.extend(self.tls_that_differs(report));
         wrong
     }
 
@@ -59,6 +60,23 @@ impl Expected {
         lacking.chain(unexpected).collect()
     }
 
+    /// The TLS connections that were read, and those that were not, unless it is open which.
+    pub(crate) fn tls_that_differs(&self, report: &Value) -> Vec<String> {
+        let connections = report["connections"].as_array().unwrap().iter();
+        let decrypted: Vec<&str> = connections
+            .filter_map(|one| one["tls"]["decrypted"].as_bool())
+            .map(|read| if read { "yes" } else { "no" })
+            .collect();
+        let decrypted = Value::from(decrypted.join(" "));
+        if fits(&decrypted, self.0.get("decrypted")) {
+            return Vec::new();
+        }
+        vec![format!(
+            "decrypted are {decrypted}, not {}",
+            self.0["decrypted"]
+        )]
+    }
+
     fn codes(&self, which: &str) -> BTreeSet<String> {
         strings(&self.0[which])
     }
@@ -93,14 +111,28 @@ fn fits(got: &Value, want: Option<&Value>) -> bool {
 
 /// Where one handshake differs from what is wanted of it.
 fn differences(got: &Value, want: &Value) -> Vec<String> {
+    let hops = got["hops"].as_array().unwrap();
+    let of_hops = |field: &str, first: usize| {
+        let said = hops.iter().skip(first).map(|hop| hop[field].as_str());
+        Value::from(
+            said.map(Option::unwrap_or_default)
+                .collect::<Vec<_>>()
+                .join(" "),
+        )
+    };
+    let session = &got["session"];
+    let messages = ["to_server", "to_client"].map(|way| session[way]["messages"].to_string());
     let seen = [
         ("verdict", got["verdict"].clone()),
         ("cause", got["cause"].clone()),
         ("answered_by", got["answered_by"].clone()),
-        ("ended_by", got["session"]["ended_by"].clone()),
-        ("close_code", got["session"]["close"]["code"].clone()),
-        ("status", got["hops"][0]["response"]["status"].clone()),
-        ("hops", got["hops"].as_array().unwrap().len().into()),
+        ("ended_by", session["ended_by"].clone()),
+        ("close_code", session["close"]["code"].clone()),
+        ("status", hops[0]["response"]["status"].clone()),
+        ("hops", hops.len().into()),
+        ("roles", of_hops("role", 0)),
+        ("paired_by", of_hops("paired_by", 1)),
+        ("messages", messages.join(" ").into()),
     ];
     let wrong = seen
         .iter()

@@ -42,6 +42,11 @@ fn findings_are_those_expected_and_no_others() {
     differ_nowhere(Expected::findings_that_differ);
 }
 
+#[test]
+fn tls_is_read_where_the_keys_are_in_the_sample() {
+    differ_nowhere(Expected::tls_that_differs);
+}
+
 fn differ_nowhere(differences: fn(&Expected, &Value) -> Vec<String>) {
     let mut wrong = Vec::new();
     for Sample { files, expected } in Sample::all() {

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from harness import Outcome
-from model import ANY, Expect, Handshake, View
+from model import ANY, Expect, Handshake, Scenario, View
 from nginx import MAP, upstream
+from views import with_secrets
 
 MAX_BYTES = 60_000
 
@@ -20,7 +21,11 @@ Small captures of real traffic: nginx 1.22.1 between real clients and backends, 
 `make samples` remakes them with `tests/lab/lab.py samples`, which also writes this file and `expected.json` (verdict, cause and
 findings of every sample, as the tests expect them). There, `files` are read together; of a handshake a field that is
 missing may have any value and one that is a list any of those; `handshakes` is null where it is open whether the capture holds any;
-`required` codes must be found, `allowed` ones may, and no other code of severity warning or error.
+`required` codes must be found, `allowed` ones may, and no other code of severity warning or error; `decrypted` tells for each
+TLS connection whether it could be read.
+
+Samples that bring TLS keys along have them in a decryption secrets block, put there by `editcap --inject-secrets`. They open nothing
+but the few sessions of the lab in the same file, whose certificates are made for each lab and trusted by nobody.
 
 Unless told otherwise the client is 192.168.50.23, nginx is 192.168.50.1 towards clients and 10.20.0.1 towards backends, the
 backend is 10.20.0.11:8080, and the capture is the proxy host's `-i any`. Left out of the configurations below, as they are the same everywhere:
@@ -44,9 +49,9 @@ def write(outcomes: list[Outcome], out: Path) -> int:
     for outcome in sorted(outcomes, key=lambda o: next(iter(o.scenario.samples.values()))):
         names = outcome.scenario.samples
         for point, name in names.items():
-            _copy(outcome.files[point], out / name)
+            _copy(_with_keys(outcome, outcome.files[point]), out / name)
             count += 1
-        entries += [_entry(outcome, view) for view in outcome.scenario.all_views() if _is_sample(view, names)]
+        entries += [_entry(outcome, view) for view in outcome.scenario.all_views() if is_sample(view, outcome.scenario)]
         files = ", ".join(f"`{name}`" for name in names.values())
         table.append(f"| {files} | {outcome.scenario.title} |")
         sections.append(_section(outcome, files))
@@ -56,9 +61,19 @@ def write(outcomes: list[Outcome], out: Path) -> int:
     return count
 
 
-def _is_sample(view: View, names: dict[str, str]) -> bool:
+def is_sample(view: View, scenario: Scenario) -> bool:
     """Whether a view can be read from the sample files as they are."""
-    return set(view.files) <= set(names) and not view.clock_ahead and not view.merged
+    changed = view.clock_ahead or view.merged or view.snaplen or view.keys_are != "given"
+    keys = scenario.keys if scenario.keys_injected else ()
+    return not changed and view.keys == keys and set(view.files) <= set(scenario.samples)
+
+
+def _with_keys(outcome: Outcome, capture: Path) -> Path:
+    """The capture, with its key logs in it where the sample is to have them."""
+    if not outcome.scenario.keys_injected:
+        return capture
+    logs = [outcome.folder / name for name in outcome.scenario.keys]
+    return with_secrets(capture, logs, "injected", outcome.folder)
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -125,6 +140,7 @@ def _expectation(expect: Expect) -> dict[str, Any]:
         "unordered": expect.unordered,
         "required": sorted(expect.codes()),
         "allowed": sorted(expect.tolerated() - expect.codes()),
+        **({"decrypted": expect.decrypted} if expect.decrypted else {}),
     }
 
 
@@ -142,6 +158,8 @@ def _section(outcome: Outcome, files: str) -> str:
     lines += [f"- filter: `{rule}`" for rule in scenario.rules]
     lines += [f"- after {event.at:g} s: `{event.do}`" for event in scenario.events]
     lines += [f"- `{name}`: captured on `{point.removesuffix('.pcap')}`" for point, name in scenario.samples.items()]
+    if scenario.keys_injected:
+        lines.append(f"- TLS keys in the file: {' and '.join(f'`{name}`' for name in scenario.keys)}, as the peers above wrote them")
     lines += [f"- the client saw: {outcome.client_saw()}"]
     for title, http in (("nginx", scenario.nginx), ("second nginx", scenario.inner_nginx)):
         if http is not None:

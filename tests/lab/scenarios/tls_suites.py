@@ -188,7 +188,7 @@ SCENARIOS = [
         "small-records",
         "nginx writes records of 512 bytes at most (TLS 1.3).",
         f"{TLS_13}\nssl_buffer_size 512;",
-        clients=(py_client(("send_bytes", 20_000), ("recv",), ("close", 1000, "bye"), url=WSS, keylog=KEYS),),
+        clients=(py_client(("send_bytes", 3000), ("recv",), ("close", 1000, "bye"), url=WSS, keylog=KEYS),),
     ),
     reads_well(
         "byte-by-byte",
