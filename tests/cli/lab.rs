@@ -65,7 +65,7 @@ fn healthy_traffic() {
 }
 
 #[test]
-fn tls_in_clear() {
+fn tls_with_keys_and_without() {
     check("tls");
 }
 

@@ -105,10 +105,10 @@ def curl(*args: str, background: bool = False, delay: float = 0.0, keylog: str =
     return Peer((*env, *fixed, *args), told, background, delay)
 
 
-def s_client(*steps: tuple, to: str = f"{PROXY_FRONT}:443", options: tuple[str, ...] = (), keylog: str) -> Peer:
+def s_client(*steps: tuple, to: str = f"{PROXY_FRONT}:443", **setting: Any) -> Peer:
     """`openssl s_client`, for what other clients do not do with TLS."""
-    told = f"`{' '.join(('openssl s_client', *options))}` to {to}: {_tell(steps)}"
-    return Peer(_python("s_client.py", to, json.dumps({"steps": steps, "options": options, "keylog": keylog})), told)
+    told = f"`openssl s_client` to {to}: {_tell(steps)}, `{json.dumps(setting)}`"
+    return Peer(_python("s_client.py", to, json.dumps({"steps": steps, **setting})), told)
 
 
 def handshake(path: str = "/ws", *more: str, host: str = PROXY_FRONT, key: str = KEY, without: str = "") -> tuple:

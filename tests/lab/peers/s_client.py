@@ -1,7 +1,8 @@
 """A client on `openssl s_client`: `s_client.py HOST:PORT JSON`; prints what it saw as one JSON line.
 
 Settings: `keylog` (file), `options` of s_client, `steps`: ["until", TEXT] (reads until the server has said it),
-["send", TEXT] (Latin-1, as it is), ["hex", HEX], ["key_update"] (its own keys), ["key_updates"] (both sides' keys), ["sleep", S]. At the end it waits for the server.
+["send", TEXT] (Latin-1, as it is), ["hex", HEX], ["key_update"] (its own keys), ["key_updates"] (both sides' keys), ["sleep", S];
+`early`: text to send as 0-RTT data, with a ticket that a first connection fetches. At the end it waits for the server.
 """
 
 import json
@@ -19,8 +20,11 @@ COMMANDS = {"key_update": b"k\n", "key_updates": b"K\n"}
 def main():
     setting = json.loads(sys.argv[2])
     argv = ["openssl", "s_client", "-connect", sys.argv[1], "-servername", "lab.example", "-keylogfile", setting["keylog"]]
+    argv += setting.get("options", [])
+    if "early" in setting:
+        argv += ticket_for(argv, setting["early"])
     process = subprocess.Popen(
-        [*argv, *setting.get("options", [])], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     said = bytearray()
     end = time.monotonic() + PATIENCE
@@ -62,7 +66,24 @@ def main():
     process.kill()
     status = re.search(rb"HTTP/1\.1 (\d+)", said)
     updates = said.count(b"KEYUPDATE")
-    print(json.dumps({"status": int(status[1]) if status else None, "error": error, "key_updates": updates}))
+    saw = {"status": int(status[1]) if status else None, "error": error, "key_updates": updates}
+    print(json.dumps({**saw, "early": b"Early data was accepted" in said}))
+
+
+def ticket_for(argv, early):
+    """Fetches a ticket; the options that use it for this early data."""
+    fetch = subprocess.Popen(
+        [*argv, "-sess_out", "ticket.pem"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    end = time.monotonic() + PATIENCE
+    while not os.path.exists("ticket.pem") and time.monotonic() < end:
+        time.sleep(0.02)
+    time.sleep(0.1)
+    fetch.stdin.close()
+    fetch.wait(PATIENCE)
+    with open("early.bin", "wb") as file:
+        file.write(early.encode("latin-1"))
+    return ["-sess_in", "ticket.pem", "-early_data", "early.bin"]
 
 
 main()

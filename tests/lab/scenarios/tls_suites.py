@@ -68,10 +68,14 @@ def suite_of_13(name: str, cipher: str) -> Scenario:
     return reads_well(f"tls13-{name}", f"TLS 1.3 with {cipher}.", chosen, witness=witness)
 
 
+def written(request: tuple) -> str:
+    """A request as it is sent."""
+    return "".join(f"{line}\r\n" for line in request[1:]) + "\r\n"
+
+
 def scripted(*steps: tuple, **setting: Any) -> Peer:
     """`openssl s_client` that opens a session, does these steps and closes."""
-    opening = ("send", "".join(f"{line}\r\n" for line in handshake()[1:]) + "\r\n")
-    return s_client(opening, ("until", "101 Switching"), *steps, ("hex", MASKED_CLOSE), **setting)
+    return s_client(("send", written(handshake())), ("until", "101 Switching"), *steps, ("hex", MASKED_CLOSE), **setting)
 
 
 def twice() -> Expect:
@@ -159,6 +163,23 @@ SCENARIOS = [
         witness=Witness(access=("101",), saw=({"status": 101, "error": None, "key_updates": 2},)),
     ),
     reads_well(
+        "early-data",
+        "The client comes back with a ticket and sends its request as early data (0-RTT).",
+        f"{TLS_13}\nssl_early_data on;",
+        clients=(
+            s_client(
+                ("until", "101 Switching"),
+                ("hex", MASKED_HELLO),
+                ("until", "hello"),
+                ("hex", MASKED_CLOSE),
+                keylog=KEYS,
+                early=written(handshake()),
+            ),
+        ),
+        expect=expect(FINE, decrypted="yes yes"),
+        witness=Witness(access=("101",), saw=({"status": 101, "error": None, "early": True},)),
+    ),
+    reads_well(
         "client-certificate",
         "nginx wants a certificate of the client and gets one (TLS 1.3).",
         f"{TLS_13}\nssl_verify_client on;\nssl_client_certificate ../ca.pem;",
@@ -196,7 +217,7 @@ SCENARIOS = [
         clients=(
             raw_client(
                 ("tls_client", {"keylog": KEYS}),
-                ("slowly", "".join(f"{line}\r\n" for line in handshake(key=KEY)[1:]) + "\r\n", 0.001),
+                ("slowly", written(handshake(key=KEY)), 0.001),
                 ("head",),
                 ("ws", 1, "hello", {"mask": True}),
                 ("frame_in",),
