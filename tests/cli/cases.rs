@@ -3,14 +3,13 @@
 
 use std::fmt::Write;
 use std::path::PathBuf;
-use std::process::Output;
 use std::{fs, thread};
 
 use hop101::diagnosis::Code;
 use serde_json::Value;
 
 use crate::expected::{Expected, codes, strings};
-use crate::support::{read_json, root};
+use crate::support::{read_json_with, root};
 
 /// The folder of the cases with keys, beside those of the codes.
 const WITH_KEYS: &str = "with-keys";
@@ -61,17 +60,9 @@ impl Case {
         named.map(|name| Self::named(&name)).collect()
     }
 
-    /// The report on it, read with its keys.
-    pub(crate) fn read(&self, args: &[&str]) -> (Value, Output) {
-        let keys = self.keys.iter().map(|path| path.to_str().unwrap());
-        let mut all: Vec<&str> = keys.flat_map(|path| ["--keylog", path]).collect();
-        all.extend(args);
-        read_json(&self.files, &all)
-    }
-
     /// A row of the matrix, and what is wrong.
     fn check(&self) -> (String, Vec<String>) {
-        let (report, output) = self.read(&[]);
+        let (report, output) = read_json_with(&self.files, &self.keys, &[]);
         let mut wrong = self.expected.differences(&report);
         let errors = !codes(&report, |severity| severity == "error").is_empty();
         if output.status.code() != Some(i32::from(errors)) {

@@ -44,6 +44,20 @@ pub(crate) fn read_json(files: &[PathBuf], args: &[&str]) -> (Value, Output) {
     (value, output)
 }
 
+/// The same, read with TLS key logs.
+pub(crate) fn read_json_with(
+    files: &[PathBuf],
+    keys: &[PathBuf],
+    args: &[&str],
+) -> (Value, Output) {
+    let mut all: Vec<&str> = Vec::new();
+    for log in keys {
+        all.extend(["--keylog", log.to_str().unwrap()]);
+    }
+    all.extend(args);
+    read_json(files, &all)
+}
+
 /// Whether a tool is there. A test whose tool is missing says so; under CI=true it fails.
 pub(crate) fn have(tool: &str) -> bool {
     let found = std::env::var_os("PATH")

@@ -1,11 +1,12 @@
-//! Differential: tshark sees the same connections, requests, statuses, keys, accepts and ws frames in every sample.
+//! Differential: tshark sees the same connections, requests, statuses, keys, accepts and ws frames in every sample, and
+//! in every case with TLS keys.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
-use std::thread;
+use std::{fs, thread};
 
 use hop101::capture::Inputs;
 use hop101::decode::Endpoint;
@@ -15,8 +16,9 @@ use hop101::hop::{Clocks, Handshake, Record};
 use hop101::tcp::Side;
 use serde_json::Value;
 
+use crate::cases::Case;
 use crate::samples::Sample;
-use crate::support::{have, read_json};
+use crate::support::{have, read_json_with};
 
 /// What is asked of tshark, in this order.
 const FIELDS: [&str; 18] = [
@@ -69,30 +71,39 @@ impl Row {
     }
 }
 
-/// A sample with both views of it.
+/// A sample or a case with keys, and both views of it.
 struct Pair {
     files: Vec<PathBuf>,
+    keys: Vec<PathBuf>,
     theirs: Vec<Vec<Row>>,
     ours: Value,
 }
 
-/// Every sample, read by both programs once; tshark takes most of a second per file.
+/// Every sample and every case with keys, read by both programs once; tshark takes most of a second per file.
 fn pairs() -> &'static [Pair] {
     static PAIRS: OnceLock<Vec<Pair>> = OnceLock::new();
     PAIRS.get_or_init(|| {
         if !have("tshark") {
             return Vec::new();
         }
-        let samples: Vec<_> = Sample::all()
-            .into_iter()
-            .map(|sample| sample.files)
-            .collect();
-        let halves = samples.split_at(samples.len() / 2);
-        let read = |files: &Vec<PathBuf>| Pair {
-            files: files.clone(),
-            theirs: files.iter().map(|file| tshark(file)).collect(),
+        let samples = Sample::all().into_iter();
+        let mut all: Vec<_> = samples.map(|sample| (sample.files, Vec::new())).collect();
+        let cases = Case::with_keys().into_iter();
+        all.extend(
+            cases
+                .filter(|case| !needs_two_passes(&case.files))
+                .map(|case| (case.files, case.keys)),
+        );
+        let halves = all.split_at(all.len() / 2);
+        let read = |(files, keys): &(Vec<PathBuf>, Vec<PathBuf>)| {
             // Masked values would differ.
-            ours: read_json(files, &["--redact", "none"]).0,
+            let ours = read_json_with(files, keys, &["--redact", "none"]).0;
+            Pair {
+                theirs: files.iter().map(|file| tshark(file, keys, &ours)).collect(),
+                files: files.clone(),
+                keys: keys.clone(),
+                ours,
+            }
         };
         thread::scope(|scope| {
             let other = scope.spawn(|| halves.1.iter().map(read).collect::<Vec<_>>());
@@ -103,16 +114,38 @@ fn pairs() -> &'static [Pair] {
     })
 }
 
-fn tshark(file: &Path) -> Vec<Row> {
+/// tshark uses only keys that come before the packets.
+fn needs_two_passes(files: &[PathBuf]) -> bool {
+    let name = files[0].file_name().unwrap().to_string_lossy();
+    name.starts_with("behind-")
+}
+
+/// What the backends' port is to tshark, which goes by ports: TLS if this program found it there.
+fn protocol_of_backends(ours: &Value) -> &'static str {
+    let connections = ours["connections"].as_array().unwrap();
+    let mut there = connections
+        .iter()
+        .filter(|one| one["server"].as_str().unwrap().ends_with(":8080"));
+    if there.any(|one| !one["tls"].is_null()) {
+        "tcp.port==8080,tls"
+    } else {
+        "tcp.port==8080,http"
+    }
+}
+
+fn tshark(file: &Path, keys: &[PathBuf], ours: &Value) -> Vec<Row> {
     let mut command = Command::new("tshark");
     // Default tshark miscounts when segments come out of order, and hides the later frames of a segmented head.
-    command.args([
-        "-n",
-        "-o",
-        "tcp.reassemble_out_of_order:TRUE",
-        "-d",
-        "tcp.port==8080,http",
-    ]);
+    command.args(["-n", "-o", "tcp.reassemble_out_of_order:TRUE"]);
+    command.args(["-d", protocol_of_backends(ours)]);
+    // It takes one key log only.
+    let together = tempfile::NamedTempFile::new().unwrap();
+    if !keys.is_empty() {
+        let logs = keys.iter().map(|log| fs::read_to_string(log).unwrap());
+        fs::write(&together, logs.collect::<String>()).unwrap();
+        let option = format!("tls.keylog_file:{}", together.path().display());
+        command.args(["-o", &option]);
+    }
     command
         .arg("-r")
         .arg(file)
@@ -218,6 +251,7 @@ fn agrees_on_frames_and_connections() {
         files,
         theirs,
         ours,
+        ..
     } in pairs()
     {
         let frames: usize = theirs.iter().map(Vec::len).sum();
@@ -242,6 +276,7 @@ fn agrees_on_requests_and_answers() {
         files,
         theirs,
         ours,
+        ..
     } in pairs().iter().filter(|pair| !counts_differ(&pair.files))
     {
         let rows: Vec<_> = theirs.iter().flatten().collect();
@@ -283,6 +318,7 @@ fn the_frames_named_are_those_of_wireshark() {
         files,
         theirs,
         ours,
+        ..
     } in pairs()
     {
         for hop in ours["handshakes"]
@@ -407,9 +443,9 @@ fn sessions_by_tshark(rows: &[Row]) -> BTreeMap<Way, Carried> {
 
 /// Compares both views of any capture in which no connection comes twice: connections, requests by key, answers, ws
 /// frames. Returns how many directions of sessions were compared.
-pub(crate) fn assert_agrees(file: &Path) -> usize {
-    let rows = tshark(file);
-    let report = read_json(&[file.to_owned()], &["--redact", "none"]).0;
+pub(crate) fn assert_agrees(file: &Path, keys: &[PathBuf]) -> usize {
+    let report = read_json_with(&[file.to_owned()], keys, &["--redact", "none"]).0;
+    let rows = tshark(file, keys, &report);
     let streams: BTreeSet<&str> = rows
         .iter()
         .map(|row| row.stream.as_str())

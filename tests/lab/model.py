@@ -157,7 +157,7 @@ class View:
     """Key logs of the run to read it with."""
     keys_are: str = "given"
     """Where the keys are: `given` as files; in a decryption secrets block in front of (`injected`) or `behind` the packets;
-    given, but of `other-sessions` or with `other-secrets`."""
+    given, but of `other-sessions`, with `other-secrets`, or with those of one side only (`client-only`, `server-only`)."""
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ def key_logs_of(view: View, folder: Path) -> list[Path]:
         return logs
     if view.keys_are in ("injected", "behind"):
         return []
-    return [_of_others(log, view.keys_are) for log in logs]
+    return [_spoiled(log, view.keys_are) for log in logs]
 
 
 def with_secrets(capture: Path, key_logs: list[Path], where: str, folder: Path) -> Path:
@@ -53,17 +53,25 @@ def secrets_block(key_log: bytes) -> bytes:
     return struct.pack("<I", SECRETS_BLOCK) + size + struct.pack("<II", TLS_KEY_LOG, len(key_log)) + padded + size
 
 
-def _of_others(log: Path, what: str) -> Path:
-    """A key log of sessions that are not in the capture, or with secrets that do not fit its sessions."""
+def _spoiled(log: Path, what: str) -> Path:
+    """A key log of sessions that are not in the capture, with secrets that do not fit its sessions, or with half of them."""
     target = log.with_name(f"{what}-{log.name}")
-    lines = []
-    for line in log.read_text().splitlines():
-        if line and not line.startswith("#"):
-            label, random, secret = line.split()
-            line = f"{label} {random[::-1]} {secret}" if what == "other-sessions" else f"{label} {random} {secret[::-1]}"
-        lines.append(line + "\n")
-    target.write_text("".join(lines))
+    lines = (_spoiled_line(line, what) for line in log.read_text().splitlines())
+    target.write_text("".join(f"{line}\n" for line in lines if line))
     return target
+
+
+def _spoiled_line(line: str, what: str) -> str:
+    """A line of a spoiled key log; empty when it is left out."""
+    if line.startswith("#"):
+        return line
+    label, random, secret = line.split()
+    if what == "other-sessions":
+        return f"{label} {random[::-1]} {secret}"
+    if what == "other-secrets":
+        return f"{label} {random} {secret[::-1]}"
+    side = what.removesuffix("-only").upper()
+    return line if label.startswith(side) else ""
 
 
 def _edited(source: Path, target: Path, *options: str) -> Path:

@@ -1,8 +1,8 @@
 """A client on `openssl s_client`: `s_client.py HOST:PORT JSON`; prints what it saw as one JSON line.
 
 Settings: `keylog` (file), `options` of s_client, `steps`: ["until", TEXT] (reads until the server has said it),
-["send", TEXT] (Latin-1, as it is), ["hex", HEX], ["key_update"] (its own keys), ["key_updates"] (both sides' keys), ["sleep", S];
-`early`: text to send as 0-RTT data, with a ticket that a first connection fetches. At the end it waits for the server.
+["send", TEXT] (Latin-1, as it is), ["hex", HEX], ["key_update"] (its own keys), ["key_updates"] (both sides' keys),
+["sleep", S]. At the end it waits for the server. `early`: text to send as 0-RTT data, with a ticket that a first connection fetches.
 """
 
 import json

@@ -39,6 +39,8 @@ TRUST = ("--cacert", "ca.pem", "--resolve", f"{tls.NAME}:443:{PROXY_FRONT}")
 PAGE = f"https://{tls.NAME}/page"
 CLIENT_HOP_UNREAD = expect(ok(hops=1, close_code=1000), decrypted="no")
 """Without the right keys there is the clear hop behind nginx."""
+HALF_READ = expect_findings()
+"""Secrets of one side open one direction; what the other one said is unknown, not missing."""
 LOST = failed("upgrade-not-forwarded", answered_by="backend", hops=2, status=426, **JOINED)
 
 
@@ -79,6 +81,8 @@ SCENARIOS = [
             View("no keys", ("any",), CLIENT_HOP_UNREAD),
             View("other sessions", ("any",), CLIENT_HOP_UNREAD, keys=(KEYS,), keys_are="other-sessions"),
             View("other secrets", ("any",), CLIENT_HOP_UNREAD, keys=(KEYS,), keys_are="other-secrets"),
+            View("client's secrets", ("any",), HALF_READ, keys=(KEYS,), keys_are="client-only"),
+            View("server's secrets", ("any",), HALF_READ, keys=(KEYS,), keys_are="server-only"),
             View("in the capture", ("any",), ALL_READ, keys=(KEYS,), keys_are="injected"),
             View("behind the packets", ("any",), ALL_READ, keys=(KEYS,), keys_are="behind"),
             View("pcap", ("any.pcap",), ALL_READ, keys=(KEYS,)),
@@ -118,6 +122,14 @@ SCENARIOS = [
                 expect(failed("upgrade-not-forwarded", hops=1), required="connection-not-forwarded", allowed=ANSWERS),
             ),
             View("cut", ("any",), expect_findings("capture-truncated", "capture-truncated"), snaplen=96, keys=(KEYS,)),
+            View(
+                "client's secrets",
+                ("any",),
+                expect_findings("upgrade-not-forwarded", f"connection-not-forwarded {ANSWERS}"),
+                keys=(KEYS,),
+                keys_are="client-only",
+            ),
+            View("client hop, client's secrets", ("front",), HALF_READ, keys=(KEYS,), keys_are="client-only"),
         ),
         witness=Witness(access=("426",), saw=({"status": 426},)),
         samples={"any": "wss-upgrade-not-forwarded.pcapng"},
@@ -428,6 +440,38 @@ SCENARIOS = [
         nginx=site(tls.SERVER, TLS_13, location("/ws"), listen=f"{TLS} http2"),
         clients=(raw_over_tls(("hex", EXTENDED_CONNECT), ("drain_quietly", 0.5), alpn=["h2"]),),
         witness=Witness(access=("400",), logged=(r'client sent unknown pseudo-header ":protocol"',)),
+    ),
+    keyed(
+        "http1-on-http2",
+        "The client agrees on h2 and then speaks HTTP/1.1, as libraries do that leave ALPN to TLS.",
+        expect_findings("", "bad-request no-answer backend-not-contacted", decrypted="yes"),
+        nginx=site(tls.SERVER, TLS_13, location("/ws"), listen=f"{TLS} http2"),
+        clients=(py_client(url=WSS, keylog=KEYS, alpn=["h2", "http/1.1"]),),
+        witness=Witness(
+            access=(),
+            saw=({"status": None, "error": "did not receive a valid HTTP response"},),
+            logged=(r"\[info\].*invalid connection preface while processing HTTP/2 connection",),
+        ),
+    ),
+    keyed(
+        "behind-proxy-protocol",
+        "A balancer puts a PROXY header in front of TLS.",
+        expect(ok(answered_by="backend", hops=2, close_code=1000, status=101, **JOINED), decrypted="yes"),
+        nginx=site(tls.SERVER, TLS_13, location("/ws"), listen=f"{TLS} proxy_protocol"),
+        clients=(
+            raw_client(
+                ("send", f"PROXY TCP4 203.0.113.9 {PROXY_FRONT} 50000 443\r\n"),
+                ("tls_client", {"keylog": KEYS}),
+                handshake(key=KEY),
+                ("head",),
+                ("ws", 1, "hello", {"mask": True}),
+                ("frame_in",),
+                ("ws", 8, "", {"mask": True, "hex": "03e8"}),
+                ("frame_in",),
+                ("drain",),
+                to=f"{PROXY_FRONT}:443",
+            ),
+        ),
     ),
     keyed(
         "client-certificate-wanted",
