@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Cursor;
+use std::path::Path;
+use std::sync::OnceLock;
 
 use hop101::capture::{CaptureId, CaptureInfo, Frame, FrameNo, FrameRef, Inputs, LinkType, Reader};
 use hop101::capture::{Timestamp, Writer};
@@ -11,6 +13,8 @@ use hop101::hop::Clocks;
 use hop101::report::{Collector, Keep, Redact};
 use serde_json::Value;
 
+use crate::cases::Case;
+use crate::samples::Sample;
 use crate::support::sample;
 
 /// A frame that owns its bytes, to be changed and written again.
@@ -94,6 +98,7 @@ fn reader(file: &[u8], id: u16) -> Result<Reader, hop101::capture::CaptureError>
 /// What live capture makes of packets that come at the times of `really` and say the times that they have.
 pub(crate) fn watch(really: &[Packet], packets: &[Packet]) -> Value {
     let mut engine = Engine::new(Options::new(Selection::default(), Clocks::Same, None)).watched();
+    engine.keys(keys());
     let mut collector = Collector::new(Keep::default(), Redact::None);
     let mut info = CaptureInfo::unread(CaptureId(0), "any");
     let mut now = really[0].at - 1_000_000_000;
@@ -113,6 +118,35 @@ pub(crate) fn watch(really: &[Packet], packets: &[Packet]) -> Value {
     serde_json::to_value(report).unwrap()
 }
 
+/// The keys of all samples and cases, one key log after the other: a session is told by its random, so they do no harm
+/// elsewhere. Files that are written anew lose those that they brought along.
+fn keys() -> &'static [u8] {
+    static KEYS: OnceLock<Vec<u8>> = OnceLock::new();
+    KEYS.get_or_init(|| {
+        let mut all = Vec::new();
+        for case in Case::with_keys() {
+            for log in &case.keys {
+                all.extend(fs::read(log).unwrap());
+            }
+            for file in &case.files {
+                all.extend(keys_in(file));
+            }
+        }
+        for file in Sample::all().iter().flat_map(|sample| &sample.files) {
+            all.extend(keys_in(file));
+        }
+        all
+    })
+}
+
+/// The key logs inside a capture.
+pub(crate) fn keys_in(file: &Path) -> Vec<u8> {
+    let mut inputs = Inputs::open(&[file]);
+    while let Ok(Some(_)) = inputs.next_frame() {}
+    let secrets = inputs.take_secrets().into_iter();
+    secrets.flat_map(|secrets| secrets.data).collect()
+}
+
 /// Reads files as one story.
 pub(crate) fn read(files: &[&[u8]]) -> Outcome {
     let mut errors = Vec::new();
@@ -129,6 +163,7 @@ pub(crate) fn read(files: &[&[u8]]) -> Outcome {
         Clocks::Same
     };
     let mut engine = Engine::new(Options::new(Selection::default(), clocks, None));
+    engine.keys(keys());
     let mut collector = Collector::new(Keep::default(), Redact::None);
     let mut inputs = Inputs::from_readers(readers);
     loop {

@@ -17,6 +17,7 @@ use hop101::tcp::Side;
 use serde_json::Value;
 
 use crate::cases::Case;
+use crate::pipeline::keys_in;
 use crate::samples::Sample;
 use crate::support::{have, read_json_with};
 
@@ -415,10 +416,14 @@ impl Observer for Sessions {
     fn limit(&mut self, _: &Limit) {}
 }
 
-/// Reads a capture with the library.
-fn sessions(file: &Path) -> BTreeMap<Way, Carried> {
+/// Reads a capture with the library, with keys and with those that it brings along.
+fn sessions(file: &Path, keys: &[PathBuf]) -> BTreeMap<Way, Carried> {
     let mut sessions = Sessions::default();
     let mut engine = Engine::new(Options::new(Selection::default(), Clocks::Same, None));
+    for log in keys {
+        engine.keys(&fs::read(log).unwrap());
+    }
+    engine.keys(&keys_in(file));
     let mut inputs = Inputs::open(&[file]);
     while let Some(frame) = inputs.next_frame().unwrap() {
         engine.frame(&frame, &mut sessions);
@@ -453,10 +458,10 @@ pub(crate) fn assert_agrees(file: &Path, keys: &[PathBuf]) -> usize {
         .collect();
     let name = file.display();
     assert_eq!(report["summary"]["connections"], streams.len(), "{name}");
-    let keys = rows.iter().filter(|row| row.is_attempt());
+    let attempts = rows.iter().filter(|row| row.is_attempt());
     assert_eq!(
         count(in_hops(&report, "request", "key")),
-        count(keys.map(|row| row.key.clone())),
+        count(attempts.map(|row| row.key.clone())),
         "{name}"
     );
     let accepts = rows.iter().filter(|row| !row.accept.is_empty());
@@ -466,7 +471,7 @@ pub(crate) fn assert_agrees(file: &Path, keys: &[PathBuf]) -> usize {
         "{name}"
     );
     let told = sessions_by_tshark(&rows);
-    assert_eq!(sessions(file), told, "{name}");
+    assert_eq!(sessions(file, keys), told, "{name}");
     told.len()
 }
 
@@ -479,13 +484,19 @@ fn has_no_handshake(file: &Path) -> bool {
 fn agrees_on_ws_frames_closes_and_payload() {
     let mut compared = 0;
     let mut wrong = Vec::new();
-    for Pair { files, theirs, .. } in pairs() {
+    for Pair {
+        files,
+        keys,
+        theirs,
+        ..
+    } in pairs()
+    {
         for (file, rows) in files.iter().zip(theirs) {
             if has_no_handshake(file) {
                 continue;
             }
             let told = sessions_by_tshark(rows);
-            let ours = sessions(file);
+            let ours = sessions(file, keys);
             compared += told.len();
             if ours != told {
                 wrong.push(format!(

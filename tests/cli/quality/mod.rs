@@ -17,7 +17,7 @@ use flate2::write::GzEncoder;
 use hop101::capture::LinkType;
 use serde_json::{Value, json};
 
-use crate::pipeline::{Packet, packets, pcapng, read};
+use crate::pipeline::{Packet, keys_in, packets, pcapng, read};
 use crate::samples::Sample;
 use crate::support::root;
 
@@ -39,22 +39,23 @@ fn samples() -> Vec<(String, Vec<Vec<u8>>)> {
 /// Every capture of a case by itself.
 fn cases() -> Vec<(String, Vec<Vec<u8>>)> {
     let mut found = Vec::new();
-    for case in fs::read_dir(root().join("tests/cases")).unwrap() {
-        let folder = case.unwrap().path();
-        if !folder.is_dir() {
-            continue;
-        }
-        for file in fs::read_dir(&folder).unwrap() {
-            let path = file.unwrap().path();
-            if path.extension().is_some_and(|kind| kind != "toml") {
-                let name = path.strip_prefix(root()).unwrap().display().to_string();
-                found.push((name, vec![fs::read(&path).unwrap()]));
-            }
+    captures_below(&root().join("tests/cases"), &mut found);
+    found.sort();
+    assert!(found.len() > 90, "{} cases with captures", found.len());
+    found
+}
+
+fn captures_below(folder: &Path, found: &mut Vec<(String, Vec<Vec<u8>>)>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let kind = path.extension().unwrap_or_default();
+        if path.is_dir() {
+            captures_below(&path, found);
+        } else if kind == "pcap" || kind == "pcapng" {
+            let name = path.strip_prefix(root()).unwrap().display().to_string();
+            found.push((name, vec![fs::read(&path).unwrap()]));
         }
     }
-    found.sort();
-    assert!(found.len() > 30, "{} cases with captures", found.len());
-    found
 }
 
 fn report(files: &[Vec<u8>]) -> Value {
@@ -224,6 +225,10 @@ fn editcap(files: &[Vec<u8>], args: &[&str]) -> Vec<Vec<u8>> {
         .iter()
         .map(|file| {
             fs::write(&from, file).unwrap();
+            if !keys_in(&from).is_empty() {
+                // Not every format has room for keys, and editcap does not leave them out.
+                fs::write(&from, pcapng(&packets(file))).unwrap();
+            }
             tool("editcap", args, &[&from, &to]);
             fs::read(&to).unwrap()
         })
