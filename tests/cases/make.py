@@ -75,6 +75,10 @@ KEYED_VIEWS = {
     "both-hops-backend-only": ("keys-both-hops", "the backend's keys"),
     "other-sessions": ("keys-views", "other sessions"),
     "other-secrets": ("keys-views", "other secrets"),
+    "client-secrets-only": ("keys-views", "client's secrets"),
+    "server-secrets-only": ("keys-views", "server's secrets"),
+    "not-forwarded-client-secrets-only": ("keys-upgrade-not-forwarded", "client's secrets"),
+    "not-forwarded-front-client-secrets-only": ("keys-upgrade-not-forwarded", "client hop, client's secrets"),
     "cut-at-96": ("keys-views", "96 bytes"),
     "cut-at-400": ("keys-views", "400 bytes"),
 }

@@ -1,8 +1,10 @@
-//! Properties of the whole pipeline: damage costs only what it hit, and how a stream was cut into segments tells nothing.
+//! Properties of the whole pipeline: damage costs only what it hit, and how a stream was cut into segments tells nothing, be
+//! it in clear or inside TLS of which the keys are known.
 
+use std::fs;
 use std::sync::OnceLock;
 
-use etherparse::PacketBuilder;
+use etherparse::{PacketBuilder, SlicedPacket, TransportSlice};
 use hop101::capture::LinkType;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -10,17 +12,20 @@ use proptest::test_runner::FileFailurePersistence;
 use serde_json::Value;
 
 use crate::pipeline::{Packet, packets, packets_of, pcapng, read};
+use crate::support::root;
 
 /// What once failed is tried first.
 const SEEDS_KEPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cli/properties.seeds");
 
-/// Small captures of different kinds: failed, healthy, TLS, refused, mid-stream.
-const SEEDS: [&str; 5] = [
+/// Small captures of different kinds: failed, healthy, TLS, refused, mid-stream, TLS with keys.
+const SEEDS: [&str; 7] = [
     "upgrade-not-forwarded.pcapng",
     "healthy.pcapng",
     "healthy-tls.pcapng",
     "backend-refused.pcapng",
     "mid-stream.pcapng",
+    "wss-upgrade-not-forwarded.pcapng",
+    "wss-both-hops.pcapng",
 ];
 
 /// The seeds as files.
@@ -54,6 +59,40 @@ const TALK: [(bool, &[u8]); 6] = [
     (true, b"\x88\x82\x01\x02\x03\x04\x02\xea"),
     (false, b"\x88\x02\x03\xe8"),
 ];
+
+/// Sessions of the lab inside TLS: with sequence numbers alone, with a state between records, with new keys on the way, with
+/// a request in early data, with large and with many small records.
+const SEALED_TALKS: [&str; 6] = [
+    "tls13-aes128",
+    "tls12-aes128-cbc-sha-mac-first",
+    "key-updates",
+    "early-data",
+    "small-records",
+    "tls12-chacha20",
+];
+
+/// A recorded conversation inside TLS: the segments of the last client that came to port 443.
+fn sealed_talk(case: &str) -> Vec<(bool, Vec<u8>)> {
+    const TLS: u16 = 443;
+    let file = root().join("tests/cases/with-keys").join(case);
+    let mut talk = Vec::new();
+    for packet in packets(&fs::read(file.join("any.pcapng")).unwrap()) {
+        let sliced = SlicedPacket::from_linux_sll(&packet.data).unwrap();
+        let Some(TransportSlice::Tcp(tcp)) = sliced.transport else {
+            continue;
+        };
+        let by_client = tcp.destination_port() == TLS;
+        if !by_client && tcp.source_port() != TLS {
+            continue;
+        }
+        if tcp.syn() {
+            talk.clear();
+        } else if !tcp.payload().is_empty() {
+            talk.push((by_client, tcp.payload().to_vec()));
+        }
+    }
+    talk
+}
 
 /// How one message is sent: where it is cut, which pieces are sent again, and in which order the pieces arrive.
 #[derive(Debug, Clone)]
@@ -151,8 +190,12 @@ impl Wire {
     }
 }
 
-/// The recorded conversation, sent as told from these initial numbers on.
-fn conversation(numbers: [u32; 2], sendings: &[Sending]) -> Vec<u8> {
+/// A recorded conversation, sent as told from these initial numbers on.
+fn conversation<T: AsRef<[u8]>>(
+    talk: &[(bool, T)],
+    numbers: [u32; 2],
+    sendings: &[Sending],
+) -> Vec<u8> {
     let mut wire = Wire {
         packets: Vec::new(),
         at: 1_700_000_000_000_000_000,
@@ -162,8 +205,8 @@ fn conversation(numbers: [u32; 2], sendings: &[Sending]) -> Vec<u8> {
     wire.control(true, "syn");
     wire.control(false, "syn-ack");
     wire.control(true, "ack");
-    for ((by_client, bytes), sending) in TALK.iter().zip(sendings) {
-        wire.message(*by_client, bytes, sending);
+    for ((by_client, bytes), sending) in talk.iter().zip(sendings.iter().cycle()) {
+        wire.message(*by_client, bytes.as_ref(), sending);
     }
     wire.control(false, "fin");
     wire.control(true, "fin");
@@ -200,6 +243,7 @@ fn said(report: &Value) -> Value {
         session["close"],
         session["ended_by"],
         connection["protocol"],
+        connection["tls"],
         connection["opening"],
         connection["quality"],
         bytes("to_server"),
@@ -268,9 +312,24 @@ proptest! {
         sendings in vec(sending(), TALK.len()),
     ) {
         let plain = Sending { cuts: Vec::new(), again: Vec::new(), order: Vec::new() };
-        let wanted = read(&[&conversation([1000, 2000], &vec![plain; TALK.len()])]);
+        let wanted = read(&[&conversation(&TALK, [1000, 2000], &[plain])]);
         prop_assert_eq!(&wanted.report["handshakes"][0]["verdict"], "ok");
-        let got = read(&[&conversation(numbers, &sendings)]);
+        let got = read(&[&conversation(&TALK, numbers, &sendings)]);
+        prop_assert_eq!(said(&got.report), said(&wanted.report));
+    }
+
+    #[test]
+    fn segments_of_records_tell_nothing(
+        case in 0..SEALED_TALKS.len(),
+        numbers in prop_oneof![Just([0xffff_ff80_u32, 0xffff_ffff]), any::<[u32; 2]>()],
+        sendings in vec(sending(), 24),
+    ) {
+        let talk = sealed_talk(SEALED_TALKS[case]);
+        let plain = Sending { cuts: Vec::new(), again: Vec::new(), order: Vec::new() };
+        let wanted = read(&[&conversation(&talk, [1000, 2000], &[plain])]);
+        prop_assert_eq!(&wanted.report["handshakes"][0]["verdict"], "ok");
+        prop_assert_eq!(&wanted.report["connections"][0]["tls"]["decrypted"], true);
+        let got = read(&[&conversation(&talk, numbers, &sendings)]);
         prop_assert_eq!(said(&got.report), said(&wanted.report));
     }
 }
