@@ -54,7 +54,10 @@ class LiveCapture:
         """Starts it and returns once it listens."""
         interfaces = ["lo"] if self._run.scenario.topology == "loopback" else self._interfaces
         argv = [str(self._binary), "live", *(f"-i{name}" for name in interfaces), "-w", "live.pcapng", "--format", "jsonl", "-Z", "root"]
-        argv += ["--report", "live.json", "--evidence", "evidence", *self._options]
+        argv += ["--report", "live.json", "--evidence", "evidence", *self._options, *_key_logs(self._run.scenario)]
+        for name in self._run.scenario.keys:
+            # It is there from the beginning, and grows while the session goes on.
+            (self.folder / name).touch()
         if snaplen:
             argv += ["-s", str(max(snaplen, 64))]
         self._process = subprocess.Popen(
@@ -122,7 +125,7 @@ def run_live(
     if problems:
         return scenario.name, problems, []
     report = json.loads((folder / "live.json").read_text())
-    problems += _same_as_read(folder, binary, options)
+    problems += _same_as_read(folder, binary, [*options, *_key_logs(scenario)])
     latencies, late = _latencies(report, live.lines)
     problems += late + _evidence(folder, report)
     verdicts = ", ".join(f"{h['verdict']} {h['cause'] or ''}".strip() for h in report["handshakes"]) or "no handshake"
@@ -130,9 +133,14 @@ def run_live(
     return shown, problems, latencies
 
 
+def _key_logs(scenario: Scenario) -> list[str]:
+    """The key logs that the peers write."""
+    return [f"--keylog={name}" for name in scenario.keys]
+
+
 def _same_as_read(folder: Path, binary: Path, options: list[str]) -> list[str]:
-    ports = [part for part in options if part.startswith("--port")]
-    argv = [str(binary), "read", "live.pcapng", "-q", "--report", "read.json", *ports]
+    chosen = [part for part in options if part.startswith(("--port", "--keylog"))]
+    argv = [str(binary), "read", "live.pcapng", "-q", "--report", "read.json", *chosen]
     done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
     if done.returncode not in (0, 1):
         return [f"hop101 read exits with {done.returncode}: {done.stderr.strip()}"]
