@@ -45,6 +45,14 @@ fn cases() -> Vec<(String, Vec<Vec<u8>>)> {
     found
 }
 
+/// Every capture of a case with TLS keys.
+fn with_keys() -> Vec<(String, Vec<Vec<u8>>)> {
+    let mut found = Vec::new();
+    captures_below(&root().join("tests/cases/with-keys"), &mut found);
+    found.sort();
+    found
+}
+
 fn captures_below(folder: &Path, found: &mut Vec<(String, Vec<Vec<u8>>)>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
