@@ -19,13 +19,20 @@ COMMANDS = {"key_update": b"k\n", "key_updates": b"K\n"}
 
 def main():
     setting = json.loads(sys.argv[2])
-    argv = ["openssl", "s_client", "-connect", sys.argv[1], "-servername", "lab.example", "-keylogfile", setting["keylog"]]
+    argv = [
+        "openssl",
+        "s_client",
+        "-connect",
+        sys.argv[1],
+        "-servername",
+        "lab.example",
+        "-keylogfile",
+        setting["keylog"],
+    ]
     argv += setting.get("options", [])
     if "early" in setting:
         argv += ticket_for(argv, setting["early"])
-    process = subprocess.Popen(
-        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
+    process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     said = bytearray()
     end = time.monotonic() + PATIENCE
 

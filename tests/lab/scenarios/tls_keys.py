@@ -6,7 +6,7 @@ from typing import Any
 
 import tls
 from model import PROXY_FRONT, Event, Expect, Scenario, View, Witness, broken, expect, expect_findings, failed, ok
-from nginx import UPGRADE, location, site, upstream
+from nginx import location, site
 from programs import (
     ECHO,
     KEY,
@@ -14,7 +14,6 @@ from programs import (
     handshake,
     node_backend,
     node_client,
-    page,
     py_backend,
     py_client,
     raw_backend,
@@ -29,10 +28,6 @@ from scenarios.silence import WAITS, idle_after, times_out
 from scenarios.tls_suites import CLEAN, FINE, JOINED, KEYS, TLS, TLS_13, WSS
 from scenarios.transport import EXTENDED_CONNECT
 
-BACKEND_KEYS = "backend-keys.log"
-"""The key log that a backend writes."""
-TLS_BACKEND = {"tls": True, "keylog": BACKEND_KEYS}
-TO_TLS = "https://bk"
 ALL_READ = expect(FINE, decrypted="yes")
 HTTPS = f"https://{PROXY_FRONT}"
 TRUST = ("--cacert", "ca.pem", "--resolve", f"{tls.NAME}:443:{PROXY_FRONT}")
@@ -44,7 +39,9 @@ HALF_READ = expect_findings()
 LOST = failed("upgrade-not-forwarded", answered_by="backend", hops=2, status=426, **JOINED)
 
 
-def keyed(name: str, title: str, shake: Expect, *, row: str = "", site_of: tuple[str, ...] = (), **more: Any) -> Scenario:
+def keyed(
+    name: str, title: str, shake: Expect, *, row: str = "", site_of: tuple[str, ...] = (), **more: Any
+) -> Scenario:
     """A story over wss to nginx with TLS 1.3, of which the client writes the key log."""
     return Scenario(
         name=f"keys-{name}",
@@ -64,11 +61,6 @@ def keyed(name: str, title: str, shake: Expect, *, row: str = "", site_of: tuple
 def raw_over_tls(*steps: tuple, **options: Any):
     """A raw client behind its own TLS."""
     return raw_client(("tls_client", {"keylog": KEYS, **options}), *steps, to=f"{PROXY_FRONT}:443")
-
-
-def behind_tls(*directives: str) -> str:
-    """A clear front and TLS to the backend."""
-    return site(location("/ws", "\n".join((UPGRADE, *directives)), to=TO_TLS))
 
 
 SCENARIOS = [
@@ -96,9 +88,26 @@ SCENARIOS = [
                 merged=True,
                 keys=(KEYS,),
             ),
-            View("client's host", ("client",), expect(ok(hops=1, close_code=1000, status=101), decrypted="yes"), keys=(KEYS,)),
-            View("96 bytes", ("any",), expect_findings("capture-truncated", "capture-truncated"), snaplen=96, keys=(KEYS,)),
-            View("400 bytes", ("any",), expect_findings("capture-truncated", "capture-truncated"), snaplen=400, keys=(KEYS,)),
+            View(
+                "client's host",
+                ("client",),
+                expect(ok(hops=1, close_code=1000, status=101), decrypted="yes"),
+                keys=(KEYS,),
+            ),
+            View(
+                "96 bytes",
+                ("any",),
+                expect_findings("capture-truncated", "capture-truncated"),
+                snaplen=96,
+                keys=(KEYS,),
+            ),
+            View(
+                "400 bytes",
+                ("any",),
+                expect_findings("capture-truncated", "capture-truncated"),
+                snaplen=400,
+                keys=(KEYS,),
+            ),
             View("400 bytes, unread", ("any",), expect_findings("capture-truncated", "capture-truncated"), snaplen=400),
         ),
     ),
@@ -146,7 +155,9 @@ SCENARIOS = [
             decrypted="yes",
         ),
         row="H1",
-        nginx=site(tls.SERVER, "ssl_ciphers ECDHE-ECDSA-AES256-SHA384;", location("/ws", "proxy_http_version 1.1;"), listen=TLS),
+        nginx=site(
+            tls.SERVER, "ssl_ciphers ECDHE-ECDSA-AES256-SHA384;", location("/ws", "proxy_http_version 1.1;"), listen=TLS
+        ),
         backends=(node_backend(plain=400),),
         clients=(node_client(url=WSS, keylog=KEYS),),
         witness=Witness(access=("400",), saw=({"status": 400},)),
@@ -167,7 +178,11 @@ SCENARIOS = [
     keyed(
         "not-found",
         "No location fits: nginx answers 404 itself, which only the keys show.",
-        expect(failed("not-found", answered_by="proxy", hops=1, status=404), allowed="backend-not-contacted", decrypted="yes"),
+        expect(
+            failed("not-found", answered_by="proxy", hops=1, status=404),
+            allowed="backend-not-contacted",
+            decrypted="yes",
+        ),
         row="H9",
         site_of=(location("/socket"),),
         views=(View("no keys", ("any",), expect(decrypted="no")),),
@@ -176,7 +191,11 @@ SCENARIOS = [
     keyed(
         "accept-mismatch",
         "The backend's 101 carries a Sec-WebSocket-Accept that does not belong to the key; the client leaves at once.",
-        expect(failed("accept-mismatch", answered_by="backend", hops=2, status=101, **JOINED), allowed=LEAVES, decrypted="yes"),
+        expect(
+            failed("accept-mismatch", answered_by="backend", hops=2, status=101, **JOINED),
+            allowed=LEAVES,
+            decrypted="yes",
+        ),
         row="H28",
         backends=(raw_backend((("head",), switching(SAMPLE_ACCEPT, without="Sec-WebSocket-Accept"), ("drain",))),),
         clients=(node_client(url=WSS, keylog=KEYS),),
@@ -185,7 +204,9 @@ SCENARIOS = [
     keyed(
         "idle-timeout",
         "nginx gives up a silent tunnel: close_notify and FIN towards the client, FIN towards the backend.",
-        expect(broken("idle-timeout", ended_by="proxy", close_code=None, hops=2, messages="1 1", **JOINED), decrypted="yes"),
+        expect(
+            broken("idle-timeout", ended_by="proxy", close_code=None, hops=2, messages="1 1", **JOINED), decrypted="yes"
+        ),
         row="T1",
         site_of=(location("/ws", idle_after(1)),),
         clients=(py_client(*WAITS, url=WSS, keylog=KEYS),),
@@ -224,118 +245,15 @@ SCENARIOS = [
     keyed(
         "client-reset",
         "The client resets in mid-session.",
-        expect(ok(ended_by="client", close_code=None, hops=2, **JOINED), allowed="client-reset", required="client-reset", decrypted="yes"),
+        expect(
+            ok(ended_by="client", close_code=None, hops=2, **JOINED),
+            allowed="client-reset",
+            required="client-reset",
+            decrypted="yes",
+        ),
         row="T8",
         clients=(py_client(("send", "hello"), ("recv",), ("abort",), url=WSS, keylog=KEYS),),
         witness=Witness(access=("101",)),
-    ),
-    keyed(
-        "both-hops",
-        "TLS on both hops, each with the key log of the peer at its end.",
-        expect(FINE, decrypted="yes yes"),
-        nginx=site(tls.SERVER, TLS_13, location("/ws", to=TO_TLS), listen=TLS),
-        backends=(py_backend(**TLS_BACKEND),),
-        keys=(KEYS, BACKEND_KEYS),
-        views=(
-            View("in the capture", ("any",), expect(FINE, decrypted="yes yes"), keys=(KEYS, BACKEND_KEYS), keys_are="injected"),
-            View("behind the packets", ("any",), expect(FINE, decrypted="yes yes"), keys=(BACKEND_KEYS, KEYS), keys_are="behind"),
-            View("the client's keys", ("any",), expect(ok(hops=1, close_code=1000, status=101), decrypted="yes no"), keys=(KEYS,)),
-            View("the backend's keys", ("any",), expect(ok(hops=1, close_code=1000), decrypted="no yes"), keys=(BACKEND_KEYS,)),
-            View("no keys", ("any",), expect(decrypted="no no")),
-        ),
-        samples={"any": "wss-both-hops.pcapng"},
-        keys_injected=True,
-        lesson="Two key logs in one file: the client's for the first hop, the backend's for the second one.",
-    ),
-    keyed(
-        "both-hops-tls13",
-        "The same with TLS 1.3 on both hops.",
-        expect(FINE, decrypted="yes yes"),
-        nginx=site(
-            tls.SERVER, TLS_13, location("/ws", f"{UPGRADE}\nproxy_ssl_protocols TLSv1.3;", to=TO_TLS), listen=TLS
-        ),
-        backends=(py_backend(**TLS_BACKEND),),
-        keys=(BACKEND_KEYS, KEYS),
-    ),
-    keyed(
-        "both-hops-not-forwarded",
-        "TLS on both hops, and nginx drops Upgrade: without keys nothing of it could be known.",
-        expect(LOST, required="connection-not-forwarded", allowed=ANSWERS, decrypted="yes yes"),
-        row="H1",
-        nginx=site(tls.SERVER, TLS_13, location("/ws", "proxy_http_version 1.1;", to=TO_TLS), listen=TLS),
-        backends=(py_backend(**TLS_BACKEND),),
-        keys=(KEYS, BACKEND_KEYS),
-        views=(
-            View(
-                "the client's keys",
-                ("any",),
-                expect(failed("upgrade-required", hops=1), decrypted="yes no"),
-                keys=(KEYS,),
-            ),
-            View(
-                "the backend's keys",
-                ("any",),
-                expect(
-                    failed("upgrade-not-forwarded", hops=1),
-                    required="connection-not-forwarded",
-                    allowed=ANSWERS,
-                    decrypted="no yes",
-                ),
-                keys=(BACKEND_KEYS,),
-            ),
-            View("no keys", ("any",), expect(decrypted="no no")),
-        ),
-        witness=Witness(access=("426",), saw=({"status": 426},)),
-    ),
-    keyed(
-        "backend-hop-only",
-        "Clear to nginx, TLS to the backend, whose key log there is.",
-        ALL_READ,
-        nginx=behind_tls(),
-        backends=(py_backend(**TLS_BACKEND),),
-        clients=(py_client(),),
-        keys=(BACKEND_KEYS,),
-        views=(View("no keys", ("any",), expect(ok(hops=1, close_code=1000), decrypted="no")),),
-    ),
-    keyed(
-        "backend-hop-only-forbidden",
-        "Clear to nginx, TLS to the backend, which answers 403 itself.",
-        expect(failed("forbidden", answered_by="backend", hops=2, status=403, **JOINED), decrypted="yes"),
-        row="H8",
-        nginx=behind_tls("proxy_set_header Host $http_host;"),
-        backends=(py_backend(http=403, **TLS_BACKEND),),
-        clients=(py_client(),),
-        keys=(BACKEND_KEYS,),
-        witness=Witness(access=("403",), saw=({"status": 403},)),
-    ),
-    keyed(
-        "backend-reused",
-        "Pages and then a session over one kept-alive TLS connection to the backend.",
-        expect(ok(answered_by="backend", hops=2, close_code=1000, status=101, **JOINED), decrypted="yes"),
-        nginx=site(
-            location("/", 'proxy_http_version 1.1;\nproxy_set_header Connection "";', to=TO_TLS),
-            location("/ws", to=TO_TLS),
-            up=upstream(keepalive=8),
-        ),
-        backends=(raw_backend((("tls_server", {"keylog": BACKEND_KEYS}), ("head",), page("200 OK", "page\n"), ("head",), switching(), ("frame_in",), ("ws", 1, "hello"), ("frame_in",), ("ws", 8, "", {"hex": "03e8"}), ("drain",))),),
-        clients=(curl(f"http://{PROXY_FRONT}/"), py_client()),
-        keys=(BACKEND_KEYS,),
-        witness=Witness(access=("200", "101"), saw=({"status": 200}, {"status": 101, "close_code": 1000})),
-    ),
-    keyed(
-        "backend-wants-certificate",
-        "The backend wants a client certificate and says so in an encrypted alert (TLS 1.3).",
-        expect(
-            failed(("client-certificate-missing", "backend-tls-rejected"), answered_by="proxy"),
-            required="client-certificate-missing",
-            allowed="bad-gateway backend-tls-rejected tls-handshake-failed backend-closed-early",
-        ),
-        row="H33",
-        nginx=behind_tls("proxy_ssl_protocols TLSv1.3;"),
-        backends=(raw_backend((("tls_server", {"certificate_wanted": True, "keylog": BACKEND_KEYS}), ("drain",))),),
-        clients=(py_client(),),
-        keys=(BACKEND_KEYS,),
-        witness=Witness(access=("502",), saw=({"status": 502},)),
     ),
     keyed(
         "one-of-two",
@@ -383,7 +301,9 @@ SCENARIOS = [
         "still-open",
         "The capture ends while the session is open.",
         expect(ok(answered_by="backend", hops=2, close_code=None, ended_by=None, **JOINED), decrypted="yes"),
-        clients=(py_client(("send", "hello"), ("recv",), ("sleep", 2.0), ("close", 1000, "bye"), url=WSS, keylog=KEYS),),
+        clients=(
+            py_client(("send", "hello"), ("recv",), ("sleep", 2.0), ("close", 1000, "bye"), url=WSS, keylog=KEYS),
+        ),
         events=(Event(0.8, "capture-stop"),),
     ),
     keyed(
@@ -398,7 +318,12 @@ SCENARIOS = [
         ),
         captures=("any", "client"),
         views=(
-            View("client's host", ("client",), expect(*(ok(hops=1, close_code=1000),) * 2, decrypted="yes yes"), keys=(KEYS,)),
+            View(
+                "client's host",
+                ("client",),
+                expect(*(ok(hops=1, close_code=1000),) * 2, decrypted="yes yes"),
+                keys=(KEYS,),
+            ),
         ),
         witness=Witness(access=("101", "101"), saw=({"close_code": 1000},) * 2),
     ),

@@ -75,7 +75,9 @@ def written(request: tuple) -> str:
 
 def scripted(*steps: tuple, **setting: Any) -> Peer:
     """`openssl s_client` that opens a session, does these steps and closes."""
-    return s_client(("send", written(handshake())), ("until", "101 Switching"), *steps, ("hex", MASKED_CLOSE), **setting)
+    return s_client(
+        ("send", written(handshake())), ("until", "101 Switching"), *steps, ("hex", MASKED_CLOSE), **setting
+    )
 
 
 def twice() -> Expect:
@@ -157,7 +159,12 @@ SCENARIOS = [
         backends=(node_backend(),),
         clients=(
             scripted(
-                ("key_updates",), ("hex", MASKED_HELLO), ("until", "hello"), ("key_updates",), ("sleep", 0.1), keylog=KEYS
+                ("key_updates",),
+                ("hex", MASKED_HELLO),
+                ("until", "hello"),
+                ("key_updates",),
+                ("sleep", 0.1),
+                keylog=KEYS,
             ),
         ),
         witness=Witness(access=("101",), saw=({"status": 101, "error": None, "key_updates": 2},)),
