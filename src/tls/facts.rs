@@ -102,3 +102,20 @@ pub struct TlsFacts {
     /// What was opened of the server's bytes.
     pub to_client: ClearStream,
 }
+
+/// Alerts kept: a connection has one or two.
+const MAX_ALERTS: usize = 8;
+
+impl TlsFacts {
+    /// Notes an alert, unless it is none.
+    pub(super) fn alert(&mut self, from: Side, [level, description]: [u8; 2], frame: FrameRef) {
+        if matches!(level, 1 | 2) && self.alerts.len() < MAX_ALERTS {
+            self.alerts.push(Alert {
+                from,
+                level,
+                description,
+                frame,
+            });
+        }
+    }
+}

@@ -99,9 +99,23 @@ pub(super) fn read_server_hello(
     .filter(|choice| choice.random != HELLO_RETRY_REQUEST)
 }
 
+/// Reads EncryptedExtensions (RFC 8446 4.3.1); says whether the server takes early data (RFC 8446 4.2.10).
+pub(super) fn read_encrypted_extensions(body: &[u8], facts: &mut TlsFacts) -> bool {
+    let mut takes_early_data = false;
+    let list = body.split_first_chunk::<2>().map(|(_, list)| list);
+    for extension in extensions(list) {
+        match parse_tls_server_hello_extension(extension) {
+            Ok((_, TlsExtension::ALPN(names))) => facts.alpn = names.first().map(|n| lossy(n)),
+            Ok((_, TlsExtension::EarlyData(_))) => takes_early_data = true,
+            _ => {}
+        }
+    }
+    takes_early_data
+}
+
 /// The extensions of a hello that are read here, each by itself: one that is malformed hides no other.
 fn extensions(all: Option<&[u8]>) -> impl Iterator<Item = &[u8]> {
-    const READ: [u16; 4] = [0, 16, 22, 43];
+    const READ: [u16; 5] = [0, 16, 22, 42, 43];
     let mut rest = all.unwrap_or_default();
     std::iter::from_fn(move || {
         loop {

@@ -99,6 +99,16 @@ impl KeyLog {
     pub fn has(&self, client_random: &[u8; 32]) -> bool {
         self.sessions.contains_key(client_random)
     }
+
+    /// The secrets of the session with this client random.
+    pub(super) fn secrets(&self, client_random: &[u8; 32]) -> Option<&Secrets> {
+        self.sessions.get(client_random)
+    }
+
+    /// Another number whenever there are more secrets.
+    pub(super) const fn generation(&self) -> u64 {
+        self.generation
+    }
 }
 
 impl fmt::Debug for KeyLog {

@@ -6,11 +6,15 @@ use crate::capture::FrameRef;
 pub(super) mod kind {
     pub(in super::super) const CLIENT_HELLO: u8 = 1;
     pub(in super::super) const SERVER_HELLO: u8 = 2;
+    pub(in super::super) const END_OF_EARLY_DATA: u8 = 5;
+    pub(in super::super) const ENCRYPTED_EXTENSIONS: u8 = 8;
     pub(in super::super) const CERTIFICATE: u8 = 11;
     pub(in super::super) const CERTIFICATE_REQUEST: u8 = 13;
+    pub(in super::super) const FINISHED: u8 = 20;
+    pub(in super::super) const KEY_UPDATE: u8 = 24;
 }
 
-/// The longest hello that is kept: with a post-quantum key share it has some 2 KiB, with a large ticket a few more.
+/// The longest hello, or list of extensions, that is kept: with a post-quantum key share it has some 2 KiB, with a large ticket a few more.
 const MAX_HELLO: usize = 32 * 1024;
 
 /// How much of a Certificate message is kept: the length of its list (RFC 5246 7.4.2).
@@ -94,7 +98,10 @@ impl Messages {
 /// How much of a message's body is kept.
 const fn kept(header: [u8; 4]) -> usize {
     match header {
-        [kind::CLIENT_HELLO | kind::SERVER_HELLO, ..] => MAX_HELLO,
+        [
+            kind::CLIENT_HELLO | kind::SERVER_HELLO | kind::ENCRYPTED_EXTENSIONS,
+            ..,
+        ] => MAX_HELLO,
         [kind::CERTIFICATE, ..] => CERTIFICATE_LIST_LEN,
         _ => 0,
     }

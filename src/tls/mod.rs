@@ -1,17 +1,26 @@
-//! TLS as seen from outside: records, hellos, alerts.
+//! TLS: what is seen from outside (records, hellos, alerts), and what a key log opens.
 //!
 //! ```text
-//!   Chunk, Gap --> Records (per direction) --> Messages --> TlsFacts
-//!                  joined across segments      joined across records
+//!   Chunk, Gap --> Records (per direction) --+--> Messages --> TlsFacts
+//!                  joined across segments    |    joined across records
+//!                                            '--> open: KeyLog --> Opened (clear bytes, gaps)
 //! ```
 //!
-//! Nothing is decrypted. Of handshake messages only hellos are kept, within a limit, until they are complete.
-//! Reading stops when both sides have sent encrypted data: what follows says nothing in clear.
+//! Of handshake messages only hellos are kept, within a limit, until they are complete. Without keys, and none expected,
+//! reading stops when both sides have sent encrypted data: what follows says nothing in clear.
+#![cfg_attr(
+    not(feature = "decrypt"),
+    allow(dead_code, reason = "what is only there for opening records")
+)]
+
 mod facts;
 mod hello;
 mod key_log;
 mod messages;
 mod names;
+#[cfg(feature = "decrypt")]
+mod open;
+#[cfg(not(feature = "decrypt"))]
 #[path = "shut.rs"]
 mod open;
 mod opened;

@@ -9,8 +9,13 @@ use crate::tcp::{Chunk, Direction, Gap};
 /// record.
 #[derive(Debug, Default)]
 pub struct Opened {
+    /// The bytes of all pieces, and behind them those of the record that was looked at last.
     bytes: Vec<u8>,
     pieces: Vec<Piece>,
+    /// Where the bytes of the pieces end.
+    settled: usize,
+    /// For records that come in several segments.
+    spare: Vec<u8>,
 }
 
 /// A part of a direction's clear stream.
@@ -62,5 +67,71 @@ impl Opened {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.pieces.clear();
+        self.settled = 0;
+    }
+
+    /// Puts a record's body behind what came out so far, and opens it there.
+    pub(super) fn attempt<T>(
+        &mut self,
+        body: &[u8],
+        open: impl FnOnce(&mut [u8]) -> Option<T>,
+    ) -> Option<T> {
+        self.bytes.truncate(self.settled);
+        self.bytes.extend_from_slice(body);
+        open(self.bytes.get_mut(self.settled..)?)
+    }
+
+    /// Part of the body that was opened last.
+    pub(super) fn staged(&self, range: Range<usize>) -> &[u8] {
+        self.bytes
+            .get(self.settled + range.start..self.settled + range.end)
+            .unwrap_or_default()
+    }
+
+    /// Part of the body that was opened last comes out.
+    pub(super) fn keep(
+        &mut self,
+        direction: Direction,
+        position: u64,
+        range: Range<usize>,
+        frame: FrameRef,
+    ) {
+        let range = self.settled + range.start..self.settled + range.end;
+        self.settled = range.end;
+        self.pieces.push(Piece::Bytes {
+            direction,
+            position,
+            range,
+            frame,
+        });
+    }
+
+    /// These bytes come out.
+    pub(super) fn copy(
+        &mut self,
+        direction: Direction,
+        position: u64,
+        data: &[u8],
+        frame: FrameRef,
+    ) {
+        self.attempt(data, |_| Some(()));
+        self.keep(direction, position, 0..data.len(), frame);
+    }
+
+    /// A hole comes out.
+    pub(super) fn gap(&mut self, gap: Gap) {
+        self.pieces.push(Piece::Gap(gap));
+    }
+
+    /// Memory to put a record together in.
+    pub(super) const fn spare(&mut self) -> &mut Vec<u8> {
+        &mut self.spare
+    }
+
+    /// Gives back memory that a record was put together in.
+    pub(super) fn give_back(&mut self, buffer: Vec<u8>) {
+        if buffer.capacity() > self.spare.capacity() {
+            self.spare = buffer;
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::NOT_TLS_EXCERPT;
 use crate::capture::FrameRef;
+use crate::tcp::{Gap, GapCause};
 
 /// Content types (RFC 8446 5.1).
 pub(super) mod kind {
@@ -14,19 +15,72 @@ pub(super) mod kind {
 /// The largest length a record may claim: 2^14 and the expansion that RFC 5246 6.2.3 allows.
 const MAX_RECORD: u16 = (1 << 14) + 2048;
 
-/// A part of a record.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Fragment<'a> {
+/// A record's header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Header {
     /// The content type.
     pub(super) kind: u8,
-    /// The length of the whole record.
+    /// The version in it: that of the connection with TLS 1.2, 0x0303 with TLS 1.3.
+    pub(super) version: u16,
+    /// The length of what follows.
     pub(super) len: u16,
-    /// Whether the record begins here.
-    pub(super) is_start: bool,
-    /// The bytes of it that are here; none when only the header is.
-    pub(super) data: &'a [u8],
-    /// The frame that carried them.
+}
+
+impl Header {
+    /// Its length on the wire.
+    pub(super) const LEN: usize = 5;
+
+    /// As it is on the wire.
+    pub(super) const fn to_bytes(self) -> [u8; Self::LEN] {
+        let [major, minor] = self.version.to_be_bytes();
+        let [high, low] = self.len.to_be_bytes();
+        [self.kind, major, minor, high, low]
+    }
+}
+
+/// Something about a record.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Fragment<'a> {
+    pub(super) header: Header,
+    pub(super) part: Part<'a>,
+    /// The frame that carried it, or made a hole known.
     pub(super) frame: FrameRef,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Part<'a> {
+    /// The record begins: its header is complete.
+    Start(Option<Missing>),
+    /// Bytes of its body.
+    Bytes(&'a [u8]),
+    /// Bytes of its body are missing: so many, and why.
+    Hole(u16, GapCause),
+    /// What follows it is no record: nothing more comes.
+    End,
+}
+
+/// What lies between two records that were seen: bytes that are missing, and those that could not be told from the middle
+/// of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Missing {
+    /// How many bytes, headers of records included.
+    pub(super) bytes: u64,
+    pub(super) cause: GapCause,
+    /// The frame that made the hole known.
+    pub(super) frame: FrameRef,
+}
+
+impl Missing {
+    /// Both together, told by the first.
+    pub(super) fn join(earlier: Option<Self>, later: Option<Self>) -> Option<Self> {
+        let (Some(first), Some(second)) = (earlier, later) else {
+            return earlier.or(later);
+        };
+        Some(Self {
+            bytes: first.bytes.saturating_add(second.bytes),
+            ..first
+        })
+    }
 }
 
 /// Reads one direction.
@@ -35,17 +89,19 @@ pub(super) struct Records {
     state: State,
     /// Records begun.
     seen: u64,
+    /// The header of the last one.
+    header: Header,
+    /// What is missing in front of the next one.
+    missing: Option<Missing>,
 }
 
 #[derive(Debug)]
 enum State {
     Header {
-        bytes: [u8; 5],
+        bytes: [u8; Header::LEN],
         len: usize,
     },
     Body {
-        kind: u8,
-        len: u16,
         left: u16,
     },
     /// The first bytes are no record.
@@ -60,7 +116,7 @@ enum State {
 }
 
 const BETWEEN: State = State::Header {
-    bytes: [0; 5],
+    bytes: [0; Header::LEN],
     len: 0,
 };
 
@@ -69,6 +125,12 @@ impl Records {
         Self {
             state: BETWEEN,
             seen: 0,
+            header: Header {
+                kind: 0,
+                version: 0,
+                len: 0,
+            },
+            missing: None,
         }
     }
 
@@ -103,7 +165,10 @@ impl Records {
     ) {
         if matches!(self.state, State::Search) {
             // Sound only where a segment begins, and with all of the header to judge.
-            if data.first_chunk::<5>().copied().and_then(parse).is_none() {
+            if data.first_chunk().copied().and_then(parse).is_none() {
+                if let Some(missing) = &mut self.missing {
+                    missing.bytes = missing.bytes.saturating_add(data.len() as u64);
+                }
                 return;
             }
             self.state = BETWEEN;
@@ -124,21 +189,18 @@ impl Records {
                     rest = behind;
                     self.header(gathered, gathered_len, frame, tell);
                 }
-                State::Body { kind, len, left } => {
+                State::Body { left } => {
                     let take = usize::from(*left).min(rest.len());
                     let (now, later) = rest.split_at(take);
                     *left -= take as u16;
-                    let fragment = Fragment {
-                        kind: *kind,
-                        len: *len,
-                        is_start: false,
-                        data: now,
-                        frame,
-                    };
                     if *left == 0 {
                         self.state = BETWEEN;
                     }
-                    tell(&fragment);
+                    tell(&Fragment {
+                        header: self.header,
+                        part: Part::Bytes(now),
+                        frame,
+                    });
                     rest = later;
                 }
                 State::Foreign { excerpt, .. } => {
@@ -153,59 +215,77 @@ impl Records {
 
     fn header(
         &mut self,
-        bytes: [u8; 5],
+        bytes: [u8; Header::LEN],
         len: usize,
         frame: FrameRef,
         tell: &mut impl FnMut(&Fragment<'_>),
     ) {
         let gathered = bytes.get(..len).unwrap_or_default();
         if !may_begin(gathered) {
-            self.state = if self.any() {
-                State::Deaf
+            if self.any() {
+                self.state = State::Deaf;
+                tell(&Fragment {
+                    header: self.header,
+                    part: Part::End,
+                    frame,
+                });
             } else {
-                State::Foreign {
+                self.state = State::Foreign {
                     frame,
                     excerpt: gathered.to_vec(),
-                }
-            };
+                };
+            }
             return;
         }
         if len < bytes.len() {
             return;
         }
-        let Some((kind, len)) = parse(bytes) else {
+        let Some(header) = parse(bytes) else {
             return;
         };
         self.seen += 1;
-        self.state = if len == 0 {
+        self.header = header;
+        self.state = if header.len == 0 {
             BETWEEN
         } else {
-            State::Body {
-                kind,
-                len,
-                left: len,
-            }
+            State::Body { left: header.len }
         };
         tell(&Fragment {
-            kind,
-            len,
-            is_start: true,
-            data: &[],
+            header,
+            part: Part::Start(self.missing.take()),
             frame,
         });
     }
 
     /// Takes a hole. When the record at hand covers it, the next ones begin where they are known to.
-    pub(super) fn gap(&mut self, hole: u64) {
-        match &mut self.state {
-            State::Body { left, .. } if hole <= u64::from(*left) => {
-                *left -= hole as u16;
+    pub(super) fn gap(&mut self, gap: &Gap, tell: &mut impl FnMut(&Fragment<'_>)) {
+        // What of the hole, and of a header before it, is no part of a known record.
+        let beyond = match &mut self.state {
+            State::Foreign { .. } | State::Deaf => return,
+            State::Search => gap.len,
+            State::Header { len, .. } => gap.len.saturating_add(*len as u64),
+            State::Body { left } => {
+                let covered = u16::try_from(gap.len).map_or(*left, |len| len.min(*left));
+                *left -= covered;
                 if *left == 0 {
                     self.state = BETWEEN;
                 }
+                tell(&Fragment {
+                    header: self.header,
+                    part: Part::Hole(covered, gap.cause),
+                    frame: gap.frame,
+                });
+                gap.len - u64::from(covered)
             }
-            State::Foreign { .. } | State::Deaf => {}
-            _ => self.state = State::Search,
+        };
+        if beyond > 0 {
+            let hole = Missing {
+                bytes: beyond,
+                cause: gap.cause,
+                frame: gap.frame,
+            };
+            self.missing = Missing::join(self.missing, Some(hole));
+            self.state = State::Search;
         }
     }
 }
@@ -220,8 +300,11 @@ fn may_begin(bytes: &[u8]) -> bool {
         && length.is_none_or(|length| length <= MAX_RECORD)
 }
 
-/// The content type and length of a record header.
-fn parse(header: [u8; 5]) -> Option<(u8, u16)> {
-    let [kind, _, _, high, low] = header;
-    may_begin(&header).then(|| (kind, u16::from_be_bytes([high, low])))
+fn parse(header: [u8; Header::LEN]) -> Option<Header> {
+    let [kind, major, minor, high, low] = header;
+    may_begin(&header).then(|| Header {
+        kind,
+        version: u16::from_be_bytes([major, minor]),
+        len: u16::from_be_bytes([high, low]),
+    })
 }

@@ -2,7 +2,7 @@
 
 use super::Sealed;
 use super::key_log::Label;
-use super::records::{Fragment, kind};
+use super::records::{Fragment, Part, kind};
 use super::sight::Context;
 use crate::tcp::Direction;
 
@@ -28,7 +28,7 @@ impl Opener {
         fragment: &Fragment<'_>,
         context: &mut Context<'_>,
     ) {
-        if fragment.kind == kind::APPLICATION_DATA && fragment.is_start {
+        if let (kind::APPLICATION_DATA, Part::Start(_)) = (fragment.header.kind, fragment.part) {
             self.late(context);
         }
     }

@@ -3,15 +3,12 @@
 use super::hello::{Choice, read_client_hello, read_server_hello};
 use super::messages::{self, Message, Messages};
 use super::open::Opener;
-use super::records::{Fragment, Records, kind};
-use super::{Alert, KeyLog, Opened, TlsFacts};
+use super::records::{Part, Records, kind};
+use super::{KeyLog, Opened, TlsFacts};
 use crate::tcp::{Chunk, Direction, Gap, Interest, Side};
 
 /// How many bytes of a connection are read while its handshake goes on: certificate chains have some 10 KiB.
 const MAX_READ: u64 = 256 * 1024;
-
-/// Alerts kept: a connection has one or two.
-const MAX_ALERTS: usize = 8;
 
 /// Watches one connection. Any segmentation gives the same facts, but for the frames they name.
 #[derive(Debug)]
@@ -99,29 +96,32 @@ impl Sight {
         } = self;
         let from = chunk.direction.sender();
         records.feed(chunk.data, chunk.frame, &mut |fragment| {
-            match fragment.kind {
-                kind::HANDSHAKE if !*opaque => {
-                    messages.feed(fragment.data, fragment.frame, &mut |message| {
+            match (fragment.header.kind, fragment.part) {
+                (kind::HANDSHAKE, Part::Bytes(data)) if !*opaque => {
+                    messages.feed(data, fragment.frame, &mut |message| {
                         read_message(from, message, facts, choice);
                     });
                 }
                 // RFC 8446 4.1.4, D.4: around a HelloRetryRequest the record says nothing.
-                kind::CHANGE_CIPHER_SPEC if facts.hello_retry_request.is_none() => *opaque = true,
-                kind::ALERT => {
-                    if fragment.is_start {
-                        *alert_len = 0;
-                    }
-                    for &byte in fragment.data {
+                (kind::CHANGE_CIPHER_SPEC, Part::Start(_))
+                    if facts.hello_retry_request.is_none() =>
+                {
+                    *opaque = true;
+                }
+                (kind::ALERT, Part::Start(_)) => *alert_len = 0,
+                (kind::ALERT, Part::Bytes(data)) => {
+                    for &byte in data {
                         if let Some(slot) = alert.get_mut(*alert_len) {
                             *slot = byte;
                             *alert_len += 1;
                         }
                     }
-                    if !fragment.data.is_empty() && *alert_len == alert.len() {
-                        read_alert(from, *alert, fragment, facts);
+                    // An alert in clear has two bytes; an encrypted one is longer (RFC 8446 6, RFC 5246 7.2).
+                    if *alert_len == alert.len() && fragment.header.len == 2 {
+                        facts.alert(from, *alert, fragment.frame);
                     }
                 }
-                kind::APPLICATION_DATA if fragment.is_start => {
+                (kind::APPLICATION_DATA, Part::Start(_)) => {
                     let (client, server) = &mut facts.application_data;
                     let first = match from {
                         Side::Client => client,
@@ -149,8 +149,17 @@ impl Sight {
             Direction::ToServer => &mut self.to_server,
             Direction::ToClient => &mut self.to_client,
         };
-        lane.records.gap(gap.len);
         lane.opaque = true;
+        let mut context = Context {
+            choice: self.choice.as_ref(),
+            keys,
+            facts: &mut self.facts,
+            opened,
+        };
+        let opener = &mut self.opener;
+        lane.records.gap(gap, &mut |fragment| {
+            opener.fragment(gap.direction, fragment, &mut context);
+        });
         self.look(keys, opened)
     }
 
@@ -216,19 +225,6 @@ impl Sight {
             sealed: self.opener.sealed(),
             ..self.facts.clone()
         }
-    }
-}
-
-/// An alert in clear has two bytes; an encrypted one is longer (RFC 8446 6, RFC 5246 7.2).
-fn read_alert(from: Side, alert: [u8; 2], fragment: &Fragment<'_>, facts: &mut TlsFacts) {
-    let [level, description] = alert;
-    if fragment.len == 2 && matches!(level, 1 | 2) && facts.alerts.len() < MAX_ALERTS {
-        facts.alerts.push(Alert {
-            from,
-            level,
-            description,
-            frame: fragment.frame,
-        });
     }
 }
 
