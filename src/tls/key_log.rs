@@ -104,11 +104,6 @@ impl KeyLog {
     pub(super) fn secrets(&self, client_random: &[u8; 32]) -> Option<&Secrets> {
         self.sessions.get(client_random)
     }
-
-    /// Another number whenever there are more secrets.
-    pub(super) const fn generation(&self) -> u64 {
-        self.generation
-    }
 }
 
 impl fmt::Debug for KeyLog {

@@ -172,6 +172,11 @@ impl Opener {
         }
     }
 
+    /// Whether bytes are held back until keys come.
+    pub(super) const fn is_waiting(&self) -> bool {
+        matches!(self, Self::Waiting(_))
+    }
+
     /// Bytes that it holds besides itself.
     pub(super) fn held(&self) -> usize {
         match self {
