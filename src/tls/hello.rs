@@ -1,8 +1,9 @@
 //! What hellos say (RFC 8446 4.1, RFC 5246 7.4.1).
 
 use tls_parser::{
-    TlsExtension, parse_tls_client_hello_extension, parse_tls_handshake_client_hello,
-    parse_tls_handshake_server_hello, parse_tls_server_hello_extension,
+    TlsExtension, TlsExtensionType, parse_tls_client_hello_extension,
+    parse_tls_handshake_client_hello, parse_tls_handshake_server_hello,
+    parse_tls_server_hello_extension,
 };
 
 use super::TlsFacts;
@@ -16,6 +17,9 @@ const HELLO_RETRY_REQUEST: [u8; 32] = [
     0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91,
     0xc2, 0xa2, 0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
 ];
+
+/// RFC 7366 2.
+const ENCRYPT_THEN_MAC: TlsExtensionType = TlsExtensionType(22);
 
 /// What the server chose, as far as keys and records depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +89,8 @@ pub(super) fn read_server_hello(
                 }
             }
             Ok((_, TlsExtension::ALPN(names))) => facts.alpn = names.first().map(|n| lossy(n)),
-            Ok((_, TlsExtension::EncryptThenMac)) => encrypt_then_mac = true,
+            // Not `EncryptThenMac`: tls-parser 0.12 takes another number for it in a ServerHello.
+            Ok((_, TlsExtension::Unknown(ENCRYPT_THEN_MAC, _))) => encrypt_then_mac = true,
             _ => {}
         }
     }
@@ -115,7 +120,7 @@ pub(super) fn read_encrypted_extensions(body: &[u8], facts: &mut TlsFacts) -> bo
 
 /// The extensions of a hello that are read here, each by itself: one that is malformed hides no other.
 fn extensions(all: Option<&[u8]>) -> impl Iterator<Item = &[u8]> {
-    const READ: [u16; 5] = [0, 16, 22, 42, 43];
+    const READ: [u16; 5] = [0, 16, ENCRYPT_THEN_MAC.0, 42, 43];
     let mut rest = all.unwrap_or_default();
     std::iter::from_fn(move || {
         loop {

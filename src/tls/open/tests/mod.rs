@@ -5,6 +5,7 @@
     reason = "tests"
 )]
 
+mod openssl;
 mod peers;
 mod sessions;
 
