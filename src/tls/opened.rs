@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::capture::FrameRef;
-use crate::tcp::{Chunk, Direction, Gap};
+use crate::tcp::{Chunk, Direction, Gap, GapCause};
 
 /// What came out in clear by one call, in the order of the records; reused between calls, so that nothing is allocated per
 /// record.
@@ -26,6 +26,21 @@ pub enum Clear<'a> {
     Bytes(Chunk<'a>),
     /// A hole: records that were not captured whole. Its position and length are of clear bytes.
     Gap(Gap),
+    /// Whatever else the direction carries does not come out: a hole without an end.
+    Lost(Lost),
+}
+
+/// From where on a direction is not opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lost {
+    /// Which direction.
+    pub direction: Direction,
+    /// How many clear bytes came before, holes included.
+    pub position: u64,
+    /// Why its records cannot be accounted for any more.
+    pub cause: GapCause,
+    /// The record that could not be.
+    pub frame: FrameRef,
 }
 
 #[derive(Debug)]
@@ -37,6 +52,7 @@ enum Piece {
         frame: FrameRef,
     },
     Gap(Gap),
+    Lost(Lost),
 }
 
 impl Opened {
@@ -60,6 +76,7 @@ impl Opened {
                 frame: *frame,
             }),
             Piece::Gap(gap) => Clear::Gap(*gap),
+            Piece::Lost(lost) => Clear::Lost(*lost),
         })
     }
 
@@ -121,6 +138,11 @@ impl Opened {
     /// A hole comes out.
     pub(super) fn gap(&mut self, gap: Gap) {
         self.pieces.push(Piece::Gap(gap));
+    }
+
+    /// Nothing more of a direction comes out.
+    pub(super) fn lost(&mut self, lost: Lost) {
+        self.pieces.push(Piece::Lost(lost));
     }
 
     /// Memory to put a record together in.

@@ -36,6 +36,9 @@ impl Opener {
     #[expect(clippy::unused_self, reason = "the same call as with decryption")]
     pub(super) fn look(&mut self, _: &mut Context<'_>) {}
 
+    #[expect(clippy::unused_self, reason = "the same call as with decryption")]
+    pub(super) fn ended(&mut self, _: Direction, _: &mut Context<'_>) {}
+
     pub(super) fn late(&mut self, context: &mut Context<'_>) {
         let random = context.facts.client_random.as_ref();
         self.keyed |= random.is_some_and(|random| context.keys.has(random));

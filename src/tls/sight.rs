@@ -169,6 +169,12 @@ impl Sight {
         opener.late(&mut context);
     }
 
+    /// A direction is at its end, by FIN or RST: tells what of it will not be opened any more.
+    pub fn ended(&mut self, direction: Direction, keys: &KeyLog, opened: &mut Opened) {
+        let (opener, mut context) = self.split(keys, opened);
+        opener.ended(direction, &mut context);
+    }
+
     /// Keys may have come since the last bytes: gives what was held for them.
     pub fn look(&mut self, keys: &KeyLog, opened: &mut Opened) -> Interest {
         let (opener, mut context) = self.split(keys, opened);

@@ -262,10 +262,11 @@ impl Followed {
     }
 
     pub(super) fn ended(&mut self, end: StreamEnd, scratch: &mut Scratch) {
-        if let Some(envelope) = &mut self.envelope {
-            envelope.ended(end);
+        if self.envelope.is_some() {
+            self.sealed_end(end, scratch);
+        } else {
+            self.clear_ended(end, scratch);
         }
-        self.clear_ended(end, scratch);
     }
 
     fn clear_ended(&mut self, end: StreamEnd, scratch: &mut Scratch) {

@@ -7,8 +7,8 @@ use std::mem::take;
 
 use super::{Followed, Reader, Scratch};
 use crate::hop::Protocol;
-use crate::tcp::{Chunk, Direction, Gap, Interest, StreamEnd};
-use crate::tls::{Clear, ClearStream, Opened, Sight, TlsFacts};
+use crate::tcp::{Chunk, Direction, EndingHow, Gap, Interest, StreamEnd};
+use crate::tls::{Clear, ClearStream, Lost, Opened, Sight, TlsFacts};
 
 use super::super::undecided::{Decision, first_pieces};
 
@@ -21,18 +21,11 @@ pub(super) struct Envelope {
     sight: Sight,
     to_server: ClearStream,
     to_client: ClearStream,
-    /// Ends that came before anything was opened: readers learn of them behind what keys open late.
+    /// Ends that readers were not told of: bytes before them wait for keys.
     ends: Vec<StreamEnd>,
 }
 
 impl Envelope {
-    /// Takes note of an end.
-    pub(super) fn ended(&mut self, end: StreamEnd) {
-        if self.sight.is_waiting() && self.ends.len() < ENDS {
-            self.ends.push(end);
-        }
-    }
-
     /// Bytes that it holds, itself included.
     pub(super) fn held(&self) -> usize {
         size_of::<Self>() + self.sight.held()
@@ -73,6 +66,21 @@ impl Followed {
         self.unseal(scratch, |envelope, scratch, opened| {
             envelope.sight.gap(gap, &scratch.keys, opened)
         })
+    }
+
+    /// Takes the end of a stream of records: readers learn of it behind what is opened late.
+    pub(super) fn sealed_end(&mut self, end: StreamEnd, scratch: &mut Scratch) {
+        self.unseal(scratch, |envelope, scratch, opened| {
+            let (one, other) = (end.direction, end.direction.reverse());
+            envelope.sight.ended(one, &scratch.keys, opened);
+            if end.how == EndingHow::Rst {
+                envelope.sight.ended(other, &scratch.keys, opened);
+            }
+            if envelope.ends.len() < ENDS {
+                envelope.ends.push(end);
+            }
+            Interest::Bytes
+        });
     }
 
     /// Keys came: what waited for them is read.
@@ -116,6 +124,7 @@ impl Followed {
             match piece {
                 Clear::Bytes(chunk) => self.clear(&chunk, scratch),
                 Clear::Gap(gap) => self.clear_gap(&gap, scratch),
+                Clear::Lost(lost) => self.clear_gap(&endless(lost), scratch),
             };
         }
         opened.clear();
@@ -166,5 +175,16 @@ impl Followed {
             }
         }
         interest
+    }
+}
+
+/// The hole that readers of clear bytes see where nothing more of a direction is opened.
+const fn endless(lost: Lost) -> Gap {
+    Gap {
+        direction: lost.direction,
+        position: lost.position,
+        len: u64::MAX,
+        cause: lost.cause,
+        frame: lost.frame,
     }
 }

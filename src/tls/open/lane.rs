@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Invariants: nothing comes out of a record that does not authenticate; clear bytes and holes follow each other without
-//! overlap; once a record cannot be accounted for, nothing more comes out.
+//! overlap; once a record cannot be accounted for, that is told, and nothing more comes out: whoever reads the clear bytes must
+//! not take it for silence.
 
 use super::early::Early;
 use super::epochs::{Epochs, Found, Stage};
@@ -18,7 +19,7 @@ use crate::tcp::{Direction, Gap, GapCause};
 use crate::tls::hello::read_encrypted_extensions;
 use crate::tls::messages::{self, Messages};
 use crate::tls::records::{Fragment, Header, Missing, Part, kind};
-use crate::tls::{Opened, TlsFacts};
+use crate::tls::{Lost, Opened, TlsFacts};
 
 /// How many records may be missing in front of one that is still recognised. A hole has a few segments, and a sender that
 /// fills them with short records puts some tens into one.
@@ -96,6 +97,32 @@ impl Lane {
         if self.end.is_some() {
             return;
         }
+        self.take(fragment, out);
+        self.tell_end(out);
+    }
+
+    /// The direction is at its end: records that no key fitted so far will not be opened any more.
+    pub(super) fn finish(&mut self, out: &mut Output<'_>) {
+        if let (None, false, Some(frame)) = (self.end, self.proven, self.first_strange) {
+            self.end = Some(End::Unfit(frame));
+            self.tell_end(out);
+        }
+    }
+
+    /// Tells those who read the clear bytes that there are more, which they do not get.
+    fn tell_end(&mut self, out: &mut Output<'_>) {
+        if let Some(End::Lost(frame) | End::Unfit(frame)) = self.end {
+            let missing = self.missing.map(|missing| missing.cause);
+            out.opened.lost(Lost {
+                direction: self.direction,
+                position: self.position,
+                cause: missing.unwrap_or(GapCause::NotCaptured),
+                frame,
+            });
+        }
+    }
+
+    fn take(&mut self, fragment: &Fragment<'_>, out: &mut Output<'_>) {
         let frame = fragment.frame;
         let gathered = match fragment.part {
             Part::Start(missing) => {
@@ -320,8 +347,16 @@ impl Lane {
         }
     }
 
+    /// The server said whether it takes early data.
+    pub(super) fn early_decided(&mut self, taken: bool, out: &mut Output<'_>) {
+        if self.end.is_none() {
+            self.decide_early(taken, out);
+            self.tell_end(out);
+        }
+    }
+
     /// Whether the server takes early data is known.
-    pub(super) fn decide_early(&mut self, taken: bool, out: &mut Output<'_>) {
+    fn decide_early(&mut self, taken: bool, out: &mut Output<'_>) {
         let Some(held) = self.early.decide(taken) else {
             return;
         };

@@ -136,6 +136,13 @@ impl Opener {
         }
     }
 
+    /// A direction is at its end: tells what of it will not be opened any more.
+    pub(super) fn ended(&mut self, direction: Direction, context: &mut Context<'_>) {
+        if let Self::Opening(opening) = self {
+            opening.finish(direction, context);
+        }
+    }
+
     /// Nothing more comes: gives what is held, if there is any key for it.
     pub(super) fn late(&mut self, context: &mut Context<'_>) {
         let keyed = context.secrets().is_some();
@@ -144,6 +151,9 @@ impl Opener {
             Self::Unprotected(_) if keyed => *self = Self::Over(Sealed::Unproven),
             Self::Over(Sealed::TooMuch) if !keyed => *self = Self::Over(Sealed::NoKeys),
             _ => {}
+        }
+        for direction in [Direction::ToServer, Direction::ToClient] {
+            self.ended(direction, context);
         }
     }
 
@@ -205,6 +215,20 @@ impl Opening {
         fragment: &Fragment<'_>,
         context: &mut Context<'_>,
     ) {
+        self.with(direction, context, |lane, out| lane.fragment(fragment, out));
+    }
+
+    fn finish(&mut self, direction: Direction, context: &mut Context<'_>) {
+        self.with(direction, context, Lane::finish);
+    }
+
+    /// Does something with a direction, and tells the other one what that said.
+    fn with(
+        &mut self,
+        direction: Direction,
+        context: &mut Context<'_>,
+        act: impl FnOnce(&mut Lane, &mut Output<'_>),
+    ) {
         let mut early_taken = None;
         let mut out = Output {
             opened: context.opened,
@@ -213,11 +237,11 @@ impl Opening {
             early_taken: &mut early_taken,
         };
         match direction {
-            Direction::ToServer => self.to_server.fragment(fragment, &mut out),
+            Direction::ToServer => act(&mut self.to_server, &mut out),
             Direction::ToClient => {
-                self.to_client.fragment(fragment, &mut out);
+                act(&mut self.to_client, &mut out);
                 if let Some(taken) = *out.early_taken {
-                    self.to_server.decide_early(taken, &mut out);
+                    self.to_server.early_decided(taken, &mut out);
                 }
             }
         }
