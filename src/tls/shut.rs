@@ -17,11 +17,11 @@ impl Secrets {
 
 /// Opens nothing.
 #[derive(Debug, Default)]
-pub(super) struct Opener {
+pub(super) struct Decryption {
     keyed: bool,
 }
 
-impl Opener {
+impl Decryption {
     pub(super) fn fragment(
         &mut self,
         _: Direction,

@@ -2,7 +2,7 @@
 
 use super::hello::{Choice, read_client_hello, read_server_hello};
 use super::messages::{self, Message, Messages};
-use super::open::Opener;
+use super::open::Decryption;
 use super::records::{Part, Records, kind};
 use super::{KeyLog, Opened, TlsFacts};
 use crate::tcp::{Chunk, Direction, Gap, Interest, Side};
@@ -17,7 +17,7 @@ pub struct Sight {
     to_client: Lane,
     facts: TlsFacts,
     choice: Option<Choice>,
-    opener: Opener,
+    decryption: Decryption,
     read: u64,
 }
 
@@ -68,7 +68,7 @@ impl Sight {
             to_client: Lane::new(),
             facts: TlsFacts::default(),
             choice: None,
-            opener: Opener::default(),
+            decryption: Decryption::default(),
             read: 0,
         }
     }
@@ -91,7 +91,7 @@ impl Sight {
         let Self {
             facts,
             choice,
-            opener,
+            decryption,
             ..
         } = self;
         let from = chunk.direction.sender();
@@ -137,7 +137,7 @@ impl Sight {
                 facts,
                 opened,
             };
-            opener.fragment(chunk.direction, fragment, &mut context);
+            decryption.fragment(chunk.direction, fragment, &mut context);
         });
         self.look(keys, opened)
     }
@@ -156,29 +156,29 @@ impl Sight {
             facts: &mut self.facts,
             opened,
         };
-        let opener = &mut self.opener;
+        let decryption = &mut self.decryption;
         lane.records.gap(gap, &mut |fragment| {
-            opener.fragment(gap.direction, fragment, &mut context);
+            decryption.fragment(gap.direction, fragment, &mut context);
         });
         self.look(keys, opened)
     }
 
     /// The connection ends: the last chance for keys that came meanwhile. Gives what was held for them.
     pub fn late(&mut self, keys: &KeyLog, opened: &mut Opened) {
-        let (opener, mut context) = self.split(keys, opened);
-        opener.late(&mut context);
+        let (decryption, mut context) = self.split(keys, opened);
+        decryption.late(&mut context);
     }
 
     /// A direction is at its end, by FIN or RST: tells what of it will not be opened any more.
     pub fn ended(&mut self, direction: Direction, keys: &KeyLog, opened: &mut Opened) {
-        let (opener, mut context) = self.split(keys, opened);
-        opener.ended(direction, &mut context);
+        let (decryption, mut context) = self.split(keys, opened);
+        decryption.ended(direction, &mut context);
     }
 
     /// Keys may have come since the last bytes: gives what was held for them.
     pub fn look(&mut self, keys: &KeyLog, opened: &mut Opened) -> Interest {
-        let (opener, mut context) = self.split(keys, opened);
-        opener.look(&mut context);
+        let (decryption, mut context) = self.split(keys, opened);
+        decryption.look(&mut context);
         self.interest()
     }
 
@@ -186,20 +186,20 @@ impl Sight {
         &'a mut self,
         keys: &'a KeyLog,
         opened: &'a mut Opened,
-    ) -> (&'a mut Opener, Context<'a>) {
+    ) -> (&'a mut Decryption, Context<'a>) {
         let context = Context {
             choice: self.choice.as_ref(),
             keys,
             facts: &mut self.facts,
             opened,
         };
-        (&mut self.opener, context)
+        (&mut self.decryption, context)
     }
 
     fn interest(&self) -> Interest {
         let through = matches!(self.facts.application_data, (Some(_), Some(_)));
         let both_done = self.to_server.records.is_done() && self.to_client.records.is_done();
-        if self.opener.is_reading() {
+        if self.decryption.is_reading() {
             Interest::Bytes
         } else if through || both_done || self.read > MAX_READ {
             Interest::Counters
@@ -210,13 +210,13 @@ impl Sight {
 
     /// Whether bytes are held back until keys come.
     pub fn is_waiting(&self) -> bool {
-        self.opener.is_waiting()
+        self.decryption.is_waiting()
     }
 
     /// Bytes that it holds besides itself.
     pub fn held(&self) -> usize {
         let messages = self.to_server.messages.held() + self.to_client.messages.held();
-        messages + self.opener.held()
+        messages + self.decryption.held()
     }
 
     /// What is known so far.
@@ -228,7 +228,7 @@ impl Sight {
         TlsFacts {
             not_tls: foreign(&self.to_client, &self.to_server, Side::Server)
                 .or_else(|| foreign(&self.to_server, &self.to_client, Side::Client)),
-            sealed: self.opener.sealed(),
+            sealed: self.decryption.sealed(),
             ..self.facts.clone()
         }
     }

@@ -12,7 +12,7 @@ use hop101::tcp::{
     Chunk, Connection, Direction, EndingHow, Gap, GapCause, Handler, Interest, Limits, StreamEnd,
     Table,
 };
-use hop101::tls::{KeyLog, Opened, Sight};
+use hop101::tls::{Clear, KeyLog, Opened, Sight};
 use hop101::websocket::{Depth, Session};
 
 /// A name and what it does with bytes.
@@ -246,57 +246,80 @@ struct Tls {
     sight: Sight,
     keys: KeyLog,
     opened: Opened,
+    /// Where the clear bytes of each direction go on; nowhere once it is lost.
+    next: [Option<u64>; 2],
+}
+
+impl Tls {
+    fn with(keys: KeyLog) -> Self {
+        Self {
+            keys,
+            next: [Some(0); 2],
+            ..Self::default()
+        }
+    }
+
+    fn check(&mut self) {
+        for piece in self.opened.pieces() {
+            let (direction, position, len) = match piece {
+                Clear::Bytes(chunk) => (chunk.direction, chunk.position, chunk.data.len() as u64),
+                Clear::Gap(gap) => (gap.direction, gap.position, gap.len),
+                Clear::Lost(lost) => (lost.direction, lost.position, 0),
+            };
+            let next = &mut self.next[usize::from(direction == Direction::ToClient)];
+            assert_eq!(Some(position), *next);
+            *next = (len > 0).then(|| position + len);
+        }
+        self.opened.clear();
+    }
 }
 
 impl Told for Tls {
     fn bytes(&mut self, chunk: &Chunk<'_>) {
         self.sight.bytes(chunk, &self.keys, &mut self.opened);
-        self.opened.clear();
+        self.check();
     }
 
     fn gap(&mut self, gap: &Gap) {
         self.sight.gap(gap, &self.keys, &mut self.opened);
-        self.opened.clear();
+        self.check();
     }
 
-    fn ended(&mut self, _: &StreamEnd) {}
+    fn ended(&mut self, end: &StreamEnd) {
+        self.sight.ended(end.direction, &self.keys, &mut self.opened);
+        self.check();
+    }
 }
 
-/// Reads TLS records: without keys, waiting for keys, and with keys for whatever session they begin.
+/// Reads TLS records: without keys, with keys that are there from the start, with keys that come at the end.
 pub(crate) fn tls_records(data: &[u8]) {
-    let mut without = Tls::default();
-    tell(data, &mut without);
-    let mut waiting = Tls::default();
-    waiting.keys.expect();
-    tell(data, &mut waiting);
-    let mut keyed = Tls::default();
-    if let Some(random) = without.sight.facts().client_random {
-        keyed.keys.add(key_log(&random).as_bytes());
-        waiting.keys.add(key_log(&random).as_bytes());
-    }
-    tell(data, &mut keyed);
-    waiting.sight.late(&waiting.keys, &mut waiting.opened);
-    for tls in [without, waiting, keyed] {
-        drop(tls.sight.facts());
-    }
-}
-
-/// A log with secrets of all kinds for a session.
-fn key_log(random: &[u8; 32]) -> String {
-    let hex = |bytes: &[u8]| -> String { bytes.iter().map(|byte| format!("{byte:02x}")).collect() };
-    let random = hex(random);
-    let secrets = [
+    let mut tls = Tls::with(KeyLog::default());
+    tell(data, &mut tls);
+    let Some(random) = tls.sight.facts().client_random else {
+        return;
+    };
+    let random: Vec<String> = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    let random = random.concat();
+    let mut keys = KeyLog::default();
+    for (label, len) in [
         ("CLIENT_RANDOM", 48),
-        ("CLIENT_EARLY_TRAFFIC_SECRET", 32),
-        ("CLIENT_HANDSHAKE_TRAFFIC_SECRET", 32),
+        ("CLIENT_HANDSHAKE_TRAFFIC_SECRET", 48),
         ("SERVER_HANDSHAKE_TRAFFIC_SECRET", 48),
-        ("CLIENT_TRAFFIC_SECRET_0", 32),
+        ("CLIENT_TRAFFIC_SECRET_0", 48),
         ("SERVER_TRAFFIC_SECRET_0", 48),
-    ];
-    secrets
-        .iter()
-        .map(|&(label, len)| format!("{label} {random} {}\n", hex(&vec![7; len])))
-        .collect()
+    ] {
+        keys.add(format!("{label} {random} {}", "5a".repeat(len)).as_bytes());
+    }
+    let mut tls = Tls::with(keys.clone());
+    tell(data, &mut tls);
+    drop(tls.sight.facts());
+    let mut waiting = KeyLog::default();
+    waiting.expect();
+    let mut tls = Tls::with(waiting);
+    tell(data, &mut tls);
+    tls.sight.late(&keys, &mut tls.opened);
+    tls.check();
+    assert!(tls.sight.held() < 1 << 20);
 }
 
 /// Checks that every position is delivered once, in order.

@@ -41,7 +41,7 @@ use crate::tcp::Direction;
 
 /// Opens one connection.
 #[derive(Debug)]
-pub(super) enum Opener {
+pub(super) enum Decryption {
     /// Nothing was encrypted so far.
     Unprotected(Unseen),
     Waiting(Box<Waiting>),
@@ -63,18 +63,18 @@ pub(super) struct Opening {
 
 /// What can be done with the keys that there are.
 enum Armed {
-    Now(Opening),
+    Now(Box<Opening>),
     NotYet,
     Never(Sealed),
 }
 
-impl Default for Opener {
+impl Default for Decryption {
     fn default() -> Self {
         Self::Unprotected([None; 2])
     }
 }
 
-impl Opener {
+impl Decryption {
     /// Takes a part of a record.
     pub(super) fn fragment(
         &mut self,
@@ -116,7 +116,7 @@ impl Opener {
         // Behind protected bytes of the client there is no hello to come.
         let nameless = direction == Direction::ToServer && context.facts.client_random.is_none();
         match arm(context, unseen, false) {
-            Armed::Now(opening) => Self::Opening(Box::new(opening)),
+            Armed::Now(opening) => Self::Opening(opening),
             Armed::Never(sealed) => Self::Over(sealed),
             Armed::NotYet if nameless || !context.keys.is_expected() => Self::Over(Sealed::NoKeys),
             Armed::NotYet => Self::Waiting(Box::new(Waiting::new(unseen, known(context)))),
@@ -247,11 +247,11 @@ impl Opening {
         }
     }
 
-    fn replay(mut self, waiting: &Waiting, context: &mut Context<'_>) -> Opener {
+    fn replay(mut self: Box<Self>, waiting: &Waiting, context: &mut Context<'_>) -> Decryption {
         for (direction, fragment) in waiting.replay() {
             self.fragment(direction, &fragment, context);
         }
-        Opener::Opening(Box::new(self))
+        Decryption::Opening(self)
     }
 
     fn lanes(&self) -> impl Iterator<Item = &Lane> {
@@ -337,11 +337,11 @@ fn arm(context: &Context<'_>, unseen: Unseen, forced: bool) -> Armed {
     };
     let [to_server, to_client] = unseen;
     match epochs {
-        Some((client, server)) => Armed::Now(Opening {
+        Some((client, server)) => Armed::Now(Box::new(Opening {
             to_server: Lane::new(Direction::ToServer, client, to_server),
             to_client: Lane::new(Direction::ToClient, server, to_client),
             first: None,
-        }),
+        })),
         None => Armed::NotYet,
     }
 }

@@ -26,6 +26,9 @@ const TAG: usize = 16;
 /// The part of a nonce that stands in each record, with GCM in TLS 1.2 (RFC 5288 3).
 const EXPLICIT_NONCE: usize = NONCE - SALT;
 
+/// The length of what is authenticated besides the content in TLS 1.2.
+const AUTHENTICATED: usize = size_of::<u64>() + Header::LEN;
+
 /// What a record held.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Content {
@@ -121,8 +124,12 @@ impl RecordKey {
         let (front, sealed) = body.split_at_mut_checked(start)?;
         let (content, tag) = sealed.split_last_chunk_mut::<TAG>()?;
         let nonce = self.nonce(number, front)?;
-        let (aad, aad_len) = self.additional_data(number, header, content.len());
-        let aad = aad.get(..aad_len)?;
+        let with_number = authenticated(number, header, content.len());
+        let with_header = header.to_bytes();
+        let aad: &[u8] = match self.form {
+            Form::Tls13 => &with_header,
+            Form::Tls12 | Form::Tls12Gcm => &with_number,
+        };
         let (nonce, tag) = (&nonce.into(), &(*tag).into());
         match &self.cipher {
             Keyed::Aes128Gcm(key) => {
@@ -176,27 +183,19 @@ impl RecordKey {
         }
         Some(nonce)
     }
-
-    fn additional_data(&self, number: u64, header: Header, len: usize) -> ([u8; 13], usize) {
-        if self.form == Form::Tls13 {
-            let [kind, major, minor, high, low] = header.to_bytes();
-            return (
-                [kind, major, minor, high, low, 0, 0, 0, 0, 0, 0, 0, 0],
-                Header::LEN,
-            );
-        }
-        (authenticated(number, header, len), 13)
-    }
 }
 
 /// What is authenticated with a record of TLS 1.2 besides its content: sequence number, type, version, length
 /// (RFC 5246 6.2.3.1, 6.2.3.3).
-pub(super) const fn authenticated(number: u64, header: Header, len: usize) -> [u8; 13] {
-    let [a, b, c, d, e, f, g, h] = number.to_be_bytes();
+pub(super) fn authenticated(number: u64, header: Header, len: usize) -> [u8; AUTHENTICATED] {
     let header = Header {
         len: len as u16,
         ..header
     };
-    let [kind, major, minor, high, low] = header.to_bytes();
-    [a, b, c, d, e, f, g, h, kind, major, minor, high, low]
+    let mut all = [0; AUTHENTICATED];
+    let parts = number.to_be_bytes().into_iter().chain(header.to_bytes());
+    for (byte, part) in all.iter_mut().zip(parts) {
+        *byte = part;
+    }
+    all
 }

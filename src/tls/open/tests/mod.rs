@@ -5,6 +5,9 @@
     reason = "tests"
 )]
 
+mod holes;
+mod hostile;
+mod late;
 mod openssl;
 mod peers;
 mod sessions;
@@ -22,6 +25,13 @@ fn keys(log: &[u8]) -> KeyLog {
     let mut keys = KeyLog::default();
     keys.add(log);
     keys
+}
+
+/// A key log with other lines.
+fn rewritten(log: &[u8], line: impl FnMut(&str) -> Option<String>) -> Vec<u8> {
+    let log = std::str::from_utf8(log).unwrap();
+    let lines: Vec<String> = log.lines().filter_map(line).collect();
+    lines.join("\n").into_bytes()
 }
 
 /// What comes to a reader.

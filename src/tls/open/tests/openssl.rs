@@ -154,7 +154,7 @@ fn keys_that_fit_nothing_are_told_from_none() {
     for (name, text) in cbc() {
         let (flights, _) = session(text);
         let hello = &flights[0].1;
-        let random: String = hello[11..43].iter().map(|b| format!("{b:02x}")).collect();
+        let random: String = super::peers::hex(&hello[11..43]);
         let log = format!("CLIENT_RANDOM {random} {}", "5a".repeat(48));
         let reading = read(&flights, &keys(log.as_bytes()));
         let sealed = reading.facts().sealed;

@@ -30,6 +30,8 @@ pub(super) struct Recorded {
     /// What was said: to the server, to the client.
     pub(super) said: [Vec<u8>; 2],
     pub(super) early_taken: bool,
+    /// The flights of the handshake.
+    pub(super) begun: usize,
 }
 
 /// What happens in a session behind the handshake.
@@ -64,8 +66,9 @@ impl rustls::KeyLog for Lines {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+pub(super) fn hex(bytes: &[u8]) -> String {
+    let digits: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    digits.concat()
 }
 
 pub(super) fn suites() -> Vec<SupportedCipherSuite> {
@@ -163,6 +166,7 @@ impl Peers {
             exchange(&mut client, &mut server, &mut recorded);
         }
         recorded.said[0].extend_from_slice(early);
+        recorded.begun = recorded.flights.len();
         for act in acts {
             match act {
                 Act::Say(ToServer, what) => {
