@@ -85,6 +85,9 @@ impl Decryption {
         match self {
             Self::Over(_) => {}
             Self::Opening(opening) => opening.fragment(direction, fragment, context),
+            Self::Waiting(_) if is_nameless(direction, fragment.header.kind, context) => {
+                *self = Self::Over(Sealed::NoKeys);
+            }
             Self::Waiting(waiting) => {
                 if !waiting.hold(direction, fragment) {
                     self.release(context, Sealed::TooMuch);
@@ -98,7 +101,11 @@ impl Decryption {
                 let unseen = *unseen;
                 let kind = fragment.header.kind;
                 if matches!(kind, kind::CHANGE_CIPHER_SPEC | kind::APPLICATION_DATA) {
-                    *self = Self::begin(direction, unseen, context);
+                    *self = if is_nameless(direction, kind, context) {
+                        Self::Over(Sealed::NoKeys)
+                    } else {
+                        Self::begin(unseen, context)
+                    };
                     self.fragment(direction, fragment, context);
                 } else if missing.is_some() {
                     let [to_server, to_client] = unseen;
@@ -112,13 +119,11 @@ impl Decryption {
     }
 
     /// The first protected record begins.
-    fn begin(direction: Direction, unseen: Unseen, context: &Context<'_>) -> Self {
-        // Behind protected bytes of the client there is no hello to come.
-        let nameless = direction == Direction::ToServer && context.facts.client_random.is_none();
+    fn begin(unseen: Unseen, context: &Context<'_>) -> Self {
         match arm(context, unseen, false) {
             Armed::Now(opening) => Self::Opening(opening),
             Armed::Never(sealed) => Self::Over(sealed),
-            Armed::NotYet if nameless || !context.keys.is_expected() => Self::Over(Sealed::NoKeys),
+            Armed::NotYet if !context.keys.is_expected() => Self::Over(Sealed::NoKeys),
             Armed::NotYet => Self::Waiting(Box::new(Waiting::new(unseen, known(context)))),
         }
     }
@@ -283,6 +288,13 @@ impl<'a> Context<'a> {
     fn secrets(&self) -> Option<&'a Secrets> {
         self.keys.secrets(self.facts.client_random.as_ref()?)
     }
+}
+
+/// Whether the session will never have a name to look for: behind protected bytes of the client there is no hello to come.
+fn is_nameless(direction: Direction, kind: u8, context: &Context<'_>) -> bool {
+    direction == Direction::ToServer
+        && kind == kind::APPLICATION_DATA
+        && context.facts.client_random.is_none()
 }
 
 /// What decides whether it is worth looking again: the key log's generation, and which hellos were seen.

@@ -14,12 +14,9 @@ pub(in crate::tls) struct Secrets(Zeroizing<Box<[u8]>>);
 const HEAD: usize = 2;
 
 impl Secrets {
-    /// Adds a secret, written in hexadecimal and not longer than [`MAX_SECRET`]. The first of a label stays.
+    /// Adds a secret, written in hexadecimal and not longer than [`MAX_SECRET`], in the place of an earlier one.
     pub(in crate::tls) fn add(&mut self, label: Label, digits: &[u8]) {
         let len = digits.len() / 2;
-        if self.of(label).is_some() || len > MAX_SECRET {
-            return;
-        }
         let mut secret = Zeroizing::new([0; MAX_SECRET]);
         let Some(secret) = secret.get_mut(..len) else {
             return;
@@ -29,23 +26,29 @@ impl Secrets {
         }
         // All at once: a vector that grows leaves copies behind.
         let mut all = Vec::with_capacity(self.0.len() + HEAD + len);
-        all.extend_from_slice(&self.0);
-        all.extend_from_slice(&[label as u8, len as u8]);
-        all.extend_from_slice(secret);
+        let others = self.all().filter(|(other, _)| *other != label as u8);
+        for (label, secret) in others.chain([(label as u8, &*secret)]) {
+            all.extend_from_slice(&[label, secret.len() as u8]);
+            all.extend_from_slice(secret);
+        }
         self.0 = Zeroizing::new(all.into_boxed_slice());
     }
 
     /// The secret with this label.
     pub(super) fn of(&self, label: Label) -> Option<&[u8]> {
+        let mut found = self.all().filter(|(found, _)| *found == label as u8);
+        found.next().map(|(_, secret)| secret)
+    }
+
+    /// Labels and secrets.
+    fn all(&self) -> impl Iterator<Item = (u8, &[u8])> {
         let mut rest: &[u8] = &self.0;
-        while let Some((&[found, len], behind)) = rest.split_first_chunk() {
-            let secret = behind.get(..usize::from(len))?;
-            if found == label as u8 {
-                return Some(secret);
-            }
-            rest = behind.get(usize::from(len)..)?;
-        }
-        None
+        std::iter::from_fn(move || {
+            let (&[label, len], behind) = rest.split_first_chunk()?;
+            let (secret, behind) = behind.split_at_checked(usize::from(len))?;
+            rest = behind;
+            Some((label, secret))
+        })
     }
 }
 
@@ -65,10 +68,10 @@ mod tests {
         assert_eq!(secrets.of(Label::Master), None);
         secrets.add(Label::ServerTraffic, "0a".repeat(32).as_bytes());
         secrets.add(Label::Master, "Ff".repeat(48).as_bytes());
-        secrets.add(Label::ServerTraffic, "0b".repeat(32).as_bytes());
+        secrets.add(Label::ServerTraffic, "0b".repeat(48).as_bytes());
         secrets.add(Label::ClientTraffic, "0c".repeat(49).as_bytes());
         secrets.add(Label::ClientEarly, b"0x");
-        assert_eq!(secrets.of(Label::ServerTraffic), Some(&[10; 32][..]));
+        assert_eq!(secrets.of(Label::ServerTraffic), Some(&[11; 48][..]));
         assert_eq!(secrets.of(Label::Master), Some(&[255; 48][..]));
         assert_eq!(secrets.of(Label::ClientTraffic), None);
         assert_eq!(secrets.of(Label::ClientEarly), None);

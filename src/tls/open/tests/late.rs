@@ -188,3 +188,19 @@ fn a_handshake_that_failed_had_nothing_to_open() {
     reading.late(&keys);
     assert_eq!(reading.facts().sealed, Sealed::Unproven);
 }
+
+#[test]
+fn a_session_that_was_up_before_the_capture_is_not_waited_for() {
+    for suite in suites() {
+        let recorded = session(suite, 5000);
+        let behind = &recorded.flights[recorded.begun..];
+        let reading = read(behind, &expected());
+        assert_eq!(reading.sight.held(), 0);
+        assert_eq!(reading.interest, Interest::Counters);
+        // The server's side alone may be in front of the client's hello: the capture may be out of order.
+        let mut turned = recorded.flights.clone();
+        turned.swap(0, 1);
+        let reading = read(&turned, &keys(&recorded.log));
+        assert_eq!(reading.clear(), recorded.said);
+    }
+}

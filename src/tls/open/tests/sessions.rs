@@ -11,8 +11,8 @@ fn conversation() -> Vec<Act> {
     vec![
         say(ToServer, b"GET /ws HTTP/1.1\r\nUpgrade: websocket\r\n\r\n"),
         say(ToClient, b"HTTP/1.1 101 Switching Protocols\r\n\r\n"),
-        say(ToServer, &[7; 40_000]),
-        say(ToClient, &[9; 100_000]),
+        say(ToServer, &[7; 20_000]),
+        say(ToClient, &[9; 40_000]),
         say(ToClient, b"x"),
         say(ToServer, b"bye"),
         Act::Close(ToServer),
