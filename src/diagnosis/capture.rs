@@ -6,7 +6,7 @@ use super::catalogue::entry;
 use super::draft::{Draft, Values};
 use super::story::Story;
 use super::text::{count, duration, shows_request};
-use super::view::{HopView, hole};
+use super::view::{HopView, RecordView, hole};
 use super::{Code, Finding, Severity};
 use crate::capture::{CaptureId, CaptureInfo, FrameNo, FrameRef};
 use crate::hop::{BackendSight, Hop};
@@ -167,6 +167,20 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
     }
 }
 
+/// A finding about bytes that nobody could read; what to do about it if keys are what lacks.
+fn lacking(code: Code, undecrypted: bool) -> Draft {
+    let draft = Draft::new(code);
+    if !undecrypted {
+        return draft;
+    }
+    draft
+        .detail(
+            "Its TLS was decrypted in part only: for some records there is no secret in the key log, or they are not whole in \
+             the capture. What they said is unknown.",
+        )
+        .fix("Give the whole key log, with the secrets of both sides, and a capture without losses.")
+}
+
 fn first_frame(hop: &Hop) -> FrameRef {
     let exchange = hop.exchange();
     exchange
@@ -204,10 +218,16 @@ fn holes(hop: &Hop) -> Vec<Draft> {
         ("request", exchange.partial_request.as_ref()),
         ("answer", exchange.partial_response.as_ref()),
     ];
+    let undecrypted = hop.record.is_undecrypted();
     for (what, partial) in partials {
         let Some(partial) = partial else { continue };
         let Some(why) = hole(partial.why) else {
             continue;
+        };
+        let why = if undecrypted {
+            "bytes of it were not decrypted"
+        } else {
+            why
         };
         let code = match partial.why {
             PartialWhy::Gap(GapCause::Truncated) => Code::CaptureTruncated,
@@ -217,7 +237,7 @@ fn holes(hop: &Hop) -> Vec<Draft> {
             _ => Code::CaptureGap,
         };
         out.push(
-            Draft::new(code)
+            lacking(code, undecrypted)
                 .on(&hop.record)
                 .title(format!(
                     "The {what} between {} and {} is incomplete: {why}",
@@ -228,11 +248,16 @@ fn holes(hop: &Hop) -> Vec<Draft> {
         );
     }
     if out.is_empty() && exchange.gap_in_answer && exchange.response.is_none() && !hop.one_way() {
+        let place = if undecrypted {
+            "bytes that were not decrypted"
+        } else {
+            "a hole of the capture"
+        };
         out.push(
-            Draft::new(Code::CaptureGap)
+            lacking(Code::CaptureGap, undecrypted)
                 .on(&hop.record)
                 .title(format!(
-                    "The answer of {} may be in a hole of the capture",
+                    "The answer of {} may be in {place}",
                     connection.server
                 ))
                 .saw(first_frame(hop), "the request that waits for it"),

@@ -150,8 +150,10 @@ pub(super) fn is_nginx_name(server: &str) -> bool {
 pub(super) trait RecordView {
     /// The first FIN or RST of a side.
     fn end_by(&self, side: Side) -> Option<Ending>;
-    /// Whether bytes of it were not captured or were cut.
+    /// Whether bytes of it were not captured, were cut, or were not decrypted.
     fn has_holes(&self) -> bool;
+    /// Whether all of it was captured, and not all decrypted.
+    fn is_undecrypted(&self) -> bool;
 }
 
 impl RecordView for Record {
@@ -161,6 +163,12 @@ impl RecordView for Record {
 
     fn has_holes(&self) -> bool {
         self.lacks(Direction::ToServer) || self.lacks(Direction::ToClient)
+    }
+
+    fn is_undecrypted(&self) -> bool {
+        let connection = &self.connection;
+        let captured = connection.to_server.missing_bytes + connection.to_client.missing_bytes == 0;
+        captured && self.has_holes()
     }
 }
 

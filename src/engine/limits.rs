@@ -249,7 +249,8 @@ pub(super) fn of_tls(record: &Record) -> Option<Limit> {
             Some((frame, "this record is not opened by them")),
         ),
         Sealed::Lost { frame, .. } => (
-            "it was decrypted up to a record of which bytes are missing or wrong".to_owned(),
+            "it was decrypted in part only: for some records there is no secret, or bytes of them are missing or wrong"
+                .to_owned(),
             Some((frame, "not decrypted from here on")),
         ),
         Sealed::TooMuch => (

@@ -286,7 +286,8 @@ impl Told for Tls {
     }
 
     fn ended(&mut self, end: &StreamEnd) {
-        self.sight.ended(end.direction, &self.keys, &mut self.opened);
+        self.sight
+            .ended(end.direction, &self.keys, &mut self.opened);
         self.check();
     }
 }
