@@ -26,6 +26,8 @@ mod expected;
 mod fuzzed;
 #[path = "cli/help.rs"]
 mod help;
+#[path = "cli/keys.rs"]
+mod keys;
 #[path = "cli/lab.rs"]
 mod lab;
 #[path = "cli/limits.rs"]

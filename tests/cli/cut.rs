@@ -7,8 +7,9 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
+use crate::pipeline::keys_in;
 use crate::samples::Sample;
-use crate::support::{have, hop101, read_json, sample};
+use crate::support::{have, hop101, read_json, read_json_with, sample};
 
 fn cut(files: &[PathBuf], out: &Path, args: &[&str]) -> Output {
     hop101()
@@ -60,7 +61,18 @@ fn every_sample_cut_tells_the_same_story() {
         let output = cut(&files, &out, &["--quiet"]);
         assert!(output.status.success(), "{files:?}: {}", stderr(&output));
         assert_eq!(stderr(&output), "", "{files:?}");
-        let (after, _) = read_json(std::slice::from_ref(&out), &[]);
+        // Keys that a capture brought along are not handed on: whoever gives the frames away may not want to.
+        let keys = folder.path().join("keys.log");
+        fs::write(
+            &keys,
+            files
+                .iter()
+                .flat_map(|file| keys_in(file))
+                .collect::<Vec<_>>(),
+        )
+        .unwrap();
+        assert_eq!(keys_in(&out), b"", "{files:?}");
+        let (after, _) = read_json_with(std::slice::from_ref(&out), &[keys], &[]);
         // That a proxy asked no backend shows in the traffic around, which is not written.
         let around = |story: &String| {
             !story.contains("backend-hop-not-seen") && !story.contains("backend-not-contacted")
