@@ -256,6 +256,13 @@ SCENARIOS = [
         witness=Witness(access=("101",)),
     ),
     keyed(
+        "ccm",
+        "A cipher suite that is not opened (CCM): the session is as if there were no keys.",
+        CLIENT_HOP_UNREAD,
+        nginx=site(tls.SERVER, "ssl_ciphers ECDHE-ECDSA-AES128-CCM;", location("/ws"), listen=TLS),
+        clients=(node_client(url=WSS, keylog=KEYS, ciphers="ECDHE-ECDSA-AES128-CCM"),),
+    ),
+    keyed(
         "one-of-two",
         "Two clients, of which one wrote a key log.",
         expect(FINE, ok(hops=1, close_code=1000), decrypted="yes no"),
