@@ -24,8 +24,8 @@ WSS = f"wss://{PROXY_FRONT}/ws"
 KEYS = "keys.log"
 """The key log that clients write."""
 
-JOINED = {"roles": "client-proxy proxy-backend", "paired_by": "sec-websocket-key"}
-"""Both hops were read, and the client's key is in the request on either."""
+JOINED = {"roles": "client-proxy proxy-backend", "paired_by": ("sec-websocket-key", "bytes")}
+"""Both hops were read: the client's key is in the request on either, or even what came after the 101 is the same."""
 FINE = ok(answered_by="backend", hops=2, close_code=1000, status=101, messages="1 1", **JOINED)
 CLEAN = Witness(access=("101",), saw=({"status": 101, "close_code": 1000},), not_logged=(r"\[error\]",))
 CAME_BACK = Witness(access=("101", "101"), saw=({"close_code": 1000, "resumed": 1},))
