@@ -60,6 +60,11 @@ impl Case {
         named.map(|name| Self::named(&name)).collect()
     }
 
+    /// What it is called among those beside it.
+    pub(crate) fn name(&self) -> &str {
+        self.name.rsplit('/').next().unwrap()
+    }
+
     /// A row of the matrix, and what is wrong.
     fn check(&self) -> (String, Vec<String>) {
         let (report, output) = read_json_with(&self.files, &self.keys, &[]);

@@ -120,7 +120,7 @@ pub(crate) fn watch(really: &[Packet], packets: &[Packet]) -> Value {
 
 /// The keys of all samples and cases, one key log after the other: a session is told by its random, so they do no harm
 /// elsewhere. Files that are written anew lose those that they brought along.
-fn keys() -> &'static [u8] {
+pub(crate) fn keys() -> &'static [u8] {
     static KEYS: OnceLock<Vec<u8>> = OnceLock::new();
     KEYS.get_or_init(|| {
         let mut all = Vec::new();

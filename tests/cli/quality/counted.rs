@@ -3,6 +3,7 @@
 use super::links::LINKS;
 use super::order::{doubled, swapped};
 use super::*;
+use crate::pipeline::keys;
 use crate::support::have;
 
 /// Frames in turn in two files, and these merged by mergecap.
@@ -23,8 +24,12 @@ fn by_tshark(file: &[u8]) -> [usize; 3] {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("capture.pcapng");
     fs::write(&path, file).unwrap();
+    let log = folder.path().join("keys.log");
+    fs::write(&log, keys()).unwrap();
+    let with_keys = format!("tls.keylog_file:{}", log.display());
     let output = Command::new("tshark")
         .args(["-n", "-o", "tcp.reassemble_out_of_order:TRUE"])
+        .args(["-o", &with_keys])
         .args([
             "-d",
             "tcp.port==8080,http",
@@ -82,8 +87,13 @@ fn by_report(report: &Value) -> [usize; 3] {
     ]
 }
 
-/// Samples of which the two programs count different things, for reasons that `tshark.rs` gives.
-const COUNTED_OTHERWISE: [&str; 2] = ["healthy-auth-request.pcapng", "truncated.pcapng"];
+/// Samples of which the two programs count different things, for reasons that `tshark.rs` gives; and one whose backend
+/// speaks TLS at a port that tshark is told is HTTP.
+const COUNTED_OTHERWISE: [&str; 3] = [
+    "healthy-auth-request.pcapng",
+    "truncated.pcapng",
+    "wss-both-hops.pcapng",
+];
 
 #[test]
 fn tshark_counts_the_same_in_all_samples_wrapped_anew() {

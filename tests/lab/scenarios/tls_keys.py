@@ -280,6 +280,7 @@ SCENARIOS = [
         clients=(
             raw_over_tls(
                 ("lines", "GET /page HTTP/1.1", f"Host: {tls.NAME}"),
+                ("head",),
                 ("drain_quietly", 0.2),
                 handshake(key=KEY),
                 ("head",),
