@@ -116,7 +116,7 @@ fn pairs() -> &'static [Pair] {
 }
 
 /// Cases with keys of which the two programs read different parts, and that is right.
-const READ_OTHERWISE: [&str; 8] = [
+const READ_OTHERWISE: [&str; 9] = [
     // tshark uses only keys that come before the packets.
     "behind-the-packets",
     "both-hops-behind",
@@ -127,8 +127,10 @@ const READ_OTHERWISE: [&str; 8] = [
     "server-secrets-only",
     "not-forwarded-client-secrets-only",
     "not-forwarded-front-client-secrets-only",
-    // It dissects no WebSocket whose handshake is not in the capture.
+    // It dissects no WebSocket whose handshake is not in the capture,
     "late",
+    // and shows what is left of heads that were cut.
+    "cut-at-96",
 ];
 
 /// What the backends' port is to tshark, which goes by ports: TLS if this program found it there.
