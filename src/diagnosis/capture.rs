@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::catalogue::entry;
+use super::catalogue::{UNDECRYPTED, entry};
 use super::draft::{Draft, Values};
 use super::story::Story;
 use super::text::{count, duration, shows_request};
@@ -170,15 +170,13 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
 /// A finding about bytes that nobody could read; what to do about it if keys are what lacks.
 fn lacking(code: Code, undecrypted: bool) -> Draft {
     let draft = Draft::new(code);
-    if !undecrypted {
-        return draft;
+    if undecrypted {
+        draft
+            .detail("TLS was decrypted in part only: what the rest of it said is unknown.")
+            .told(Some(&UNDECRYPTED))
+    } else {
+        draft
     }
-    draft
-        .detail(
-            "Its TLS was decrypted in part only: for some records there is no secret in the key log, or they are not whole in \
-             the capture. What they said is unknown.",
-        )
-        .fix("Give the whole key log, with the secrets of both sides, and a capture without losses.")
 }
 
 fn first_frame(hop: &Hop) -> FrameRef {

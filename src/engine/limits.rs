@@ -243,7 +243,7 @@ pub(super) fn of_tls(record: &Record) -> Option<Limit> {
                 None,
             )
         }
-        Sealed::Unfit { frame } => (
+        Sealed::Unfit { frame } | Sealed::Lost { first: None, frame } => (
             "keys are named for this TLS session, and nothing of it can be decrypted with them"
                 .to_owned(),
             Some((frame, "this record is not opened by them")),

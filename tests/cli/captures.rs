@@ -114,10 +114,11 @@ fn keys_in_a_capture_are_found_for_their_sessions() {
     let random = hello
         .iter()
         .fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
-    let log = format!(
-        "# a comment\nCLIENT_RANDOM {random} {0}\nCLIENT_RANDOM {0} {0}\n",
-        "5e".repeat(32)
-    );
+    // Of the right form, and of no session: the sample's own keys were never kept.
+    let secret = "5e".repeat(48);
+    let labels = ["CLIENT_TRAFFIC_SECRET_0", "SERVER_TRAFFIC_SECRET_0"];
+    let lines = labels.map(|label| format!("# a comment\n{label} {random} {secret}\n"));
+    let log = lines.concat();
     let length = (log.len() as u32).to_le_bytes();
     let secrets = block(10, &[b"KSLT", &length[..], log.as_bytes()].concat());
     fs::write(&file, [sample, secrets].concat()).unwrap();
@@ -129,10 +130,14 @@ fn keys_in_a_capture_are_found_for_their_sessions() {
         .filter(|one| one["tls"]["keys_in_capture"] == true)
         .collect();
     assert_eq!(with_keys.len(), 1);
+    assert_eq!(with_keys[0]["tls"]["decrypted"], false);
     assert_eq!(report["limits"][0]["kind"], "tls-keys");
     for form in ["table", "markdown", "html", "json"] {
         let shown = text(&["--format", form], &file);
-        assert!(shown.contains("keys of 2 TLS sessions"), "{form}: {shown}");
+        assert!(
+            shown.contains("nothing of it can be decrypted"),
+            "{form}: {shown}"
+        );
         assert!(!shown.contains("5e5e5e"), "{form}");
     }
 }

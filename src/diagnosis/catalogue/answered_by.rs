@@ -27,6 +27,14 @@ pub(in crate::diagnosis) const CHALLENGE_MET: Told = Told {
     log: "nothing in the error log; the access log has the status",
 };
 
+/// The texts for bytes that were captured and not decrypted.
+pub(in crate::diagnosis) const UNDECRYPTED: Told = Told {
+    why: "For some records of its TLS there is no secret in the key log, or they are not whole in the capture.",
+    fix: "Give the whole key log, with the secrets of both sides, and a capture without losses.",
+    template: "",
+    log: "",
+};
+
 /// The texts for a refusal by this party; `None` where the entry's own fit.
 pub(in crate::diagnosis) const fn told_by(code: Code, by: AnsweredBy) -> Option<&'static Told> {
     match by {

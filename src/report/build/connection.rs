@@ -162,6 +162,7 @@ fn tls(facts: &TlsFacts) -> TlsView {
             })
             .collect(),
         decrypted: facts.sealed.is_open(),
+        in_part: matches!(facts.sealed, Sealed::Lost { .. }),
         keys_in_capture: facts.sealed != Sealed::NoKeys,
     }
 }

@@ -156,6 +156,9 @@ pub struct TlsView {
     pub alerts: Vec<AlertView>,
     /// Whether the content was decrypted.
     pub decrypted: bool,
+    /// Whether some of it was not.
+    #[serde(skip)]
+    pub in_part: bool,
     /// Whether its keys are at hand: in a capture (pcapng decryption secrets) or in a key log given besides.
     pub keys_in_capture: bool,
 }

@@ -32,10 +32,10 @@ pub(in crate::report) fn tls(connection: &ConnectionView) -> String {
     };
     let version = tls.version.as_deref();
     let name = version.map_or_else(|| "TLS".to_owned(), |version| format!("TLS {version}"));
-    if tls.decrypted {
-        format!("{name}, decrypted")
-    } else {
-        name
+    match (tls.decrypted, tls.in_part) {
+        (true, false) => format!("{name}, decrypted"),
+        (true, true) => format!("{name}, decrypted in part"),
+        (false, _) => name,
     }
 }
 
