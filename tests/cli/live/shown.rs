@@ -9,7 +9,8 @@ const LATENCY_MAX: f64 = 1.0;
 const SCENARIOS: &str = "upgrade-not-forwarded key-invalid forbidden not-found-by-backend backend-refused \
     backend-closed-early backend-timeout client-gave-up accept-mismatch plain-to-tls-port \
     certificate-rejected idle-timeout backend-reset closed-with-error healthy-auth-request \
-    many-clients plain-http";
+    many-clients plain-http keys-upgrade-not-forwarded keys-not-found keys-idle-timeout \
+    keys-both-hops-not-forwarded keys-closed-with-error";
 
 /// Real nginx: every outcome is shown within a second, and the final report is what `read` makes of the file written.
 #[test]
