@@ -46,7 +46,7 @@ fn about(story: &Story<'_>, code: Code, answer: &ResponseHead) -> Draft {
             );
         }
     }
-    for hop in &story.handshake.subrequests {
+    for hop in story.handshake.permissions() {
         if let (Some(request), Some(inner)) = (&hop.exchange().request, &hop.exchange().response) {
             draft = draft.on(&hop.record).saw(
                 inner.span.first,
@@ -288,7 +288,7 @@ fn not_contacted(story: &Story<'_>, answer: &ResponseHead, out: &mut Vec<Draft>)
     if story.sight() != BackendSight::NotContacted || known {
         return;
     }
-    let refused = !story.handshake.subrequests.is_empty();
+    let refused = story.handshake.permissions().next().is_some();
     out.push(
         about(story, Code::BackendNotContacted, answer)
             .sure(if refused {
@@ -297,7 +297,7 @@ fn not_contacted(story: &Story<'_>, answer: &ResponseHead, out: &mut Vec<Draft>)
                 Confidence::Likely
             })
             .detail(if refused {
-                "Its auth subrequest was refused, so no backend was asked."
+                "Its auth subrequest gave no permission, so no backend was asked."
             } else {
                 entry(Code::BackendNotContacted).meaning
             })

@@ -96,16 +96,20 @@ fn proxy(confidence: Confidence, reason: impl Into<Cow<'static, str>>) -> Answer
     }
 }
 
-/// An auth subrequest said the same, and no request to the real backend followed.
+/// An auth subrequest said the same, or what nginx makes 500 of, and no request to the real backend followed.
 fn by_subrequest(story: &Story<'_>, status: u16) -> Option<Answerer> {
-    if !matches!(status, 401 | 403) || story.inner_hops().any(|hop| hop.status().is_some()) {
+    if !matches!(status, 401 | 403 | 500) || story.inner_hops().any(|hop| hop.status().is_some()) {
         return None;
     }
-    let asked = story
-        .handshake
-        .subrequests
-        .iter()
-        .find(|hop| hop.status() == Some(status))?;
+    let mut asked = story.handshake.permissions();
+    let (asked, said) = asked.find_map(|hop| {
+        let said = hop.status()?;
+        let decided = match status {
+            500 => !matches!(said, 200..=299 | 401 | 403),
+            _ => said == status,
+        };
+        decided.then_some((hop, said))
+    })?;
     let target = asked
         .exchange()
         .request
@@ -113,13 +117,22 @@ fn by_subrequest(story: &Story<'_>, status: u16) -> Option<Answerer> {
         .map_or_else(String::new, |head| {
             format!(" {}", short_target(head.target()))
         });
-    Some(proxy(
-        Confidence::Certain,
-        format!(
-            "its auth subrequest{target} to {} answered {status}, which nginx passes on",
-            asked.record.connection.server
-        ),
-    ))
+    let server = asked.record.connection.server;
+    Some(if status == 500 {
+        proxy(
+            Confidence::Likely,
+            format!(
+                "its subrequest{target} to {server} got {said}, and auth_request makes 500 of all but 2xx, 401 and 403"
+            ),
+        )
+    } else {
+        proxy(
+            Confidence::Certain,
+            format!(
+                "its auth subrequest{target} to {server} answered {status}, which nginx passes on"
+            ),
+        )
+    })
 }
 
 /// The hops behind the first are seen.

@@ -254,7 +254,8 @@ pub struct Handshake {
     pub hops: Vec<Hop>,
     /// Connections made for it that carried no request.
     pub attempts: Vec<ConnectAttempt>,
-    /// Auth subrequests (nginx `auth_request`): same key, no Upgrade, another target; before the real hop.
+    /// Subrequests: those to an auth service (nginx `auth_request`: same key, no Upgrade, another target; before the real
+    /// hop), and copies beside the real hop (nginx `mirror`).
     pub subrequests: Vec<Hop>,
     /// Whether the backend hop is there, and if not, what the capture says about why.
     pub backend: BackendSight,
@@ -290,6 +291,19 @@ impl Handshake {
         self.hops.iter().enumerate().filter(move |(_, hop)| {
             let carries = hop.session().is_some() || (!hop.retried && hop.may_hide_session());
             known && carries && upgraded(hop)
+        })
+    }
+
+    /// The subrequests that asked for permission: those that were over before any hop behind the same proxy began.
+    pub fn permissions(&self) -> impl Iterator<Item = &Hop> {
+        self.subrequests.iter().filter(|asked| {
+            let response = asked.exchange().response.as_ref();
+            let mut siblings = self
+                .hops
+                .iter()
+                .skip(1)
+                .filter(|hop| hop.parent == asked.parent);
+            siblings.all(|hop| response.is_some_and(|head| head.span.first < hop.started()))
         })
     }
 

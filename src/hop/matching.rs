@@ -223,8 +223,14 @@ impl<'a> Forest<'a> {
         // serve in order, and so the hops of a chain find the one right above them: those further up are busy.
         order.sort_by_key(|edge| (Reverse(edge.score), edge.child, edge.lag, edge.parent));
         let mut taken = Vec::new();
+        let mut turned_away: HashMap<usize, Score> = HashMap::new();
         for edge in order {
-            if self.fits(edge) && !self.is_busy(edge.parent, edge.child) {
+            if !self.fits(edge) {
+                continue;
+            }
+            if self.is_busy(edge.parent, edge.child) {
+                turned_away.entry(edge.child).or_insert(edge.score);
+            } else if !self.is_mirror(edge, turned_away.get(&edge.child)) {
                 self.put(edge, Confidence::Certain);
                 taken.push(edge.child);
             }
@@ -233,6 +239,15 @@ impl<'a> Forest<'a> {
         for child in taken {
             self.drop_idle_guess(child);
         }
+    }
+
+    /// Whether the proxy in front sent both requests of an edge at the same time (nginx `mirror`): both come from its address,
+    /// and the answers differ. `turned_away`: how well the child fits behind that proxy.
+    fn is_mirror(&self, edge: &Edge, turned_away: Option<&Score>) -> bool {
+        let status = |at: usize| self.nodes.get(at).and_then(|node| node.status);
+        edge.score.host == 0
+            && turned_away.is_some_and(|better| better.host > 0)
+            && status(edge.parent) != status(edge.child)
     }
 
     /// Lets go of a hop before an answered one that has no answer itself and was chosen among several that fit alike, none

@@ -263,7 +263,8 @@ impl Tree {
         last
     }
 
-    /// Takes out the hops that only asked for permission (nginx `auth_request`): same key, no Upgrade, another target.
+    /// Takes out the hops that only asked for permission (nginx `auth_request`): same key, no Upgrade, another target;
+    /// and copies whose answer nobody waits for (nginx `mirror`).
     fn set_subrequests_apart(&mut self, nodes: &[Node]) {
         let last_children = self.last_children();
         let is_subrequest = |place: usize| {
@@ -273,18 +274,26 @@ impl Tree {
             if last_children.get(place)?.is_some() {
                 return Some(false);
             }
-            let follower = self
-                .hops
-                .iter()
-                .skip(place + 1)
-                .filter(|&&(_, other)| other == parent)
-                .take(SIBLINGS_MAX)
-                .filter_map(|&(at, _)| nodes.get(at))
-                .any(|next| {
-                    next.traits().path != inner.traits().path
-                        && inner.over().is_some_and(|o| o <= next.start())
-                });
-            Some(is_subrequest(outer, inner, follower))
+            let after = |places: &[(usize, Option<usize>)]| -> SmallVec<[&Node; 4]> {
+                let siblings = places.iter().filter(|&&(_, other)| other == parent);
+                let near = siblings.take(SIBLINGS_MAX);
+                near.filter_map(|&(at, _)| nodes.get(at)).collect()
+            };
+            let (before, later) = self.hops.split_at_checked(place)?;
+            let later = after(later.get(1..)?);
+            let follower = later.iter().any(|next| {
+                next.traits().path != inner.traits().path
+                    && inner.over().is_some_and(|o| o <= next.start())
+            });
+            let mut siblings = after(before);
+            siblings.extend(later);
+            Some(
+                is_subrequest(outer, inner, follower)
+                    || siblings
+                        .iter()
+                        .any(|other| is_mirrored(outer, inner, other))
+                    || siblings.is_empty() && is_misunderstood(outer, inner),
+            )
         };
         let apart: Vec<bool> = (0..self.hops.len())
             .map(|place| is_subrequest(place).unwrap_or(false))
@@ -415,6 +424,35 @@ pub(super) const fn handshake_of(hops: Vec<Hop>, settled: bool) -> Handshake {
         clock_offsets: Vec::new(),
         settled,
     }
+}
+
+/// Whether a request is a copy of the one that another hop carries, sent beside it: a proxy tries one backend after
+/// the other, and what it passes on is the answer of the other one.
+fn is_mirrored(outer: &Node, inner: &Node, other: &Node) -> bool {
+    let (first, second) = if inner.start() < other.start() {
+        (inner, other)
+    } else {
+        (other, inner)
+    };
+    let end = first.record.connection.ended;
+    // What was given up before it was answered is a try.
+    let beside = first.answer.is_some_and(|answer| second.start() < answer)
+        && end.is_none_or(|end| second.start() < end.frame);
+    let passed_on = |node: &Node| outer.status.is_some() && node.status == outer.status;
+    let rank = |node: &Node| (passed_on(node), node.asked.upgrade);
+    beside && rank(other) > rank(inner)
+}
+
+/// Whether the service that was asked for permission answered what nginx does not understand, and so makes 500 of:
+/// anything but 2xx, 401 and 403.
+fn is_misunderstood(outer: &Node, inner: &Node) -> bool {
+    let no_permission = !matches!(inner.status, None | Some(200..=299 | 401 | 403 | 500));
+    no_permission
+        && outer.status == Some(500)
+        && inner.is_whole()
+        && outer.asked.upgrade
+        && !inner.asked.upgrade
+        && other_path(outer, inner)
 }
 
 /// `follower`: the same proxy sent a request to another target after this one was answered.

@@ -179,7 +179,7 @@ fn hints(story: &Story<'_>, answer: &ResponseHead, by: AnsweredBy) -> String {
                 .to_owned(),
         );
     }
-    let denied = story.handshake.subrequests.iter().any(|hop| {
+    let denied = story.handshake.permissions().any(|hop| {
         hop.exchange()
             .response
             .as_ref()

@@ -170,7 +170,7 @@ const fn by_proxy(code: Code) -> Option<&'static Told> {
             why: "An error in nginx's configuration or in what it asks first: a rewrite loop, an auth service that answers neither 2xx nor 401 nor 403.",
             fix: "Read nginx's error log at the time of the frame given.",
             template: "",
-            log: "[error] or [alert] with the reason",
+            log: "[error] or [alert] with the reason, such as auth request unexpected status: ... while sending to client",
         },
         Code::Redirected => &Told {
             why: "`return 301 https://...`, a canonical host, or a trailing slash: `location /ws/` and a request for `/ws` is nginx's own 301.",

@@ -47,3 +47,70 @@ fn refused_permission_means_no_backend_was_contacted() {
     assert_eq!(handshake.backend, BackendSight::NotContacted);
     assert_eq!(handshake.hops[0].role, Role::ClientProxy);
 }
+
+/// What the service answers is neither yes nor no: nginx makes 500 of it.
+#[test]
+fn permission_that_was_not_understood_is_no_hop() {
+    let key = key(1);
+    let handshake = one([
+        client(0, 1.0, 9.0, &key, 500),
+        asks_permission(1, 2.0, &key, 404),
+    ]);
+    assert_eq!(ids(&handshake), [0]);
+    assert_eq!(handshake.subrequests.len(), 1);
+    assert_eq!(handshake.backend, BackendSight::NotContacted);
+}
+
+/// The backend itself failed: that it was asked for another path makes it no auth service.
+#[test]
+fn an_error_that_is_passed_on_is_of_the_backend() {
+    let key = key(1);
+    let handshake = one([
+        client(0, 1.0, 9.0, &key, 500),
+        asks_permission(1, 2.0, &key, 500),
+    ]);
+    assert_eq!(ids(&handshake), [0, 1]);
+}
+
+/// nginx `mirror` sends the request to a second server at the same time, and waits for the first one only.
+fn mirrored(id: u32, ms: f64, took: f64, key: &str, status: u16) -> Build {
+    Build::new(id, "10.20.0.1:52000", "10.20.0.20:9000", ms - 0.5)
+        .ask(ms, &stripped("/ws", key))
+        .tell(ms + took, &answer(status))
+}
+
+#[test]
+fn mirrored_request_is_no_hop() {
+    let key = key(1);
+    for (outcome, begun) in [(101, 1.5), (101, 2.5), (403, 1.5), (403, 2.5)] {
+        let handshake = one([
+            client(0, 1.0, 9.0, &key, outcome),
+            backend(1, 2.0, 5.0, &key, outcome),
+            mirrored(2, begun, 3.0, &key, 400),
+        ]);
+        assert_eq!(ids(&handshake), [0, 1], "{outcome} {begun}");
+        assert!(!handshake.hops[1].retried);
+        assert_eq!(handshake.hops[1].role, Role::ProxyBackend);
+        assert_eq!(handshake.subrequests.len(), 1);
+        assert_eq!(handshake.permissions().count(), 0);
+    }
+}
+
+/// A server that is tried after another one was given up is no mirror, not even if that one answers too late.
+#[test]
+fn a_further_try_is_no_mirrored_request() {
+    let key = key(1);
+    let slow = Build::new(1, BACK, BACKEND, 1.5)
+        .ask(2.0, &upgrade("/ws", &key))
+        .tell(8.0, &answer(503))
+        .fin(4.0, crate::tcp::Side::Client);
+    let handshake = one([
+        client(0, 1.0, 9.0, &key, 101),
+        slow,
+        Build::new(2, "10.20.0.1:52000", "10.20.0.20:9000", 4.5)
+            .ask(5.0, &upgrade("/ws", &key))
+            .tell(6.0, &switching(&key)),
+    ]);
+    assert_eq!(ids(&handshake), [0, 1, 2]);
+    assert!(handshake.hops[1].retried);
+}

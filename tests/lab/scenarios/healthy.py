@@ -229,6 +229,20 @@ SCENARIOS = [
         witness=CLEAN,
     ),
     Scenario(
+        name="healthy-mirror",
+        family="healthy",
+        row="",
+        title="nginx mirrors the request to a second server, whose answer nobody waits for: no hop of the handshake.",
+        nginx=site(
+            location("/ws", UPGRADE + "\nmirror /mirror;"),
+            location("= /mirror", "internal;", to=f"http://{BACKEND_2}:9000$request_uri"),
+        ),
+        backends=(py_backend(), py_backend(at=f"{BACKEND_2}:9000")),
+        clients=(py_client(),),
+        expect=expect(ok(hops=2)),
+        witness=CLEAN,
+    ),
+    Scenario(
         name="healthy-auth-request",
         family="healthy",
         row="H11",

@@ -231,6 +231,45 @@ SCENARIOS = [
         expect=expect(failed("unauthorized"), allowed="backend-not-contacted"),
         witness=Witness(access=("401",), saw=({"status": 401},)),
     ),
+    Scenario(
+        name="server-error-by-auth-request",
+        family="handshake",
+        row="H11",
+        title="The service that auth_request asks says 404, of which nginx makes 500; no backend is asked.",
+        nginx=site(
+            location("/ws", UPGRADE + "\nauth_request /auth;"),
+            location("= /auth", "internal;", to="http://auth"),
+            http=upstream(f"{BACKEND_2}:9000", name="auth"),
+        ),
+        backends=(
+            py_backend(),
+            raw_backend((("head",), page("404 Not Found", "what?\n"), ("drain",)), at=f"{BACKEND_2}:9000"),
+        ),
+        clients=(py_client(),),
+        expect=expect(
+            failed("server-error", answered_by="proxy", hops=1), allowed="backend-not-contacted", says="auth_request"
+        ),
+        witness=Witness(
+            access=("500",), saw=({"status": 500},), logged=(r"\[error\].*auth request unexpected status: 404",)
+        ),
+    ),
+    Scenario(
+        name="forbidden-beside-a-mirror",
+        family="handshake",
+        row="H8",
+        title="nginx mirrors the request, without Upgrade, to a second server, which says 426; the backend says 403.",
+        nginx=site(
+            location("/ws", KEEPS_HOST + "\nmirror /mirror;"),
+            location("= /mirror", "internal;", to=f"http://{BACKEND_2}:9000$request_uri"),
+        ),
+        backends=(
+            raw_backend((("head",), ("sleep", 0.1), page("403 Forbidden", "no\n"), ("drain",))),
+            raw_backend((("head",), page("426 Upgrade Required", "what?\n"), ("drain",)), at=f"{BACKEND_2}:9000"),
+        ),
+        clients=(py_client(),),
+        expect=expect(failed("forbidden", answered_by="backend", hops=2)),
+        witness=Witness(access=("403",), saw=({"status": 403},)),
+    ),
     refused_by_proxy(
         "forbidden-by-proxy",
         "H11",
