@@ -161,12 +161,19 @@ fn by_body(story: &Story<'_>, answer: &ResponseHead, out: &mut Vec<Draft>) {
             .request
             .as_ref()
             .map_or(0, |head| head.fields.raw().len());
-        out.push(
-            about(story, Code::RequestHeaderTooBig, answer).title(format!(
-                "The request head ({size} bytes) is too large for {}",
-                who(story)
-            )),
-        );
+        let draft = about(story, Code::RequestHeaderTooBig, answer).title(format!(
+            "The request head ({size} bytes) is too large for {}",
+            who(story)
+        ));
+        // RFC 9110 15.5.15
+        out.push(if answer.status == 414 {
+            draft
+                .detail("The request line exceeds a buffer of the server: the address is too long, as with a token in the query.")
+                .fix("Shorten the address (a cookie or a subprotocol may carry the token), or raise the limit where the answer comes from.")
+                .log("[info] client sent too long URI while reading client request line")
+        } else {
+            draft
+        });
     }
     if contains(body, "Session ID unknown") {
         out.push(

@@ -42,7 +42,7 @@ pub(super) fn draft(story: &Story<'_>, answer: &ResponseHead) -> Draft {
             .title(title)
             .detail(format!(
                 "The backend's own hop carries this answer; what the client got instead is the proxy's. {}",
-                hints(story, refusal, AnsweredBy::Backend)
+                hints(story, hop, refusal, AnsweredBy::Backend)
             ).trim_end())
             .told(told_by(code, AnsweredBy::Backend));
     }
@@ -72,7 +72,7 @@ pub(super) fn draft(story: &Story<'_>, answer: &ResponseHead) -> Draft {
         (AnsweredBy::Proxy, Confidence::Guess) => "The answer may be the proxy's own",
         (AnsweredBy::Unknown, _) => "Whether the proxy or a backend answered so is not known",
     };
-    let mut detail = format!("{said}: {tells}. {}", hints(story, answer, by));
+    let mut detail = format!("{said}: {tells}. {}", hints(story, story.outer, answer, by));
     detail.truncate(detail.trim_end().len());
     let draft = about(story, code, answer)
         .title(title.clone())
@@ -147,8 +147,8 @@ fn refused_behind<'a>(
     (!carried && refusal.status >= 400).then_some((hop, refusal))
 }
 
-/// What else the answer and the request say about the reason.
-fn hints(story: &Story<'_>, answer: &ResponseHead, by: AnsweredBy) -> String {
+/// What else the answer, which came on `hop`, and the request say about the reason.
+fn hints(story: &Story<'_>, hop: &Hop, answer: &ResponseHead, by: AnsweredBy) -> String {
     let mut hints = Vec::new();
     let fields = &answer.fields;
     if let Some(versions) = fields.combined("sec-websocket-version") {
@@ -164,7 +164,7 @@ fn hints(story: &Story<'_>, answer: &ResponseHead, by: AnsweredBy) -> String {
     if let Some(wait) = fields.first("retry-after") {
         hints.push(format!("It says Retry-After: {}.", short(&wait)));
     }
-    if by == AnsweredBy::Backend && story.outer.has_nginx_page() {
+    if by == AnsweredBy::Backend && hop.has_nginx_page() {
         hints.push("Its body is nginx's own page: that backend is an nginx as well.".to_owned());
     }
     if let Some(location) = fields.first("location") {
@@ -188,6 +188,10 @@ fn hints(story: &Story<'_>, answer: &ResponseHead, by: AnsweredBy) -> String {
     if denied && by != AnsweredBy::Proxy {
         hints.push("An auth subrequest was refused.".to_owned());
     }
+    if by == AnsweredBy::Backend {
+        hints.extend(dropped_names(story));
+        hints.extend(other_host(story, answer.status));
+    }
     if by == AnsweredBy::Backend && matches!(answer.status, 400 | 403) {
         let forwarded = story
             .inner
@@ -205,6 +209,46 @@ fn hints(story: &Story<'_>, answer: &ResponseHead, by: AnsweredBy) -> String {
         );
     }
     hints.join(" ")
+}
+
+/// Fields that a proxy lost for their names: nginx ignores names with an underscore.
+fn dropped_names(story: &Story<'_>) -> Option<String> {
+    const NAMED_MAX: usize = 3;
+    let mut lost = Vec::new();
+    for link in story.links() {
+        let before = &link.parent.exchange().request;
+        let after = &link.child.exchange().request;
+        if let (Some(before), Some(after)) = (before, after) {
+            let there =
+                |name: &[u8]| (after.fields.names()).any(|one| one.eq_ignore_ascii_case(name));
+            let odd = before.fields.names().filter(|name| name.contains(&b'_'));
+            let gone = odd.filter(|name| !there(name));
+            lost.extend(gone.map(|name| short(&String::from_utf8_lossy(name))));
+        }
+    }
+    lost.dedup();
+    lost.truncate(NAMED_MAX);
+    (!lost.is_empty()).then(|| {
+        format!(
+            "A proxy dropped {}, as nginx does with names that have an underscore, unless underscores_in_headers is on.",
+            text::list(&lost)
+        )
+    })
+}
+
+/// A server for several names chooses by Host, which a proxy may have changed.
+fn other_host(story: &Story<'_>, status: u16) -> Option<String> {
+    if !matches!(status, 404 | 421) {
+        return None;
+    }
+    let host = |hop: &Hop| {
+        let request = hop.exchange().request.as_ref()?;
+        Some(short(&request.fields.first("host")?))
+    };
+    let (asked, got) = (host(story.outer)?, host(story.inner)?);
+    (asked != got).then(|| {
+        format!("It was asked with `Host: {got}` where the client sent `Host: {asked}`: a server that knows several names chooses by it.")
+    })
 }
 
 /// What kind of redirect it is.

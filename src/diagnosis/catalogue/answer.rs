@@ -136,10 +136,10 @@ pub(super) static BAD_GATEWAY: Entry = Entry {
     meaning: "A proxy got no usable answer from its backend.",
     client_hop: "A 502, usually nginx's own page.",
     backend_hop: "Not in this capture, or without a visible fault.",
-    why: "The backend refused, closed early, reset, or sent what is no HTTP. The capture does not show which.",
+    why: "The backend refused, closed early, reset, sent what is no HTTP, or its name could not be resolved. The capture does not show which.",
     fix: "Capture the side of the backend as well (`-i any` on the proxy host), and read nginx's error log at that time.",
     template: "",
-    log: "[error] one of: connect() failed, upstream prematurely closed connection, recv() failed, no live upstreams",
+    log: "[error] one of: connect() failed, upstream prematurely closed connection, recv() failed, no live upstreams, no resolver defined, could not be resolved",
     source: "RFC 9110 15.6.3",
 };
 

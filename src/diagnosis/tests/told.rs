@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::decode::Endpoint;
+use crate::hop::Role;
 use crate::tcp::Opening;
 
 const UNAVAILABLE: &str = "HTTP/1.1 503 Service Unavailable\nServer: nginx/1.22.1";
@@ -62,10 +63,64 @@ fn an_answer_made_of_another_one_is_not_the_cause() {
         "10.20.0.11:8080 answered /ws with 401 Unauthorized, and nginx 192.168.50.1 turned it into 404"
     );
     assert_eq!(diagnosis.answered_by(), Some(AnsweredBy::Proxy));
+    // The proxy's page says nothing about the server behind it.
+    let own_page = diagnose(&through(
+        front().ask(ASK, 0.5).answer(not_found, 1.7).body(PAGE),
+        back().ask(FORWARDED, 1.2).answer(wants_login, 1.6),
+    ));
+    let refused = finding(&own_page, Code::Unauthorized);
+    assert!(
+        !refused.detail.contains("is an nginx"),
+        "{}",
+        refused.detail
+    );
     // A page of the backend that the proxy refused to hand out is the proxy's refusal.
     let page = "HTTP/1.1 200 OK\nServer: backend/1";
     let diagnosis = diagnose(&behind(page, not_found));
     assert_eq!(diagnosis.cause, Some(Code::NotFound));
+}
+
+/// What a proxy changed on the way is named where it may be the reason.
+#[test]
+fn a_lost_field_and_another_host_are_named() {
+    let asked = format!("{ASK}\nX_Token: abc");
+    let detail = |status: u16, code: Code| {
+        let answer = format!("HTTP/1.1 {status} X\nServer: backend/1");
+        finding(&diagnose(&refused(&asked, FORWARDED, &answer)), code)
+            .detail
+            .clone()
+    };
+    let unauthorized = detail(401, Code::Unauthorized);
+    assert!(unauthorized.contains("dropped X_Token"), "{unauthorized}");
+    assert!(!unauthorized.contains("Host:"), "{unauthorized}");
+    for (status, code) in [(404, Code::NotFound), (421, Code::RefusedOtherwise)] {
+        let detail = detail(status, code);
+        assert!(detail.contains("asked with `Host: bk`"), "{detail}");
+    }
+    let kept = diagnose(&refused(
+        ASK,
+        FORWARDED,
+        "HTTP/1.1 401 X\nServer: backend/1",
+    ));
+    let kept = finding(&kept, Code::Unauthorized);
+    assert!(!kept.detail.contains("underscore"), "{}", kept.detail);
+}
+
+/// A request line that is too long has nothing to do with cookies.
+#[test]
+fn an_address_that_is_too_long() {
+    let answer = "HTTP/1.1 414 Request-URI Too Large\nServer: nginx/1.22.1";
+    let diagnosis = diagnose(&alone(
+        front().ask(ASK, 0.5).answer(answer, 0.9),
+        Role::ClientProxy,
+    ));
+    let found = finding(&diagnosis, Code::RequestHeaderTooBig);
+    assert!(
+        found.fix.starts_with("Shorten the address"),
+        "{}",
+        found.fix
+    );
+    assert!(!found.detail.contains("cookies"), "{}", found.detail);
 }
 
 #[test]
