@@ -127,6 +127,22 @@ impl<'a> End<'a> {
     /// Whether the end came when a timer of so many seconds must have fired, set by the last data or, as nginx does it,
     /// by the data that a lazy timer counts from.
     fn is_punctual(&self, timeout: i64) -> bool {
+        self.timers(|after, slack| timeout::fires_after(timeout, after, slack))
+    }
+
+    /// Whether the end came when no timer of so many seconds fires.
+    fn is_off_its_timer(&self, timeout: i64) -> bool {
+        let lost = self
+            .hops()
+            .filter_map(Hop::session)
+            .any(|session| session.lost_sync.is_some());
+        timeout::needs_its_timer(timeout)
+            && !lost
+            && !self.timers(|after, _| timeout::may_fire_after(timeout, after))
+    }
+
+    /// Whether a timer that may have ended it, by the time since it was set and how much that may be off, fulfils this.
+    fn timers(&self, fires: impl Fn(i64, i64) -> bool) -> bool {
         self.session.endings.iter().any(|ending| {
             let Some(hop) = self.story.handshake.hops.get(ending.hop) else {
                 return false;
@@ -142,7 +158,7 @@ impl<'a> End<'a> {
                 .chain(self.session.last_data)
                 .any(|since| {
                     let after = self.time(ending.frame).nanos_since(self.time(since));
-                    timeout::fires_after(timeout, after, slack)
+                    fires(after, slack)
                 })
         })
     }

@@ -43,6 +43,17 @@ pub(super) fn fits_by_chance(timeout: i64) -> bool {
     timeout <= BY_CHANCE || !USUAL.contains(&timeout)
 }
 
+/// Whether a silence that ended when no timer of so many seconds fires is no timeout: a few seconds are soon over by chance.
+pub(super) const fn needs_its_timer(timeout: i64) -> bool {
+    timeout <= BY_CHANCE
+}
+
+/// Whether a timer of so many seconds fires about then, on a busy machine too.
+pub(super) fn may_fire_after(timeout: i64, nanos: i64) -> bool {
+    let late = nanos.saturating_sub(timeout.saturating_mul(1_000_000_000));
+    (-LATE_NANOS..=LATE_NANOS).contains(&late)
+}
+
 /// Whether a timer of so many seconds fires after this time, or by `slack` later.
 pub(super) const fn fires_after(timeout: i64, nanos: i64, slack: i64) -> bool {
     let late = nanos.saturating_sub(timeout.saturating_mul(1_000_000_000));

@@ -88,6 +88,9 @@ impl End<'_> {
             return (silence >= LONG_NANOS && self.client_hop_first() == Some(false))
                 .then(|| (Limit::about(silence), Confidence::Guess));
         };
+        if self.unseen().is_none() && self.is_off_its_timer(timeout) {
+            return None;
+        }
         // One tunnel may have been cut at that moment by chance; others that ended after the same silence make it certain.
         Some((Limit::seconds(timeout), self.sure(timeout)))
     }

@@ -73,7 +73,6 @@ fn a_short_silence_is_a_timeout_where_the_timer_fires() {
     for (name, end, timer, sure) in [
         ("after the last data", 7250.0, None, Confidence::Likely),
         ("a busy worker", 7288.0, None, Confidence::Likely),
-        ("any moment", 7000.0, None, Confidence::Guess),
         ("a lazy timer", 7000.0, Some(4000.0), Confidence::Likely),
         ("not this one", 7100.0, Some(4000.0), Confidence::Guess),
         ("usual, and long", 64_100.0, None, Confidence::Likely),
@@ -87,6 +86,15 @@ fn a_short_silence_is_a_timeout_where_the_timer_fires() {
             sure == Confidence::Likely,
             "{headline}"
         );
+    }
+}
+
+/// No timer of a few seconds fires at any moment: a reload or a stop does.
+#[test]
+fn a_short_silence_that_no_timer_ends_is_no_timeout() {
+    for end in [4970.0, 6000.0, 7000.0] {
+        let handshake = ended(hops(talk(2, 1.7, 4250.0)), Party::Proxy, end);
+        check_only("any moment", &handshake, Verdict::Broken, Code::ProxyClosed);
     }
 }
 
