@@ -3,6 +3,8 @@
 mod attempt;
 mod unanswered;
 
+use std::borrow::Cow;
+
 use super::draft::Draft;
 use super::story::{Outcome, Story};
 use super::text::{closed, count, duration, list, shows_request, shows_response};
@@ -118,7 +120,15 @@ fn retried(story: &Story<'_>, failures: &[Draft]) -> Option<Draft> {
     let pooled = given_up
         .iter()
         .any(|hop| hop.exchange().index > 0 || !hop.record.ordinary.is_empty());
-    let why: Vec<&str> = failures.iter().map(Draft::title_text).collect();
+    let mut why: Vec<Cow<'_, str>> = failures
+        .iter()
+        .map(|failure| failure.title_text().into())
+        .collect();
+    // An answer may be a failure too (proxy_next_upstream).
+    why.extend(given_up.iter().filter_map(|hop| {
+        let status = hop.status()?;
+        Some(format!("{} answered {status}", hop.record.connection.server).into())
+    }));
     let mut draft = Draft::new(Code::BackendRetried)
         .title(format!(
             "{} before {} answered: {}",

@@ -251,6 +251,31 @@ fn a_hidden_retry_is_a_warning() {
     assert_eq!(diagnosis.answered_by(), Some(AnsweredBy::Backend));
 }
 
+/// proxy_next_upstream takes answers for failures, too.
+#[test]
+fn a_try_that_was_answered_is_told_with_its_answer() {
+    let mut handshake = through(
+        front().ask(ASK, 0.5).answer(SWITCHED, 3.0),
+        back()
+            .ask(FORWARDED, 1.2)
+            .answer("HTTP/1.1 503 Service Unavailable\nServer: backend/1", 1.4),
+    );
+    handshake.hops[1].retried = true;
+    let mut second = conn(2, BACK, BACKEND2, 1.5)
+        .ask(FORWARDED, 1.7)
+        .answer(SWITCH, 2.9)
+        .hop(Role::ProxyBackend);
+    second.parent = Some(0);
+    handshake.hops.push(second);
+    let diagnosis = diagnose(&handshake);
+    let retried = finding(&diagnosis, Code::BackendRetried);
+    assert!(
+        retried.title.ends_with(": 10.20.0.11:8080 answered 503"),
+        "{}",
+        retried.title
+    );
+}
+
 #[test]
 fn tls_towards_the_backend() {
     use crate::hop::Protocol;
