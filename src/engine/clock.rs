@@ -34,6 +34,18 @@ pub(super) struct Clock {
     /// Time is told between frames.
     ticks: bool,
     set_back: Option<SetBack>,
+    disorder: Option<Disorder>,
+}
+
+/// Frames that stand behind later ones: of several queues or interfaces, which wrote one after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Disorder {
+    /// The first frame that is too late.
+    pub(super) first: FrameRef,
+    /// By how much a frame was too late, at most.
+    pub(super) nanos: i64,
+    /// How many.
+    pub(super) frames: u64,
 }
 
 /// Where the times of frames go back.
@@ -60,6 +72,7 @@ impl Clock {
             ahead: false,
             ticks: false,
             set_back: None,
+            disorder: None,
         }
     }
 
@@ -85,6 +98,10 @@ impl Clock {
         let step = at.nanos_since(self.now);
         if self.now == NEVER || step.saturating_abs() <= STEP_NANOS {
             (self.behind, self.ahead) = (0, false);
+            // Where time is told between frames, these are not in disorder but on their way.
+            if step < 0 && !self.ticks {
+                self.too_late(frame, step.saturating_neg());
+            }
         } else if step > 0 {
             self.behind = 0;
             let first = !std::mem::replace(&mut self.ahead, true);
@@ -114,6 +131,16 @@ impl Clock {
         self.now = self.now.max(at);
         self.newest = self.now;
         false
+    }
+
+    fn too_late(&mut self, first: FrameRef, nanos: i64) {
+        let disorder = self.disorder.get_or_insert(Disorder {
+            first,
+            nanos,
+            frames: 0,
+        });
+        disorder.nanos = disorder.nanos.max(nanos);
+        disorder.frames += 1;
     }
 
     /// Frames count from now on, however late or early they say it is.
@@ -155,6 +182,11 @@ impl Clock {
     /// Nanoseconds from frame time to steady time.
     pub(super) const fn shift(&self) -> i64 {
         self.shift
+    }
+
+    /// Frames in disorder, if there are any.
+    pub(super) const fn disorder(&self) -> Option<Disorder> {
+        self.disorder
     }
 
     /// Where times go back, if they do.
@@ -205,6 +237,24 @@ mod tests {
             assert!(clock.frame(frame(number + 1, seconds)).is_none());
         }
         assert_eq!((clock.now(), clock.set_back()), (at(10_000), None));
+    }
+
+    #[test]
+    fn disorder_is_counted_and_is_no_step() {
+        let mut clock = Clock::new();
+        for (number, seconds) in [(1, 10), (2, 12), (3, 11), (4, 10), (5, 12), (6, 13)] {
+            assert!(clock.frame(frame(number, seconds)).is_none());
+        }
+        let disorder = clock.disorder().unwrap();
+        assert_eq!((disorder.first, disorder.frames), (frame(3, 11), 2));
+        assert_eq!(disorder.nanos, 2 * SECOND);
+        assert_eq!((clock.now(), clock.set_back()), (at(13), None));
+
+        let mut live = Clock::new();
+        live.frame(frame(1, 10));
+        live.tick(at(12));
+        live.frame(frame(2, 11));
+        assert_eq!(live.disorder(), None);
     }
 
     #[test]

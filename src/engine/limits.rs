@@ -1,6 +1,6 @@
 //! What could not be seen or was given up, as the report's footer names it.
 
-use super::clock::SetBack;
+use super::clock::{Disorder, SetBack};
 use super::totals::TlsTotals;
 use crate::capture::{CaptureError, CaptureInfo, FrameNo, FrameRef, Problem};
 use crate::decode::{DecodeStats, supports};
@@ -59,6 +59,27 @@ pub(super) fn of_hurry(times: u64) -> Option<Limit> {
             "{times} times handshakes were paired before all of their hops had closed: more waited than memory allows"
         ),
         evidence: Vec::new(),
+    })
+}
+
+/// Frames that are not in the order of their times, where that may have torn connections apart.
+pub(super) fn of_disorder(disorder: Disorder, tcp: &Stats) -> Option<Limit> {
+    /// Queues of one card mix up this much, which does no harm.
+    const HARMLESS_NANOS: i64 = 1_000_000;
+    let torn = tcp.midstream > 0 || tcp.partial > 0;
+    (torn && disorder.nanos >= HARMLESS_NANOS).then(|| Limit {
+        kind: "order",
+        connection: None,
+        detail: format!(
+            "frames are not in the order of their times ({} too late, by up to {:.1} ms): of connections whose two \
+             directions are mixed up like that, parts seem to be missing; `reordercap IN OUT` puts them in order",
+            disorder.frames,
+            disorder.nanos as f64 / 1e6
+        ),
+        evidence: vec![Evidence {
+            frame: disorder.first,
+            shows: "the first frame behind a later one".to_owned(),
+        }],
     })
 }
 

@@ -359,6 +359,11 @@ impl Engine {
         for limit in limits::of_captures(captures)
             .into_iter()
             .chain(self.clock.set_back().map(limits::of_clock))
+            .chain(
+                self.clock
+                    .disorder()
+                    .and_then(|disorder| limits::of_disorder(disorder, &tcp)),
+            )
             .chain(limits::of_hurry(self.conversations.book.hurried()))
             .chain(limits::of_keys(
                 self.conversations.scratch.keys.sessions(),
