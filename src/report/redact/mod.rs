@@ -18,8 +18,8 @@ use memchr::memmem;
 
 use self::bytes::{Bytes, Part};
 use self::secrets::{
-    PLAIN_HEADERS, is_marker_subprotocol, is_secret_header, is_token_subprotocol, percent_decoded,
-    subprotocols,
+    PLAIN_HEADERS, is_marker_subprotocol, is_secret_header, is_secret_parameter,
+    is_token_subprotocol, percent_decoded, subprotocols,
 };
 use self::shapes::{
     TEXT_STOPS, URL_STOPS, is_masked, masked, parameters, queries, quoted_headers,
@@ -41,6 +41,9 @@ pub enum Redact {
 
 /// The shortest value that is looked for in free text: shorter ones are words there.
 const LEARNED_MIN: usize = 6;
+
+/// Characters of a text from a packet that a sentence quotes at most.
+const QUOTED: usize = 80;
 
 /// Addresses that get a pseudonym of their own: a live run may last for weeks. The ones beyond share one. About 64 bytes
 /// each.
@@ -87,6 +90,9 @@ impl Redactor {
 
     /// Remembers the secrets in a text, to find them in other texts.
     pub(super) fn learn(&mut self, kind: Kind<'_>, text: &str) {
+        if let (Redact::Strict, Kind::Field(name)) = (self.level, kind) {
+            self.learn_hosts(name, text);
+        }
         match kind {
             Kind::Field(name) if is_secret_header(name) => {
                 self.remember(text);
@@ -122,17 +128,56 @@ impl Redactor {
             Kind::Host if self.level == Redact::Strict => {
                 self.host(text);
             }
+            Kind::Reason => {
+                for part in text.split_ascii_whitespace() {
+                    if let Some((name, value)) = part.split_once('=')
+                        && is_secret_parameter(name)
+                    {
+                        self.remember(value);
+                    }
+                }
+                if self.level == Redact::Strict {
+                    self.learn_reason(text);
+                }
+            }
             _ => {}
         }
+    }
+
+    /// Names of hosts that stand in other fields than Host: sentences quote these as well.
+    fn learn_hosts(&mut self, name: &str, text: &str) {
+        if let Some((_, rest)) = text.split_once("://") {
+            let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+            let host = authority.rsplit('@').next().unwrap_or_default();
+            self.host(host);
+        } else if name.eq_ignore_ascii_case("x-forwarded-host") {
+            for host in text.split(',') {
+                self.host(host.trim());
+            }
+        }
+    }
+
+    /// Sentences quote reasons, and cut long ones off.
+    fn learn_reason(&mut self, reason: &str) {
+        let cut = reason.char_indices().nth(QUOTED).map(|(at, _)| at);
+        let shown = cut.and_then(|at| reason.get(..at));
+        for text in [Some(reason), shown].into_iter().flatten() {
+            self.remember(text);
+        }
+        // One word would be masked wherever it stands, but for its quotation marks.
+        self.insert(format!("\"{reason}\""));
     }
 
     fn remember(&mut self, secret: &str) {
         let secret = secret.trim();
         // A plain word would be masked wherever it stands in a sentence.
         let word = secret.bytes().all(|b| b.is_ascii_lowercase());
-        if secret.len() < LEARNED_MIN || word {
-            return;
+        if secret.len() >= LEARNED_MIN && !word {
+            self.insert(secret.to_owned());
         }
+    }
+
+    fn insert(&mut self, secret: String) {
         if self.learned.iter().any(|known| known.text == secret) {
             return;
         }
@@ -140,7 +185,7 @@ impl Redactor {
         let place = self
             .learned
             .partition_point(|known| known.text.len() >= secret.len());
-        self.learned.insert(place, secret.to_owned().into());
+        self.learned.insert(place, secret.into());
     }
 
     /// Masks what is secret in a text.

@@ -2,7 +2,9 @@
 //!
 //! Each search gives `None` where it changed nothing, so that most texts are not copied; what is masked already stays as it is.
 
-use super::secrets::{is_secret_header, is_secret_parameter};
+use std::borrow::Cow;
+
+use super::secrets::{is_secret_header, is_secret_parameter, percent_decoded};
 
 /// Characters that end a value in free text.
 pub(super) const TEXT_STOPS: &[char] = &[' ', '\t', '\r', '\n', '"', '\'', '`', '<', '>', '&', '#'];
@@ -26,6 +28,17 @@ pub(super) fn is_masked(text: &str) -> bool {
 pub(super) fn parameters(
     text: &str,
     stops: &[char],
+    replace: impl FnMut(&str) -> Option<String>,
+) -> Option<String> {
+    let is_secret = |name: &str, value: &str| is_secret_parameter(name) || hides_parameter(value);
+    values(text, stops, is_secret, replace)
+}
+
+/// The same for parameters that are secret by name and value.
+fn values(
+    text: &str,
+    stops: &[char],
+    is_secret: impl Fn(&str, &str) -> bool,
     mut replace: impl FnMut(&str) -> Option<String>,
 ) -> Option<String> {
     let mut out = String::new();
@@ -42,7 +55,7 @@ pub(super) fn parameters(
                 .get(..start)
                 .is_some_and(|before| before.ends_with(['?', '&', ';', '#']));
         let name = head.get(start..).unwrap_or_default();
-        if !opens || !is_secret_parameter(name) {
+        if !opens {
             continue;
         }
         let value = text.get(from..).unwrap_or_default();
@@ -53,7 +66,7 @@ pub(super) fn parameters(
         let value = value
             .get(..value.find(stops).unwrap_or(value.len()))
             .unwrap_or_default();
-        if value.is_empty() {
+        if value.is_empty() || !is_secret(name, value) {
             continue;
         }
         if let Some(new) = replace(value) {
@@ -67,6 +80,24 @@ pub(super) fn parameters(
         out.push_str(text.get(done..).unwrap_or_default());
         out
     })
+}
+
+/// Whether a value is an encoded address with a secret parameter of its own, as those are to which a login leads back.
+fn hides_parameter(value: &str) -> bool {
+    /// Logins that lead to logins are encoded once more each time.
+    const ENCODED_MAX: usize = 3;
+    let by_name = |name: &str, _: &str| is_secret_parameter(name);
+    let mut inner = Cow::Borrowed(value);
+    for _ in 0..ENCODED_MAX {
+        if !inner.contains('%') {
+            return false;
+        }
+        inner = Cow::Owned(percent_decoded(&inner).into_owned());
+        if values(&inner, URL_STOPS, by_name, |_| Some(String::new())).is_some() {
+            return true;
+        }
+    }
+    false
 }
 
 /// The length of what [`masked`] wrote at the beginning of a text.

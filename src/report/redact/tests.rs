@@ -2,7 +2,6 @@
 
 use proptest::prelude::*;
 
-use super::secrets::is_secret_parameter;
 use super::*;
 
 #[test]
@@ -24,6 +23,91 @@ fn pseudonyms_are_bounded_and_hide_what_is_beyond_as_well() {
     let mut text = "192.0.2.1:80 asked 10.0.0.1".to_owned();
     redactor.apply(Kind::Line, &mut text);
     assert_eq!(text, "ip-other:80 asked ip-2");
+}
+
+/// What is learned from one text of a handshake, and what becomes of others.
+fn told(level: Redact, learned: &[(Kind<'_>, &str)], text: &str) -> String {
+    let mut redactor = Redactor::new(level);
+    for &(kind, from) in learned {
+        redactor.learn(kind, from);
+    }
+    let mut text = text.to_owned();
+    redactor.apply(Kind::Line, &mut text);
+    text
+}
+
+#[test]
+fn hosts_of_other_fields_are_names_too() {
+    for (field, value) in [
+        ("Origin", "https://shop.example:8443"),
+        ("Location", "https://user:pw@shop.example/login?a=b"),
+        ("X-Forwarded-Host", "front.example, shop.example"),
+    ] {
+        let text = told(
+            Redact::Strict,
+            &[(Kind::Field(field), value)],
+            "Origin is https://shop.example:8443",
+        );
+        assert!(!text.contains("shop"), "{field}: {text}");
+        let text = told(
+            Redact::Standard,
+            &[(Kind::Field(field), value)],
+            "shop.example",
+        );
+        assert_eq!(text, "shop.example");
+    }
+}
+
+#[test]
+fn reasons_are_masked_where_they_are_quoted() {
+    let long = "user bob of close.example is not allowed any more, as his ticket of last week has expired today";
+    let cut: String = long.chars().take(QUOTED).collect();
+    for reason in [long, "expired", "Bye"] {
+        let shown = if reason == long {
+            &format!("{cut}…")
+        } else {
+            reason
+        };
+        let text = told(
+            Redact::Strict,
+            &[(Kind::Reason, reason)],
+            &format!("closed with 4001: \"{shown}\" after 3 s; the session has expired."),
+        );
+        assert!(!text.contains(&format!("\"{shown}\"")), "{text}");
+        assert!(text.ends_with("the session has expired."), "{text}");
+        assert!(!text.contains("bob"), "{text}");
+    }
+    let text = told(
+        Redact::Standard,
+        &[(Kind::Reason, "bad token=s3cret-value of bob")],
+        "closed with 4001: \"bad token=s3cret-value of bob\"",
+    );
+    assert_eq!(
+        text,
+        "closed with 4001: \"bad token=<redacted 12 bytes> of bob\""
+    );
+}
+
+#[test]
+fn an_address_inside_of_an_address_hides_no_token() {
+    for value in [
+        "%2Fws%3Ftoken%3Ds3cret",
+        "%252Fws%253Ftoken%253Ds3cret",
+        "%2Fws%3fa%3db%26token%3ds3cret",
+    ] {
+        let text = format!("/login?next={value}&lang=en");
+        let masked = parameters(&text, URL_STOPS, |value| Some(masked(value)));
+        let masked = masked.unwrap_or_default();
+        assert!(
+            !masked.contains("s3cret") && masked.ends_with("&lang=en"),
+            "{masked}"
+        );
+    }
+    let plain = "/login?next=%2Fws%3Froom%3D5";
+    assert_eq!(
+        parameters(plain, URL_STOPS, |value| Some(masked(value))),
+        None
+    );
 }
 
 /// Texts made of what redaction looks for and of what surrounds it.
