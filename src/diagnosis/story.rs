@@ -6,7 +6,7 @@ use super::view::HopView;
 use crate::capture::{FrameRef, Timestamp};
 use crate::hop::{BackendSight, Confidence, ConnectAttempt, Exchange, Handshake, Hop, Role};
 use crate::http::{PartialWhy, RequestHead, ResponseHead};
-use crate::tcp::Direction;
+use crate::tcp::{Direction, Opening};
 
 /// How the opening handshake came out, judged on the outermost hop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,18 +89,20 @@ impl<'a> Story<'a> {
         {
             return Outcome::Refused(answer);
         }
-        // A session without its 101 in the capture: it must have come up.
+        let connection = &self.outer.record.connection;
+        let before_capture = connection.opening == Opening::Midstream && exchange.request.is_none();
+        // A session without its 101 in the capture: it must have come up, also if the capture has no more of it than
+        // its end.
         if self
             .handshake
             .hops
             .iter()
             .any(|hop| hop.session().is_some())
-            && self.client_spoke()
+            && (before_capture || self.client_spoke())
         {
             return Outcome::Up;
         }
-        let connection = &self.outer.record.connection;
-        if connection.ended.is_some() && !self.hidden(exchange) {
+        if connection.ended.is_some() && !self.hidden(exchange) && !before_capture {
             Outcome::Unanswered
         } else {
             Outcome::Unknown

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::decode::Endpoint;
-use crate::diagnosis::diagnose_connection;
+use crate::diagnosis::{Severity, diagnose_connection};
 use crate::hop::{OrdinaryExchange, Party, Protocol, ProxyHeader, Role};
 use crate::tcp::Side;
 use crate::tls::{Alert, TlsFacts};
@@ -309,4 +309,28 @@ fn other_protocols() {
         b"SSH-2.0-x".as_slice().into(),
     )];
     assert_eq!(diagnose_connection(&record), []);
+}
+
+/// The capture began when the session was about to end: nothing is known of its handshake, but that it came up.
+#[test]
+fn only_the_end_of_a_session() {
+    use crate::tcp::Opening;
+    let mut facts = talk(0, 0.0, 0.0);
+    facts.closes = vec![
+        close(Side::Client, Some(1000), "bye", 0.1),
+        close(Side::Server, Some(1000), "bye", 0.4),
+    ];
+    let end = front()
+        .session(facts)
+        .edit(|c| c.record.connection.opening = Opening::Midstream)
+        .fin(Side::Server, 0.8);
+    let handshake = with_session(alone(end, Role::Unknown), None);
+    let diagnosis = diagnose(&handshake);
+    assert_eq!(diagnosis.verdict, Verdict::Ok);
+    assert!(
+        diagnosis
+            .findings
+            .iter()
+            .all(|one| one.severity == Severity::Info)
+    );
 }
