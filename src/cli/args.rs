@@ -40,6 +40,7 @@ pub enum Command {
   hop101 read case.pcapng
   hop101 read front.pcap backend.pcap                two vantage points, one story
   tcpdump -i any -s 0 -w - tcp | hop101 read         what a pipe brings
+  hop101 read case.pcapng --keylog keys.log          wss, with the keys that the client wrote (SSLKEYLOGFILE)
   hop101 read case.pcapng --report ticket.md --report ticket.html
   hop101 read e2e.pcap --format json --only failed   for programs
 

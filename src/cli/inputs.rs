@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::keys::KeyLogs;
+use super::message;
 use super::plan::{Plan, is_stdin};
 use super::progress::Progress;
 use crate::capture::{CaptureError, CaptureInfo, Filter, Inputs, Problem, Secrets};
@@ -95,7 +96,9 @@ pub(super) fn feed(
         engine.expect_keys();
         Vec::new()
     } else {
-        keylogs.all(&mut |lines| engine.keys(lines))
+        let problems = keylogs.all(&mut |lines| engine.keys(lines));
+        keylogs.empty().for_each(|text| message(&text));
+        problems
     };
     let mut keys = Keys::default();
     keys.take(&mut engine, sources.keys.to_vec());

@@ -45,6 +45,12 @@ impl KeyLogs {
         self.files.is_empty()
     }
 
+    /// Those of which nothing came so far.
+    pub(super) fn empty(&self) -> impl Iterator<Item = String> {
+        let empty = self.files.iter().filter(|one| one.read == 0 && !one.failed);
+        empty.map(|one| format!("--keylog {}: nothing in it", one.path.display()))
+    }
+
     /// Whether what is written to them later can be read: not of pipes, which block.
     pub(super) fn refuse_pipes(&self) -> anyhow::Result<()> {
         for one in &self.files {
