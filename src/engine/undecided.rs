@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::mem::take;
 
+use crate::capture::FrameRef;
 use crate::hop::{Protocol, ProxyHeader};
 use crate::http::{self, Probe};
 use crate::tcp::{Chunk, Direction, Gap};
@@ -21,11 +22,33 @@ const PREFIX_MAX: usize = 1024;
 pub(super) struct Undecided {
     /// Bytes of the client that were too few to judge.
     prefix: Vec<u8>,
+    /// What the server said before the client said anything.
+    greeting: Option<Greeting>,
     pub(super) proxy_header: Option<ProxyHeader>,
     /// Segments of a connection from mid-stream that began nothing we know.
     probes: u16,
     /// Reads these segments as WebSocket frames, to see whether that makes sense.
     session: Option<Box<Session>>,
+}
+
+/// A server's bytes from before its client's first ones: inside TLS, where nginx sends its HTTP/2 settings at once.
+#[derive(Debug)]
+pub(super) struct Greeting {
+    data: Vec<u8>,
+    position: u64,
+    frame: FrameRef,
+}
+
+impl Greeting {
+    /// It as it came.
+    pub(super) fn chunk(&self) -> Chunk<'_> {
+        Chunk {
+            direction: Direction::ToClient,
+            position: self.position,
+            data: &self.data,
+            frame: self.frame,
+        }
+    }
 }
 
 /// What the first bytes say.
@@ -82,6 +105,30 @@ impl Undecided {
         }
     }
 
+    /// Judges the next bytes inside TLS: what a server says first tells less than what its client says then.
+    pub(super) fn judge_inside(&mut self, chunk: &Chunk<'_>) -> Decision {
+        if chunk.direction == Direction::ToServer || is_http(chunk.data) {
+            return self.judge(false, chunk);
+        }
+        let greeting = self.greeting.get_or_insert_with(|| Greeting {
+            data: Vec::new(),
+            position: chunk.position,
+            frame: chunk.frame,
+        });
+        let end = greeting.position.saturating_add(greeting.data.len() as u64);
+        let follows = end == chunk.position;
+        if !follows || greeting.data.len() + chunk.data.len() > PREFIX_MAX {
+            return Decision::Ignore(Protocol::Other);
+        }
+        greeting.data.extend_from_slice(chunk.data);
+        Decision::Wait
+    }
+
+    /// What the server said first, to be read when it is known how.
+    pub(super) fn take_greeting(&mut self) -> Option<Greeting> {
+        self.greeting.take()
+    }
+
     /// Bytes from the middle of something: WebSocket frames, perhaps, or what stands before the next HTTP head.
     fn search(&mut self, chunk: &Chunk<'_>) -> Decision {
         let session = self
@@ -105,7 +152,10 @@ impl Undecided {
     /// Bytes that it holds besides itself.
     pub(super) fn held(&self) -> usize {
         let session = self.session.as_ref();
-        self.prefix.capacity() + session.map_or(0, |session| size_of::<Session>() + session.held())
+        let greeting = self.greeting.as_ref();
+        self.prefix.capacity()
+            + greeting.map_or(0, |greeting| greeting.data.capacity())
+            + session.map_or(0, |session| size_of::<Session>() + session.held())
     }
 
     pub(super) fn gap(&mut self, gap: &Gap) {
@@ -175,6 +225,11 @@ pub(super) fn first_pieces<'a>(
     };
     let pieces = [before, rest].into_iter();
     pieces.filter(|piece| !piece.data.is_empty())
+}
+
+/// Whether these bytes begin an HTTP response.
+fn is_http(bytes: &[u8]) -> bool {
+    matches!(http::probe(bytes), Probe::Response | Probe::NeedMore)
 }
 
 /// The protocol that a probe names.

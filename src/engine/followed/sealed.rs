@@ -147,7 +147,7 @@ impl Followed {
         };
         scratch.grow(chunk.data.len());
         let mut undecided = waiting.take().unwrap_or_default();
-        let decision = undecided.judge(false, chunk);
+        let decision = undecided.judge_inside(chunk);
         if let Some(header) = undecided.proxy_header.take() {
             self.proxy_header.get_or_insert(header);
         }
@@ -173,6 +173,9 @@ impl Followed {
             if interest == Interest::Bytes {
                 interest = self.clear(&piece, scratch);
             }
+        }
+        if let Some(greeting) = undecided.take_greeting() {
+            interest = self.clear(&greeting.chunk(), scratch);
         }
         interest
     }
