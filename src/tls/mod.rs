@@ -36,7 +36,7 @@ mod tests;
 pub use facts::{Alert, ClearStream, Sealed, TlsFacts};
 pub use key_log::KeyLog;
 pub use names::{alert_name, cipher_name, version_name};
-pub use opened::{Clear, Lost, Opened};
+pub use opened::{Clear, Opened};
 pub use sight::Sight;
 
 /// How much is kept of an answer to TLS that is none: enough to recognise an HTTP status line or another protocol.

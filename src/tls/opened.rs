@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::capture::FrameRef;
-use crate::tcp::{Chunk, Direction, Gap, GapCause};
+use crate::tcp::{Chunk, Direction, Gap};
 
 /// What came out in clear by one call, in the order of the records; reused between calls, so that nothing is allocated per
 /// record.
@@ -24,23 +24,10 @@ pub enum Clear<'a> {
     /// Bytes. `position` counts the clear bytes of the direction from 0, holes included; `frame` is the one that completed
     /// their record.
     Bytes(Chunk<'a>),
-    /// A hole: records that were not captured whole. Its position and length are of clear bytes.
+    /// A hole: records that were not captured whole, or cannot be opened any more. Position and length are of clear bytes.
+    /// Where it is not known yet how many are missing when bytes of the other direction come out behind them, one is told
+    /// at first, and the others when a record shows how many they are.
     Gap(Gap),
-    /// Whatever else the direction carries does not come out: a hole without an end.
-    Lost(Lost),
-}
-
-/// From where on a direction is not opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lost {
-    /// Which direction.
-    pub direction: Direction,
-    /// How many clear bytes came before, holes included.
-    pub position: u64,
-    /// Why its records cannot be accounted for any more.
-    pub cause: GapCause,
-    /// The record that could not be.
-    pub frame: FrameRef,
 }
 
 #[derive(Debug)]
@@ -52,7 +39,6 @@ enum Piece {
         frame: FrameRef,
     },
     Gap(Gap),
-    Lost(Lost),
 }
 
 impl Opened {
@@ -76,7 +62,6 @@ impl Opened {
                 frame: *frame,
             }),
             Piece::Gap(gap) => Clear::Gap(*gap),
-            Piece::Lost(lost) => Clear::Lost(*lost),
         })
     }
 
@@ -140,9 +125,21 @@ impl Opened {
         self.pieces.push(Piece::Gap(gap));
     }
 
-    /// Nothing more of a direction comes out.
-    pub(super) fn lost(&mut self, lost: Lost) {
-        self.pieces.push(Piece::Lost(lost));
+    /// How much came out so far.
+    pub(super) const fn mark(&self) -> usize {
+        self.pieces.len()
+    }
+
+    /// Whether bytes came out since.
+    pub(super) fn has_bytes_since(&self, mark: usize) -> bool {
+        let mut since = self.pieces.iter().skip(mark);
+        since.any(|piece| matches!(piece, Piece::Bytes { .. }))
+    }
+
+    /// A hole comes out in front of what did since.
+    pub(super) fn gap_at(&mut self, mark: usize, gap: Gap) {
+        self.pieces
+            .insert(mark.min(self.pieces.len()), Piece::Gap(gap));
     }
 
     /// Memory to put a record together in.

@@ -55,6 +55,8 @@ pub(super) enum Part<'a> {
     Bytes(&'a [u8]),
     /// Bytes of its body are missing: so many, and why.
     Hole(u16, GapCause),
+    /// Bytes behind it are missing. What they were is seen at the next start, if there is one.
+    Behind(Missing),
     /// What follows it is no record: nothing more comes.
     End,
 }
@@ -286,6 +288,11 @@ impl Records {
             };
             self.missing = Missing::join(self.missing, Some(hole));
             self.state = State::Search;
+            tell(&Fragment {
+                header: self.header,
+                part: Part::Behind(hole),
+                frame: gap.frame,
+            });
         }
     }
 }

@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a benchmark may panic")]
 
 use std::hint::black_box;
-use std::io::Cursor;
+use std::io::{Cursor, Write};
+use std::sync::{Arc, Mutex};
 
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{AllocProfiler, Bencher};
@@ -16,7 +17,14 @@ use hop101::hop::{self, Clocks, Handshake, Known, Record, SharedRecord};
 use hop101::http::Conversation;
 use hop101::report::{Collector, Keep, Redact, json};
 use hop101::tcp::{Chunk, Connection, Direction, Gap, Handler, Interest, Limits, StreamEnd, Table};
+use hop101::tls::{Clear, KeyLog, Opened, Sight};
 use hop101::websocket::{Depth, Session};
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection,
+    SupportedCipherSuite,
+};
 
 #[global_allocator]
 static ALLOCATIONS: AllocProfiler = AllocProfiler::system();
@@ -231,6 +239,123 @@ fn http_heads(bencher: Bencher<'_, '_>) {
 }
 
 /// Binary frames of a size, masked, over full segments.
+/// A TLS session by rustls: its key log, the flights of its handshake, and records to the server of so many bytes.
+struct TlsSession {
+    keys: KeyLog,
+    flights: Vec<(Direction, Vec<u8>)>,
+    records: Vec<Vec<u8>>,
+}
+
+#[derive(Debug, Default)]
+struct Lines(Mutex<Vec<u8>>);
+
+impl rustls::KeyLog for Lines {
+    fn log(&self, label: &str, client_random: &[u8], secret: &[u8]) {
+        let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>();
+        let (random, secret) = (hex(client_random).concat(), hex(secret).concat());
+        let line = format!("{label} {random} {secret}\n");
+        self.0.lock().unwrap().extend(line.into_bytes());
+    }
+}
+
+fn tls_session(suite: SupportedCipherSuite, count: usize, len: usize) -> TlsSession {
+    let certificate = CertificateDer::from(&include_bytes!("../../src/tls/fixtures/ec.der")[..]);
+    let key = PrivatePkcs8KeyDer::from(&include_bytes!("../../src/tls/fixtures/ec_key.der")[..]);
+    let provider = Arc::new(CryptoProvider {
+        cipher_suites: vec![suite],
+        ..ring::default_provider()
+    });
+    let version = [suite.version()];
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate.clone()).unwrap();
+    let lines = Arc::new(Lines::default());
+    let mut config = ClientConfig::builder_with_provider(provider.clone())
+        .with_protocol_versions(&version)
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.key_log = lines.clone();
+    let name = "ws.example.org".try_into().unwrap();
+    let mut client = ClientConnection::new(Arc::new(config), name).unwrap();
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&version)
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key.into())
+        .unwrap();
+    let mut server = ServerConnection::new(Arc::new(config)).unwrap();
+    let mut flights = Vec::new();
+    while client.is_handshaking() || server.is_handshaking() || server.wants_write() {
+        let mut flight = Vec::new();
+        while client.wants_write() {
+            client.write_tls(&mut flight).unwrap();
+        }
+        server.read_tls(&mut flight.as_slice()).unwrap();
+        server.process_new_packets().unwrap();
+        flights.push((Direction::ToServer, flight));
+        let mut flight = Vec::new();
+        while server.wants_write() {
+            server.write_tls(&mut flight).unwrap();
+        }
+        client.read_tls(&mut flight.as_slice()).unwrap();
+        client.process_new_packets().unwrap();
+        flights.push((Direction::ToClient, flight));
+    }
+    let payload = vec![b'x'; len];
+    let record = |_| {
+        client.writer().write_all(&payload).unwrap();
+        let mut record = Vec::new();
+        client.write_tls(&mut record).unwrap();
+        record
+    };
+    let records = (0..count).map(record).collect();
+    let mut keys = KeyLog::default();
+    keys.add(&lines.0.lock().unwrap());
+    TlsSession {
+        keys,
+        flights,
+        records,
+    }
+}
+
+/// Records with their keys, each in one segment or in as many as it takes. Handshake and keys are part of it.
+#[divan::bench(args = ["AES128-GCM 100", "AES128-GCM 16384", "AES256-GCM 16384", "CHACHA20 16384"])]
+fn tls_records(bencher: Bencher<'_, '_>, what: &str) {
+    let (cipher, len) = what.split_once(' ').unwrap();
+    let suite = match cipher {
+        "AES128-GCM" => ring::cipher_suite::TLS13_AES_128_GCM_SHA256,
+        "AES256-GCM" => ring::cipher_suite::TLS13_AES_256_GCM_SHA384,
+        _ => ring::cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
+    };
+    let len = len.parse().unwrap();
+    let count = 1000;
+    let session = tls_session(suite, count, len);
+    let mut opened = Opened::default();
+    bencher
+        .counter(BytesCount::new(count * len))
+        .counter(ItemsCount::new(count))
+        .bench_local(|| {
+            let mut sight = Sight::new();
+            for (direction, flight) in &session.flights {
+                sight.bytes(&chunk(*direction, 0, flight), &session.keys, &mut opened);
+            }
+            let mut clear = 0;
+            for record in &session.records {
+                for segment in record.chunks(MSS) {
+                    let chunk = chunk(Direction::ToServer, 0, segment);
+                    sight.bytes(&chunk, &session.keys, &mut opened);
+                }
+                for piece in opened.pieces() {
+                    if let Clear::Bytes(chunk) = piece {
+                        clear += chunk.data.len();
+                    }
+                }
+                opened.clear();
+            }
+            assert_eq!(clear, count * len);
+        });
+}
+
 #[divan::bench(args = [100, 16_384])]
 fn ws_frames(bencher: Bencher<'_, '_>, len: usize) {
     let mut carried = Vec::new();

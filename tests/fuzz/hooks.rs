@@ -246,15 +246,14 @@ struct Tls {
     sight: Sight,
     keys: KeyLog,
     opened: Opened,
-    /// Where the clear bytes of each direction go on; nowhere once it is lost.
-    next: [Option<u64>; 2],
+    /// Where the clear bytes of each direction go on.
+    next: [u64; 2],
 }
 
 impl Tls {
     fn with(keys: KeyLog) -> Self {
         Self {
             keys,
-            next: [Some(0); 2],
             ..Self::default()
         }
     }
@@ -264,11 +263,11 @@ impl Tls {
             let (direction, position, len) = match piece {
                 Clear::Bytes(chunk) => (chunk.direction, chunk.position, chunk.data.len() as u64),
                 Clear::Gap(gap) => (gap.direction, gap.position, gap.len),
-                Clear::Lost(lost) => (lost.direction, lost.position, 0),
             };
             let next = &mut self.next[usize::from(direction == Direction::ToClient)];
-            assert_eq!(Some(position), *next);
-            *next = (len > 0).then(|| position + len);
+            assert_eq!(position, *next);
+            assert!(len > 0);
+            *next += len;
         }
         self.opened.clear();
     }
@@ -294,7 +293,7 @@ impl Told for Tls {
 
 /// Reads TLS records: without keys, with keys that are there from the start, with keys that come at the end.
 pub(crate) fn tls_records(data: &[u8]) {
-    let mut tls = Tls::with(KeyLog::default());
+    let mut tls = Tls::default();
     tell(data, &mut tls);
     let Some(random) = tls.sight.facts().client_random else {
         return;

@@ -8,7 +8,7 @@ use std::mem::take;
 use super::{Followed, Reader, Scratch};
 use crate::hop::Protocol;
 use crate::tcp::{Chunk, Direction, EndingHow, Gap, Interest, StreamEnd};
-use crate::tls::{Clear, ClearStream, Lost, Opened, Sight, TlsFacts};
+use crate::tls::{Clear, ClearStream, Opened, Sight, TlsFacts};
 
 use super::super::undecided::{Decision, first_pieces};
 
@@ -124,7 +124,6 @@ impl Followed {
             match piece {
                 Clear::Bytes(chunk) => self.clear(&chunk, scratch),
                 Clear::Gap(gap) => self.clear_gap(&gap, scratch),
-                Clear::Lost(lost) => self.clear_gap(&endless(lost), scratch),
             };
         }
         opened.clear();
@@ -178,16 +177,5 @@ impl Followed {
             interest = self.clear(&greeting.chunk(), scratch);
         }
         interest
-    }
-}
-
-/// The hole that readers of clear bytes see where nothing more of a direction is opened.
-const fn endless(lost: Lost) -> Gap {
-    Gap {
-        direction: lost.direction,
-        position: lost.position,
-        len: u64::MAX,
-        cause: lost.cause,
-        frame: lost.frame,
     }
 }

@@ -6,8 +6,7 @@
 //! ```
 //!
 //! Invariants: nothing comes out of a record that does not authenticate; clear bytes and holes follow each other without
-//! overlap; once a record cannot be accounted for, that is told, and nothing more comes out: whoever reads the clear bytes must
-//! not take it for silence.
+//! overlap; once a record cannot be accounted for, nothing more comes out.
 
 use super::early::Early;
 use super::epochs::{Epochs, Found, Stage};
@@ -19,7 +18,7 @@ use crate::tcp::{Direction, Gap, GapCause};
 use crate::tls::hello::read_encrypted_extensions;
 use crate::tls::messages::{self, Messages};
 use crate::tls::records::{Fragment, Header, Missing, Part, kind};
-use crate::tls::{Lost, Opened, TlsFacts};
+use crate::tls::{Opened, TlsFacts};
 
 /// How many records may be missing in front of one that is still recognised. A hole has a few segments, and a sender that
 /// fills them with short records puts some tens into one.
@@ -41,6 +40,10 @@ pub(super) struct Lane {
     blind: bool,
     /// What is missing in front of the next record that is opened.
     missing: Option<Missing>,
+    /// The part of it that nobody was told of.
+    untold: Option<Missing>,
+    /// Clear bytes that were said to be missing before it is known how many are.
+    told: u64,
     /// A record was opened.
     proven: bool,
     /// Records that no key fitted, and the first of them.
@@ -52,6 +55,8 @@ pub(super) struct Lane {
     position: u64,
     early: Early,
     end: Option<End>,
+    /// Why something is missing from the end on.
+    cause: GapCause,
 }
 
 /// Why nothing more comes out.
@@ -83,6 +88,8 @@ impl Lane {
             messages: Messages::default(),
             blind: false,
             missing,
+            untold: missing,
+            told: 0,
             proven: false,
             strange: 0,
             first_strange: None,
@@ -90,49 +97,29 @@ impl Lane {
             position: 0,
             early: Early::Undecided(super::early::Held::default()),
             end: None,
+            cause: GapCause::NotCaptured,
         }
     }
 
     pub(super) fn fragment(&mut self, fragment: &Fragment<'_>, out: &mut Output<'_>) {
         if self.end.is_some() {
+            self.unread(fragment, out);
             return;
         }
-        self.take(fragment, out);
-        self.tell_end(out);
-    }
-
-    /// The direction is at its end: records that no key fitted so far will not be opened any more.
-    pub(super) fn finish(&mut self, out: &mut Output<'_>) {
-        if let (None, false, Some(frame)) = (self.end, self.proven, self.first_strange) {
-            self.end = Some(End::Unfit(frame));
-            self.tell_end(out);
-        }
-    }
-
-    /// Tells those who read the clear bytes that there are more, which they do not get.
-    fn tell_end(&mut self, out: &mut Output<'_>) {
-        if let Some(End::Lost(frame) | End::Unfit(frame)) = self.end {
-            let missing = self.missing.map(|missing| missing.cause);
-            out.opened.lost(Lost {
-                direction: self.direction,
-                position: self.position,
-                cause: missing.unwrap_or(GapCause::NotCaptured),
-                frame,
-            });
-        }
-    }
-
-    fn take(&mut self, fragment: &Fragment<'_>, out: &mut Output<'_>) {
         let frame = fragment.frame;
         let gathered = match fragment.part {
             Part::Start(missing) => {
                 self.start(fragment, missing);
                 None
             }
+            Part::Behind(missing) => {
+                self.untold = Missing::join(self.untold, Some(missing));
+                None
+            }
             Part::Bytes(data) => self.gathering.bytes(data, out.opened.spare()),
             Part::Hole(len, cause) => self.gathering.hole(len, cause, frame),
             Part::End => {
-                self.end = Some(End::Lost(frame));
+                self.lose(1, GapCause::NotCaptured, frame, out);
                 None
             }
         };
@@ -147,6 +134,14 @@ impl Lane {
         }
     }
 
+    /// The direction is at its end: records that no key fitted so far will not be opened any more.
+    pub(super) fn finish(&mut self, out: &mut Output<'_>) {
+        if let (None, false, Some(first)) = (self.end, self.proven, self.first_strange) {
+            self.lose(1, GapCause::NotCaptured, first, out);
+            self.end = Some(End::Unfit(first));
+        }
+    }
+
     /// A record begins.
     fn start(&mut self, fragment: &Fragment<'_>, missing: Option<Missing>) {
         self.missing = Missing::join(self.missing, missing);
@@ -155,13 +150,12 @@ impl Lane {
             // RFC 8446 5.2; the ChangeCipherSpec of D.4 says nothing.
             (Version::Tls13, kind) => kind == kind::APPLICATION_DATA,
             (Version::Tls12, kind::CHANGE_CIPHER_SPEC) => {
-                if self.changed {
-                    // New keys, which the log does not tell from the others (RFC 5246 7.1).
-                    self.end = Some(End::Lost(fragment.frame));
-                }
+                // A second one: new keys, which the log does not tell from the others (RFC 5246 7.1).
+                self.end = self.changed.then_some(End::Lost(fragment.frame));
                 self.changed = true;
                 // RFC 5246 6.1: numbers begin here, whatever is missing before it.
                 self.missing = None;
+                self.untold = None;
                 false
             }
             (Version::Tls12, kind) => {
@@ -183,7 +177,7 @@ impl Lane {
             out.opened.attempt(body, open)
         });
         let Some(found) = found else {
-            self.strange(frame);
+            self.strange(header, frame, out);
             return;
         };
         self.proven = true;
@@ -194,19 +188,22 @@ impl Lane {
     }
 
     /// No key fits a record.
-    fn strange(&mut self, frame: FrameRef) {
+    fn strange(&mut self, header: Header, frame: FrameRef, out: &mut Output<'_>) {
         let first = *self.first_strange.get_or_insert(frame);
         self.strange += 1;
         let patience = match self.epochs.version() {
-            Version::Tls13 if !self.proven => MAX_STRANGE,
+            Version::Tls13 if !self.proven && self.epochs.stage().is_some() => MAX_STRANGE,
             _ => 0,
         };
-        if self.strange > patience {
-            self.end = Some(if self.proven || self.missing.is_some() {
-                End::Lost(frame)
-            } else {
-                End::Unfit(first)
-            });
+        if self.strange <= patience {
+            return;
+        }
+        let cause = self
+            .missing
+            .map_or(GapCause::NotCaptured, |hole| hole.cause);
+        self.lose(self.about(header), cause, frame, out);
+        if !self.proven && self.missing.is_none() {
+            self.end = Some(End::Unfit(first));
         }
     }
 
@@ -218,6 +215,8 @@ impl Lane {
         self.epochs.count(found.skipped + 1);
         let stage = self.epochs.stage();
         let missing = self.missing.take();
+        self.untold = None;
+        let told = std::mem::take(&mut self.told);
         if found.place > 0 || missing.is_some() {
             self.messages = Messages::default();
             // Where application data is, messages are whole records again; in a handshake they go on in the middle.
@@ -235,20 +234,20 @@ impl Lane {
         if stage != Some(Stage::Application) || found.skipped == 0 {
             return;
         }
+        // RFC 5246 7.4.9: the first record of TLS 1.2 is the Finished message.
+        let finished = fresh && self.epochs.version() == Version::Tls12;
+        if finished && found.skipped == 1 {
+            return;
+        }
+        let Missing { cause, frame, .. } = missing;
         let Some(expansion) = self.epochs.expansion() else {
-            self.end = Some(End::Lost(missing.frame));
+            self.lose(1, cause, frame, out);
             return;
         };
-        let mut records = found.skipped;
-        let overhead = (Header::LEN + expansion) as u64;
-        let mut bytes = missing.bytes.saturating_sub(records * overhead);
-        if fresh && self.epochs.version() == Version::Tls12 {
-            records -= 1;
-            bytes = bytes.saturating_sub(FINISHED_LEN);
-        }
-        if records > 0 {
-            self.hole(bytes, missing.cause, missing.frame, out);
-        }
+        let overhead = found.skipped * (Header::LEN + expansion) as u64;
+        let finished = if finished { FINISHED_LEN } else { 0 };
+        let bytes = missing.bytes.saturating_sub(overhead + finished);
+        self.hole(bytes.saturating_sub(told), cause, frame, out);
     }
 
     /// A record of which bytes are missing.
@@ -264,6 +263,7 @@ impl Lane {
                 frame,
             };
             self.missing = Missing::join(self.missing, Some(torn));
+            self.untold = Missing::join(self.untold, Some(torn));
             return;
         }
         self.epochs.count(1);
@@ -272,13 +272,67 @@ impl Lane {
             return;
         }
         // With TLS 1.3 it may be a message or an alert: few are, and none of more than some bytes.
-        match self.epochs.expansion() {
-            Some(expansion) => {
-                let content = usize::from(header.len).saturating_sub(expansion);
-                self.hole(content as u64, cause, frame, out);
-            }
-            None => self.end = Some(End::Lost(frame)),
+        let about = self.about(header);
+        if self.epochs.expansion().is_some() {
+            self.hole(about, cause, frame, out);
+        } else {
+            self.lose(about, cause, frame, out);
         }
+    }
+
+    /// How many clear bytes a record has; with CBC, at most.
+    fn about(&self, header: Header) -> u64 {
+        let expansion = self.epochs.expansion().unwrap_or_default();
+        usize::from(header.len).saturating_sub(expansion) as u64
+    }
+
+    /// Nothing more can be opened: some bytes are missing, and all that follow will be.
+    fn lose(&mut self, bytes: u64, cause: GapCause, frame: FrameRef, out: &mut Output<'_>) {
+        self.end = Some(End::Lost(frame));
+        self.cause = cause;
+        self.miss(bytes, frame, out);
+    }
+
+    /// A part of a record that cannot be opened any more.
+    fn unread(&mut self, fragment: &Fragment<'_>, out: &mut Output<'_>) {
+        let header = fragment.header;
+        if matches!(fragment.part, Part::Start(_)) && header.kind == kind::APPLICATION_DATA {
+            self.miss(self.about(header), fragment.frame, out);
+        }
+    }
+
+    /// Clear bytes will never come out: who reads the other direction has to know that there was something, if any of that
+    /// comes out.
+    fn miss(&mut self, bytes: u64, frame: FrameRef, out: &mut Output<'_>) {
+        if out.first.is_some() {
+            self.hole(bytes, self.cause, frame, out);
+        } else if self.untold.is_none() {
+            self.untold = Some(Missing {
+                bytes: u64::MAX,
+                cause: self.cause,
+                frame,
+            });
+        }
+    }
+
+    /// Whether bytes are missing that nobody was told of.
+    pub(super) const fn is_unresolved(&self) -> bool {
+        self.untold.is_some()
+    }
+
+    /// Tells that bytes are missing, before it is known how many: one. The others follow when it is.
+    pub(super) fn tell_missing(&mut self) -> Option<Gap> {
+        let Missing {
+            bytes,
+            cause,
+            frame,
+        } = self.untold.take()?;
+        let least = Header::LEN + self.epochs.expansion().unwrap_or_default();
+        if bytes <= least as u64 {
+            return None;
+        }
+        self.told += 1;
+        Some(self.gap(1, cause, frame))
     }
 
     /// What a record held.
@@ -347,22 +401,14 @@ impl Lane {
         }
     }
 
-    /// The server said whether it takes early data.
-    pub(super) fn early_decided(&mut self, taken: bool, out: &mut Output<'_>) {
-        if self.end.is_none() {
-            self.decide_early(taken, out);
-            self.tell_end(out);
-        }
-    }
-
     /// Whether the server takes early data is known.
-    fn decide_early(&mut self, taken: bool, out: &mut Output<'_>) {
+    pub(super) fn decide_early(&mut self, taken: bool, out: &mut Output<'_>) {
         let Some(held) = self.early.decide(taken) else {
             return;
         };
         for (content, frame) in held.records() {
             if held.is_torn() {
-                self.end = Some(End::Lost(frame));
+                self.lose(content.len() as u64, GapCause::NotCaptured, frame, out);
                 return;
             }
             out.first.get_or_insert(frame);
@@ -374,17 +420,21 @@ impl Lane {
 
     /// Clear bytes are missing.
     fn hole(&mut self, len: u64, cause: GapCause, frame: FrameRef, out: &mut Output<'_>) {
-        if len == 0 {
-            return;
+        if len > 0 {
+            out.opened.gap(self.gap(len, cause, frame));
         }
-        out.opened.gap(Gap {
+    }
+
+    fn gap(&mut self, len: u64, cause: GapCause, frame: FrameRef) -> Gap {
+        let position = self.position;
+        self.position = position.saturating_add(len);
+        Gap {
             direction: self.direction,
-            position: self.position,
+            position,
             len,
             cause,
             frame,
-        });
-        self.position = self.position.saturating_add(len);
+        }
     }
 
     pub(super) const fn end(&self) -> Option<End> {

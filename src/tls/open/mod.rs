@@ -144,21 +144,19 @@ impl Decryption {
     /// A direction is at its end: tells what of it will not be opened any more.
     pub(super) fn ended(&mut self, direction: Direction, context: &mut Context<'_>) {
         if let Self::Opening(opening) = self {
-            opening.finish(direction, context);
+            opening.with(direction, context, Lane::finish);
         }
     }
 
     /// Nothing more comes: gives what is held, if there is any key for it.
     pub(super) fn late(&mut self, context: &mut Context<'_>) {
         let keyed = context.secrets().is_some();
+        self.release(context, Sealed::NoKeys);
         match self {
-            Self::Waiting(_) => self.release(context, Sealed::NoKeys),
+            Self::Opening(opening) => opening.end(context),
             Self::Unprotected(_) if keyed => *self = Self::Over(Sealed::Unproven),
             Self::Over(Sealed::TooMuch) if !keyed => *self = Self::Over(Sealed::NoKeys),
             _ => {}
-        }
-        for direction in [Direction::ToServer, Direction::ToClient] {
-            self.ended(direction, context);
         }
     }
 
@@ -223,10 +221,6 @@ impl Opening {
         self.with(direction, context, |lane, out| lane.fragment(fragment, out));
     }
 
-    fn finish(&mut self, direction: Direction, context: &mut Context<'_>) {
-        self.with(direction, context, Lane::finish);
-    }
-
     /// Does something with a direction, and tells the other one what that said.
     fn with(
         &mut self,
@@ -241,12 +235,30 @@ impl Opening {
             first: &mut self.first,
             early_taken: &mut early_taken,
         };
-        match direction {
-            Direction::ToServer => act(&mut self.to_server, &mut out),
-            Direction::ToClient => {
-                act(&mut self.to_client, &mut out);
-                if let Some(taken) = *out.early_taken {
-                    self.to_server.early_decided(taken, &mut out);
+        let mark = out.opened.mark();
+        let (lane, other) = match direction {
+            Direction::ToServer => (&mut self.to_server, &mut self.to_client),
+            Direction::ToClient => (&mut self.to_client, &mut self.to_server),
+        };
+        act(lane, &mut out);
+        // What is missing the other way came before this: an answer is not without a question.
+        if other.is_unresolved()
+            && out.opened.has_bytes_since(mark)
+            && let Some(gap) = other.tell_missing()
+        {
+            out.opened.gap_at(mark, gap);
+        }
+        if let Some(taken) = *out.early_taken {
+            other.decide_early(taken, &mut out);
+        }
+    }
+
+    /// Nothing more comes: what is still missing is told.
+    fn end(&mut self, context: &mut Context<'_>) {
+        if self.first.is_some() {
+            for lane in [&mut self.to_server, &mut self.to_client] {
+                if let Some(gap) = lane.tell_missing() {
+                    context.opened.gap(gap);
                 }
             }
         }

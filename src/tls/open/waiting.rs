@@ -35,6 +35,7 @@ enum Held {
     /// So many of the bytes.
     Bytes(usize),
     Hole(u16, GapCause),
+    Behind(Missing),
     End,
 }
 
@@ -63,6 +64,7 @@ impl Waiting {
             Part::Start(missing) => (Held::Start(missing), &[][..]),
             Part::Bytes(data) => (Held::Bytes(data.len()), data),
             Part::Hole(len, cause) => (Held::Hole(len, cause), &[][..]),
+            Part::Behind(missing) => (Held::Behind(missing), &[][..]),
             Part::End => (Held::End, &[][..]),
         };
         let noted = (self.pieces.len() + 1) * size_of::<Piece>();
@@ -91,6 +93,7 @@ impl Waiting {
                     Part::Bytes(data)
                 }
                 Held::Hole(len, cause) => Part::Hole(len, cause),
+                Held::Behind(missing) => Part::Behind(missing),
                 Held::End => Part::End,
             };
             let fragment = Fragment {

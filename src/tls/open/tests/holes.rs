@@ -181,7 +181,12 @@ fn whole_records_that_are_missing_are_counted() {
         }
         // Too many: nothing more is said of that direction.
         let reading = read_events(&without(&recorded, 7, 65), &keys(&recorded.log));
-        assert_eq!(reading.next[0], 70);
+        assert_eq!(reading.runs[0], [(0, recorded.said[0][..70].to_vec())]);
+        assert!(
+            reading.next[0] <= 1000,
+            "but it is said that there was more"
+        );
+        assert!(reading.next[0] > 70);
         let sealed = reading.facts().sealed;
         assert!(
             matches!(sealed, Sealed::Lost { first: Some(_), .. }),
@@ -241,5 +246,46 @@ fn a_handshake_with_holes_is_opened_behind_them() {
         let (start, run) = &runs[0];
         assert_eq!(run.as_slice(), &recorded.said[0][30..]);
         assert!(*start >= 30, "no less is missing: {start}");
+    }
+}
+
+#[test]
+fn an_answer_is_not_without_a_question() {
+    for suite in suites() {
+        let acts = [
+            say(ToServer, b"one"),
+            say(ToClient, b"first"),
+            say(ToServer, b"two"),
+            say(ToClient, b"second"),
+            say(ToServer, b"three"),
+            say(ToClient, b"third"),
+        ];
+        let recorded = Peers::new(suite).play(b"", &acts);
+        let place = recorded.begun;
+        for lost in [&[2][..], &[2, 4], &[0], &[0, 2]] {
+            let lost: Vec<_> = lost.iter().map(|at| (place + at, 0)).collect();
+            let mut reading = Reading::new();
+            let keys = keys(&recorded.log);
+            for (at, event) in lose(&recorded.flights, &lost).iter().enumerate() {
+                reading.event(event, &keys);
+                // When an answer is there, it is known that something was before it.
+                if at == place + 1 || at == place + 3 {
+                    let asked = (at - place).div_ceil(2) as u64;
+                    assert!(reading.next[0] >= asked, "{lost:?} {at}");
+                }
+            }
+            check_places(&reading, &recorded.said);
+            if lost.last().unwrap().0 < place + 4 {
+                assert_eq!(reading.next[0], 11);
+            }
+        }
+        // At the end there may be nothing behind a hole to tell how much it was.
+        let mut reading = read_events(
+            &lose(&recorded.flights, &[(place + 4, 0), (place + 5, 0)]),
+            &keys(&recorded.log),
+        );
+        assert_eq!(reading.next, [6, 11]);
+        reading.late(&keys(&recorded.log));
+        assert_eq!(reading.next, [7, 12]);
     }
 }

@@ -104,6 +104,12 @@ fn secrets_of_one_direction_open_that_one() {
         assert_eq!(reading.next, [0; 2], "the other may come");
         reading.late(&keys);
         assert_eq!(reading.clear(), [Vec::new(), recorded.said[1].clone()]);
+        assert!(reading.next[0] > 0, "it is said that there is something");
+        let sealed = reading.facts().sealed;
+        assert!(
+            matches!(sealed, Sealed::Lost { first: Some(_), .. }),
+            "{sealed:?}"
+        );
     }
 }
 

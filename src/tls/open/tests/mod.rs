@@ -53,8 +53,6 @@ struct Reading {
     runs: [Runs; 2],
     /// Where each direction's next piece must begin.
     next: [u64; 2],
-    /// Nothing more of the direction comes out.
-    lost: [bool; 2],
     frames: u64,
     positions: [u64; 2],
 }
@@ -67,7 +65,6 @@ impl Reading {
             interest: Interest::Bytes,
             runs: Default::default(),
             next: [0; 2],
-            lost: [false; 2],
             frames: 0,
             positions: [0; 2],
         }
@@ -119,7 +116,6 @@ impl Reading {
             match piece {
                 Clear::Bytes(chunk) => {
                     let way = usize::from(chunk.direction == ToClient);
-                    assert!(!self.lost[way]);
                     assert_eq!(chunk.position, self.next[way]);
                     assert!(!chunk.data.is_empty());
                     match self.runs[way].last_mut() {
@@ -134,14 +130,7 @@ impl Reading {
                     let way = usize::from(gap.direction == ToClient);
                     assert_eq!(gap.position, self.next[way]);
                     assert_eq!(gap.cause, GapCause::NotCaptured);
-                    assert!(!self.lost[way]);
                     self.next[way] += gap.len;
-                }
-                Clear::Lost(lost) => {
-                    let way = usize::from(lost.direction == ToClient);
-                    assert_eq!(lost.position, self.next[way]);
-                    assert!(!self.lost[way]);
-                    self.lost[way] = true;
                 }
             }
         }
