@@ -371,18 +371,15 @@ fn out_of_connections(
     };
     Some(
         Draft::new(Code::ProxyOverloaded)
-            .sure(if before {
-                Confidence::Likely
-            } else {
-                Confidence::Guess
-            })
+            // A relay without a backend does the same.
+            .sure(Confidence::Guess)
             .on(record)
             .title(format!(
                 "{} {how} the connection {when}",
                 record.connection.server
             ))
             .headline(format!(
-                "{} {how} the connection {when}, as a proxy does that has no connections left",
+                "{} {how} the connection {when}, as a proxy does that has no connections left, or a relay that has no backend",
                 story.front()
             ))
             .saw(end.frame, "the server ends the connection, 0 bytes sent")

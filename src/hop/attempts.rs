@@ -13,11 +13,15 @@ use foldhash::{HashMap, HashMapExt as _};
 use super::clock::Offsets;
 use super::handshake::{Confidence, ConnectAttempt, Handshake};
 use super::known::Known;
+use super::link::RELAY_NANOS;
 use super::node::Node;
 use super::pairing::Context;
 use super::record::{Protocol, Record, SharedRecord};
 use crate::capture::FrameRef;
-use crate::tcp::{ConnectionId, Opening};
+use crate::tcp::{ConnectionId, Opening, Side};
+
+/// A proxy that is refused hangs up on its client within this time.
+const HANGS_UP_NANOS: i64 = 10_000_000;
 
 /// Candidates by first frame.
 pub(super) type Silent = BTreeMap<(FrameRef, ConnectionId), SharedRecord>;
@@ -188,9 +192,11 @@ fn claims_of(
     context: &Context<'_>,
     offsets: &Offsets,
 ) -> Vec<((FrameRef, ConnectionId), Claim)> {
-    let Some(begin) = cause.node.begin else {
+    let (Some(begin), Some(from)) = (cause.node.begin, cause.node.dials_from()) else {
         return Vec::new();
     };
+    // Its own times are corrected already, those of its connection are not.
+    let begin = begin.min(offsets.correct(from));
     let until = cause.next.or(cause.node.over());
     let inside = |frame: FrameRef| frame > begin && until.is_none_or(|until| frame < until);
     let all: Box<dyn Iterator<Item = (&(FrameRef, ConnectionId), &SharedRecord)>> =
@@ -275,6 +281,35 @@ fn fits(cause: &Cause<'_>, record: &Record, offsets: &Offsets) -> bool {
         Some(504) => connection.opening == Opening::Unanswered || record.protocol == Protocol::Tls,
         Some(502) => connection.opening != Opening::Unanswered || connection.unreachable.is_some(),
         Some(400..=499) => record.protocol == Protocol::Http2,
+        None => hangs_up(cause.node, record, offsets),
+        _ => false,
+    }
+}
+
+/// Whether a proxy that relays bytes hung up on its client for want of a backend: at once when it was refused, later when
+/// nobody answered what it had asked at once.
+fn hangs_up(node: &Node, record: &Record, offsets: &Offsets) -> bool {
+    let connection = &record.connection;
+    let client = &node.record.connection;
+    let Some(end) = client.ended.filter(|end| end.by == Side::Server) else {
+        return false;
+    };
+    let after = |from: FrameRef, to: FrameRef| {
+        let nanos = offsets.correct(to).at.nanos_since(offsets.correct(from).at);
+        (nanos >= 0).then_some(nanos)
+    };
+    let Some(hung_up) = after(connection.last, end.frame) else {
+        return false;
+    };
+    match connection.opening {
+        _ if connection.unreachable.is_some() => hung_up <= HANGS_UP_NANOS,
+        Opening::Refused => hung_up <= HANGS_UP_NANOS,
+        Opening::Unanswered => {
+            let dialled = client.syn.zip(connection.syn);
+            dialled
+                .and_then(|(client, syn)| after(client, syn))
+                .is_some_and(|nanos| nanos <= RELAY_NANOS)
+        }
         _ => false,
     }
 }

@@ -233,6 +233,8 @@ impl Book {
                 self.clocks == Clocks::MayDiffer || self.index.is_near(began, NEIGHBOURS_MAX);
             if needed {
                 self.silent.keep(record, &self.known);
+            } else {
+                self.silent.keep_early(record, &self.known);
             }
             return;
         }

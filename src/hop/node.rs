@@ -376,6 +376,16 @@ impl Node {
         self.answer.or(self.given_up)
     }
 
+    /// From when on a proxy may have connected to a backend for it: one that relays bytes (nginx `stream`) dials as soon as
+    /// the client's connection is up. What was answered was asked by its request.
+    pub(super) fn dials_from(&self) -> Option<FrameRef> {
+        let begin = self.begin?;
+        let connection = &self.record.connection;
+        let relayed = self.answer.is_none() && self.slot.exchange == 0;
+        let syn = connection.syn.filter(|syn| relayed && *syn < begin);
+        Some(syn.unwrap_or(begin))
+    }
+
     /// Shifts its times to those of the reference capture.
     pub(super) fn correct(&mut self, offsets: &Offsets) {
         for frame in [

@@ -1,6 +1,7 @@
 //! Connections without a request that may still turn out to be a proxy's failed connects, within bounds.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use foldhash::{HashMap, HashSet};
 
@@ -24,9 +25,18 @@ const ASKERS_MAX: usize = 32_768;
 /// An address that failed to connect to more endpoints than this scans; an upstream has fewer servers.
 const SERVERS_MAX: usize = 64;
 
+/// How long before a request a proxy that relays bytes may have connected: a client sends it as soon as it may.
+const DIALS_BEFORE: Duration = Duration::from_secs(1);
+
+/// Connects without any request near them that are kept between two looks at what is due: where there are more, most are
+/// a scan's.
+const EARLY_MAX: usize = 16;
+
 /// Candidates for failed connects.
 #[derive(Debug, Default)]
 pub(super) struct SilentPool {
+    /// Kept since the last look although no request was near.
+    early: usize,
     kept: Silent,
     sources: HashMap<IpAddr, HashSet<Endpoint>>,
     /// Addresses that send attempts: those of proxies are among them, those of who scans are not.
@@ -51,6 +61,14 @@ impl SilentPool {
         self.kept.insert(place(record), record.take().into());
     }
 
+    /// Keeps a connection that failed while nobody waited: the request that it was made for may come yet.
+    pub(super) fn keep_early(&mut self, record: &mut Record, known: &Known) {
+        if self.early < EARLY_MAX {
+            self.early += 1;
+            self.keep(record, known);
+        }
+    }
+
     /// An address sends attempts.
     pub(super) fn asked_by(&mut self, client: IpAddr) {
         if self.askers.len() < ASKERS_MAX {
@@ -73,22 +91,19 @@ impl SilentPool {
         self.kept.remove(&place(record));
     }
 
-    /// Drops what began before every exchange that is still held.
-    pub(super) fn forget_before(&mut self, oldest: Option<Timestamp>) {
-        match oldest {
-            None => {
-                self.kept.clear();
-                self.sources.clear();
-            }
-            Some(oldest) => {
-                while self
-                    .kept
-                    .first_key_value()
-                    .is_some_and(|((frame, _), _)| frame.at < oldest)
-                {
-                    self.kept.pop_first();
-                }
-            }
+    /// Drops what began before every exchange that is still held; `now` where none is. A request may follow a connect.
+    pub(super) fn forget_before(&mut self, oldest: Option<Timestamp>, now: Timestamp) {
+        self.early = 0;
+        if oldest.is_none() {
+            self.sources.clear();
+        }
+        let oldest = oldest.unwrap_or(now).minus(DIALS_BEFORE);
+        while self
+            .kept
+            .first_key_value()
+            .is_some_and(|((frame, _), _)| frame.at < oldest)
+        {
+            self.kept.pop_first();
         }
     }
 
@@ -100,7 +115,7 @@ impl SilentPool {
     /// The connects that failed while the exchange waited for its answer: their first frames.
     pub(super) fn within(&self, node: &Node) -> impl Iterator<Item = FrameRef> {
         let over = node.over();
-        let begin = node.begin.into_iter();
+        let begin = node.dials_from().into_iter();
         begin
             .flat_map(|begin| self.kept.range((begin, ConnectionId(0))..))
             .map(|((frame, _), _)| *frame)

@@ -192,10 +192,10 @@ pub(super) static PROXY_OVERLOADED: Entry = Entry {
     meaning: "New connections are accepted and closed at once, without an answer.",
     client_hop: "FIN (then RST) with 0 bytes, at many clients at once, before or regardless of the request.",
     backend_hop: "Nothing.",
-    why: "worker_connections is exhausted: a tunnel takes two of them all the time. A crashing worker looks alike.",
-    fix: "Raise worker_connections (two for every tunnel) and worker_rlimit_nofile.",
+    why: "worker_connections is exhausted: a tunnel takes two of them all the time. A crashing worker looks alike, and so does a proxy that only relays bytes (nginx `stream`) and cannot reach its backend.",
+    fix: "Raise worker_connections (two for every tunnel) and worker_rlimit_nofile; of a proxy that relays bytes, check the backend.",
     template: "worker_rlimit_nofile 20000;\nevents {\n    worker_connections 8192;\n}",
-    log: "[alert] ... worker_connections are not enough; for a crash [alert] worker process ... exited on signal ...",
+    log: "[alert] ... worker_connections are not enough; for a crash [alert] worker process ... exited on signal ...; for a relay [error] connect() failed ... while connecting to upstream",
     source: "nginx worker_connections",
 };
 

@@ -127,6 +127,20 @@ fn closed_before_the_request_came() {
         &["error proxy-overloaded", "info backend-hop-not-seen"],
     );
     assert_eq!(diagnosis.answered_by(), None);
+    assert!(
+        diagnosis
+            .headline
+            .ends_with("or a relay that has no backend")
+    );
+    // A relay that was seen to be refused.
+    let refused = back().edit(|c| {
+        c.record.exchange_count = 0;
+        c.record.connection.opening = crate::tcp::Opening::Refused;
+    });
+    let client = front().ask(ASK, 5.0).fin(Side::Server, 0.6);
+    let diagnosis = diagnose(&tried(client, vec![refused]));
+    assert_eq!(diagnosis.cause, Some(Code::BackendRefused));
+    assert_eq!(diagnosis.findings.len(), 1);
     // A request that lies there unread makes an RST of the close.
     let client = front().ask(ASK, 0.5).rst(Side::Server, 0.9);
     let diagnosis = diagnose(&alone(client, Role::ClientProxy));

@@ -185,7 +185,7 @@ impl Book {
     ) -> Vec<Record> {
         let mut found = Vec::new();
         if let [node] = nodes
-            && let Some(begin) = node.begin
+            && let Some(begin) = node.dials_from()
             && node.status != Some(101)
         {
             let until = node.over().map_or(self.now, |over| over.at);

@@ -96,7 +96,10 @@ impl Book {
                 .collect();
             let hanging = self.hanging(&nodes, connections);
             let more = (!hanging.is_empty()).then(|| {
-                let begin = nodes.iter().map(|node| node.start()).min();
+                let begins = nodes.iter();
+                let begin = begins
+                    .map(|node| node.dials_from().unwrap_or(node.start()))
+                    .min();
                 let from = begin.map_or((Bound::Unbounded, Bound::Unbounded), |begin| {
                     (Bound::Included((begin, ConnectionId(0))), Bound::Unbounded)
                 });

@@ -68,7 +68,7 @@ impl Book {
         }
         let oldest = self.index.oldest();
         if self.clocks == Clocks::Same {
-            self.silent.forget_before(oldest);
+            self.silent.forget_before(oldest, self.now);
             self.ordinary
                 .forget_before(oldest.map(|oldest| oldest.minus(LINGER)));
         }

@@ -2,7 +2,7 @@
 
 use super::hops::*;
 use crate::hop::{BackendSight, Confidence, Role};
-use crate::tcp::Opening;
+use crate::tcp::{Opening, Side};
 
 #[test]
 fn refused_connect_belongs_to_the_request_that_got_502() {
@@ -52,6 +52,78 @@ fn connect_attempts_go_to_the_request_that_caused_them() {
         let handshake = one([client(0, 1.0, 2.0, &key(1), status), connect]);
         let found: Vec<_> = handshake.attempts.iter().map(|a| a.confidence).collect();
         assert_eq!(found, Vec::from_iter(expected), "{name}");
+    }
+}
+
+/// A proxy that relays bytes connects before it has seen the request, and hangs up when it cannot.
+#[test]
+fn a_relay_that_finds_no_backend_hangs_up() {
+    let hung_up = |ms: f64, by: Side, opening: Opening, dials: f64| {
+        let waits = Build::new(0, CLIENT, FRONT, 0.5)
+            .ask(3.0, &upgrade("/ws", &key(1)))
+            .fin(ms, by);
+        let connect = Build::new(1, BACK, BACKEND, dials).opening(opening, dials + 0.1);
+        one([waits, connect]).attempts.len()
+    };
+    for (name, ms, by, opening, dials, found) in [
+        (
+            "refused before the request",
+            1.5,
+            Side::Server,
+            Opening::Refused,
+            1.0,
+            1,
+        ),
+        (
+            "refused after it",
+            3.5,
+            Side::Server,
+            Opening::Refused,
+            3.2,
+            1,
+        ),
+        (
+            "long before the end",
+            80.0,
+            Side::Server,
+            Opening::Refused,
+            1.0,
+            0,
+        ),
+        (
+            "the client's end",
+            1.5,
+            Side::Client,
+            Opening::Refused,
+            1.0,
+            0,
+        ),
+        (
+            "nobody answers",
+            2000.0,
+            Side::Server,
+            Opening::Unanswered,
+            1.0,
+            1,
+        ),
+        (
+            "somebody else's",
+            2000.0,
+            Side::Server,
+            Opening::Unanswered,
+            900.0,
+            0,
+        ),
+        (
+            "before the client came",
+            1.5,
+            Side::Server,
+            Opening::Refused,
+            0.2,
+            0,
+        ),
+    ] {
+        assert_eq!(hung_up(ms, by, opening, dials), found, "{name}");
     }
 }
 
