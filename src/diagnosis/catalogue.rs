@@ -21,6 +21,7 @@ use std::fmt::{self, Write as _};
 use super::{Code, Severity};
 
 pub(super) use answered_by::{CHALLENGE_MET, Told, UNDECRYPTED, told_by};
+pub(super) use session::IDLE_RELAY;
 
 /// What a code means, in general.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! After the 101: how sessions end.
 
-use super::Entry;
+use super::{Entry, Told};
 use crate::diagnosis::{Code, Severity};
 
 pub(super) static IDLE_TIMEOUT: Entry = Entry {
@@ -15,6 +15,14 @@ pub(super) static IDLE_TIMEOUT: Entry = Entry {
     template: "location {location} {\n    proxy_read_timeout 3600s;   # and pings more often than this\n}",
     log: "[info] upstream timed out (110: Connection timed out) while proxying upgraded connection: not shown at the default level error",
     source: "RFC 6455 5.5.2, 7.1.5; nginx proxy_read_timeout",
+};
+
+/// The texts for a proxy that relays bytes.
+pub(in crate::diagnosis) const IDLE_RELAY: Told = Told {
+    why: "The request went out byte by byte as it came in: this proxy relays bytes and knows nothing of HTTP. In nginx `stream` that is proxy_timeout (10 min by default); data in either direction restarts it.",
+    fix: "Send pings from either side more often than the timeout, and raise the timeout as well.",
+    template: "server {   # of stream { }\n    proxy_timeout 1h;   # and pings more often than this\n}",
+    log: "[info] connection timed out (110: Connection timed out) while proxying connection: not shown at the default level error",
 };
 
 pub(super) static IDLE_TIMEOUT_IN_FRONT: Entry = Entry {

@@ -2,6 +2,7 @@
 
 use super::End;
 use crate::diagnosis::Code;
+use crate::diagnosis::catalogue::IDLE_RELAY;
 use crate::diagnosis::draft::Draft;
 use crate::diagnosis::text::{capital, count, duration, list};
 use crate::diagnosis::timeout::{self, EARLY_NANOS, Limit};
@@ -170,7 +171,10 @@ impl End<'_> {
             .at_least_nanos
             .saturating_sub(EARLY_NANOS)
             .max(EARLY_NANOS);
-        let directive = if proxy.starts_with("nginx") {
+        let relays = self.relays();
+        let directive = if relays {
+            "idle timeout (proxy_timeout, if it is nginx)"
+        } else if proxy.starts_with("nginx") {
             "proxy_read_timeout"
         } else {
             "idle timeout (proxy_read_timeout, if it is nginx)"
@@ -199,7 +203,8 @@ impl End<'_> {
                 " Only one hop shows the session, so what happened on the other is inferred.",
             );
         }
-        self.draft(Code::IdleTimeout)
+        let draft = self
+            .draft(Code::IdleTimeout)
             .title(format!(
                 "{proxy} closed the tunnel after {silent} of silence ({}{directive} {text})",
                 if sure == Confidence::Guess {
@@ -217,11 +222,28 @@ impl End<'_> {
                     "{proxy} closed the tunnel after {silent} of silence: its {directive} is {text}"
                 )
             })
-            .detail(detail)
-            .fix(format!(
-                "Send a ping at least every {} from either side, and raise proxy_read_timeout as well. 0 does not disable it: it fails every request at once.",
-                duration(limit.at_least_nanos / 2)
-            ))
+            .detail(detail);
+        let every = duration(limit.at_least_nanos / 2);
+        if relays {
+            return draft.told(Some(&IDLE_RELAY)).fix(format!(
+                "Send a ping at least every {every} from either side, and raise the timeout as well."
+            ));
+        }
+        draft.fix(format!(
+            "Send a ping at least every {every} from either side, and raise proxy_read_timeout as well. 0 does not disable it: it fails every request at once.",
+        ))
+    }
+
+    /// Whether the proxies pass on bytes as they are: HTTP proxies change something in every head.
+    fn relays(&self) -> bool {
+        let mut seen = false;
+        let same = self.story.links().all(|link| {
+            link.requests().is_some_and(|(before, after)| {
+                seen = true;
+                before.target() == after.target() && before.fields.raw() == after.fields.raw()
+            })
+        });
+        same && seen
     }
 
     /// What pings there were, in a sentence.

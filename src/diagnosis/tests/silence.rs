@@ -89,6 +89,27 @@ fn a_short_silence_is_a_timeout_where_the_timer_fires() {
     }
 }
 
+/// What passes a request on as it is knows nothing of HTTP: another timeout ends its tunnels.
+#[test]
+fn a_relay_has_a_timeout_of_another_name() {
+    let facts = talk(2, 1.7, 10.0);
+    let client = front()
+        .ask(ASK, 0.5)
+        .answer(SWITCH, 1.7)
+        .session(facts.clone());
+    let backend = back().ask(ASK, 1.2).answer(SWITCH, 1.6).session(facts);
+    let diagnosis = diagnose(&ended((client, backend), Party::Proxy, 60_010.0));
+    let idle = finding(&diagnosis, Code::IdleTimeout);
+    assert!(
+        idle.nginx_snippet.contains("proxy_timeout"),
+        "{}",
+        idle.nginx_snippet
+    );
+    for text in [&*idle.fix, &*idle.cause, &*idle.detail, &*idle.nginx_log] {
+        assert!(!text.contains("proxy_read_timeout"), "{text}");
+    }
+}
+
 /// No timer of a few seconds fires at any moment: a reload or a stop does.
 #[test]
 fn a_short_silence_that_no_timer_ends_is_no_timeout() {
