@@ -116,7 +116,7 @@ fn pairs() -> &'static [Pair] {
 }
 
 /// Cases with keys of which the two programs read different parts, and that is right.
-const READ_OTHERWISE: [&str; 9] = [
+const READ_OTHERWISE: [&str; 10] = [
     // tshark uses only keys that come before the packets.
     "behind-the-packets",
     "both-hops-behind",
@@ -131,6 +131,8 @@ const READ_OTHERWISE: [&str; 9] = [
     "late",
     // and shows what is left of heads that were cut.
     "cut-at-96",
+    // It sees no HTTP/1.1 where h2 was agreed on.
+    "http1-on-http2",
 ];
 
 /// What the backends' port is to tshark, which goes by ports: TLS if this program found it there.
