@@ -105,7 +105,7 @@ fn a_relay_has_a_timeout_of_another_name() {
         "{}",
         idle.nginx_snippet
     );
-    for text in [&*idle.fix, &*idle.cause, &*idle.detail, &*idle.nginx_log] {
+    for text in [&*idle.fix, idle.cause, &*idle.detail, idle.nginx_log] {
         assert!(!text.contains("proxy_read_timeout"), "{text}");
     }
 }
