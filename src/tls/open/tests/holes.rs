@@ -289,3 +289,38 @@ fn an_answer_is_not_without_a_question() {
         assert_eq!(reading.next, [7, 12]);
     }
 }
+
+/// TLS 1.2 counts records from the Finished message on, which says nothing in clear.
+#[test]
+fn a_finished_message_in_a_hole_is_no_part_of_it() {
+    let mut seen = 0;
+    for recorded in chat() {
+        let place = recorded.begun - 2;
+        let (direction, flight) = &recorded.flights[place];
+        let Some(at) = memchr::memmem::find(flight, &[20, 3, 3, 0, 1, 1, 22, 3, 3]) else {
+            continue;
+        };
+        assert_eq!(*direction, ToServer);
+        seen += 1;
+        for messages in [0, 1, 3] {
+            let mut reading = Reading::new();
+            let keys = keys(&recorded.log);
+            for (number, (direction, data)) in recorded.flights.iter().enumerate() {
+                let begun = recorded.begun..recorded.begun + messages;
+                if number == place {
+                    let (clear, rest) = data.split_at(at + 6);
+                    reading.event(&Event::Bytes(*direction, clear.to_vec()), &keys);
+                    reading.event(&Event::Gap(*direction, rest.len() as u64), &keys);
+                } else if begun.contains(&number) {
+                    reading.event(&Event::Gap(*direction, data.len() as u64), &keys);
+                } else {
+                    reading.event(&Event::Bytes(*direction, data.clone()), &keys);
+                }
+            }
+            check_places(&reading, &recorded.said);
+            assert_eq!(reading.runs[0].len(), 1);
+            assert_eq!(reading.runs[0][0].0, 10 * messages as u64);
+        }
+    }
+    assert_eq!(seen, 6, "suites of TLS 1.2");
+}
