@@ -134,11 +134,17 @@ impl Lane {
         }
     }
 
-    /// The direction is at its end: records that no key fitted so far will not be opened any more.
+    /// The direction is at its end: records that no key fitted so far will not be opened any more, and nothing comes that would
+    /// tell how much is missing.
     pub(super) fn finish(&mut self, out: &mut Output<'_>) {
         if let (None, false, Some(first)) = (self.end, self.proven, self.first_strange) {
             self.lose(1, GapCause::NotCaptured, first, out);
             self.end = Some(End::Unfit(first));
+        }
+        if out.first.is_some()
+            && let Some(gap) = self.tell_missing()
+        {
+            out.opened.gap(gap);
         }
     }
 

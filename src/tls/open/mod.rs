@@ -141,7 +141,7 @@ impl Decryption {
         }
     }
 
-    /// A direction is at its end: tells what of it will not be opened any more.
+    /// A direction is at its end: tells that there was more of it, where that is so.
     pub(super) fn ended(&mut self, direction: Direction, context: &mut Context<'_>) {
         if let Self::Opening(opening) = self {
             opening.with(direction, context, Lane::finish);
@@ -153,7 +153,11 @@ impl Decryption {
         let keyed = context.secrets().is_some();
         self.release(context, Sealed::NoKeys);
         match self {
-            Self::Opening(opening) => opening.end(context),
+            Self::Opening(opening) => {
+                for direction in [Direction::ToServer, Direction::ToClient] {
+                    opening.with(direction, context, Lane::finish);
+                }
+            }
             Self::Unprotected(_) if keyed => *self = Self::Over(Sealed::Unproven),
             Self::Over(Sealed::TooMuch) if !keyed => *self = Self::Over(Sealed::NoKeys),
             _ => {}
@@ -250,17 +254,6 @@ impl Opening {
         }
         if let Some(taken) = *out.early_taken {
             other.decide_early(taken, &mut out);
-        }
-    }
-
-    /// Nothing more comes: what is still missing is told.
-    fn end(&mut self, context: &mut Context<'_>) {
-        if self.first.is_some() {
-            for lane in [&mut self.to_server, &mut self.to_client] {
-                if let Some(gap) = lane.tell_missing() {
-                    context.opened.gap(gap);
-                }
-            }
         }
     }
 

@@ -285,7 +285,15 @@ fn an_answer_is_not_without_a_question() {
             &keys(&recorded.log),
         );
         assert_eq!(reading.next, [6, 11]);
-        reading.late(&keys(&recorded.log));
+        let keys = keys(&recorded.log);
+        reading.sight.ended(ToServer, &keys, &mut reading.opened);
+        reading.take();
+        assert_eq!(
+            reading.next,
+            [7, 11],
+            "before who reads it learns of its end"
+        );
+        reading.late(&keys);
         assert_eq!(reading.next, [7, 12]);
     }
 }
