@@ -58,20 +58,30 @@ impl Entry {
     /// The configuration to write for a location and an upstream. `http10`: the proxy spoke HTTP/1.0 to the backend,
     /// or is not known not to, so the directive that raises the version belongs in.
     pub fn snippet_for(&self, location: &str, upstream: &str, http10: bool) -> Cow<'static, str> {
-        fill(self.template, location, &upstream, http10)
+        let filling = Filling {
+            location,
+            upstream: &upstream,
+            https: false,
+            http10,
+        };
+        fill(self.template, &filling)
     }
 }
 
+/// What a template's places stand for in a case.
+pub(super) struct Filling<'a> {
+    pub(super) location: &'a str,
+    pub(super) upstream: &'a dyn fmt::Display,
+    /// The upstream is spoken to inside TLS.
+    pub(super) https: bool,
+    pub(super) http10: bool,
+}
+
 /// A template with the values of a case in its places.
-pub(super) fn fill(
-    template: &'static str,
-    location: &str,
-    upstream: &dyn fmt::Display,
-    http10: bool,
-) -> Cow<'static, str> {
+pub(super) fn fill(template: &'static str, filling: &Filling<'_>) -> Cow<'static, str> {
     let mut text = String::new();
     let lines = template.lines();
-    for line in lines.filter(|line| http10 || !line.contains("{http11}")) {
+    for line in lines.filter(|line| filling.http10 || !line.contains("{http11}")) {
         if !text.is_empty() {
             text.push('\n');
         }
@@ -84,12 +94,16 @@ pub(super) fn fill(
                     after
                 }
                 Some(("location", after)) => {
-                    text.push_str(location);
+                    text.push_str(filling.location);
                     after
                 }
                 Some(("upstream", after)) => {
+                    if filling.https && text.ends_with("http://") {
+                        text.truncate(text.len() - "://".len());
+                        text.push_str("s://");
+                    }
                     // Writing to a String cannot fail.
-                    let _ = write!(text, "{upstream}");
+                    let _ = write!(text, "{}", filling.upstream);
                     after
                 }
                 _ => {

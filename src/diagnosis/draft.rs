@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::catalogue::{self, Entry, Told};
+use super::catalogue::{self, Entry, Filling, Told};
 use super::{Code, Evidence, Finding, Severity};
 use crate::capture::FrameRef;
 use crate::decode::Endpoint;
@@ -33,6 +33,8 @@ pub(super) struct Draft {
 pub(super) struct Values<'a> {
     pub(super) location: &'a str,
     pub(super) upstream: Option<Endpoint>,
+    /// Backends that were asked inside TLS: what passes to them passes by https.
+    pub(super) over_tls: Vec<Endpoint>,
     pub(super) http10: bool,
 }
 
@@ -41,6 +43,7 @@ impl Default for Values<'_> {
         Self {
             location: "/ws/",
             upstream: None,
+            over_tls: Vec::new(),
             http10: true,
         }
     }
@@ -241,10 +244,16 @@ impl Draft {
         }
         evidence.sort_by(|a, b| a.frame.cmp(&b.frame).then_with(|| a.shows.cmp(&b.shows)));
         evidence.dedup();
-        let upstream: &dyn fmt::Display = match self.upstream.as_ref().or(values.upstream.as_ref())
-        {
+        let server = self.upstream.as_ref().or(values.upstream.as_ref());
+        let upstream: &dyn fmt::Display = match server {
             Some(server) => server,
             None => &"backend",
+        };
+        let filling = Filling {
+            location: values.location,
+            upstream,
+            https: server.is_some_and(|server| values.over_tls.contains(server)),
+            http10: values.http10,
         };
         let template = self.snippet.unwrap_or(entry.template);
         Some(Finding {
@@ -256,7 +265,7 @@ impl Draft {
             detail: self.detail.unwrap_or_else(|| entry.meaning.to_owned()),
             cause: self.why.unwrap_or(entry.why),
             fix: self.fix.unwrap_or(Cow::Borrowed(entry.fix)),
-            nginx_snippet: catalogue::fill(template, values.location, upstream, values.http10),
+            nginx_snippet: catalogue::fill(template, &filling),
             nginx_log: self.log.unwrap_or(entry.log),
             evidence,
         })

@@ -132,6 +132,7 @@ pub fn diagnose_connection(record: &Record) -> Vec<Finding> {
     let values = Values {
         upstream: Some(record.connection.server),
         location: "/",
+        over_tls: Vec::new(),
         http10: false,
     };
     finish(drafts, &values)

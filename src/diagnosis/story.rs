@@ -4,6 +4,7 @@ use super::draft::Values;
 use super::text::{path, short};
 use super::view::HopView;
 use crate::capture::{FrameRef, Timestamp};
+use crate::decode::Endpoint;
 use crate::hop::{BackendSight, Confidence, ConnectAttempt, Exchange, Handshake, Hop, Role};
 use crate::http::{PartialWhy, RequestHead, ResponseHead};
 use crate::tcp::{Direction, Opening};
@@ -317,8 +318,17 @@ impl<'a> Story<'a> {
         Values {
             location,
             upstream: backend,
+            over_tls: self.over_tls(),
             http10,
         }
+    }
+
+    /// The servers that were asked inside TLS.
+    fn over_tls(&self) -> Vec<Endpoint> {
+        let hops = self.handshake.hops.iter();
+        hops.filter(|hop| hop.record.tls.is_some() && hop.exchange().request.is_some())
+            .map(|hop| hop.record.connection.server)
+            .collect()
     }
 }
 

@@ -185,3 +185,22 @@ fn a_key_log_of_another_session_changes_nothing_but_a_note() {
     notes.remove(place);
     assert_eq!(with, without);
 }
+
+#[test]
+fn the_advice_passes_by_https_to_a_backend_that_was_asked_inside_tls() {
+    for (case, logs, scheme) in [
+        (
+            "both-hops-not-forwarded",
+            &["keys.log", "backend-keys.log"][..],
+            "https",
+        ),
+        ("upgrade-not-forwarded-tls12", &["keys.log"], "http"),
+    ] {
+        let capture = [file_of(case, "any.pcapng")];
+        let logs: Vec<PathBuf> = logs.iter().map(|log| file_of(case, log)).collect();
+        let (report, _) = read_json_with(&capture, &logs, &[]);
+        let snippet = report["findings"][0]["nginx_snippet"].as_str().unwrap();
+        let pass = format!("proxy_pass {scheme}://10.20.0.11:8080;");
+        assert!(snippet.contains(&pass), "{case}: {snippet}");
+    }
+}
