@@ -67,6 +67,8 @@ struct Cause<'a> {
     node: &'a Node,
     /// The next hop was reached: the failures before it are first tries.
     next: Option<FrameRef>,
+    /// When the proxy connected to it, if it did so for this request.
+    next_dialled: Option<FrameRef>,
     /// No other connection of this handshake was seen.
     alone: bool,
 }
@@ -85,6 +87,9 @@ struct Claim {
     fits: bool,
 }
 
+/// A candidate in time, whose it may be, and whether the outcome is what it leads to.
+type Found<'a> = ((FrameRef, ConnectionId), &'a Record, Address, bool);
+
 /// Whether the answer says that a backend could not be reached.
 pub(super) fn is_failed_connect(node: &Node) -> bool {
     matches!(node.status, Some(502 | 504))
@@ -102,12 +107,13 @@ pub(super) fn assign(
     if context.silent.is_empty() {
         return;
     }
-    let mut causes = causes(handshakes, hops);
+    let mut causes = causes(handshakes, hops, offsets);
     causes.extend(context.rivals.iter().map(|node| Cause {
         handshake: usize::MAX,
         hop: 0,
         node,
         next: None,
+        next_dialled: None,
         alone: true,
     }));
     let mut claims: BTreeMap<(FrameRef, ConnectionId), Vec<Claim>> = BTreeMap::new();
@@ -163,22 +169,32 @@ pub(super) fn assign(
     }
 }
 
-fn causes<'a>(handshakes: &[Handshake], hops: &[Vec<&'a Node>]) -> Vec<Cause<'a>> {
+fn causes<'a>(
+    handshakes: &[Handshake],
+    hops: &[Vec<&'a Node>],
+    offsets: &Offsets,
+) -> Vec<Cause<'a>> {
     let mut causes = Vec::new();
     for (handshake, (found, nodes)) in handshakes.iter().zip(hops).enumerate() {
         for (hop, &node) in nodes.iter().enumerate() {
-            let next = found
-                .hops
-                .iter()
-                .zip(nodes)
-                .filter(|(child, _)| child.parent == Some(hop) && !child.retried)
+            let children = found.hops.iter().zip(nodes);
+            let children = children.filter(|(child, _)| child.parent == Some(hop));
+            let next = children
+                .clone()
+                .filter(|(child, _)| !child.retried)
                 .filter_map(|(_, child)| child.begin)
                 .min();
+            let dialled = |child: &Node| {
+                let syn = child.record.connection.syn.map(|syn| offsets.correct(syn));
+                syn.filter(|syn| Some(*syn) > node.begin).or(child.begin)
+            };
+            let next_dialled = children.filter_map(|(_, child)| dialled(child)).min();
             causes.push(Cause {
                 handshake,
                 hop,
                 node,
                 next,
+                next_dialled,
                 alone: found.hops.len() == 1,
             });
         }
@@ -207,26 +223,30 @@ fn claims_of(
         } else {
             Box::new(context.silent.iter())
         };
+    let mut found: Vec<Found<'_>> = all
+        .filter(|(key, _)| inside(offsets.correct(key.0)))
+        .filter_map(|(key, record)| {
+            let address = address(cause.node, record, context.known)?;
+            let fits = fits(cause, record, offsets);
+            let believed = address == Address::Proxy
+                || fits && cause.alone && record.protocol != Protocol::Http2;
+            believed.then_some((*key, record.as_ref(), address, fits))
+        })
+        .collect();
+    drop_unfollowed(&mut found, cause, offsets);
     let mut claims = Vec::new();
     let mut unknown: Vec<((FrameRef, ConnectionId), IpAddr)> = Vec::new();
-    for (key, record) in all {
-        if !inside(offsets.correct(key.0)) {
-            continue;
-        }
-        let fits = fits(cause, record, offsets);
-        match address(cause.node, record, context.known) {
-            Some(Address::Proxy) => claims.push((
-                *key,
+    for (key, record, address, fits) in found {
+        match address {
+            Address::Proxy => claims.push((
+                key,
                 Claim {
                     cause: index,
-                    address: Address::Proxy,
+                    address,
                     fits,
                 },
             )),
-            Some(Address::Unknown) if fits && cause.alone && record.protocol != Protocol::Http2 => {
-                unknown.push((*key, record.connection.client.ip()));
-            }
-            _ => {}
+            Address::Unknown => unknown.push((key, record.connection.client.ip())),
         }
     }
     // Of addresses that nothing ties to the proxy, one alone is believed; several are somebody's scan.
@@ -242,6 +262,30 @@ fn claims_of(
         }));
     }
     claims
+}
+
+/// Drops refusals upon which nothing followed: a proxy that is refused tries the next server or answers at once, while other
+/// programs on its host are refused at any time.
+fn drop_unfollowed(found: &mut Vec<Found<'_>>, cause: &Cause<'_>, offsets: &Offsets) {
+    let over = cause.next_dialled.or(cause.node.over());
+    // nginx says 502 of a refusal: a 504 is of a server after it.
+    let mut next = over.map(|over| (over, cause.next.is_none() && cause.node.status == Some(504)));
+    let mut kept = Vec::with_capacity(found.len());
+    for one in found.drain(..).rev() {
+        let (key, record, ..) = &one;
+        let connection = &record.connection;
+        let refused = connection.opening == Opening::Refused || connection.unreachable.is_some();
+        let last = offsets.correct(connection.last).at;
+        let followed = next.is_none_or(|(next, is_timeout)| {
+            !is_timeout && next.at.nanos_since(last) <= RELAY_NANOS
+        });
+        if !refused || followed {
+            next = Some((offsets.correct(key.0), false));
+            kept.push(one);
+        }
+    }
+    kept.reverse();
+    *found = kept;
 }
 
 /// Whose connection it may be; `None` when it is not the proxy's.

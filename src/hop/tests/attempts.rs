@@ -127,6 +127,64 @@ fn a_relay_that_finds_no_backend_hangs_up() {
     }
 }
 
+/// Another program on the proxy's host is refused while the proxy waits for its backend: nothing comes of it.
+#[test]
+fn a_refusal_upon_which_nothing_follows_is_somebody_elses() {
+    let own = "192.168.50.1:51000";
+    let found = |status: u16, took: f64, refused: &[f64], hangs: Option<f64>| {
+        let mut builds = vec![client(0, 1.0, took, &key(1), status)];
+        for (number, at) in refused.iter().enumerate() {
+            builds.push(
+                Build::new(number as u32 + 1, own, "192.168.50.1:4317", *at)
+                    .opening(Opening::Refused, at + 0.1),
+            );
+        }
+        let hangs =
+            hangs.map(|at| Build::new(9, own, BACKEND, at).opening(Opening::Unanswered, at));
+        let handshake = one(builds.into_iter().chain(hangs));
+        handshake.attempts.len()
+    };
+    for (name, status, took, refused, hangs, attempts) in [
+        ("502 at once", 502, 2.0, &[2.0][..], None, 1),
+        ("both servers, then 502", 502, 2.0, &[2.0, 2.5], None, 2),
+        ("a page at once", 200, 2.0, &[2.0], None, 1),
+        (
+            "long before the answer",
+            502,
+            2000.0,
+            &[2.0, 900.0],
+            None,
+            0,
+        ),
+        (
+            "in the midst of a timeout",
+            504,
+            2000.0,
+            &[500.0, 1000.0, 1980.0],
+            None,
+            0,
+        ),
+        (
+            "the first server, and the second hangs",
+            504,
+            2000.0,
+            &[2.0],
+            Some(2.5),
+            2,
+        ),
+        (
+            "somebody else's, and a server hangs",
+            504,
+            2000.0,
+            &[900.0],
+            Some(2.5),
+            1,
+        ),
+    ] {
+        assert_eq!(found(status, took, refused, hangs), attempts, "{name}");
+    }
+}
+
 #[test]
 fn a_scan_is_not_taken_for_the_proxy() {
     let mut records = vec![client(0, 1.0, 5.0, &key(1), 502)];
