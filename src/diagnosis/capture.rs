@@ -18,7 +18,7 @@ use crate::tcp::{Copies, GapCause, Opening};
 pub struct CaptureTotals {
     /// Frames that show what was shown before, by the capture that holds them.
     pub copies: BTreeMap<CaptureId, Copies>,
-    /// Nanoseconds to add to a capture's times to fit the first one's, and a frame that shows it.
+    /// Nanoseconds to add to a capture's times to fit those of the first hops' capture, and a frame that shows it.
     pub clock_offsets: Vec<(CaptureId, i64, FrameRef)>,
 }
 
@@ -77,10 +77,16 @@ pub fn diagnose_captures(infos: &[CaptureInfo], totals: &CaptureTotals) -> Vec<F
     for &(id, nanos, frame) in &totals.clock_offsets {
         if nanos != 0 {
             let way = if nanos > 0 { "behind" } else { "ahead of" };
+            // The one that the first hops are in, whatever the order in which the files are named.
+            let other = match infos {
+                [one, other] if one.id == id => name(&other.path),
+                [one, _] => name(&one.path),
+                _ => "the first hop's capture",
+            };
             out.push(
                 Draft::new(Code::ClockOffset)
                     .title(format!(
-                        "The clock of {} is {} {way} the first capture's",
+                        "The clock of {} is {} {way} that of {other}",
                         path(id),
                         duration(nanos.saturating_abs())
                     ))

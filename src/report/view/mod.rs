@@ -157,7 +157,7 @@ pub struct CaptureView {
     pub truncated_frames: u64,
     /// Frames that show what this capture or another one showed before: each counts once.
     pub duplicate_frames: u64,
-    /// What to add to its times to compare them with the first capture's.
+    /// What to add to its times to compare them with those of the capture that has the first hops.
     pub clock_offset_ms: f64,
     /// What is wrong with the input, and where.
     pub damage: Option<String>,

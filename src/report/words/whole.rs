@@ -169,7 +169,7 @@ pub(in crate::report) fn oddities(capture: &CaptureView) -> Vec<String> {
             "behind"
         };
         oddities.push(format!(
-            "clock {} {way} the first capture's",
+            "clock {} {way} the first hop's",
             duration_ms(capture.clock_offset_ms.abs())
         ));
     }
