@@ -63,6 +63,12 @@ pub struct ReportFile {
 }
 
 impl Plan {
+    /// Whether only a part of the traffic is looked into.
+    pub fn chooses(&self) -> bool {
+        let Selection { ports, hosts } = &self.selection;
+        !ports.is_empty() || !hosts.is_empty() || self.filter.is_some()
+    }
+
     /// The meaning of what was typed.
     pub fn new(args: args::Read) -> anyhow::Result<Self> {
         let mut inputs = args.files;

@@ -73,6 +73,9 @@ pub(super) fn run(plan: &Plan) -> anyhow::Result<u8> {
     for problem in &problems {
         message(problem);
     }
+    if report.summary.handshakes == 0 && !plan.quiet && plan.chooses() {
+        message("only what --port, --host and --filter choose was looked into: try without");
+    }
     let nothing_read = failed && report.captures.iter().all(|capture| capture.frames == 0);
     // A document says in itself that nothing could be read; a page would only repeat the message.
     if !nothing_read || matches!(plan.format, Format::Json | Format::Jsonl) {

@@ -251,6 +251,27 @@ fn hosts_and_ports_are_matched_behind_tags() {
     assert_eq!(connections(&["--host", "2001:db8::/32"]), 0);
 }
 
+/// Nothing is among what was chosen: that says nothing about the capture.
+#[test]
+fn a_choice_that_leaves_nothing_is_named() {
+    for (arguments, told) in [
+        (&["--port", "81"][..], true),
+        (&["--host", "192.0.2.1"], true),
+        (&["--port", "81", "-q"], false),
+        (&["--port", "80"], false),
+        (&[], false),
+    ] {
+        let output = hop101()
+            .arg("read")
+            .arg(sample(FAILED))
+            .args(arguments)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(said.contains("try without"), told, "{arguments:?}: {said}");
+    }
+}
+
 #[cfg(feature = "live")]
 #[test]
 fn filters_are_compiled_for_each_link_type() {
