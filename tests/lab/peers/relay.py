@@ -19,7 +19,11 @@ def address(text):
 
 def carry(inner, target, setting):
     """Carries bytes between two connections until one of them ends or nothing comes for too long."""
-    outer = socket.create_connection(address(target))
+    try:
+        outer = socket.create_connection(address(target))
+    except OSError:
+        inner.close()
+        return
     if setting.get("proxy_line"):
         (client, client_port), (here, port) = inner.getpeername(), inner.getsockname()
         outer.sendall(f"PROXY TCP4 {client} {here} {client_port} {port}\r\n".encode())

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from model import ANY, BACKEND, BACKEND_2, Handshake, Scenario, Witness, expect, failed, ok
 from nginx import NEW_DEFAULTS, UPGRADE, location, site, upstream
-from programs import PROXY_FRONT, curl, node_backend, node_client, page, py_backend, py_client, raw_backend, switching
+from programs import (
+    PROXY_FRONT,
+    curl,
+    node_backend,
+    node_client,
+    page,
+    py_backend,
+    py_client,
+    raw_backend,
+    relay,
+    switching,
+)
 
 QUICK = UPGRADE + "\nproxy_connect_timeout 2s;\nproxy_read_timeout 1s;"
 UNREACHABLE = (
@@ -71,6 +82,16 @@ SCENARIOS = [
         expect=expect(failed("backend-refused", answered_by="proxy"), allowed="bad-gateway"),
         witness=Witness(logged=(REFUSED,), access=("502",), saw=({"status": 502},)),
         samples={"any": "backend-refused.pcapng"},
+    ),
+    Scenario(
+        name="backend-refused-to-relay",
+        family="handshake",
+        row="H18",
+        title="A TCP relay, as nginx's stream module is one, is refused by the backend and hangs up on its client.",
+        backends=(relay(f"{PROXY_FRONT}:80", f"{BACKEND}:8080"),),
+        clients=(node_client(),),
+        expect=expect(failed("backend-refused", answered_by=None, hops=1)),
+        witness=Witness(saw=({"status": None},)),
     ),
     Scenario(
         name="backend-refused-by-icmp",
