@@ -106,7 +106,7 @@ pub(super) fn feed(
     progress.begin(inputs.progress().size);
     while !interrupt.came() {
         progress.at(|| inputs.progress());
-        if follow_at.is_some_and(|at| at <= Instant::now()) {
+        if follow_at.is_some_and(|at| engine.wants_keys() || at <= Instant::now()) {
             problems.extend(keylogs.more(&mut |lines| {
                 engine.keys(lines);
             }));

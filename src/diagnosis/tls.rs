@@ -1,5 +1,6 @@
 //! TLS as far as clear bytes show it: certificates refused, no common ground, the wrong protocol on a port.
 
+use super::catalogue::Told;
 use super::draft::Draft;
 use super::story::Story;
 use super::text::{closed, preview, shows_request};
@@ -342,7 +343,15 @@ pub(super) fn plain_answer(story: &Story<'_>, draft: Draft, out: &mut Vec<Draft>
     out.push(draft.bad(Severity::Error));
 }
 
-/// A handshake in clear whose answer is no HTTP but a TLS alert.
+/// The texts for a client that does not speak what it agreed on.
+static AGREED_ON_H2: Told = Told {
+    why: "The client offered h2 in its ClientHello (ALPN, RFC 7301), the server chose it, and the client asked in HTTP/1.1 all the same.",
+    fix: "Let the client offer `http/1.1` alone for WebSocket, as browsers do, or switch http2 off for this server name.",
+    template: "",
+    log: "",
+};
+
+/// A handshake whose answer is no HTTP/1: a TLS alert, or what only another protocol makes sense of.
 pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
     if story.is_up() {
         return;
@@ -365,6 +374,20 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
                     ))
                     .may_saw(first, shows)
                     .saw(*frame, "a TLS alert record"),
+            );
+        } else if story.outer.record.agreed_on_h2() {
+            out.push(
+                Draft::new(Code::BackendInvalidResponse)
+                    .on(&story.outer.record)
+                    .title(format!(
+                        "{} agreed with {} on h2 and spoke HTTP/1.1",
+                        connection.client.ip(),
+                        connection.server
+                    ))
+                    .detail("What came back is HTTP/2: the server keeps to what was agreed on.")
+                    .told(Some(&AGREED_ON_H2))
+                    .may_saw(first, shows)
+                    .saw(*frame, "the answer is HTTP/2, as was agreed on (ALPN)"),
             );
         } else if story.handshake.hops.len() == 1 {
             out.push(

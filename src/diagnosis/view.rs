@@ -152,6 +152,8 @@ pub(super) trait RecordView {
     fn end_by(&self, side: Side) -> Option<Ending>;
     /// Whether bytes of it were not captured, were cut, or were not decrypted.
     fn has_holes(&self) -> bool;
+    /// Whether both sides agreed on HTTP/2 (ALPN).
+    fn agreed_on_h2(&self) -> bool;
     /// Whether all of it was captured, and not all decrypted.
     fn is_undecrypted(&self) -> bool;
 }
@@ -163,6 +165,11 @@ impl RecordView for Record {
 
     fn has_holes(&self) -> bool {
         self.lacks(Direction::ToServer) || self.lacks(Direction::ToClient)
+    }
+
+    fn agreed_on_h2(&self) -> bool {
+        let tls = self.tls.as_deref();
+        tls.and_then(|tls| tls.alpn.as_deref()) == Some("h2")
     }
 
     fn is_undecrypted(&self) -> bool {

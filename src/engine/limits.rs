@@ -265,7 +265,7 @@ pub(super) fn of_tls(record: &Record) -> Option<Limit> {
             )
         }
         Sealed::Unfit { frame } | Sealed::Lost { first: None, frame } => (
-            "keys are named for this TLS session, and nothing of it can be decrypted with them"
+            "keys are named for this TLS session, and nothing said in it can be decrypted with them"
                 .to_owned(),
             Some((frame, "this record is not opened by them")),
         ),
@@ -304,7 +304,7 @@ pub(super) fn of_keys(sessions: usize, tls: &TlsTotals) -> Option<Limit> {
     let keys = of(sessions as u64, "TLS session", "TLS sessions");
     let detail = if tls.begun == 0 {
         format!(
-            "keys of {keys} are at hand, but no TLS connection is seen from its start, which names its keys"
+            "keys of {keys} are at hand, but no ClientHello, which names the keys of a session, is in the capture as a whole"
         )
     } else {
         let begun = of(tls.begun, "TLS connection", "TLS connections");

@@ -250,6 +250,11 @@ impl Engine {
         self.totals.tls.keyed < self.totals.tls.begun
     }
 
+    /// Whether a session began to wait for keys since the last call: then it is worth looking for some.
+    pub const fn wants_keys(&mut self) -> bool {
+        self.conversations.scratch.take_wanting()
+    }
+
     /// Keys may come while frames come ([`Self::keys`]): TLS sessions without keys are held back for a while.
     pub fn expect_keys(&mut self) {
         self.conversations.scratch.keys.expect();

@@ -90,7 +90,7 @@ pub(super) fn next_capture(report: &Report) -> Vec<Advice> {
     }
     if has("http2") {
         advice.push(Advice {
-            text: "HTTP/2 in clear was seen: a WebSocket inside of it (RFC 8441) is not read; nginx speaks HTTP/1.1 to \
+            text: "HTTP/2 was seen: a WebSocket inside of it (RFC 8441) is not read; nginx speaks HTTP/1.1 to \
                    the backend, so capture that hop."
                 .to_owned(),
             command: None,

@@ -44,6 +44,14 @@ impl<'a> Column<'a> {
         format!("{from} → {to}")
     }
 
+    /// Why there is no request: whether none can be in it, so that this is a fault, and in words.
+    pub(super) fn unasked(&self) -> (bool, &'static str) {
+        match self.connection.map(|connection| connection.protocol) {
+            Some("tls") => (false, "none seen inside TLS"),
+            _ => (true, "never sent"),
+        }
+    }
+
     /// Whether the proxy gave it up for another one.
     pub(super) fn given_up(&self) -> bool {
         self.hop.is_some_and(|hop| hop.retried)

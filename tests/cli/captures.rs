@@ -135,7 +135,7 @@ fn keys_in_a_capture_are_found_for_their_sessions() {
     for form in ["table", "markdown", "html", "json"] {
         let shown = text(&["--format", form], &file);
         assert!(
-            shown.contains("nothing of it can be decrypted"),
+            shown.contains("nothing said in it can be decrypted"),
             "{form}: {shown}"
         );
         assert!(!shown.contains("5e5e5e"), "{form}");

@@ -25,6 +25,8 @@ use std::io::{self, BufWriter};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
+
 use self::clock::{PacketClock, TimeOfDay, now_on_both_clocks, time_of_day};
 use self::evidence::Evidence;
 use self::outputs::{Packets, Report as ReportFile};
@@ -194,7 +196,8 @@ impl<'a> Run<'a> {
             }
             watch.evidence = Some(evidence);
         }
-        let keylogs = KeyLogs::open(&read.keylogs)?;
+        let keylogs = KeyLogs::open(&read.keylogs)
+            .context("it must be there before the capture starts ('touch' makes it)")?;
         keylogs.refuse_pipes()?;
         let options = engine::Options::new(read.selection.clone(), Clocks::Same, read.memory);
         let mut engine = Engine::new(options).watched();
@@ -291,19 +294,25 @@ impl<'a> Run<'a> {
             }
             self.deliver(live, left);
         }
-        let (engine, watch) = (&mut self.engine, &mut self.watch);
-        let (packets, panics) = (&mut self.packets, &mut self.panics);
-        live.flush(&mut |frame, name| take((frame, name), engine, watch, packets.as_mut(), panics));
+        let mut takers = self.takers();
+        live.flush(&mut |frame, name| takers.take(frame, name));
     }
 
     fn deliver(&mut self, live: &mut Live, wait: Duration) {
-        let (engine, watch) = (&mut self.engine, &mut self.watch);
-        let (packets, panics) = (&mut self.packets, &mut self.panics);
-        let mut each = |frame: &Frame<'_>, name: Option<&str>| {
-            take((frame, name), engine, watch, packets.as_mut(), panics);
-        };
+        let mut takers = self.takers();
+        let mut each = |frame: &Frame<'_>, name: Option<&str>| takers.take(frame, name);
         if let Err(error) = live.deliver(wait, time_of_day, &mut each) {
             self.interface_failed(live, &error);
+        }
+    }
+
+    fn takers(&mut self) -> Takers<'_> {
+        Takers {
+            engine: &mut self.engine,
+            watch: &mut self.watch,
+            packets: self.packets.as_mut(),
+            keylogs: &mut self.keylogs,
+            panics: &mut self.panics,
         }
     }
 
@@ -318,16 +327,8 @@ impl<'a> Run<'a> {
     }
 
     fn tick(&mut self, packet_time: Option<Timestamp>, now: Instant) {
+        self.takers().look_for_keys();
         let (engine, watch) = (&mut self.engine, &mut self.watch);
-        let mut problems = Vec::new();
-        guard(&mut self.panics, || {
-            problems = self.keylogs.more(&mut |lines| {
-                engine.keys(lines);
-            });
-        });
-        for problem in problems {
-            watch.screen.message(&problem);
-        }
         if let Some(at) = packet_time {
             guard(&mut self.panics, || engine.tick(at, watch));
         }
@@ -386,26 +387,48 @@ impl<'a> Run<'a> {
     }
 }
 
-/// A frame to everybody who wants it; the name of its interface, if that is new.
-fn take(
-    (frame, new_interface): (&Frame<'_>, Option<&str>),
-    engine: &mut Engine,
-    watch: &mut Watch,
-    packets: Option<&mut Packets>,
-    panics: &mut u32,
-) {
-    if let Some(packets) = packets {
-        packets.write(frame, new_interface);
+/// Everybody who wants frames.
+struct Takers<'a> {
+    engine: &'a mut Engine,
+    watch: &'a mut Watch,
+    packets: Option<&'a mut Packets>,
+    keylogs: &'a mut KeyLogs,
+    panics: &'a mut u32,
+}
+
+impl Takers<'_> {
+    /// A frame to everybody; the name of its interface, if that is new.
+    fn take(&mut self, frame: &Frame<'_>, new_interface: Option<&str>) {
+        if let Some(packets) = &mut self.packets {
+            packets.write(frame, new_interface);
+        }
+        let (engine, watch) = (&mut *self.engine, &mut *self.watch);
+        guard(self.panics, || {
+            if let (Some(name), Some(evidence)) = (new_interface, &mut watch.evidence) {
+                evidence.interface(frame.interface, frame.link, name);
+            }
+            if let Some(evidence) = &mut watch.evidence {
+                evidence.frame(frame);
+            }
+            engine.frame(frame, watch);
+        });
+        if self.engine.wants_keys() {
+            self.look_for_keys();
+        }
     }
-    guard(panics, || {
-        if let (Some(name), Some(evidence)) = (new_interface, &mut watch.evidence) {
-            evidence.interface(frame.interface, frame.link, name);
+
+    /// Takes the keys that were logged since.
+    fn look_for_keys(&mut self) {
+        let mut problems = Vec::new();
+        guard(self.panics, || {
+            problems = self.keylogs.more(&mut |lines| {
+                self.engine.keys(lines);
+            });
+        });
+        for problem in problems {
+            self.watch.screen.message(&problem);
         }
-        if let Some(evidence) = &mut watch.evidence {
-            evidence.frame(frame);
-        }
-        engine.frame(frame, watch);
-    });
+    }
 }
 
 /// Does a part of the analysis. A fault of ours in one connection must not end a capture that may have run for weeks.

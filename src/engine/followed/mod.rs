@@ -67,6 +67,8 @@ pub(super) struct Scratch {
     pub(super) decided: bool,
     /// Bytes are held back until keys come.
     waiting: bool,
+    /// The same, and nobody looked for keys since.
+    wanting: bool,
     /// Bytes that the states of connections may have come to hold since they were weighed.
     pub(super) grown: usize,
     /// What TLS sessions are opened with.
@@ -100,6 +102,11 @@ impl Scratch {
     /// Whether the last call left bytes that wait for keys.
     pub(super) const fn take_waiting(&mut self) -> bool {
         std::mem::replace(&mut self.waiting, false)
+    }
+
+    /// Whether bytes began to wait for keys since the last call.
+    pub(super) const fn take_wanting(&mut self) -> bool {
+        std::mem::replace(&mut self.wanting, false)
     }
 
     /// Bytes are given to a reader that may keep them.

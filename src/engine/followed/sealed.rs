@@ -108,8 +108,11 @@ impl Followed {
             return Interest::Counters;
         };
         let mut opened = take(&mut scratch.opened);
-        let wants = open(envelope, scratch, &mut opened);
-        scratch.waiting |= envelope.sight.is_waiting();
+        let waited = envelope.sight.is_waiting();
+        let interest = open(envelope, scratch, &mut opened);
+        let waits = envelope.sight.is_waiting();
+        scratch.waiting |= waits;
+        scratch.wanting |= waits && !waited;
         for piece in opened.pieces() {
             if let Clear::Bytes(chunk) = piece {
                 envelope.count(&chunk);
@@ -134,7 +137,7 @@ impl Followed {
         match self.reader {
             // A reader that has begun wants to know how the streams end.
             Reader::Http(_) | Reader::WebSocket { .. } | Reader::Http2(_) => Interest::Bytes,
-            Reader::Tls(_) => wants,
+            Reader::Tls(_) => interest,
             Reader::Done(_) => Interest::Counters,
         }
     }

@@ -136,7 +136,12 @@ fn request_cell(column: &Column<'_>, frames: &Frames<'_>) -> Markup {
                 " " span.faint { (frames.at(request.at_frame)) }
             }
             Some(None) => span.faint { "not in the capture as a whole" },
-            None => span.bad { "✗ never sent" },
+            None => {
+                @match column.unasked() {
+                    (true, what) => span.bad { "✗ " (what) },
+                    (false, what) => span.faint { (what) },
+                }
+            }
         }
     }
 }

@@ -328,7 +328,7 @@ fn request_cell(column: &Column<'_>, frames: &Frames<'_>) -> String {
             format!("{} (frame {}, {at})", code(&line), request.frame)
         }
         Some(None) => "not in the capture as a whole".to_owned(),
-        None => "never sent".to_owned(),
+        None => column.unasked().1.to_owned(),
     }
 }
 

@@ -174,7 +174,10 @@ impl Layout<'_> {
 
     fn request(&self, column: &Column<'_>) -> Cell {
         let Some(hop) = column.hop else {
-            return self.cell(Look::Bad, "✗ never sent", 1);
+            return match column.unasked() {
+                (true, what) => self.cell(Look::Bad, &format!("✗ {what}"), 1),
+                (false, what) => self.cell(Look::Faint, what, 2),
+            };
         };
         let Some(request) = &hop.request else {
             return self.cell(Look::Faint, "not in the capture as a whole", 2);
