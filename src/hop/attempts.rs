@@ -71,6 +71,8 @@ struct Cause<'a> {
     next_dialled: Option<FrameRef>,
     /// No other connection of this handshake was seen.
     alone: bool,
+    /// The proxy asked for permission first, which takes its time.
+    asked_first: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -86,6 +88,9 @@ struct Claim {
     address: Address,
     fits: bool,
 }
+
+/// A proxy connects within this time, the search for a name's address included.
+const DIALS_NANOS: i64 = 1_000_000_000;
 
 /// A candidate in time, whose it may be, and whether the outcome is what it leads to.
 type Found<'a> = ((FrameRef, ConnectionId), &'a Record, Address, bool);
@@ -115,6 +120,7 @@ pub(super) fn assign(
         next: None,
         next_dialled: None,
         alone: true,
+        asked_first: false,
     }));
     let mut claims: BTreeMap<(FrameRef, ConnectionId), Vec<Claim>> = BTreeMap::new();
     for (index, cause) in causes.iter().enumerate() {
@@ -196,6 +202,7 @@ fn causes<'a>(
                 next,
                 next_dialled,
                 alone: found.hops.len() == 1,
+                asked_first: !found.subrequests.is_empty(),
             });
         }
     }
@@ -285,7 +292,28 @@ fn drop_unfollowed(found: &mut Vec<Found<'_>>, cause: &Cause<'_>, offsets: &Offs
         }
     }
     kept.reverse();
+    drop_late(&mut kept, cause, offsets);
     *found = kept;
+}
+
+/// Drops what hangs and was dialled long after the request: a proxy connects at once, or when another try has failed.
+fn drop_late(found: &mut Vec<Found<'_>>, cause: &Cause<'_>, offsets: &Offsets) {
+    let Some(begin) = cause
+        .node
+        .begin
+        .filter(|_| cause.alone && !cause.asked_first)
+    else {
+        return;
+    };
+    let mut tried = false;
+    found.retain(|(key, record, ..)| {
+        let connection = &record.connection;
+        let hangs = connection.opening == Opening::Unanswered && connection.unreachable.is_none();
+        let late = offsets.correct(key.0).at.nanos_since(begin.at) > DIALS_NANOS;
+        let kept = tried || !hangs || !late;
+        tried |= kept;
+        kept
+    });
 }
 
 /// Whose connection it may be; `None` when it is not the proxy's.

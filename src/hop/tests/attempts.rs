@@ -180,6 +180,15 @@ fn a_refusal_upon_which_nothing_follows_is_somebody_elses() {
             Some(2.5),
             1,
         ),
+        ("somebody else's hangs", 504, 9000.0, &[], Some(3000.0), 0),
+        (
+            "a name is looked up first",
+            504,
+            9000.0,
+            &[],
+            Some(300.0),
+            1,
+        ),
     ] {
         assert_eq!(found(status, took, refused, hangs), attempts, "{name}");
     }
