@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::capture::FrameRef;
 use crate::http::{PartialWhy, RequestHead, ResponseHead};
 use crate::http2::Http2Facts;
-use crate::tcp::{Connection, Direction};
+use crate::tcp::{Connection, Direction, Ending, EndingHow};
 use crate::tls::{ClearStream, Sealed, TlsFacts};
 use crate::websocket::SessionFacts;
 
@@ -215,6 +215,23 @@ impl Record {
             Direction::ToServer => &tls.to_server,
             Direction::ToClient => &tls.to_client,
         })
+    }
+
+    /// Who ended it first: by FIN or RST, or in TLS by saying that nothing more will be sent (close_notify, RFC 8446 6.1), upon
+    /// which the other side's FIN may come before its own.
+    pub fn ending(&self) -> Option<Ending> {
+        let ending = self.connection.ended?;
+        let opened = self.tls.as_deref().filter(|tls| tls.sealed.is_open());
+        let mut alerts = opened.into_iter().flat_map(|tls| &tls.alerts);
+        let notified = alerts
+            .find(|alert| alert.is_close_notify())
+            .filter(|alert| alert.from != ending.by && alert.frame < ending.frame);
+        let fin = notified.and_then(|alert| self.connection.stream(alert.from.sends()).fin);
+        Some(fin.map_or(ending, |frame| Ending {
+            how: EndingHow::Fin,
+            by: ending.by.other(),
+            frame,
+        }))
     }
 
     /// Whether nothing on it can be part of a handshake's story: it may be forgotten once counted.

@@ -93,7 +93,7 @@ fn joined(handshake: &Handshake, offsets: &Offsets) -> Option<Session> {
     let mut endings: Vec<HopEnding> = tunnel
         .iter()
         .filter_map(|&(place, hop)| {
-            let ending = hop.record.connection.ended?;
+            let ending = hop.record.ending()?;
             Some(HopEnding {
                 hop: place,
                 how: ending.how,

@@ -16,6 +16,13 @@ pub struct Alert {
     pub frame: FrameRef,
 }
 
+impl Alert {
+    /// Whether its sender said that it sends nothing more (RFC 8446 6.1).
+    pub const fn is_close_notify(&self) -> bool {
+        self.description == 0
+    }
+}
+
 /// How far a connection was opened with the keys of a key log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Sealed {

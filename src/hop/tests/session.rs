@@ -32,6 +32,35 @@ fn idle_end_by_the_proxy() {
     );
 }
 
+/// In TLS a side says that it will send no more before its FIN, and the other one may be faster with its own.
+#[test]
+fn a_close_notify_ends_a_session_before_the_fin_of_the_other_side() {
+    use crate::tls::{Alert, Sealed, TlsFacts};
+    let ended_by = |first: Side| {
+        let hop = outer().fin(2020.2, Side::Server).fin(2020.1, Side::Client);
+        let hop = hop.with(|record| {
+            let notify = |from, ms| Alert {
+                from,
+                level: 1,
+                description: 0,
+                frame: in_capture(0, ms),
+            };
+            record.tls = Some(Box::new(TlsFacts {
+                sealed: Sealed::Open {
+                    first: in_capture(0, 1.0),
+                },
+                alerts: vec![notify(first, 2020.0), notify(first.other(), 2020.05)],
+                ..TlsFacts::default()
+            }));
+        });
+        let session = one([hop]).session.unwrap();
+        (session.endings[0].by, session.endings[0].frame.at)
+    };
+    let fin = |ms| in_capture(0, ms).at;
+    assert_eq!(ended_by(Side::Server), (Side::Server, fin(2020.2)));
+    assert_eq!(ended_by(Side::Client), (Side::Client, fin(2020.1)));
+}
+
 /// The client hop's 101 was not captured, and its session noticed only when it ended.
 #[test]
 fn a_session_is_as_old_as_the_answer_that_was_seen() {

@@ -318,9 +318,9 @@ SCENARIOS = [
         "late",
         "The capture starts when the session is up: the keys fit nothing in it, and nothing is made up.",
         expect_findings("capture-mid-stream", "capture-mid-stream", decrypted="no"),
-        clients=(py_client(("send", "hello"), ("recv",), ("sleep", 1.8), *ECHO, url=WSS, keylog=KEYS),),
+        clients=(py_client(("send", "hello"), ("recv",), ("sleep", 3.4), *ECHO, url=WSS, keylog=KEYS),),
         capture_first=False,
-        events=(Event(0.6, "capture-start"),),
+        events=(Event(1.7, "capture-start"),),
     ),
     keyed(
         "still-open",
