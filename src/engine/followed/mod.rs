@@ -177,7 +177,8 @@ impl Followed {
         self.proxy_header.is_some()
     }
 
-    #[inline]
+    /// Called for every segment with payload: what calls it is small enough to be inlined, and it is not.
+    #[inline(never)]
     pub(super) fn bytes(&mut self, chunk: &Chunk<'_>, scratch: &mut Scratch) -> Interest {
         if self.envelope.is_some() {
             return self.sealed(chunk, scratch);
@@ -186,7 +187,8 @@ impl Followed {
     }
 
     /// Takes bytes in clear, or opened.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "per segment: one call is enough")]
+    #[inline(always)]
     fn clear(&mut self, chunk: &Chunk<'_>, scratch: &mut Scratch) -> Interest {
         let Reader::WebSocket { session, .. } = &mut self.reader else {
             return self.heads(chunk, scratch);
