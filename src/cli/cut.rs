@@ -15,7 +15,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 use super::args::Cut;
-use super::inputs::{Sources, feed};
+use super::inputs::{Sources, are_files, feed, with_late_keys};
 use super::output::NewFile;
 use super::plan::is_stdin;
 use super::progress::Progress;
@@ -34,23 +34,20 @@ const STRAGGLERS: Duration = Duration::from_secs(1);
 /// Chooses handshakes in a first pass, and writes their frames in a second one. Gives the exit code.
 pub(super) fn run(args: &Cut) -> anyhow::Result<u8> {
     refuse(&args.files, &args.output)?;
-    let mut known = Vec::new();
-    let (found, outcome) = loop {
+    let again = are_files(&args.keylog);
+    let (found, outcome) = with_late_keys(again, |keys| {
         let mut found = Found::default();
         let sources = Sources {
             inputs: &args.files,
             filter: None,
             keylogs: &args.keylog,
-            keys: &known,
+            keys,
             selection: Selection::default(),
             memory: args.memory,
         };
-        let mut outcome = feed(sources, &mut found, &mut Progress::none())?;
-        match outcome.late_keys.take() {
-            Some(keys) if known.is_empty() => known = keys,
-            _ => break (found, outcome),
-        }
-    };
+        let outcome = feed(sources, &mut found, &mut Progress::none())?;
+        Ok((found, outcome))
+    })?;
     for problem in &outcome.problems {
         message(problem);
     }

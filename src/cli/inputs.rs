@@ -175,6 +175,19 @@ impl Keys {
     }
 }
 
+/// Reads, and reads once more with all keys if some came behind what they open, where that is possible (`again`). `pass` reads
+/// with the keys that are known, from the start.
+pub(super) fn with_late_keys<T>(
+    again: bool,
+    mut pass: impl FnMut(&[Secrets]) -> anyhow::Result<(T, Outcome)>,
+) -> anyhow::Result<(T, Outcome)> {
+    let (found, mut outcome) = pass(&[])?;
+    match outcome.late_keys.take() {
+        Some(keys) if again => pass(&keys),
+        _ => Ok((found, outcome)),
+    }
+}
+
 /// Whether inputs can be read once more.
 pub(super) fn are_files(inputs: &[PathBuf]) -> bool {
     !inputs.iter().any(|path| is_pipe(path))

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::args::{FailOn, Format};
-use super::inputs::{Outcome, are_files, run_inputs};
+use super::inputs::{Outcome, are_files, run_inputs, with_late_keys};
 use super::output::{self, NewFile};
 use super::plan::Plan;
 use super::progress::Progress;
@@ -41,21 +41,17 @@ pub(super) fn run(plan: &Plan) -> anyhow::Result<u8> {
         }
     }
     let mut progress = Progress::new(plan);
-    let mut known = Vec::new();
     // Keys may stand behind what they open; JSON lines that are written cannot be taken back.
-    let again = lines.is_empty() && are_files(&plan.inputs);
-    let (mut collector, outcome) = loop {
+    let again = lines.is_empty() && are_files(&plan.inputs) && are_files(&plan.keylogs);
+    let (mut collector, outcome) = with_late_keys(again, |keys| {
         let mut fan = Fan {
             collector: Collector::new(keep(plan), plan.redact),
             lines: lines.iter_mut().map(|(_, lines)| lines).collect(),
             settled: progress.handshakes(),
         };
-        let mut outcome = run_inputs(plan, &known, &mut fan, &mut progress)?;
-        match outcome.late_keys.take() {
-            Some(keys) if again && known.is_empty() => known = keys,
-            _ => break (fan.collector, outcome),
-        }
-    };
+        let outcome = run_inputs(plan, keys, &mut fan, &mut progress)?;
+        Ok((fan.collector, outcome))
+    })?;
     progress.finish();
     let Outcome {
         captures,
