@@ -1,6 +1,7 @@
 //! What a pcapng file says besides its frames: names, secrets, comments. All of it is kept within bounds.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
 
 use pcap_parser::{NameRecordType, PcapError, parse_option_be, parse_option_le};
@@ -24,7 +25,7 @@ const MAX_COMMENT: usize = 500;
 const MAX_SECRETS: usize = 64 << 20;
 
 /// Secrets in a capture (Decryption Secrets Block), such as a TLS key log.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Secrets {
     /// What they are: [`Secrets::TLS_KEY_LOG`] or another type of the registry.
     pub kind: u32,
@@ -35,6 +36,16 @@ pub struct Secrets {
 impl Secrets {
     /// Lines as `SSLKEYLOGFILE` has them (RFC 9850).
     pub const TLS_KEY_LOG: u32 = 0x544c_534b;
+}
+
+impl fmt::Debug for Secrets {
+    /// How many bytes they are, and none of them: secrets go into no log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Secrets")
+            .field("kind", &self.kind)
+            .field("bytes", &self.data.len())
+            .finish()
+    }
 }
 
 /// The notes taken so far.
