@@ -66,7 +66,7 @@ impl Conversations {
             }
             self.chapters.extend(talk.chapter(connection));
         }
-        if self.scratch.take_waiting() {
+        if self.scratch.take_holds_back() {
             self.sealed.insert(connection.id);
         }
         if let Talk::Followed(followed) = talk {

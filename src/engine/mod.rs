@@ -252,7 +252,7 @@ impl Engine {
 
     /// Whether a session began to wait for keys since the last call: then it is worth looking for some.
     pub const fn wants_keys(&mut self) -> bool {
-        self.conversations.scratch.take_wanting()
+        self.conversations.scratch.take_wants_keys()
     }
 
     /// Keys may come while frames come ([`Self::keys`]): TLS sessions without keys are held back for a while.

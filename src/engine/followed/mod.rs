@@ -66,9 +66,9 @@ pub(super) struct Scratch {
     /// Something was decided (an answer, a refusal): a live view may want to look.
     pub(super) decided: bool,
     /// Bytes are held back until keys come.
-    waiting: bool,
-    /// The same, and nobody looked for keys since.
-    wanting: bool,
+    holds_back: bool,
+    /// A session began to hold bytes back, and nobody looked for keys since.
+    wants_keys: bool,
     /// Bytes that the states of connections may have come to hold since they were weighed.
     pub(super) grown: usize,
     /// What TLS sessions are opened with.
@@ -96,17 +96,17 @@ impl Reader {
 impl Scratch {
     /// Whether the last call found something to tell; few do.
     pub(super) const fn has_news(&self) -> bool {
-        self.decided || self.waiting || !self.attempts.is_empty() || !self.answers.is_empty()
+        self.decided || self.holds_back || !self.attempts.is_empty() || !self.answers.is_empty()
     }
 
     /// Whether the last call left bytes that wait for keys.
-    pub(super) const fn take_waiting(&mut self) -> bool {
-        std::mem::replace(&mut self.waiting, false)
+    pub(super) const fn take_holds_back(&mut self) -> bool {
+        std::mem::replace(&mut self.holds_back, false)
     }
 
     /// Whether bytes began to wait for keys since the last call.
-    pub(super) const fn take_wanting(&mut self) -> bool {
-        std::mem::replace(&mut self.wanting, false)
+    pub(super) const fn take_wants_keys(&mut self) -> bool {
+        std::mem::replace(&mut self.wants_keys, false)
     }
 
     /// Bytes are given to a reader that may keep them.

@@ -111,21 +111,21 @@ impl Followed {
         let waited = envelope.sight.is_waiting();
         let interest = open(envelope, scratch, &mut opened);
         let waits = envelope.sight.is_waiting();
-        scratch.waiting |= waits;
-        scratch.wanting |= waits && !waited;
-        for piece in opened.pieces() {
-            if let Clear::Bytes(chunk) = piece {
-                envelope.count(&chunk);
-            }
-        }
-        let ends = if envelope.sight.is_waiting() {
+        scratch.holds_back |= waits;
+        scratch.wants_keys |= waits && !waited;
+        let ends = if waits {
             Vec::new()
         } else {
             take(&mut envelope.ends)
         };
         for piece in opened.pieces() {
             match piece {
-                Clear::Bytes(chunk) => self.clear(&chunk, scratch),
+                Clear::Bytes(chunk) => {
+                    if let Some(envelope) = &mut self.envelope {
+                        envelope.count(&chunk);
+                    }
+                    self.clear(&chunk, scratch)
+                }
                 Clear::Gap(gap) => self.clear_gap(&gap, scratch),
             };
         }
