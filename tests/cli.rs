@@ -35,6 +35,8 @@ mod limits;
 #[cfg(all(feature = "live", target_os = "linux"))]
 #[path = "cli/live/mod.rs"]
 mod live;
+#[path = "cli/order.rs"]
+mod order;
 #[path = "cli/pipeline.rs"]
 mod pipeline;
 #[path = "cli/properties.rs"]

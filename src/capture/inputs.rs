@@ -2,7 +2,8 @@
 //!
 //! Each file's own order is kept; between files the earlier frame goes first, and of equally early ones that of the
 //! input named first. So a rotated set comes in the order of its times, whatever the order its files are named in.
-//! A lone input is passed on without looking ahead: a live pipe shows each frame as it comes.
+//! A lone input is passed on without looking ahead: a live pipe shows each frame as it comes. Only who knows that frames are
+//! not in the order of their times asks for them in this order.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
@@ -10,6 +11,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use super::error::{CaptureError, Problem};
+use super::queue::Queue;
 use super::{CaptureId, CaptureInfo, Frame, Frames, Progress, Reader, Secrets, Timestamp};
 
 /// Inputs in one run: as many as [`CaptureId`] tells apart.
@@ -30,6 +32,8 @@ pub struct Inputs {
     heads: BinaryHeap<Reverse<(Timestamp, u16)>>,
     /// The input that gave the last frame.
     current: Option<u16>,
+    /// Where frames wait that are put in order.
+    queue: Option<Queue>,
 }
 
 struct Input {
@@ -97,6 +101,17 @@ impl Inputs {
             failed: VecDeque::new(),
             heads: BinaryHeap::new(),
             current: None,
+            queue: None,
+        }
+    }
+
+    /// The same inputs, their frames put in the order of their times: some stand behind others that are up to `late_by`
+    /// nanoseconds newer.
+    #[must_use]
+    pub fn in_order(self, late_by: i64) -> Self {
+        Self {
+            queue: Some(Queue::new(late_by)),
+            ..self
         }
     }
 
@@ -140,8 +155,32 @@ impl Inputs {
 
     /// The next frames of all, in their order; `None` at the end of all. Errors as in [`Self::next_frame`].
     ///
-    /// Of a lone input as many as are in memory; of several inputs one at a time.
+    /// Of a lone input as many as are in memory; of several inputs, or if they are put in order, one at a time.
     pub fn next_frames(&mut self) -> Result<Option<Frames<'_>>, CaptureError> {
+        match self.queue.take() {
+            None => self.next_as_they_stand(),
+            Some(mut queue) => {
+                let filled = self.fill(&mut queue);
+                let queue = self.queue.insert(queue);
+                filled?;
+                Ok(queue.pop().map(Frames::one))
+            }
+        }
+    }
+
+    /// Reads until the queue has a frame to give, or there are no more.
+    fn fill(&mut self, queue: &mut Queue) -> Result<(), CaptureError> {
+        while !queue.is_ready() {
+            let Some(frames) = self.next_as_they_stand()? else {
+                queue.end();
+                break;
+            };
+            frames.for_each(|frame| queue.push(&frame));
+        }
+        Ok(())
+    }
+
+    fn next_as_they_stand(&mut self) -> Result<Option<Frames<'_>>, CaptureError> {
         if self.all.len() == 1 && self.failed.is_empty() {
             return match self.all.first_mut().and_then(|input| input.reader.as_mut()) {
                 Some(reader) => reader.next_frames(),

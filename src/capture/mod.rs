@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   path, -  -> sniff -> [inflate] -> window -> pcap | pcapng -> Frame, borrowed from the window
-//!   several paths -> one Reader each -> merged by time -> Frame
+//!   several paths -> one Reader each -> merged by time -> [queue] -> Frame
 //!   interfaces -> libpcap -> Frame, borrowed from the kernel's ring
 //! ```
 //!
@@ -25,6 +25,7 @@ mod notes;
 mod parse;
 mod pcap;
 mod pcapng;
+mod queue;
 mod reader;
 #[cfg(feature = "live")]
 mod ring;

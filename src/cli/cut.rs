@@ -15,8 +15,9 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 use super::args::Cut;
-use super::inputs::{Sources, are_files, feed, with_late_keys};
+use super::inputs::{Sources, are_files, feed};
 use super::output::NewFile;
+use super::passes::read_well;
 use super::plan::is_stdin;
 use super::progress::Progress;
 use super::{EXIT_FAILED, message};
@@ -35,13 +36,13 @@ const STRAGGLERS: Duration = Duration::from_secs(1);
 pub(super) fn run(args: &Cut) -> anyhow::Result<u8> {
     refuse(&args.files, &args.output)?;
     let again = are_files(&args.keylog);
-    let (found, outcome) = with_late_keys(again, |keys| {
+    let (found, outcome) = read_well(again, |known| {
         let mut found = Found::default();
         let sources = Sources {
             inputs: &args.files,
             filter: None,
             keylogs: &args.keylog,
-            keys,
+            known,
             selection: Selection::default(),
             memory: args.memory,
         };

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::keys::KeyLogs;
 use super::message;
+use super::passes::Known;
 use super::plan::{Plan, is_stdin};
 use super::progress::Progress;
 use crate::capture::{CaptureError, CaptureInfo, Filter, Inputs, Problem, Secrets};
@@ -33,8 +34,10 @@ pub(super) struct Outcome {
     pub(super) tcp: Stats,
     /// What was wrong with inputs, a line each.
     pub(super) problems: Vec<String>,
-    /// Keys of TLS sessions came behind packets of such sessions: all keys, with which reading once more tells more.
-    pub(super) late_keys: Option<Vec<Secrets>>,
+    /// By how many nanoseconds frames stood behind later ones, at most, where they were put in order.
+    pub(super) late_by: Option<i64>,
+    /// With what reading once more may tell more.
+    pub(super) learned: Known,
 }
 
 /// What to read, and how much of it to look at.
@@ -45,8 +48,8 @@ pub(super) struct Sources<'a> {
     pub(super) filter: Option<&'a str>,
     /// Files with keys of TLS sessions.
     pub(super) keylogs: &'a [PathBuf],
-    /// Keys that are known from reading the same inputs before.
-    pub(super) keys: &'a [Secrets],
+    /// What is known from reading the same inputs before.
+    pub(super) known: &'a Known,
     /// Which connections are looked at.
     pub(super) selection: Selection,
     /// Bytes for connections and reassembly; `None` for the usual limits.
@@ -56,7 +59,7 @@ pub(super) struct Sources<'a> {
 /// Reads all inputs of the plan to their ends and tells the observer what they show.
 pub(super) fn run_inputs(
     plan: &Plan,
-    keys: &[Secrets],
+    known: &Known,
     observer: &mut dyn Observer,
     progress: &mut Progress,
 ) -> anyhow::Result<Outcome> {
@@ -64,7 +67,7 @@ pub(super) fn run_inputs(
         inputs: &plan.inputs,
         filter: plan.filter.as_deref(),
         keylogs: &plan.keylogs,
-        keys,
+        known,
         selection: plan.selection.clone(),
         memory: plan.memory,
     };
@@ -81,6 +84,9 @@ pub(super) fn feed(
     let mut keylogs = KeyLogs::open(sources.keylogs)?;
     let interrupt = Interrupt::heard(sources.inputs)?;
     let mut inputs = Inputs::open(sources.inputs);
+    if let Some(late_by) = sources.known.late_by {
+        inputs = inputs.in_order(late_by);
+    }
     let several = sources.inputs.len() > 1;
     let clocks = if several {
         Clocks::MayDiffer
@@ -101,7 +107,7 @@ pub(super) fn feed(
         problems
     };
     let mut keys = Keys::default();
-    keys.take(&mut engine, sources.keys.to_vec());
+    keys.take(&mut engine, sources.known.keys.clone());
     keys.take(&mut engine, inputs.take_secrets());
     progress.begin(inputs.progress().size);
     while !interrupt.came() {
@@ -134,7 +140,7 @@ pub(super) fn feed(
             // The end of one input; the others go on.
             Err(error) => problems.push(error.to_string()),
         }
-        if several {
+        if several || sources.known.late_by.is_some() {
             keys.take(&mut engine, inputs.take_secrets());
         }
     }
@@ -148,7 +154,15 @@ pub(super) fn feed(
         captures,
         others: engine.other_frames().kinds(),
         problems,
-        late_keys: (keys.late && engine.lacks_keys()).then_some(keys.all),
+        late_by: sources.known.late_by,
+        learned: Known {
+            keys: if keys.late && engine.lacks_keys() {
+                keys.all
+            } else {
+                Vec::new()
+            },
+            late_by: engine.late_by(),
+        },
     })
 }
 
@@ -175,22 +189,9 @@ impl Keys {
     }
 }
 
-/// Reads, and reads once more with all keys if some came behind what they open, where that is possible (`again`). `pass` reads
-/// with the keys that are known, from the start.
-pub(super) fn with_late_keys<T>(
-    again: bool,
-    mut pass: impl FnMut(&[Secrets]) -> anyhow::Result<(T, Outcome)>,
-) -> anyhow::Result<(T, Outcome)> {
-    let (found, mut outcome) = pass(&[])?;
-    match outcome.late_keys.take() {
-        Some(keys) if again => pass(&keys),
-        _ => Ok((found, outcome)),
-    }
-}
-
-/// Whether inputs can be read once more.
+/// Whether inputs can be read once more. Standard input is read on from where it is, a file redirected there as well.
 pub(super) fn are_files(inputs: &[PathBuf]) -> bool {
-    !inputs.iter().any(|path| is_pipe(path))
+    !inputs.iter().any(|path| is_stdin(path) || is_pipe(path))
 }
 
 /// Why nothing in a sound capture could be looked into: frames of unknown link types only. Where there are others,

@@ -9,6 +9,7 @@ mod keys;
 #[cfg(all(feature = "live", target_os = "linux"))]
 pub mod live;
 mod output;
+mod passes;
 pub mod plan;
 mod progress;
 mod read;

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::args::{FailOn, Format};
-use super::inputs::{Outcome, are_files, run_inputs, with_late_keys};
+use super::inputs::{Outcome, are_files, run_inputs};
 use super::output::{self, NewFile};
+use super::passes::read_well;
 use super::plan::Plan;
 use super::progress::Progress;
 use super::{EXIT_FAILED, EXIT_FOUND, message};
@@ -41,15 +42,15 @@ pub(super) fn run(plan: &Plan) -> anyhow::Result<u8> {
         }
     }
     let mut progress = Progress::new(plan);
-    // Keys may stand behind what they open; JSON lines that are written cannot be taken back.
+    // JSON lines that are written cannot be taken back.
     let again = lines.is_empty() && are_files(&plan.inputs) && are_files(&plan.keylogs);
-    let (mut collector, outcome) = with_late_keys(again, |keys| {
+    let (mut collector, outcome) = read_well(again, |known| {
         let mut fan = Fan {
             collector: Collector::new(keep(plan), plan.redact),
             lines: lines.iter_mut().map(|(_, lines)| lines).collect(),
             settled: progress.handshakes(),
         };
-        let outcome = run_inputs(plan, keys, &mut fan, &mut progress)?;
+        let outcome = run_inputs(plan, known, &mut fan, &mut progress)?;
         Ok((fan.collector, outcome))
     })?;
     progress.finish();
@@ -59,6 +60,7 @@ pub(super) fn run(plan: &Plan) -> anyhow::Result<u8> {
         names,
         tcp,
         problems,
+        late_by,
         ..
     } = outcome;
     collector.counted(&tcp);
@@ -68,6 +70,12 @@ pub(super) fn run(plan: &Plan) -> anyhow::Result<u8> {
     let mut failed = !problems.is_empty();
     for problem in &problems {
         message(problem);
+    }
+    if let (Some(nanos), false) = (late_by, plan.quiet) {
+        let millis = nanos as f64 / 1e6;
+        message(&format!(
+            "frames stand up to {millis:.3} ms behind later ones: they are read in the order of their times"
+        ));
     }
     if report.summary.handshakes == 0 && !plan.quiet && plan.chooses() {
         message("only what --port, --host and --filter choose was looked into: try without");

@@ -37,15 +37,26 @@ pub(super) struct Clock {
     disorder: Option<Disorder>,
 }
 
+/// A frame whose time does not simply go on from the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leap {
+    /// The clock was set; a frame of the moment before would have said this.
+    Set(Timestamp),
+    /// It stands behind a later one.
+    Late,
+}
+
 /// Frames that stand behind later ones: of several queues or interfaces, which wrote one after the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Disorder {
     /// The first frame that is too late.
     pub(super) first: FrameRef,
-    /// By how much a frame was too late, at most.
+    /// By how many nanoseconds a frame was too late, at most.
     pub(super) nanos: i64,
     /// How many.
     pub(super) frames: u64,
+    /// How many of them are of connections of which a later frame came before: those may be misread.
+    pub(super) overtaken: u64,
 }
 
 /// Where the times of frames go back.
@@ -76,10 +87,9 @@ impl Clock {
         }
     }
 
-    /// A frame comes. If the clock was set, `shift` is another one now; gives what a frame of the moment before would
-    /// have said.
+    /// A frame comes. If the clock was set, `shift` is another one now.
     #[inline]
-    pub(super) fn frame(&mut self, frame: FrameRef) -> Option<Timestamp> {
+    pub(super) fn frame(&mut self, frame: FrameRef) -> Option<Leap> {
         let at = frame.at.shifted(self.shift);
         // A step forward always fits into a number without a sign.
         let forward = at.nanos().wrapping_sub(self.now.nanos()).cast_unsigned();
@@ -88,31 +98,32 @@ impl Clock {
             (self.now, self.newest) = (at, at);
             return None;
         }
-        let before = self.frame_time();
-        self.is_set_by(frame, at).then_some(before)
+        self.leap(frame, at)
     }
 
-    /// A frame comes that is the first one, behind, or far ahead. Whether the clock was set.
+    /// A frame comes that is the first one, behind, or far ahead.
     #[cold]
-    fn is_set_by(&mut self, frame: FrameRef, at: Timestamp) -> bool {
+    fn leap(&mut self, frame: FrameRef, at: Timestamp) -> Option<Leap> {
+        let before = self.frame_time();
         let step = at.nanos_since(self.now);
         if self.now == NEVER || step.saturating_abs() <= STEP_NANOS {
             (self.behind, self.ahead) = (0, false);
             // Where time is told between frames, these are not in disorder but on their way.
             if step < 0 && !self.ticks {
                 self.too_late(frame, step.saturating_neg());
+                return Some(Leap::Late);
             }
         } else if step > 0 {
             self.behind = 0;
             let first = !std::mem::replace(&mut self.ahead, true);
             if self.ticks && first {
                 // One damaged timestamp is no step.
-                return false;
+                return None;
             }
             self.ahead = false;
             if self.ticks {
                 self.set(step);
-                return true;
+                return Some(Leap::Set(before));
             }
         } else {
             self.ahead = false;
@@ -121,16 +132,16 @@ impl Clock {
                 self.stray = Some(frame);
             }
             if self.behind < BEHIND {
-                return false;
+                return None;
             }
             self.behind = 0;
             self.note(self.stray.unwrap_or(frame), step.saturating_neg());
             self.set(step);
-            return true;
+            return Some(Leap::Set(before));
         }
         self.now = self.now.max(at);
         self.newest = self.now;
-        false
+        None
     }
 
     fn too_late(&mut self, first: FrameRef, nanos: i64) {
@@ -138,9 +149,17 @@ impl Clock {
             first,
             nanos,
             frames: 0,
+            overtaken: 0,
         });
         disorder.nanos = disorder.nanos.max(nanos);
         disorder.frames += 1;
+    }
+
+    /// The last frame, which is late, is of a connection of which a later one came before.
+    pub(super) const fn overtaken(&mut self) {
+        if let Some(disorder) = &mut self.disorder {
+            disorder.overtaken += 1;
+        }
     }
 
     /// Frames count from now on, however late or early they say it is.
@@ -243,7 +262,9 @@ mod tests {
     fn disorder_is_counted_and_is_no_step() {
         let mut clock = Clock::new();
         for (number, seconds) in [(1, 10), (2, 12), (3, 11), (4, 10), (5, 12), (6, 13)] {
-            assert!(clock.frame(frame(number, seconds)).is_none());
+            let late = seconds < 12 && number > 2;
+            let leap = clock.frame(frame(number, seconds));
+            assert_eq!(leap, late.then_some(Leap::Late), "frame {number}");
         }
         let disorder = clock.disorder().unwrap();
         assert_eq!((disorder.first, disorder.frames), (frame(3, 11), 2));

@@ -63,15 +63,12 @@ pub(super) fn of_hurry(times: u64) -> Option<Limit> {
 }
 
 /// Frames that are not in the order of their times, where that may have torn connections apart.
-pub(super) fn of_disorder(disorder: Disorder, tcp: &Stats) -> Option<Limit> {
-    /// Queues of one card mix up this much, which does no harm.
-    const HARMLESS_NANOS: i64 = 1_000_000;
-    let torn = tcp.midstream > 0 || tcp.partial > 0;
-    (torn && disorder.nanos >= HARMLESS_NANOS).then(|| Limit {
+pub(super) fn of_disorder(disorder: Disorder) -> Option<Limit> {
+    (disorder.overtaken > 0).then(|| Limit {
         kind: "order",
         connection: None,
         detail: format!(
-            "frames are not in the order of their times ({} too late, by up to {:.1} ms): of connections whose two \
+            "frames are not in the order of their times ({} too late, by up to {:.3} ms): of connections whose two \
              directions are mixed up like that, parts seem to be missing; `reordercap IN OUT` puts them in order",
             disorder.frames,
             disorder.nanos as f64 / 1e6

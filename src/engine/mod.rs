@@ -27,7 +27,7 @@ use crate::diagnosis::{self, Across, Diagnosis, Finding};
 use crate::hop::{self, Book, Clocks, Handshake, OpenConnections, Record};
 use crate::tcp::{self, ConnectionId, Lookup, Table};
 
-use clock::Clock;
+use clock::{Clock, Leap};
 use conversations::{Conversations, News, Open};
 pub use observer::Observer;
 pub use other::OtherFrames;
@@ -193,21 +193,23 @@ impl Engine {
             return;
         };
         // What is due by then happens before the frame is looked into, as it does live, where time passes without frames.
-        if let Some(before) = self.clock.frame(id) {
-            self.across.clock_set(before);
-            self.table.shift_clock(self.clock.shift());
-            self.conversations.book.clock_set(self.clock.frame_time());
-        }
+        let late = match self.clock.frame(id) {
+            None => false,
+            Some(leap) => self.is_late(leap),
+        };
         if self.clock.now() >= self.settle_at {
             self.settle(observer);
         }
         match frame {
             Ready::Plain(lookup) => {
                 if self.selection.wants(lookup.segment()) {
+                    if late && self.table.has_overtaken(lookup) {
+                        self.clock.overtaken();
+                    }
                     self.table.take(&mut self.conversations, lookup);
                 }
             }
-            Ready::Other(frame) => self.unusual(frame),
+            Ready::Other(frame) => self.unusual(frame, late),
             Ready::Nothing => {}
         }
         if !self.conversations.closed.is_empty() || !self.conversations.chapters.is_empty() {
@@ -218,6 +220,20 @@ impl Engine {
         }
         if self.conversations.book.is_crowded() {
             self.settle(observer);
+        }
+    }
+
+    /// A frame comes whose time does not simply go on from that of the one before. Whether it stands behind a later one.
+    #[cold]
+    fn is_late(&mut self, leap: Leap) -> bool {
+        match leap {
+            Leap::Late => true,
+            Leap::Set(before) => {
+                self.across.clock_set(before);
+                self.table.shift_clock(self.clock.shift());
+                self.conversations.book.clock_set(self.clock.frame_time());
+                false
+            }
         }
     }
 
@@ -262,11 +278,15 @@ impl Engine {
 
     /// A frame that is no plain segment.
     #[inline(never)]
-    fn unusual(&mut self, frame: &Frame<'_>) {
+    fn unusual(&mut self, frame: &Frame<'_>, late: bool) {
         match self.decoder.unusual(frame) {
             Decoded::Tcp(segment) => {
                 if self.selection.wants(&segment) {
-                    self.table.segment(&mut self.conversations, &segment);
+                    let lookup = self.table.look_up(segment);
+                    if late && self.table.has_overtaken(&lookup) {
+                        self.clock.overtaken();
+                    }
+                    self.table.take(&mut self.conversations, &lookup);
                 }
             }
             Decoded::Icmp(error) => self.table.icmp(&mut self.conversations, &error),
@@ -331,6 +351,13 @@ impl Engine {
         self.table.len()
     }
 
+    /// By how many nanoseconds frames stand behind later ones, at most, where segments of one connection were mixed up by that:
+    /// put in order, they may tell more.
+    pub fn late_by(&self) -> Option<i64> {
+        let disorder = self.clock.disorder()?;
+        (disorder.overtaken > 0).then_some(disorder.nanos)
+    }
+
     /// Frames that are no TCP.
     pub const fn other_frames(&self) -> &OtherFrames {
         &self.other
@@ -364,11 +391,7 @@ impl Engine {
         for limit in limits::of_captures(captures)
             .into_iter()
             .chain(self.clock.set_back().map(limits::of_clock))
-            .chain(
-                self.clock
-                    .disorder()
-                    .and_then(|disorder| limits::of_disorder(disorder, &tcp)),
-            )
+            .chain(self.clock.disorder().and_then(limits::of_disorder))
             .chain(limits::of_hurry(self.conversations.book.hurried()))
             .chain(limits::of_keys(
                 self.conversations.scratch.keys.sessions(),

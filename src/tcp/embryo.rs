@@ -296,7 +296,7 @@ impl Embryo {
     /// Whether a repeated segment is one frame captured twice: the other captures' view of what the first one shows
     /// too, or too soon for a repetition.
     fn is_copy(&self, segment: &Segment<'_>) -> bool {
-        let since = self.last.frame(self.first).at;
+        let since = self.newest();
         let apart = segment.frame.at.nanos_since(since).saturating_abs();
         let same_id = segment.ip_id == self.ip_id || segment.ip_id == 0;
         segment.frame.capture() != self.first.capture() || (apart <= COPY_SPAN && same_id)
@@ -358,6 +358,11 @@ impl Embryo {
     /// The time of its first frame.
     pub(super) fn began(&self) -> Timestamp {
         self.first.at
+    }
+
+    /// The time of its last frame.
+    pub(super) fn newest(&self) -> Timestamp {
+        self.last.frame(self.first).at
     }
 
     /// The facts, in full.

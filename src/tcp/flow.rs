@@ -305,6 +305,7 @@ impl<S> Flow<S> {
         }
         self.seen(env, segment.frame);
         self.half_mut(direction).frames += 1;
+        env.stats.answered_before += u64::from(self.was_answered(direction, segment, len));
         if flags.rst() {
             self.reset(direction, segment);
         } else {
@@ -400,6 +401,21 @@ impl<S> Flow<S> {
         if frame.at >= self.last.at {
             self.last = frame;
         }
+    }
+
+    /// Whether the peer answered a segment that comes only now.
+    fn was_answered(&self, direction: Direction, segment: &Segment<'_>, len: u64) -> bool {
+        let half = self.half(direction);
+        if segment.flags.syn() {
+            let first = self.cold.connection.stream(direction).isn.is_none();
+            return first && !segment.flags.ack() && self.half(direction.reverse()).frames > 0;
+        }
+        let start = half.position(segment.seq);
+        let end = start.saturating_add_unsigned(len);
+        len > 0
+            && half.marks.known
+            && start < half.acked.cast_signed()
+            && (!half.holds(start, end) || half.in_gap(start, end))
     }
 
     /// Whether all that a segment says was said before.

@@ -182,6 +182,10 @@ pub struct Stats {
     pub evicted: u64,
     /// Bytes given up to stay within the limits (holes that might still have been filled).
     pub bytes_given_up: u64,
+    /// Bytes that the capture lacks although they were acknowledged, on connections that left the table.
+    pub not_captured_bytes: u64,
+    /// Segments that came after the peer's answer to them: frames are not in the order in which they were on the wire.
+    pub answered_before: u64,
     /// Segments counted as duplicates by the capture, on connections that left the table.
     pub duplicates: u64,
     /// Segments of connections that had left the table already: late copies.
@@ -221,6 +225,12 @@ impl Stats {
         });
     }
 
+    /// Whether more connections are torn apart, or more bytes missing, than by another order of the same frames.
+    pub fn is_more_torn_than(&self, other: &Self) -> bool {
+        let torn = |stats: &Self| stats.answered_before + stats.midstream + stats.partial;
+        torn(self) > torn(other) || self.not_captured_bytes > other.not_captured_bytes
+    }
+
     /// Counts a connection that leaves the table.
     pub(super) fn left(&mut self, connection: &Connection) {
         *match connection.opening {
@@ -232,5 +242,8 @@ impl Stats {
         } += 1;
         self.evicted += u64::from(connection.evicted);
         self.duplicates += connection.duplicates;
+        for facts in [&connection.to_server, &connection.to_client] {
+            self.not_captured_bytes += facts.not_captured_bytes();
+        }
     }
 }

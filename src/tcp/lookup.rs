@@ -12,6 +12,7 @@
 use std::hint::black_box;
 
 use super::Handler;
+use super::embryo::Embryo;
 use super::flow::Flow;
 use super::table::{Place, Table};
 use crate::decode::Segment;
@@ -118,6 +119,17 @@ impl<H: Handler> Table<H> {
             Place::Flow(slot) => self.flow(slot).map_or(0, Flow::touch),
             Place::Embryo(slot) => self.nursery.touch(slot),
         }
+    }
+
+    /// Whether of the connection of a segment a later one came before: the two stand in the wrong order.
+    pub fn has_overtaken(&self, lookup: &Lookup<'_>) -> bool {
+        let Lookup { segment, hash, .. } = lookup;
+        let newest = match self.find(&segment.key, *hash) {
+            Some(Place::Flow(slot)) => self.flow(slot).map(|flow| flow.last.at),
+            Some(Place::Embryo(slot)) => self.nursery.get(slot).map(Embryo::newest),
+            None => return self.tombs.knows(*hash, segment).is_some(),
+        };
+        newest.is_some_and(|newest| newest > segment.frame.at)
     }
 
     fn hash_at(&self, place: Place) -> Option<u32> {

@@ -116,6 +116,26 @@ fn however_they_come_the_report_is_the_same() {
     );
 }
 
+/// Standard input cannot be read again: the session stays closed, and all else is told.
+#[test]
+fn keys_behind_the_packets_of_a_redirected_file_leave_the_report_whole() {
+    let capture = file_of("behind-the-packets", "behind-any.pcapng");
+    let output = hop101()
+        .args(["read", "-", "--format", "json"])
+        .stdin(File::open(&capture).unwrap())
+        .output()
+        .unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let named = read_json(std::slice::from_ref(&capture), &[]).0;
+    assert_eq!(
+        report["captures"][0]["frames"],
+        named["captures"][0]["frames"]
+    );
+    assert_eq!(report["captures"][0]["damage"], Value::Null);
+    let notes = report["limits"].as_array().unwrap();
+    assert!(notes.iter().any(|limit| limit["kind"] == "tls-keys"));
+}
+
 #[test]
 fn none_of_them_is_in_a_report() {
     let mut looked_for = 0;
