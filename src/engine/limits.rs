@@ -306,7 +306,8 @@ pub(super) fn of_keys(sessions: usize, tls: &TlsTotals) -> Option<Limit> {
     } else {
         let begun = of(tls.begun, "TLS connection", "TLS connections");
         format!(
-            "keys of {keys} are at hand, and none is of the {begun} seen: they belong to others, or were logged in part"
+            "keys of {keys} are at hand, and none opened the {begun} seen: they belong to others, were logged in part, or \
+             stand behind the packets where those are read once (pipes, JSON lines)"
         )
     };
     Some(Limit {
