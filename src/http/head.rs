@@ -111,9 +111,10 @@ impl Fields {
         self.block.get(..self.head as usize).unwrap_or_default()
     }
 
-    /// A part of the start line, which is text wherever a head was read.
+    /// A part of the start line, up to the first byte that is no text.
     fn line(&self, span: &Range<u32>) -> &str {
-        std::str::from_utf8(slice(self.raw(), span)).unwrap_or_default()
+        let mut chunks = slice(self.raw(), span).utf8_chunks();
+        chunks.next().map_or("", |chunk| chunk.valid())
     }
 
     /// All fields in order: name as spelled, value without surrounding white space.
@@ -333,6 +334,6 @@ pub enum HeadFault {
     BareLf,
     /// A line that is no field, left out.
     BadLine,
-    /// More white space in the start line than the single spaces of RFC 9112 3 and 4.
+    /// More white space in the start line than the single spaces of RFC 9112 3 and 4, inside the target perhaps.
     StartLineSpaces,
 }

@@ -1,4 +1,4 @@
-//! Complete head to fields: httparse first, a tolerant reader of field lines where that refuses.
+//! Complete head to fields: httparse first, a tolerant reader where that refuses.
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -126,12 +126,7 @@ fn request_parts(bytes: &[u8]) -> Option<Parts<RequestLine>> {
         return Some((line, spans, line_end_faults(bytes)));
     }
     let end = length(request_line(bytes))?;
-    let (mut line, minor, mut faults) = lone_line(bytes, end, |config, alone| {
-        let mut request = httparse::Request::new(&mut []);
-        config.parse_request(&mut request, alone).ok()?;
-        request_line_of(alone, &request)
-    })?;
-    line.minor_version = minor.unwrap_or(line.minor_version);
+    let (line, mut faults) = loose_request_line(bytes, end)?;
     let spans = tolerant_fields(bytes, end, &mut faults);
     faults.extend(line_end_faults(bytes));
     Some((line, spans, faults))
@@ -146,12 +141,7 @@ fn response_parts(bytes: &[u8]) -> Option<Parts<StatusLine>> {
         return Some((line, spans, line_end_faults(bytes)));
     }
     let end = length(status_line(bytes))?;
-    let (mut line, minor, mut faults) = lone_line(bytes, end, |config, alone| {
-        let mut response = httparse::Response::new(&mut []);
-        config.parse_response(&mut response, alone).ok()?;
-        status_line_of(alone, &response)
-    })?;
-    line.minor_version = minor.unwrap_or(line.minor_version);
+    let (line, mut faults) = loose_status_line(bytes, end)?;
     let spans = tolerant_fields(bytes, end, &mut faults);
     faults.extend(line_end_faults(bytes));
     Some((line, spans, faults))
@@ -205,39 +195,56 @@ fn status_line_of(bytes: &[u8], response: &httparse::Response<'_, '_>) -> Option
     })
 }
 
-/// Reads a start line by itself, first strictly, then with the white space that some senders put into it. A minor version
-/// above 1, which httparse does not know, is read as 1 and given apart: it is to be treated so (RFC 9110 2.5).
-fn lone_line<L>(
-    bytes: &[u8],
-    end: usize,
-    read: impl Fn(&httparse::ParserConfig, &[u8]) -> Option<L>,
-) -> Option<(L, Option<u8>, Vec<HeadFault>)> {
-    let mut alone = bytes.get(..end)?.to_vec();
-    alone.extend_from_slice(b"\r\n");
-    let minor = later_minor(&mut alone);
-    let mut config = httparse::ParserConfig::default();
-    if let Some(line) = read(&config, &alone) {
-        return Some((line, minor, Vec::new()));
-    }
-    config.allow_multiple_spaces_in_request_line_delimiters(true);
-    config.allow_multiple_spaces_in_response_status_delimiters(true);
-    read(&config, &alone).map(|line| (line, minor, vec![HeadFault::StartLineSpaces]))
+/// Reads a request line that `request_line` found to be one: the method, up to the version whatever stands there as the
+/// target, the version. White space is tolerated around and in the target, as servers that answer 400 to it see it.
+fn loose_request_line(bytes: &[u8], end: usize) -> Option<(RequestLine, Vec<HeadFault>)> {
+    let line = bytes.get(..end)?.trim_ascii_end();
+    let first = memchr::memchr(b' ', line)?;
+    let last = memchr::memrchr(b' ', line)?;
+    let between = line.get(first + 1..last).unwrap_or_default();
+    let target = between.trim_ascii();
+    let is_spaced = target.is_empty() || target.len() < between.len() || target.contains(&b' ');
+    let read = RequestLine {
+        method: place(bytes, line.get(..first)?),
+        target: place(bytes, target),
+        minor_version: minor_of(line.get(last + 1..)?)?,
+    };
+    Some((read, spaces(is_spaced)))
 }
 
-/// The minor version of a start line if it is above 1; the line says 1 from then on.
-fn later_minor(line: &mut [u8]) -> Option<u8> {
-    const VERSION: &[u8] = b"HTTP/1.";
-    let at = if line.starts_with(VERSION) {
-        0
-    } else {
-        memchr::memmem::rfind(line, VERSION)?
+/// The same for a status line.
+fn loose_status_line(bytes: &[u8], end: usize) -> Option<(StatusLine, Vec<HeadFault>)> {
+    let line = bytes.get(..end)?.trim_ascii_end();
+    let (version, behind) = line.split_at_checked(b"HTTP/1.1".len())?;
+    let (digits, reason) = behind.trim_ascii_start().split_at_checked(3)?;
+    if !reason.is_empty() && !reason.starts_with(b" ") {
+        return None;
+    }
+    let said = reason.trim_ascii_start();
+    let is_spaced = behind.len() > 1 + digits.len() + reason.len() || reason.len() > said.len() + 1;
+    let read = StatusLine {
+        status: std::str::from_utf8(digits).ok()?.parse().ok()?,
+        reason: place(bytes, said),
+        minor_version: minor_of(version)?,
     };
-    let digit = line.get_mut(at + VERSION.len())?;
-    let minor = digit
+    Some((read, spaces(is_spaced)))
+}
+
+/// The minor version at the end of `HTTP/1.x`. One above 1, which httparse does not know, is to be treated as 1 (RFC 9110
+/// 2.5).
+fn minor_of(version: &[u8]) -> Option<u8> {
+    version
+        .last()?
         .checked_sub(b'0')
-        .filter(|minor| (2..=9).contains(minor))?;
-    *digit = b'1';
-    Some(minor)
+        .filter(|minor| *minor <= 9)
+}
+
+fn spaces(found: bool) -> Vec<HeadFault> {
+    if found {
+        vec![HeadFault::StartLineSpaces]
+    } else {
+        Vec::new()
+    }
 }
 
 /// The places of httparse's fields in the head that they borrow from.
@@ -304,6 +311,9 @@ fn tolerant_fields(bytes: &[u8], from: usize, faults: &mut Vec<HeadFault>) -> Sp
             match fields.last_mut() {
                 // RFC 9112 5.2: the line belongs to the value before it.
                 Some((_, value)) => {
+                    if value.is_empty() {
+                        value.start = (at + line.len() - line.trim_ascii_start().len()) as u32;
+                    }
                     value.end = (at + line.len()) as u32;
                     note(HeadFault::Folded);
                 }

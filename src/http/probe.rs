@@ -96,17 +96,15 @@ fn probe_word(bytes: &[u8]) -> Probe {
             return Probe::NeedMore;
         }
     }
-    let method = match method_end(bytes) {
-        Verdict::Yes(length) => length,
+    let (method, target) = match method_end(bytes) {
+        Verdict::Yes(length) => bytes.split_at_checked(length).unwrap_or_default(),
         Verdict::NeedMore => return Probe::NeedMore,
         Verdict::No => return Probe::No,
     };
     // Among text protocols on unknown ports, the target tells HTTP from the rest (RFC 9112 3.2).
-    let target = bytes.get(method + 1..).unwrap_or_default();
+    let target = target.get(1..).unwrap_or_default();
     let target = target.get(..target.len().min(8)).unwrap_or(target);
-    let is_connect = bytes
-        .get(..method)
-        .is_some_and(|m| m.eq_ignore_ascii_case(b"connect"));
+    let is_connect = method.eq_ignore_ascii_case(b"connect");
     match target {
         [] | [b'*'] => Probe::NeedMore,
         [b'/', ..] | [b'*', b' ', ..] => Probe::Request,
@@ -118,10 +116,22 @@ fn probe_word(bytes: &[u8]) -> Probe {
                 Probe::Request
             } else if schemes.iter().any(|scheme| scheme.starts_with(&lower)) {
                 Probe::NeedMore
+            } else if method.eq_ignore_ascii_case(b"get") {
+                probe_line(bytes)
             } else {
                 Probe::No
             }
         }
+    }
+}
+
+/// GET of a target that is none, as by a client that forgot its slash: the version at the end of the line tells.
+fn probe_line(bytes: &[u8]) -> Probe {
+    let start = bytes.get(..PROBE_MAX).unwrap_or(bytes);
+    match request_line(start) {
+        Verdict::Yes(_) => Probe::Request,
+        Verdict::NeedMore if bytes.len() < PROBE_MAX => Probe::NeedMore,
+        Verdict::NeedMore | Verdict::No => Probe::No,
     }
 }
 
@@ -229,6 +239,9 @@ mod tests {
         (b"OPTIONS * HTTP/1.1\r\n", Probe::Request),
         (b"CONNECT example.org:443 HTTP/1.1\r\n", Probe::Request),
         (b"GET http://a/ HTTP/1.1\r\n", Probe::Request),
+        (b"GET ws HTTP/1.1\r\n", Probe::Request),
+        (b"GET  / HTTP/1.1\r\n", Probe::Request),
+        (b"get key\r\n", Probe::No),
         (b"HTTP/1.1 101 Switching Protocols\r\n", Probe::Response),
         (HTTP2_PREFACE, Probe::Http2Preface),
         (b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n", Probe::ProxyHeader(1)),

@@ -49,6 +49,11 @@ fn each_tolerated_deviation_is_told() {
             "A=b,\r\n  c;D=",
         ),
         (
+            "GET / HTTP/1.1\r\nA:\r\n\t b\r\n\r\n",
+            vec![Folded],
+            "A=b",
+        ),
+        (
             "GET / HTTP/1.1\r\nnothing\r\nA: b\r\n\r\n",
             vec![BadLine],
             "A=b",
@@ -73,6 +78,64 @@ fn each_tolerated_deviation_is_told() {
             .collect();
         assert_eq!(read.join(";"), fields, "{text:?}");
         assert_eq!(head.fields.raw(), text.as_bytes());
+    }
+}
+
+/// Clients that put what they have into a URL as it is: nginx answers 400, and the attempt is one all the same.
+#[test]
+fn a_target_that_is_no_uri_loses_no_request() {
+    for (line, target, faults) in [
+        (
+            "GET /ws?name=John Smith HTTP/1.1",
+            "/ws?name=John Smith",
+            &[HeadFault::StartLineSpaces][..],
+        ),
+        ("GET  /a b  HTTP/1.1", "/a b", &[HeadFault::StartLineSpaces]),
+        ("GET /a\x01b HTTP/1.1", "/a\x01b", &[]),
+        ("GET ws HTTP/1.1", "ws", &[]),
+        ("GET ?token=x HTTP/1.0", "?token=x", &[]),
+        ("GET  HTTP/1.1", "", &[HeadFault::StartLineSpaces]),
+    ] {
+        let head = only_request(&UPGRADE.replace("GET /ws HTTP/1.1", line));
+        assert_eq!((head.method(), head.target()), ("GET", target), "{line}");
+        assert_eq!(head.faults, faults, "{line}");
+        assert!(head.is_handshake_attempt());
+    }
+    let latin = [
+        b"GET /caf\xe9 HTTP/1.1".as_slice(),
+        &UPGRADE.as_bytes()[16..],
+    ]
+    .concat();
+    match tell(&[client(latin)]).events.first() {
+        Some(HttpEvent::Request { head, .. }) => assert_eq!(head.target(), "/caf"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn odd_status_lines_are_read() {
+    for (line, status, reason, faults) in [
+        ("HTTP/1.1 101", 101, "", &[][..]),
+        ("HTTP/1.1 101 ", 101, "", &[]),
+        (
+            "HTTP/1.1  101   Over  there",
+            101,
+            "Over  there",
+            &[HeadFault::StartLineSpaces],
+        ),
+        ("HTTP/1.3 101 x\x01y", 101, "x\x01y", &[]),
+    ] {
+        let told = tell(&[
+            client(UPGRADE),
+            server(SWITCHING.replace("HTTP/1.1 101 Switching Protocols", line)),
+        ]);
+        match told.events.get(1) {
+            Some(HttpEvent::Response { head, .. }) => {
+                assert_eq!((head.status, head.reason()), (status, reason), "{line}");
+                assert_eq!(head.faults, faults, "{line}");
+            }
+            other => panic!("{line}: {other:?}"),
+        }
     }
 }
 
