@@ -178,8 +178,12 @@ impl<S> Flow<S> {
             return !segment.flags.ack() || !peer.marks.known || acks_all || peer.top > 0;
         }
         let at = half.position(segment.seq);
-        let near = at >= half.acked.min(half.next).cast_signed() - RESET_WINDOW
-            && at <= half.top.cast_signed() + RESET_WINDOW;
+        // What the receiver acknowledged lies before its window for certain.
+        let from = match half.acked {
+            0 => -RESET_WINDOW,
+            acked => acked.cast_signed(),
+        };
+        let near = at >= from && at <= half.top.cast_signed() + RESET_WINDOW;
         // Some stacks and firewalls reset with number 0.
         near || (segment.seq == SeqNo(0) && acks_all)
     }

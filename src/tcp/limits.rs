@@ -58,8 +58,8 @@ pub(super) const ONE_SIDED_BYTES: usize = 512 << 10;
 /// No window is larger (RFC 7323 2.3), so a number further ahead belongs to something else.
 pub(super) const MAX_WINDOW: i64 = 1 << 30;
 
-/// An RST counts when its number is this near to what its sender sent: RFC 9293 wants the exact number, but the
-/// capture may have lost segments.
+/// An RST counts when its number is at most this far beyond what its sender was seen to send: RFC 9293 wants one in the
+/// window, but the capture may have lost segments.
 pub(super) const RESET_WINDOW: i64 = 1 << 20;
 
 /// What a piece of buffered bytes costs besides the bytes: map node, allocation header. Charged so that a flood of

@@ -48,11 +48,7 @@ fn each_tolerated_deviation_is_told() {
             vec![Folded],
             "A=b,\r\n  c;D=",
         ),
-        (
-            "GET / HTTP/1.1\r\nA:\r\n\t b\r\n\r\n",
-            vec![Folded],
-            "A=b",
-        ),
+        ("GET / HTTP/1.1\r\nA:\r\n\t b\r\n\r\n", vec![Folded], "A=b"),
         (
             "GET / HTTP/1.1\r\nnothing\r\nA: b\r\n\r\n",
             vec![BadLine],

@@ -162,6 +162,31 @@ fn a_reset_far_outside_the_window_is_ignored() {
     assert_eq!(c.to_client.frames, 3);
 }
 
+/// A late copy of another reset, or a guess: whoever receives it has acknowledged what it would reset (RFC 9293 3.10.7.4).
+#[test]
+fn a_reset_before_what_was_acknowledged_is_ignored() {
+    let mut lab = Lab::new();
+    lab.open()
+        .send(data(DOWN, 1, 1, b"hello"))
+        .send(seg(UP, ACK, 1, 6))
+        .send(seg(DOWN, RST, 5, 1))
+        .send(data(DOWN, 6, 1, b"on"));
+    lab.wait(2 * LINGER);
+    lab.send(data(DOWN, 8, 1, b"!"));
+    assert_eq!(
+        lab.calls(),
+        ["c1 opened", "<0:hello f4", "<5:on f7", "<7:! f8"]
+    );
+    assert_eq!(lab.only().ended, None);
+    // At the number that is expected next it counts.
+    let mut lab = Lab::new();
+    lab.open()
+        .send(data(DOWN, 1, 1, b"hello"))
+        .send(seg(UP, ACK, 1, 6))
+        .send(seg(DOWN, RST, 6, 1));
+    assert_eq!(lab.calls()[2..], ["<RST f6"]);
+}
+
 #[test]
 fn a_reset_after_fin_is_told_too_but_the_fin_was_first() {
     let mut lab = Lab::new();

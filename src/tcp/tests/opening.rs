@@ -180,11 +180,13 @@ fn simultaneous_open_is_one_connection() {
 
 #[test]
 fn without_a_syn_first_bytes_or_ports_tell_the_roles() {
-    let table: [(Direction, &[u8], RolesFrom, bool); 4] = [
+    let table: [(Direction, &[u8], RolesFrom, bool); 6] = [
         (UP, b"GET / HTTP/1.1", RolesFrom::FirstBytes, true),
         (DOWN, b"GET / HTTP/1.1", RolesFrom::FirstBytes, false),
         (DOWN, b"HTTP/1.1 101 S", RolesFrom::FirstBytes, true),
-        (DOWN, b"\x81\x05hello", RolesFrom::Port, true),
+        (DOWN, b"\x81\x05hello", RolesFrom::FirstBytes, true),
+        (DOWN, b"\x81\x81abcd\x09", RolesFrom::FirstBytes, false),
+        (DOWN, b"\x81\x06hello", RolesFrom::Port, true),
     ];
     for (way, text, from, as_usual) in table {
         let mut lab = Lab::new();
