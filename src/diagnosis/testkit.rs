@@ -306,6 +306,7 @@ pub(super) fn close(by: Side, code: Option<u16>, reason: &str, ms: f64) -> Close
         by,
         code,
         reason: reason.into(),
+        cut: false,
         frame: at(ms),
     }
 }

@@ -311,7 +311,7 @@ fn tolerant_fields(bytes: &[u8], from: usize, faults: &mut Vec<HeadFault>) -> Sp
             match fields.last_mut() {
                 // RFC 9112 5.2: the line belongs to the value before it.
                 Some((_, value)) => {
-                    if value.is_empty() {
+                    if value.start == value.end {
                         value.start = (at + line.len() - line.trim_ascii_start().len()) as u32;
                     }
                     value.end = (at + line.len()) as u32;

@@ -9,8 +9,11 @@ use super::huffman;
 /// standard; what is beyond is given up on.
 const TABLE_MAX: usize = 64 * 1024;
 
-/// Longest name or value: servers refuse longer ones.
-const STRING_MAX: usize = 64 * 1024;
+/// Longest value: servers refuse longer ones.
+const VALUE_MAX: usize = 64 * 1024;
+
+/// Longest name. A byte of a block can have one copied that was remembered before, so it must not be long.
+const NAME_MAX: usize = 1024;
 
 /// What an entry costs besides its bytes (RFC 7541 4.1).
 const ENTRY_OVERHEAD: usize = 32;
@@ -85,13 +88,14 @@ impl Blocks {
                 let remembered = first & 0x40 != 0;
                 let index = integer(&mut rest, if remembered { 6 } else { 4 })?;
                 let name = match index {
-                    0 => string(&mut rest)?.into_owned(),
-                    known => self.entry(known)?.0.to_vec(),
+                    0 => string(&mut rest, NAME_MAX)?,
+                    known => Cow::Borrowed(self.entry(known)?.0),
                 };
-                let value = string(&mut rest)?;
+                let value = string(&mut rest, VALUE_MAX)?;
                 field(&name, &value);
                 if remembered {
-                    self.remember(name.into(), value.into());
+                    let entry = (name.into(), value.into());
+                    self.remember(entry);
                 }
             }
         }
@@ -107,7 +111,7 @@ impl Blocks {
         Some((name, value))
     }
 
-    fn remember(&mut self, name: Box<[u8]>, value: Box<[u8]>) {
+    fn remember(&mut self, (name, value): Field) {
         let size = name.len() + value.len() + ENTRY_OVERHEAD;
         self.evict(size);
         // 4.4: an entry larger than the table empties it and is no error.
@@ -146,17 +150,17 @@ fn integer(rest: &mut &[u8], bits: u32) -> Option<usize> {
     None
 }
 
-/// A string literal (RFC 7541 5.2).
-fn string<'a>(rest: &mut &'a [u8]) -> Option<Cow<'a, [u8]>> {
+/// A string literal (RFC 7541 5.2) of at most so many bytes.
+fn string<'a>(rest: &mut &'a [u8], max: usize) -> Option<Cow<'a, [u8]>> {
     let huffman = rest.first()? & 0x80 != 0;
     let length = integer(rest, 7)?;
-    if length > STRING_MAX {
+    if length > max {
         return None;
     }
     let (text, behind) = rest.split_at_checked(length)?;
     *rest = behind;
     if huffman {
-        huffman::decode(text, STRING_MAX).map(Cow::Owned)
+        huffman::decode(text, max).map(Cow::Owned)
     } else {
         Some(Cow::Borrowed(text))
     }

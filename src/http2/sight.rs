@@ -3,6 +3,7 @@
 use super::hpack::Blocks;
 use super::{Answer, Http2Facts, WebSocketRequest};
 use crate::capture::FrameRef;
+use crate::http::{has_item, is_named};
 use crate::tcp::{Chunk, Direction, Gap, Interest};
 
 /// What a client sends first (RFC 9113 3.4).
@@ -20,8 +21,8 @@ const MAX_BLOCK: usize = 64 * 1024;
 /// Requests about WebSocket kept per connection: retries say the same again.
 const MAX_REQUESTS: usize = 32;
 
-/// Longest path kept.
-const MAX_PATH: usize = 256;
+/// How much of a value is kept: paths are seldom longer, and of the others some bytes tell.
+const MAX_VALUE: usize = 256;
 
 /// Types of frames that are looked into (RFC 9113 6).
 mod kind {
@@ -278,20 +279,20 @@ impl Lane {
         };
         let mut websocket = false;
         self.blocks.decode(&self.block, |name, value| {
-            let text = || String::from_utf8_lossy(value).into_owned().into_boxed_str();
-            match name.to_ascii_lowercase().as_slice() {
-                b":path" => {
-                    let short = value.get(..MAX_PATH).unwrap_or(value);
-                    request.path = String::from_utf8_lossy(short).into();
-                }
-                b":protocol" => request.extended = value.eq_ignore_ascii_case(b"websocket"),
-                b"connection" => request.connection = Some(text()),
-                b"upgrade" => {
-                    websocket |= value.to_ascii_lowercase().starts_with(b"websocket");
-                    request.upgrade = Some(text());
-                }
-                b"sec-websocket-key" | b"sec-websocket-version" => websocket = true,
-                _ => {}
+            let kept = value.get(..MAX_VALUE).unwrap_or(value);
+            let text = || String::from_utf8_lossy(kept).into_owned().into_boxed_str();
+            let is = |usual| is_named(name, usual);
+            if is(":path") {
+                request.path = text();
+            } else if is(":protocol") {
+                request.extended = value.eq_ignore_ascii_case(b"websocket");
+            } else if is("connection") {
+                request.connection = Some(text());
+            } else if is("upgrade") {
+                websocket |= has_item(kept, "websocket");
+                request.upgrade = Some(text());
+            } else if is("sec-websocket-key") || is("sec-websocket-version") {
+                websocket = true;
             }
         })?;
         if (request.extended || websocket) && facts.requests.len() < MAX_REQUESTS {

@@ -45,17 +45,8 @@ fn give(sight: &mut Sight, direction: Direction, data: &[u8], number: u64) -> In
 }
 
 fn headers(block: &[u8], stream: u8) -> Vec<u8> {
-    let mut out = vec![
-        0,
-        0,
-        u8::try_from(block.len()).unwrap(),
-        1,
-        4,
-        0,
-        0,
-        0,
-        stream,
-    ];
+    let [.., a, b, c] = block.len().to_be_bytes();
+    let mut out = vec![a, b, c, 1, 4, 0, 0, 0, stream];
     out.extend_from_slice(block);
     out
 }
@@ -127,6 +118,25 @@ fn broken_blocks_are_refused() {
         None,
         "too long"
     );
+}
+
+/// A name is copied for every field that is remembered under it, and a byte of a block can name it.
+#[test]
+fn a_long_name_is_given_up_on() {
+    let named = |length: [u8; 3], name: usize| {
+        let mut block = vec![0x40];
+        block.extend_from_slice(&length);
+        block.resize(block.len() + name, b'n');
+        block.push(0);
+        block
+    };
+    let usual = named([0x7f, 0x81, 0x07], 1024);
+    assert_eq!(
+        fields(&mut Blocks::default(), &usual).unwrap()[0].0.len(),
+        1024
+    );
+    let long = named([0x7f, 0x82, 0x07], 1025);
+    assert_eq!(fields(&mut Blocks::default(), &long), None);
 }
 
 #[test]

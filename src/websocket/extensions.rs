@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::http::Fields;
+use crate::http::{Fields, is_token};
 
 /// The field's name.
 const FIELD: &str = "sec-websocket-extensions";
@@ -257,14 +257,8 @@ fn extension(element: &[u8]) -> Option<Extension> {
 }
 
 fn token(bytes: &[u8]) -> Option<Box<str>> {
-    let is_token = |byte: &u8| {
-        byte.is_ascii_alphanumeric()
-            || matches!(
-                byte,
-                b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~'
-            )
-    };
-    (!bytes.is_empty() && bytes.iter().all(is_token)).then(|| lossy(bytes))
+    let is_one = !bytes.is_empty() && bytes.iter().copied().all(is_token);
+    is_one.then(|| lossy(bytes))
 }
 
 /// A token, or a quoted string whose content is a token (RFC 6455 9.1).

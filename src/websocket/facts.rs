@@ -55,8 +55,10 @@ pub struct CloseFrame {
     pub by: Side,
     /// The status code, if it carried one.
     pub code: Option<u16>,
-    /// The reason, lossily decoded.
+    /// The reason, lossily decoded; `…` stands for what the capture lacks of it.
     pub reason: Box<str>,
+    /// Bytes of it are missing: if it has no code here, it may have had one.
+    pub cut: bool,
     /// Where.
     pub frame: FrameRef,
 }

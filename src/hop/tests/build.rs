@@ -204,6 +204,7 @@ impl Build {
             by,
             code: Some(1000),
             reason: "".into(),
+            cut: false,
             frame,
         };
         self.exchange().session.as_mut().unwrap().closes.push(close);

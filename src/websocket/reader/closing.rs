@@ -15,13 +15,19 @@ impl Reader {
             Some((code, reason)) => (Some(u16::from_be_bytes(*code)), reason),
             None => (None, [].as_slice()),
         };
+        let cut = (self.control.len() as u64) < header.len;
         if self.trial.is_none() {
             self.close_faults(header, code, reason, frame, ledger);
+        }
+        let mut text = String::from_utf8_lossy(reason).into_owned();
+        if cut && !text.is_empty() {
+            text.push('…');
         }
         ledger.close(CloseFrame {
             by,
             code,
-            reason: String::from_utf8_lossy(reason).into(),
+            reason: text.into(),
+            cut,
             frame,
         });
     }
