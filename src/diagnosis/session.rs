@@ -255,8 +255,23 @@ impl<'a> End<'a> {
             .map_or_else(String::new, |nanos| format!(" after {}", duration(nanos)))
     }
 
-    fn by_close(&self, hop: &Hop, close: &CloseFrame) -> Option<Draft> {
-        let code = close.code?;
+    /// The Close frame that tells the code of this one. Where the capture cut that off: the same one on another hop, or the
+    /// answer, which repeats it (RFC 6455 5.5.1).
+    fn with_code(&self, close: &'a CloseFrame) -> &'a CloseFrame {
+        if close.code.is_some() || !close.cut {
+            return close;
+        }
+        let sessions = self.hops().filter_map(Hop::session);
+        let closes = sessions.flat_map(|session| &session.closes);
+        let coded = closes.filter(|other| other.code.is_some());
+        coded
+            .min_by_key(|other| other.by != close.by)
+            .unwrap_or(close)
+    }
+
+    fn by_close(&self, hop: &Hop, close: &'a CloseFrame) -> Option<Draft> {
+        let told = self.with_code(close);
+        let code = told.code?;
         let (meaning, severity) = match close::meaning(code) {
             Meaning::Normal => return None,
             Meaning::Planned(text) | Meaning::Private(text) => (text, Severity::Warning),
@@ -271,10 +286,10 @@ impl<'a> End<'a> {
             Side::Server => self.client(),
         };
         let answered = self.story.handshake.close_answered(close.by);
-        let reason = if close.reason.is_empty() {
+        let reason = if told.reason.is_empty() || told.by != close.by {
             String::new()
         } else {
-            format!(": \"{}\"", short(&close.reason))
+            format!(": \"{}\"", short(&told.reason))
         };
         let heard = self.story.handshake.hears(close.by.other());
         let text = if answered == Some(true) || heard {
@@ -283,8 +298,18 @@ impl<'a> End<'a> {
             format!("the session was closed with {code} ({meaning}){reason}")
         };
         let text = capital(&text);
+        let sender = if told.by == close.by { &who } else { &other };
+        let mut shows = vec![(told.frame, format!("Close {code} from {sender}{reason}"))];
+        if told.frame != close.frame {
+            let cut = format!("Close from {who}, cut off before its code");
+            shows.insert(0, (close.frame, cut));
+        }
+        let draft = self.draft(Code::ClosedWithError);
+        let draft = shows
+            .into_iter()
+            .fold(draft, |draft, (frame, shows)| draft.saw(frame, shows));
         Some(
-            self.draft(Code::ClosedWithError)
+            draft
                 .bad(severity)
                 .on(&hop.record)
                 .title(text.clone())
@@ -302,8 +327,7 @@ impl<'a> End<'a> {
                         "{} sent this code; whether {other} did before or answered is not in the capture.",
                         capital(&who)
                     ),
-                })
-                .saw(close.frame, format!("Close {code} from {who}{reason}")),
+                }),
         )
     }
 

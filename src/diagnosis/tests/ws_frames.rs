@@ -3,7 +3,7 @@
 use super::*;
 use crate::hop::{Party, Role};
 use crate::tcp::{Direction, Side};
-use crate::websocket::{FrameFault, Rule};
+use crate::websocket::{CloseFrame, FrameFault, Rule};
 
 #[test]
 fn close_codes() {
@@ -34,6 +34,57 @@ fn close_codes() {
             "The backend 10.20.0.11:8080 closed the session with {code} ("
         )));
     }
+}
+
+/// What the snaplen cut off stands in the answer, or on the other hop.
+#[test]
+fn a_close_code_that_was_cut_off_is_found_elsewhere() {
+    let cut = |frame: CloseFrame| CloseFrame {
+        code: None,
+        reason: "".into(),
+        cut: true,
+        ..frame
+    };
+    let closes = [
+        close(Side::Server, Some(1011), "oops", 110.0),
+        close(Side::Client, Some(1011), "", 110.5),
+    ];
+    let mut facts = talk(2, 1.7, 100.0);
+    facts.closes = vec![cut(closes[0].clone()), closes[1].clone()];
+    let (mut client, backend) = hops(facts.clone());
+    let answer = diagnose(&ended(
+        (client.clone(), backend.clone()),
+        Party::Backend,
+        111.0,
+    ));
+    assert_eq!(answer.cause, Some(Code::ClosedWithError));
+    let found = finding(&answer, Code::ClosedWithError);
+    assert!(
+        found.title.ends_with("with 1011 (internal error)"),
+        "{}",
+        found.title
+    );
+    let shows: Vec<_> = found
+        .evidence
+        .iter()
+        .map(|one| one.shows.as_str())
+        .collect();
+    assert_eq!(
+        shows[shows.len() - 2..],
+        [
+            "Close from the backend 10.20.0.11:8080, cut off before its code",
+            "Close 1011 from the client 192.168.50.23"
+        ]
+    );
+    facts.closes = closes.to_vec();
+    client = hops(facts).0;
+    let other_hop = diagnose(&ended((client, backend), Party::Backend, 111.0));
+    let found = finding(&other_hop, Code::ClosedWithError);
+    assert!(
+        found.title.ends_with("1011 (internal error): \"oops\""),
+        "{}",
+        found.title
+    );
 }
 
 /// Of two Close frames the one that was captured may be the answer.

@@ -59,6 +59,34 @@ fn a_close_frame_behind_a_hole_is_seen() {
     assert_eq!(facts.lost_sync, None);
 }
 
+/// No code in the capture is not a Close without one.
+#[test]
+fn a_close_frame_with_a_hole_says_so() {
+    for (kept, code, reason) in [
+        (0, None, ""),
+        (1, None, ""),
+        (2, Some(1011), ""),
+        (4, Some(1011), "oo…"),
+    ] {
+        let close = ws(ToClient, 0x88, b"\x03\xf3oops");
+        let (seen, missing) = close.split_at(2 + kept);
+        let facts = facts(&[
+            Step::Bytes(ToClient, seen.to_vec()),
+            Step::Gap(ToClient, missing.len() as u64),
+        ]);
+        let [close] = &facts.closes[..] else {
+            panic!("{facts:?}")
+        };
+        assert_eq!(
+            (close.code, &*close.reason, close.cut),
+            (code, reason, true)
+        );
+        assert_eq!((facts.lost_sync, facts.faults.len()), (None, 0));
+    }
+    let facts = facts(&[server(0x88, "")]);
+    assert!(!facts.closes[0].cut);
+}
+
 #[test]
 fn a_large_frame_behind_a_hole_is_confirmed_by_the_next_header() {
     let large = ws(ToClient, 0x82, &[0x55; 5000]);
