@@ -39,6 +39,7 @@ pub(super) fn session(
         close: close.map(|close| CloseView {
             by: side(close.by),
             code: close.code,
+            cut: close.cut,
             reason: close.reason.to_string(),
             answered: handshake.close_answered(close.by),
         }),

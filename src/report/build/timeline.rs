@@ -7,6 +7,7 @@ use crate::capture::FrameRef;
 use crate::hop::Handshake;
 use crate::http::RequestHead;
 use crate::report::view::EventView;
+use crate::report::words::close_code;
 use crate::tcp::{Connection, Direction};
 use crate::websocket::SessionFacts;
 
@@ -84,9 +85,7 @@ fn session_events(facts: &SessionFacts, push: &mut impl FnMut(FrameRef, Directio
         }
     }
     for close in &facts.closes {
-        let code = close
-            .code
-            .map_or_else(|| "without a code".to_owned(), |code| code.to_string());
+        let code = close_code(close.code, close.cut);
         push(close.frame, close.by.sends(), format!("Close {code}"));
     }
 }

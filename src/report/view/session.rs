@@ -117,6 +117,9 @@ pub struct CloseView {
     pub by: &'static str,
     /// The status code.
     pub code: Option<u16>,
+    /// Without a code here, it may have had one: the capture lacks bytes of it.
+    #[serde(skip)]
+    pub cut: bool,
     /// The reason.
     pub reason: String,
     /// Whether the other side sent one too; null where that may not be in the capture, or may come yet.

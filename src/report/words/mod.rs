@@ -14,7 +14,7 @@ pub(super) use hop::{
     HEADERS, accept, ended, ends, evidence_lacks, header, interfaces, is_required, tls,
 };
 pub(super) use numbers::{count, duration, shortened, thousands, time};
-pub(super) use session::{Tone, session};
+pub(super) use session::{Tone, close_code, session};
 pub(super) use whole::{Told, lone_findings, oddities, title, troubles};
 
 use crate::report::view::HandshakeView;

@@ -7,6 +7,15 @@ use super::numbers::{bytes, duration_ms, thousands};
 use crate::report::view::SessionView;
 use crate::tcp::ConnectionId;
 
+/// The code of a Close frame, of which the capture may have cut it off.
+pub(in crate::report) fn close_code(code: Option<u16>, cut: bool) -> String {
+    match code {
+        Some(code) => code.to_string(),
+        None if cut => "cut off before its code".to_owned(),
+        None => "without a code".to_owned(),
+    }
+}
+
 /// ws frames of one direction: `3 text, 1 ping`.
 pub(in crate::report) fn carried(view: &crate::report::view::CarriedView) -> String {
     let frames = &view.frames;
@@ -103,9 +112,7 @@ pub(in crate::report) fn session(
     }
     let close = match &session.close {
         Some(close) => {
-            let code = close
-                .code
-                .map_or_else(|| "without a code".to_owned(), |code| code.to_string());
+            let code = close_code(close.code, close.cut);
             let reason = if close.reason.is_empty() {
                 String::new()
             } else {
