@@ -22,7 +22,7 @@ pub(super) struct Count {
 pub struct Frames<'a>(Source<'a>);
 
 enum Source<'a> {
-    One(Option<Frame<'a>>),
+    One(Option<Frame<'a>>, Vec<Secrets>),
     Many(Records<'a>),
 }
 
@@ -36,9 +36,9 @@ struct Records<'a> {
 }
 
 impl<'a> Frames<'a> {
-    /// A lone one.
-    pub(super) const fn one(frame: Frame<'a>) -> Self {
-        Self(Source::One(Some(frame)))
+    /// A lone one, and the secrets that stood before it.
+    pub(super) const fn one(frame: Frame<'a>, secrets: Vec<Secrets>) -> Self {
+        Self(Source::One(Some(frame), secrets))
     }
 
     /// Those in the bytes of a window, which begin at `start`.
@@ -59,7 +59,7 @@ impl<'a> Frames<'a> {
     pub fn take_secrets(&mut self) -> Vec<Secrets> {
         match &mut self.0 {
             Source::Many(records) => records.format.take_secrets(),
-            Source::One(_) => Vec::new(),
+            Source::One(_, secrets) => std::mem::take(secrets),
         }
     }
 }
@@ -75,7 +75,7 @@ impl<'a> Iterator for Frames<'a> {
     fn next(&mut self) -> Option<Frame<'a>> {
         match &mut self.0 {
             Source::Many(records) => records.next(),
-            Source::One(frame) => frame.take(),
+            Source::One(frame, _) => frame.take(),
         }
     }
 }

@@ -187,8 +187,11 @@ impl Reader {
     /// [`Self::next_frame`].
     pub fn next_frames(&mut self) -> Result<Option<Frames<'_>>, CaptureError> {
         if self.format.frame(self.window.available()).is_none() {
-            let found = self.thorough()?;
-            return Ok(found.map(|current| Frames::one(self.frame(&current))));
+            let Some(current) = self.thorough()? else {
+                return Ok(None);
+            };
+            let secrets = self.take_secrets();
+            return Ok(Some(Frames::one(self.frame(&current), secrets)));
         }
         let window = self.window.open();
         Ok(Some(Frames::of_window(
@@ -247,7 +250,7 @@ impl Reader {
 
     /// The same, as the only one of several.
     pub(super) fn current_frames(&self) -> Frames<'_> {
-        Frames::one(self.current())
+        Frames::one(self.current(), Vec::new())
     }
 
     #[inline]

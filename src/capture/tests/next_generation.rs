@@ -241,13 +241,16 @@ fn names_secrets_and_comments() {
         assert_eq!(reader.names()[&backend], "backend");
         assert_eq!(reader.names()[&edge], "edge");
         assert_eq!(reader.names().len(), 2);
-        assert_eq!(
-            reader.take_secrets(),
-            [Secrets {
-                kind: Secrets::TLS_KEY_LOG,
-                data: log.to_vec()
-            }]
-        );
+        let known = [Secrets {
+            kind: Secrets::TLS_KEY_LOG,
+            data: log.to_vec(),
+        }];
+        assert_eq!(reader.take_secrets(), known);
+        // They are there before the frame behind them is, also where that is one with options.
+        let mut again = samples::reader(&file).unwrap();
+        let mut frames = again.next_frames().unwrap().unwrap();
+        assert_eq!(frames.take_secrets(), known);
+        assert_eq!(frames.count(), 1);
         assert_eq!(
             reader.info().comments,
             [
