@@ -1,9 +1,10 @@
 //! Everything about a segment but its payload: roles, opening, acknowledgments, windows, endings, ICMP errors.
 
-use super::flow::{Flow, Reading, capture_bit};
-use super::limits::{MAX_WINDOW, RESET_WINDOW};
+use super::flow::{Doubt, Flow, Reading, capture_bit};
+use super::limits::{MAX_WINDOW, RESET_REORDER, RESET_WINDOW};
 use super::roles;
 use super::{Direction, Ending, EndingHow, Opening, RolesFrom, Side};
+use crate::capture::FrameRef;
 use crate::decode::{End, IcmpError, Segment, SeqNo, Unreachable};
 
 impl<S> Flow<S> {
@@ -146,19 +147,53 @@ impl<S> Flow<S> {
             return;
         }
         let half = self.half_mut(direction);
+        let at = half.position(segment.seq);
+        if half.marks.known && at > half.top.cast_signed() {
+            half.marks.doubted = true;
+            self.cold.doubt.get_or_insert_with(|| {
+                Box::new(Doubt {
+                    direction,
+                    at,
+                    frame: segment.frame,
+                })
+            });
+        } else {
+            self.end_by_reset(direction, segment.frame);
+        }
+    }
+
+    /// Takes note of what the sender of a doubtful RST sends after it: whoever resets a connection says no more on it.
+    pub(super) fn dispel(&mut self, direction: Direction, segment: &Segment<'_>, len: u64) {
+        let Some(doubt) = &self.cold.doubt else {
+            return;
+        };
+        let end = self.half(direction).position(segment.seq);
+        let beyond = end.saturating_add_unsigned(len) > doubt.at;
+        if beyond || segment.frame.at.nanos_since(doubt.frame.at) > RESET_REORDER {
+            self.half_mut(direction).marks.doubted = false;
+            self.cold.doubt = None;
+        }
+    }
+
+    /// Nothing followed a doubtful RST: it ended the connection.
+    pub(super) fn settle_doubt(&mut self) {
+        if let Some(doubt) = self.cold.doubt.take() {
+            self.end_by_reset(doubt.direction, doubt.frame);
+        }
+    }
+
+    fn end_by_reset(&mut self, direction: Direction, frame: FrameRef) {
+        let half = self.half_mut(direction);
         if half.rst.at().is_none() {
             half.rst.set(half.top);
         }
         let connection = &mut self.cold.connection;
         let by = direction.sender();
-        connection
-            .stream_mut(direction)
-            .rst
-            .get_or_insert(segment.frame);
+        connection.stream_mut(direction).rst.get_or_insert(frame);
         connection.ended.get_or_insert(Ending {
             how: EndingHow::Rst,
             by,
-            frame: segment.frame,
+            frame,
         });
         let answered = connection.syn_ack.is_some() || self.reading != Reading::Nothing;
         if by == Side::Server && connection.syn.is_some() && !answered {

@@ -234,6 +234,7 @@ impl<H: Handler> Table<H> {
         cause: GapCause,
         evicted: bool,
     ) {
+        flow.settle_doubt();
         flow.flush(handler, &mut self.env, cause);
         flow.cold.connection.evicted = evicted;
         let (connection, state) = flow.into_parts();

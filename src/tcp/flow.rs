@@ -74,9 +74,20 @@ pub(super) struct Cold {
     pub(super) waiting: Option<i64>,
     /// The SYN that may have been answered: for the round trip.
     pub(super) last_syn: Option<FrameRef>,
+    /// An RST that its receiver may have ignored: who sent it, where, and its position.
+    pub(super) doubt: Option<Box<Doubt>>,
     pub(super) others: Others,
     /// Its facts; those that the fields of [`Flow`] count are brought up to date by `update`.
     pub(super) connection: Connection,
+}
+
+/// An RST whose number lies beyond all that its sender was seen to send. Either the capture lacks what is between, or its
+/// receiver asked about it with an acknowledgment and went on (RFC 9293 3.10.7.4).
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Doubt {
+    pub(super) direction: Direction,
+    pub(super) at: i64,
+    pub(super) frame: FrameRef,
 }
 
 pub(super) const WAYS: [Direction; 2] = [Direction::ToServer, Direction::ToClient];
@@ -104,6 +115,7 @@ impl<S> Flow<S> {
                 holding: None,
                 waiting: None,
                 last_syn: None,
+                doubt: None,
                 others: Others::default(),
                 connection,
             }),
@@ -243,7 +255,7 @@ impl<S> Flow<S> {
         let fins = [&self.to_server, &self.to_client].map(|half| half.fin.at().is_some());
         if self.is_finished() {
             LINGER
-        } else if fins == [true, true] {
+        } else if fins == [true, true] || self.cold.doubt.is_some() {
             CLOSING_KEPT
         } else if fins != [false, false] {
             HALF_CLOSED_KEPT
@@ -293,6 +305,9 @@ impl<S> Flow<S> {
         let len = segment.payload.len() as u64 + u64::from(segment.missing);
         self.captures |= capture_bit(segment.frame.capture());
         if !self.brings_nothing(direction, segment, len) {
+            if self.half(direction).marks.doubted && !flags.rst() {
+                self.dispel(direction, segment, len);
+            }
             self.recent.note(&mut self.cold.others, direction, segment);
         } else if self
             .recent

@@ -60,6 +60,8 @@ pub(super) struct Marks {
     pub(super) fin_told: bool,
     /// `ended` was called for the RST.
     pub(super) rst_told: bool,
+    /// There was an RST beyond all that was seen: it is waited for what follows.
+    pub(super) doubted: bool,
 }
 
 /// A position that may not exist, in eight bytes.
@@ -206,7 +208,7 @@ impl Half {
     /// Brings `troubled` and `usual` up to date.
     pub(super) fn take_stock(&mut self) {
         let ended = self.fin.at().is_some() || self.rst.at().is_some();
-        let troubled = ended || self.is_pending();
+        let troubled = ended || self.marks.doubted || self.is_pending();
         let marks = &mut self.marks;
         marks.troubled = troubled;
         marks.usual = marks.known && !troubled && !marks.full;

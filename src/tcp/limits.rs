@@ -19,7 +19,8 @@ pub(super) const LINGER: i64 = SECOND;
 /// and memory has to follow the live ones.
 pub(super) const LINGERING: usize = 4096;
 
-/// Both sides sent FIN and the last one was not acknowledged: twice the 30 s for which Linux repeats it (LAST_ACK).
+/// Both sides sent FIN and the last one was not acknowledged: twice the 30 s for which Linux repeats it (LAST_ACK). As long
+/// for what may follow an RST that its receiver may have ignored: most that is alive speaks once a minute.
 pub(super) const CLOSING_KEPT: i64 = 60 * SECOND;
 
 /// One side sent FIN, the other is silent. A server that never closes (CLOSE_WAIT) must not hold memory for ever; a
@@ -61,6 +62,9 @@ pub(super) const MAX_WINDOW: i64 = 1 << 30;
 /// An RST counts when its number is at most this far beyond what its sender was seen to send: RFC 9293 wants one in the
 /// window, but the capture may have lost segments.
 pub(super) const RESET_WINDOW: i64 = 1 << 20;
+
+/// What was sent before an RST is captured at most this long after it, where frames are captured out of order.
+pub(super) const RESET_REORDER: i64 = SECOND / 50;
 
 /// What a piece of buffered bytes costs besides the bytes: map node, allocation header. Charged so that a flood of
 /// one-byte segments meets the limits too.

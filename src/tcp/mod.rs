@@ -13,7 +13,7 @@
 //! - Time is packet time. The order of calls depends on the segments only.
 //! - Memory is bounded by [`Limits`]; what is given up is told by [`Stats`] and in the connections' facts.
 //!
-//! Memory: an opening (SYN, its answer) takes 80 bytes (IPv6: 120), a connection 360 bytes that segments touch and 720
+//! Memory: an opening (SYN, its answer) takes 80 bytes (IPv6: 120), a connection 360 bytes that segments touch and 728
 //! that few do, with the handler's state on top; each has 8 to 16 bytes in the index. Payload is held only behind a hole.
 //!
 //! What is not seen: bytes are compared with those held, not with those delivered already, so a conflicting repetition

@@ -187,6 +187,55 @@ fn a_reset_before_what_was_acknowledged_is_ignored() {
     assert_eq!(lab.calls()[2..], ["<RST f6"]);
 }
 
+/// RFC 9293 3.10.7.4: a number in the window that is not the expected one is asked about, and the connection goes on.
+#[test]
+fn a_reset_ahead_of_its_stream_counts_unless_that_goes_on() {
+    let begun = || {
+        let mut lab = Lab::new();
+        lab.open()
+            .send(data(DOWN, 1, 1, b"hello"))
+            .send(seg(UP, ACK, 1, 6))
+            .send(seg(DOWN, RST, 56, 1));
+        lab
+    };
+    let mut lab = begun();
+    lab.send(seg(UP, ACK, 1, 6));
+    lab.wait(CLOSING_KEPT / 2);
+    lab.send(data(DOWN, 6, 1, b"on"));
+    lab.wait(2 * CLOSING_KEPT);
+    lab.send(data(DOWN, 8, 1, b"!")).send(seg(UP, FIN, 1, 9));
+    assert_eq!(
+        lab.calls(),
+        [
+            "c1 opened",
+            "<0:hello f4",
+            "<5:on f8",
+            "<7:! f9",
+            ">FIN f10"
+        ]
+    );
+    let c = lab.only();
+    assert_eq!(c.ended.unwrap().how, EndingHow::Fin);
+    assert_eq!(c.to_client.rst, None);
+    // At once, but more than the reset leaves room for.
+    let mut lab = begun();
+    lab.send(data(DOWN, 6, 1, &[b'x'; 60]));
+    assert_eq!(lab.only().ended, None);
+    // The capture lacks what was before it, or shows some of that late.
+    for late in [false, true] {
+        let mut lab = begun();
+        if late {
+            lab.send(data(DOWN, 6, 1, b"late"));
+        }
+        lab.wait(CLOSING_KEPT + SCAN);
+        let calls = lab.calls();
+        assert_eq!(calls[calls.len() - 2..], ["<RST f6", "c1 closed"]);
+        let c = lab.only();
+        assert_eq!(c.ended.unwrap().how, EndingHow::Rst);
+        assert_eq!(c.to_client.rst.unwrap().number().0, 6);
+    }
+}
+
 #[test]
 fn a_reset_after_fin_is_told_too_but_the_fin_was_first() {
     let mut lab = Lab::new();
