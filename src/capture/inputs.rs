@@ -163,7 +163,7 @@ impl Inputs {
                 let filled = self.fill(&mut queue);
                 let queue = self.queue.insert(queue);
                 filled?;
-                Ok(queue.pop().map(Frames::one))
+                Ok(queue.pop().map(|frame| Frames::one(frame, Vec::new())))
             }
         }
     }
