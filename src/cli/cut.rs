@@ -17,7 +17,7 @@ use anyhow::{Context, bail};
 use super::args::Cut;
 use super::inputs::{Sources, are_files, feed};
 use super::output::NewFile;
-use super::passes::read_well;
+use super::passes::{Known, read_well};
 use super::plan::is_stdin;
 use super::progress::Progress;
 use super::{EXIT_FAILED, message};
@@ -35,8 +35,7 @@ const STRAGGLERS: Duration = Duration::from_secs(1);
 /// Chooses handshakes in a first pass, and writes their frames in a second one. Gives the exit code.
 pub(super) fn run(args: &Cut) -> anyhow::Result<u8> {
     refuse(&args.files, &args.output)?;
-    let again = are_files(&args.keylog);
-    let (found, outcome) = read_well(again, |known| {
+    let pass = |known: &Known| {
         let mut found = Found::default();
         let sources = Sources {
             inputs: &args.files,
@@ -48,7 +47,13 @@ pub(super) fn run(args: &Cut) -> anyhow::Result<u8> {
         };
         let outcome = feed(sources, &mut found, &mut Progress::none())?;
         Ok((found, outcome))
-    })?;
+    };
+    // A key log that is a pipe is read once.
+    let (found, outcome) = if are_files(&args.keylog) {
+        read_well(pass)?
+    } else {
+        pass(&Known::default())?
+    };
     for problem in &outcome.problems {
         message(problem);
     }

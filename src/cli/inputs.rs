@@ -194,6 +194,35 @@ pub(super) fn are_files(inputs: &[PathBuf]) -> bool {
     !inputs.iter().any(|path| is_stdin(path) || is_pipe(path))
 }
 
+/// Whether reading files once may not be enough: frames are not in the order of their times, or keys come behind packets. A
+/// look at the containers alone, which takes a fraction of reading.
+pub(super) fn are_out_of_order(files: &[PathBuf]) -> bool {
+    let mut inputs = Inputs::open(files);
+    // Those stand before all packets.
+    inputs.take_secrets();
+    let mut newest = None;
+    loop {
+        match inputs.next_frames() {
+            Ok(Some(mut frames)) => {
+                let brings_secrets = !frames.take_secrets().is_empty();
+                if newest.is_some() && brings_secrets {
+                    return true;
+                }
+                for frame in frames {
+                    if newest > Some(frame.id.at) {
+                        return true;
+                    }
+                    newest = Some(frame.id.at);
+                }
+            }
+            Ok(None) => break,
+            // The end of one input; the others go on.
+            Err(_) => {}
+        }
+    }
+    !inputs.take_secrets().is_empty()
+}
+
 /// Why nothing in a sound capture could be looked into: frames of unknown link types only. Where there are others,
 /// the report names those that were passed over.
 fn not_looked_into(info: &CaptureInfo) -> Option<String> {

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::args::{FailOn, Format};
-use super::inputs::{Outcome, are_files, run_inputs};
+use super::inputs::{Outcome, are_files, are_out_of_order, run_inputs};
 use super::output::{self, NewFile};
-use super::passes::read_well;
+use super::passes::{Known, learn, read_well};
 use super::plan::Plan;
 use super::progress::Progress;
 use super::{EXIT_FAILED, EXIT_FOUND, message};
@@ -41,10 +41,16 @@ pub(super) fn run(plan: &Plan) -> anyhow::Result<u8> {
             ));
         }
     }
+    let writes_lines = !lines.is_empty();
     let mut progress = Progress::new(plan);
-    // JSON lines that are written cannot be taken back.
-    let again = lines.is_empty() && are_files(&plan.inputs) && are_files(&plan.keylogs);
-    let (mut collector, outcome) = read_well(again, |known| {
+    let again = are_files(&plan.inputs) && are_files(&plan.keylogs);
+    // Lines that are written cannot be taken back: what it takes to read well must be known before.
+    let known = if again && writes_lines && are_out_of_order(&plan.inputs) {
+        learn(|known| run_inputs(plan, known, &mut Nobody, &mut progress))?
+    } else {
+        Known::default()
+    };
+    let mut pass = |known: &Known| {
         let mut fan = Fan {
             collector: Collector::new(keep(plan), plan.redact),
             lines: lines.iter_mut().map(|(_, lines)| lines).collect(),
@@ -52,7 +58,12 @@ pub(super) fn run(plan: &Plan) -> anyhow::Result<u8> {
         };
         let outcome = run_inputs(plan, known, &mut fan, &mut progress)?;
         Ok((fan.collector, outcome))
-    })?;
+    };
+    let (mut collector, outcome) = if again && !writes_lines {
+        read_well(pass)?
+    } else {
+        pass(&known)?
+    };
     progress.finish();
     let Outcome {
         captures,
@@ -173,6 +184,16 @@ impl Write for Sink {
             Self::File(file) => file.flush(),
         }
     }
+}
+
+/// Who only wants to know how reading goes.
+struct Nobody;
+
+impl Observer for Nobody {
+    fn handshake(&mut self, _: &Handshake, _: &Diagnosis) {}
+    fn connection(&mut self, _: &Record, _: bool) {}
+    fn finding(&mut self, _: &Finding) {}
+    fn limit(&mut self, _: &Limit) {}
 }
 
 /// Everything to everybody who wants it.

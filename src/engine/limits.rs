@@ -307,7 +307,7 @@ pub(super) fn of_keys(sessions: usize, tls: &TlsTotals) -> Option<Limit> {
         let begun = of(tls.begun, "TLS connection", "TLS connections");
         format!(
             "keys of {keys} are at hand, and none opened the {begun} seen: they belong to others, were logged in part, or \
-             stand behind the packets where those are read once (pipes, JSON lines)"
+             stand behind the packets of a pipe, which is read once"
         )
     };
     Some(Limit {

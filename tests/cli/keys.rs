@@ -116,6 +116,31 @@ fn however_they_come_the_report_is_the_same() {
     );
 }
 
+#[test]
+fn keys_behind_the_packets_of_a_file_are_known_to_json_lines() {
+    let capture = file_of("behind-the-packets", "behind-any.pcapng");
+    let output = hop101()
+        .arg("read")
+        .arg(&capture)
+        .args(["--format", "jsonl"])
+        .output()
+        .unwrap();
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let lines = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap());
+    let handshakes: Vec<Value> = lines
+        .filter(|line: &Value| line["type"] == "handshake")
+        .collect();
+    let report = read_json(&[capture], &[]).0;
+    let wanted = report["handshakes"].as_array().unwrap();
+    assert_eq!(handshakes.len(), wanted.len());
+    for (line, wanted) in handshakes.iter().zip(wanted) {
+        assert_eq!(line["hops"], wanted["hops"]);
+        assert_eq!(line["verdict"], wanted["verdict"]);
+    }
+}
+
 /// Standard input cannot be read again: the session stays closed, and all else is told.
 #[test]
 fn keys_behind_the_packets_of_a_redirected_file_leave_the_report_whole() {

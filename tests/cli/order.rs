@@ -113,6 +113,35 @@ fn same(name: &str, usual: &Value, other: &Value) {
     }
 }
 
+#[test]
+fn json_lines_of_a_file_are_in_order_from_the_first_one() {
+    let straight = packets_of("two-proxies-outer-guilty.pcapng");
+    let mixed = in_blocks(&straight, 100 * MILLISECOND);
+    let folder = tempfile::tempdir().unwrap();
+    let lines = |packets: &[Packet]| {
+        let file = folder.path().join("capture.pcapng");
+        fs::write(&file, pcapng(packets)).unwrap();
+        let output = hop101()
+            .arg("read")
+            .arg(&file)
+            .args(["--format", "jsonl", "--fail-on", "never"])
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let lines = text.lines().map(|line| {
+            let mut line: Value = serde_json::from_str(line).unwrap();
+            forget_frames(&mut line);
+            line
+        });
+        lines
+            .filter(|line| line["type"] != "summary")
+            .collect::<Vec<_>>()
+    };
+    let wanted = lines(&straight);
+    assert!(wanted.len() > 1);
+    assert_eq!(lines(&mixed), wanted);
+}
+
 /// Then times are wrong and the order is right.
 #[test]
 fn a_clock_set_back_by_a_little_puts_nothing_in_another_order() {
