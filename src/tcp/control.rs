@@ -202,7 +202,7 @@ impl<S> Flow<S> {
     }
 
     /// RFC 9293 3.10.7: the number must be in the window, or the SYN be acknowledged.
-    fn accepts_reset(&self, direction: Direction, segment: &Segment<'_>) -> bool {
+    pub(super) fn accepts_reset(&self, direction: Direction, segment: &Segment<'_>) -> bool {
         let half = self.half(direction);
         let peer = self.half(direction.reverse());
         let acked = peer.position(segment.ack);

@@ -438,7 +438,8 @@ impl<S> Flow<S> {
         let half = self.half(direction);
         let facts = self.cold.connection.stream(direction);
         if segment.flags.rst() {
-            return facts.rst.is_some();
+            let known = facts.rst.is_some() || half.marks.doubted;
+            return known || !self.accepts_reset(direction, segment);
         }
         if segment.flags.syn() {
             return facts.isn == Some(segment.seq);

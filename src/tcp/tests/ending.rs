@@ -177,7 +177,17 @@ fn a_reset_before_what_was_acknowledged_is_ignored() {
         lab.calls(),
         ["c1 opened", "<0:hello f4", "<5:on f7", "<7:! f8"]
     );
-    assert_eq!(lab.only().ended, None);
+    let c = lab.only();
+    assert_eq!((c.ended, c.duplicates), (None, 0));
+    // Captured twice, it is one of which there is a copy all the same.
+    let mut lab = Lab::new();
+    lab.ip_id = 7;
+    lab.open()
+        .send(data(DOWN, 1, 1, b"hello"))
+        .send(seg(UP, ACK, 1, 6))
+        .send(seg(DOWN, RST, 5, 1))
+        .send(seg(DOWN, RST, 5, 1));
+    assert_eq!(lab.only().duplicates, 1);
     // At the number that is expected next it counts.
     let mut lab = Lab::new();
     lab.open()
