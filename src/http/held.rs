@@ -5,7 +5,8 @@ use crate::tcp::{Direction, Gap, GapCause};
 
 /// How many client bytes behind an upgrade request are kept while its answer is awaited. A client must not send
 /// any before the 101 (RFC 6455 4.1); a capture that shows the client's frames before the server's answer, or only
-/// the client's side, has a few segments of them. What exceeds it becomes a hole.
+/// the client's side, has a few segments of them. What is noted about each is counted with it, and what exceeds it becomes
+/// a hole.
 pub(super) const MAX_HELD: usize = 32 * 1024;
 
 /// A part of what the client sent behind an upgrade request.
@@ -42,9 +43,9 @@ pub(super) struct Holding {
 }
 
 impl Holding {
-    /// Bytes that it holds.
+    /// Bytes that it holds, what is noted about each part included.
     pub(super) const fn held(&self) -> usize {
-        self.bytes
+        self.bytes + self.parts.len() * size_of::<Held>()
     }
 
     pub(super) const fn is_empty(&self) -> bool {
@@ -68,7 +69,7 @@ impl Holding {
         if data.is_empty() {
             return;
         }
-        if self.overflowed() || self.bytes + data.len() > MAX_HELD {
+        if self.overflowed() || self.held() + data.len() > MAX_HELD {
             self.push_gap(&Gap {
                 direction: Direction::ToServer,
                 position,

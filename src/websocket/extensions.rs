@@ -10,6 +10,13 @@ const FIELD: &str = "sec-websocket-extensions";
 /// The extension of RFC 7692.
 const DEFLATE: &str = "permessage-deflate";
 
+/// Elements read of a list, and parameters of an element: browsers send one element with two. They are compared with each
+/// other, and a head has room for ten thousand.
+const MAX_LISTED: usize = 64;
+
+/// How much is told of what is malformed.
+const MAX_TOLD: usize = 64;
+
 /// One element of the list: an extension, with its parameters in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Extension {
@@ -52,7 +59,7 @@ impl fmt::Display for Extension {
 /// What is wrong with a Sec-WebSocket-Extensions field, or with an answer to it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ExtensionFault {
-    /// An element that does not follow the grammar (RFC 6455 9.1), as sent.
+    /// An element that does not follow the grammar (RFC 6455 9.1), or is one of more than anybody needs, as sent.
     Malformed(Box<str>),
     /// The same parameter twice in one element (RFC 7692 7): which.
     RepeatedParameter(Box<str>),
@@ -91,20 +98,23 @@ impl Extensions {
 
     fn read(fields: &Fields, is_answer: bool) -> Self {
         let mut all = Self::default();
-        for value in fields.all(FIELD) {
-            for element in split(value, b',') {
-                let element = element.trim_ascii();
-                // RFC 9110 5.6.1: empty elements of a list are ignored.
-                if element.is_empty() {
-                    continue;
+        let elements = fields
+            .all(FIELD)
+            .flat_map(|value| split(value, b','))
+            .map(<[u8]>::trim_ascii)
+            // RFC 9110 5.6.1: empty elements of a list are ignored.
+            .filter(|element| !element.is_empty());
+        for (place, element) in elements.enumerate() {
+            match extension(element) {
+                Some(extension) if place < MAX_LISTED => {
+                    parameter_faults(&extension, is_answer, &mut all.faults);
+                    all.list.push(extension);
                 }
-                match extension(element) {
-                    Some(extension) => {
-                        parameter_faults(&extension, is_answer, &mut all.faults);
-                        all.list.push(extension);
-                    }
-                    None => all.faults.push(ExtensionFault::Malformed(lossy(element))),
-                }
+                _ => all.faults.push(malformed(element)),
+            }
+            // The first one beyond is told, and no more.
+            if place == MAX_LISTED {
+                break;
             }
         }
         all
@@ -251,6 +261,9 @@ fn extension(element: &[u8]) -> Option<Extension> {
             None => None,
             Some(value) => Some(value_of(value.trim_ascii())?),
         };
+        if params.len() == MAX_LISTED {
+            return None;
+        }
         params.push((param, value));
     }
     Some(Extension { name, params })
@@ -289,6 +302,15 @@ fn split(bytes: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
         }
         !quoted && byte == separator
     })
+}
+
+fn malformed(element: &[u8]) -> ExtensionFault {
+    let told = element.get(..MAX_TOLD).unwrap_or(element);
+    let mut text = String::from_utf8_lossy(told).into_owned();
+    if told.len() < element.len() {
+        text.push('…');
+    }
+    ExtensionFault::Malformed(text.into())
 }
 
 fn lossy(bytes: &[u8]) -> Box<str> {
@@ -371,6 +393,18 @@ mod tests {
             let read = Extensions::read(&fields(&[value]), *is_answer);
             assert_eq!(read.faults, std::slice::from_ref(fault), "{value}");
         }
+        let many: Vec<String> = (0..=MAX_LISTED).map(|n| format!("a{n}")).collect();
+        let read = Extensions::offered(&fields(&[&many.join(", "), "b, c"]));
+        assert_eq!(read.list.len(), MAX_LISTED);
+        assert_eq!(read.faults, [Malformed(format!("a{MAX_LISTED}").into())]);
+        let read = Extensions::offered(&fields(&[&many.join(";"), "b"]));
+        assert_eq!(read.list.len(), 2, "as many parameters as there may be");
+        let read = Extensions::offered(&fields(&[&format!("x;{}", many.join(";")), "b"]));
+        let told = &format!("x;{}", many.join(";"))[..MAX_TOLD];
+        assert_eq!(
+            (read.list.len(), &read.faults[..]),
+            (1, &[Malformed(format!("{told}…").into())][..])
+        );
         // Extensions that nobody here knows may have any parameter, quoted separators are none.
         let read = Extensions::offered(&fields(&["x;a=\"b\\c\", y"]));
         assert_eq!((read.list.len(), read.faults.len()), (2, 0));

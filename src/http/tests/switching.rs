@@ -126,3 +126,26 @@ fn much_behind_an_unanswered_upgrade_does_not_stall() {
     assert_eq!(brief(&told.events), ["0 GET /ws", "0 switched true"]);
     assert_eq!(told.left[0].len(), FRAME.len() + 1 + 1, "frame, hole, rest");
 }
+
+/// A byte at a time, what is noted about the bytes is most of what they take.
+#[test]
+fn small_segments_behind_an_upgrade_take_no_more_memory_than_large_ones() {
+    let mut conversation = Conversation::new();
+    let mut out = Vec::new();
+    let mut give = |direction: Direction, position: u64, data: &[u8]| {
+        let chunk = Chunk {
+            direction,
+            position,
+            data,
+            frame: frame(1),
+        };
+        conversation.bytes(&chunk, &mut out);
+    };
+    give(ToServer, 0, UPGRADE.as_bytes());
+    for n in 0..50_000 {
+        give(ToServer, UPGRADE.len() as u64 + n, b"\x81");
+    }
+    give(ToClient, 0, SWITCHING.as_bytes());
+    let parts = conversation.take_handover().to_server;
+    assert!(size_of_val(&parts[..]) < 33 * 1024, "{} parts", parts.len());
+}
