@@ -8,7 +8,7 @@ use super::draft::Draft;
 use super::story::{Outcome, Story};
 use super::text::{contains, short_target, shows_request, shows_response};
 use super::view::HopView;
-use super::{Code, Severity};
+use super::{AnsweredBy, Code, Severity};
 use crate::hop::{BackendSight, Confidence};
 use crate::http::ResponseHead;
 
@@ -165,6 +165,8 @@ fn by_body(story: &Story<'_>, answer: &ResponseHead, out: &mut Vec<Draft>) {
             "The request head ({size} bytes) is too large for {}",
             who(story)
         ));
+        let by_backend = answerer(story).is_some_and(|one| one.answered.by == AnsweredBy::Backend);
+        let draft = if by_backend { draft.snippet("") } else { draft };
         // RFC 9110 15.5.15
         out.push(if answer.status == 414 {
             draft
@@ -253,7 +255,8 @@ fn token_case(story: &Story<'_>, answer: &ResponseHead, out: &mut Vec<Draft>) {
         let complete = after.fields.has_token("upgrade", "websocket")
             && after.fields.has_token("connection", "upgrade")
             && after.minor_version > 0
-            && refused.status == answer.status;
+            && refused.status == answer.status
+            && !status::is_nginx(link.child);
         let spelled = |name: &'static str| {
             let (was, is) = (before.fields.combined(name)?, after.fields.combined(name)?);
             let token = if name == "upgrade" {

@@ -1,7 +1,7 @@
 //! The one home of what findings mean: rules, reports and `hop101 explain` all take their texts from here.
 //!
-//! A template may hold `{location}` (the path of this case), `{upstream}` (the backend's address) and `{http11}`, which
-//! marks a line that is needed only where the proxy spoke HTTP/1.0 to the backend (nginx before 1.29.7).
+//! A template may hold `{location}` (the path of this case), `{upstream}` (the backend's address) and, on a line of its own,
+//! `{kept}`: what the proxy sets of other fields. A line at the margin that the proxy has already is left out.
 
 mod answer;
 mod answer_101;
@@ -21,6 +21,7 @@ use std::fmt::{self, Write as _};
 use super::{Code, Severity};
 
 pub(super) use answered_by::{CHALLENGE_MET, Told, UNDECRYPTED, told_by};
+pub(super) use forwarding::SLASHES;
 pub(super) use session::IDLE_RELAY;
 
 /// What a code means, in general.
@@ -52,17 +53,16 @@ pub struct Entry {
 impl Entry {
     /// The configuration to write, with example values; empty when nothing in nginx would help.
     pub fn snippet(&self) -> Cow<'static, str> {
-        self.snippet_for("/ws/", "backend", true)
+        self.snippet_for("/ws/", "backend")
     }
 
-    /// The configuration to write for a location and an upstream. `http10`: the proxy spoke HTTP/1.0 to the backend,
-    /// or is not known not to, so the directive that raises the version belongs in.
-    pub fn snippet_for(&self, location: &str, upstream: &str, http10: bool) -> Cow<'static, str> {
+    /// The configuration to write for a location and an upstream.
+    pub fn snippet_for(&self, location: &str, upstream: &str) -> Cow<'static, str> {
         let filling = Filling {
             location,
             upstream: &upstream,
             https: false,
-            http10,
+            kept: &[],
         };
         fill(self.template, &filling)
     }
@@ -74,25 +74,31 @@ pub(super) struct Filling<'a> {
     pub(super) upstream: &'a dyn fmt::Display,
     /// The upstream is spoken to inside TLS.
     pub(super) https: bool,
-    pub(super) http10: bool,
+    /// What the proxy is seen to set besides.
+    pub(super) kept: &'a [&'static str],
 }
 
 /// A template with the values of a case in its places.
 pub(super) fn fill(template: &'static str, filling: &Filling<'_>) -> Cow<'static, str> {
     let mut text = String::new();
-    let lines = template.lines();
-    for line in lines.filter(|line| filling.http10 || !line.contains("{http11}")) {
+    let (mut says, mut left_out) = (false, false);
+    for line in template.lines() {
+        if filling.kept.contains(&line) {
+            left_out = true;
+            continue;
+        }
+        if let Some(indent) = line.strip_suffix("{kept}") {
+            keep(&mut text, template, indent, filling.kept);
+            continue;
+        }
         if !text.is_empty() {
             text.push('\n');
         }
+        says |= !line.starts_with('#');
         let mut rest = line;
         while let Some((before, place)) = rest.split_once('{') {
             text.push_str(before);
             rest = match place.split_once('}') {
-                Some(("http11", after)) => {
-                    text.push_str("   # the default since nginx 1.29.7");
-                    after
-                }
                 Some(("location", after)) => {
                     text.push_str(filling.location);
                     after
@@ -114,10 +120,30 @@ pub(super) fn fill(template: &'static str, filling: &Filling<'_>) -> Cow<'static
         }
         text.push_str(rest);
     }
-    if text == template {
+    if left_out && !says {
+        "".into()
+    } else if text == template {
         template.into()
     } else {
         text.into()
+    }
+}
+
+/// Writes what a location has to repeat: beside a proxy_set_header of its own it inherits none.
+fn keep(text: &mut String, template: &str, indent: &str, kept: &[&str]) {
+    let names = |line: &str| {
+        line.split(' ')
+            .nth(1)
+            .map(|name| format!("proxy_set_header {name} "))
+    };
+    let new = kept
+        .iter()
+        .filter(|line| names(line).is_some_and(|name| !template.contains(&name)));
+    let and = "# plus what else is set for this path: beside these, none is inherited";
+    for line in new.chain([&and]) {
+        text.push('\n');
+        text.push_str(indent);
+        text.push_str(line);
     }
 }
 
@@ -308,11 +334,9 @@ mod tests {
     #[test]
     fn snippets_have_no_placeholder_left() {
         for &code in Code::ALL {
-            for http10 in [true, false] {
-                let text = entry(code).snippet_for("/chat", "10.0.0.1:8080", http10);
-                for mark in ["{location}", "{upstream}", "{http11}"] {
-                    assert!(!text.contains(mark), "{code}: {mark} left in {text}");
-                }
+            let text = entry(code).snippet_for("/chat", "10.0.0.1:8080");
+            for mark in ["{location}", "{upstream}", "{kept}"] {
+                assert!(!text.contains(mark), "{code}: {mark} left in {text}");
             }
         }
     }
@@ -329,18 +353,44 @@ mod tests {
         }
     }
 
+    /// A location that is written anew has neither the version nor the fields that another one set.
     #[test]
-    fn newer_nginx_needs_no_http_version() {
-        let entry = entry(Code::UpgradeNotForwarded);
-        assert!(
-            entry
-                .snippet_for("/", "b", true)
-                .contains("proxy_http_version 1.1;")
-        );
-        assert!(
-            !entry
-                .snippet_for("/", "b", false)
-                .contains("proxy_http_version")
+    fn a_new_location_is_whole() {
+        let kept = [
+            "proxy_set_header Host $http_host;",
+            "proxy_set_header X-Real-IP $remote_addr;",
+        ];
+        let filling = Filling {
+            location: "/chat",
+            upstream: &"10.0.0.1:8080",
+            https: false,
+            kept: &kept,
+        };
+        for code in [Code::UpgradeNotForwarded, Code::OriginHostMismatch] {
+            let text = fill(entry(code).template, &filling);
+            for line in [
+                "map $http_upgrade $connection_upgrade {",
+                "location /chat {",
+                "    proxy_http_version 1.1;   # the default since nginx 1.29.7",
+                "    proxy_set_header Upgrade $http_upgrade;",
+                "    proxy_set_header Connection $connection_upgrade;",
+                "    proxy_set_header Host $http_host;",
+                "    proxy_set_header X-Real-IP $remote_addr;",
+            ] {
+                assert_eq!(
+                    text.lines().filter(|&one| one == line).count(),
+                    1,
+                    "{code}: {line} in {text}"
+                );
+            }
+        }
+        let advice = "# beside others\nproxy_set_header Host $http_host;";
+        assert_eq!(fill(advice, &filling), "", "it is set already");
+        let more =
+            "# beside others\nproxy_set_header Host $http_host;\nproxy_set_header Origin \"\";";
+        assert_eq!(
+            fill(more, &filling),
+            "# beside others\nproxy_set_header Origin \"\";"
         );
     }
 

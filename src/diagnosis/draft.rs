@@ -23,6 +23,7 @@ pub(super) struct Draft {
     why: Option<&'static str>,
     fix: Option<Cow<'static, str>>,
     snippet: Option<&'static str>,
+    location: Option<String>,
     log: Option<&'static str>,
     upstream: Option<Endpoint>,
     evidence: Vec<Evidence>,
@@ -35,7 +36,8 @@ pub(super) struct Values<'a> {
     pub(super) upstream: Option<Endpoint>,
     /// Backends that were asked inside TLS: what passes to them passes by https.
     pub(super) over_tls: Vec<Endpoint>,
-    pub(super) http10: bool,
+    /// What the proxy sets of fields on the way to each server: configuration to copy has to keep it.
+    pub(super) kept: Vec<(Endpoint, Vec<&'static str>)>,
 }
 
 impl Default for Values<'_> {
@@ -44,8 +46,15 @@ impl Default for Values<'_> {
             location: "/ws/",
             upstream: None,
             over_tls: Vec::new(),
-            http10: true,
+            kept: Vec::new(),
         }
+    }
+}
+
+impl Values<'_> {
+    fn kept(&self, server: &Endpoint) -> &[&'static str] {
+        let found = self.kept.iter().find(|(to, _)| to == server);
+        found.map_or(&[], |(_, lines)| lines)
     }
 }
 
@@ -63,6 +72,7 @@ impl Draft {
             why: None,
             fix: None,
             snippet: None,
+            location: None,
             log: None,
             upstream: None,
             evidence: Vec::new(),
@@ -120,6 +130,12 @@ impl Draft {
     /// Another configuration than the catalogue's, for a case that differs.
     pub(super) fn snippet(mut self, snippet: &'static str) -> Self {
         self.snippet = Some(snippet);
+        self
+    }
+
+    /// What the snippet's location matches, where that is not the path that was asked for.
+    pub(super) fn location(mut self, location: &str) -> Self {
+        self.location = Some(location.to_owned());
         self
     }
 
@@ -250,10 +266,10 @@ impl Draft {
             None => &"backend",
         };
         let filling = Filling {
-            location: values.location,
+            location: self.location.as_deref().unwrap_or(values.location),
             upstream,
             https: server.is_some_and(|server| values.over_tls.contains(server)),
-            http10: values.http10,
+            kept: server.map_or(&[], |server| values.kept(server)),
         };
         let template = self.snippet.unwrap_or(entry.template);
         Some(Finding {

@@ -25,6 +25,7 @@ mod finding;
 mod forwarding;
 mod frames;
 mod http2;
+mod kept;
 mod negotiation;
 mod primary;
 mod proxy_protocol;
@@ -133,7 +134,7 @@ pub fn diagnose_connection(record: &Record) -> Vec<Finding> {
         upstream: Some(record.connection.server),
         location: "/",
         over_tls: Vec::new(),
-        http10: false,
+        kept: Vec::new(),
     };
     finish(drafts, &values)
 }

@@ -1,6 +1,7 @@
 //! A handshake as the rules read it: who stands where, how it came out, what each hop carried.
 
 use super::draft::Values;
+use super::kept;
 use super::text::{path, short};
 use super::view::HopView;
 use crate::capture::{FrameRef, Timestamp};
@@ -283,20 +284,13 @@ impl<'a> Story<'a> {
 
     /// What to fill into snippets. Only harmless characters get in: a snippet is made to be copied.
     pub(super) fn values(&self) -> Values<'a> {
-        let harmless = |text: &str| {
-            !text.is_empty()
-                && text.len() <= 64
-                && text
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || b"/_-.".contains(&byte))
-        };
         let location = self
             .outer
             .exchange()
             .request
             .as_ref()
             .map(|head| path(head.target()))
-            .filter(|path| path.starts_with('/') && harmless(path))
+            .filter(|path| harmless(path))
             .unwrap_or("/");
         let backend = self
             .handshake
@@ -306,20 +300,11 @@ impl<'a> Story<'a> {
             .find(|hop| hop.parent.is_some() || self.backend_only())
             .map(|hop| hop.record.connection.server)
             .or_else(|| self.attempts().next().map(|a| a.record.connection.server));
-        let versions = self
-            .links()
-            .map(|link| link.child)
-            .chain(self.backend_only().then_some(self.outer));
-        let mut versions = versions
-            .filter_map(|hop| hop.exchange().request.as_ref())
-            .map(|head| head.minor_version)
-            .peekable();
-        let http10 = versions.peek().is_none() || versions.any(|minor| minor == 0);
         Values {
             location,
             upstream: backend,
             over_tls: self.over_tls(),
-            http10,
+            kept: kept::by_proxies(self),
         }
     }
 
@@ -330,6 +315,15 @@ impl<'a> Story<'a> {
             .map(|hop| hop.record.connection.server)
             .collect()
     }
+}
+
+/// Whether a path may stand in configuration that is made to be copied.
+pub(super) fn harmless(path: &str) -> bool {
+    path.starts_with('/')
+        && path.len() <= 64
+        && path
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"/_-.".contains(&byte))
 }
 
 impl<'a> Link<'a> {

@@ -4,7 +4,8 @@ use super::catalogue::Told;
 use super::draft::Draft;
 use super::story::Story;
 use super::text::{closed, preview, shows_request};
-use super::view::RecordView;
+use super::view::{HopView, RecordView};
+
 use super::{Code, Severity};
 use crate::capture::FrameRef;
 use crate::hop::{Confidence, ConnectAttempt, Hop, Protocol, Record};
@@ -322,7 +323,6 @@ pub(super) fn plain_answer(story: &Story<'_>, draft: Draft, out: &mut Vec<Draft>
         .inner_hops()
         .filter(|hop| !hop.retried)
         .find(|hop| hop.exchange().response.is_some());
-    let connection = &story.outer.record.connection;
     let draft = match relayed {
         Some(hop) => {
             let title = format!(
@@ -334,13 +334,23 @@ pub(super) fn plain_answer(story: &Story<'_>, draft: Draft, out: &mut Vec<Draft>
                 .title(title)
                 .fix("Use `proxy_pass https://` towards this backend.")
         }
-        None => draft.title(format!(
-            "{} sent plain HTTP to {}, which speaks TLS",
-            connection.client.ip(),
-            connection.server
-        )),
+        None => plain_client(story, draft),
     };
     out.push(draft.bad(Severity::Error));
+}
+
+/// Says who sent plain HTTP to a TLS port, by what is seen of the outermost hop alone.
+fn plain_client(story: &Story<'_>, draft: Draft) -> Draft {
+    let connection = &story.outer.record.connection;
+    let draft = draft.title(format!(
+        "{} sent plain HTTP to {}, which speaks TLS",
+        connection.client.ip(),
+        connection.server
+    ));
+    if story.outer.has_proxy_marks() {
+        return draft;
+    }
+    draft.fix("Use wss:// in the client.").snippet("")
 }
 
 /// The texts for a client that does not speak what it agreed on.
@@ -365,13 +375,8 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
         let first = request.map(|head| head.span.first);
         if is_tls_alert(bytes) {
             out.push(
-                Draft::new(Code::PlainToTlsPort)
+                plain_client(story, Draft::new(Code::PlainToTlsPort))
                     .on(&story.outer.record)
-                    .title(format!(
-                        "{} sent plain HTTP to {}, which speaks TLS",
-                        connection.client.ip(),
-                        connection.server
-                    ))
                     .may_saw(first, shows)
                     .saw(*frame, "a TLS alert record"),
             );

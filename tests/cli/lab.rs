@@ -7,6 +7,11 @@ use crate::tshark::assert_agrees;
 
 /// Runs one family of scenarios and shows the matrix when something differs. Whether it could.
 fn check(family: &str) -> bool {
+    lab("check", family, family)
+}
+
+/// The same with any command of the lab, and a folder for what it leaves.
+fn lab(command: &str, family: &str, out: &str) -> bool {
     let id = Command::new("id").arg("-u").output().unwrap();
     if id.stdout.trim_ascii() != b"0" {
         missing("the lab needs root for its network namespaces");
@@ -21,7 +26,7 @@ fn check(family: &str) -> bool {
     let output = Command::new("/usr/bin/python3")
         .arg(root().join("tests/lab/lab.py"))
         .args([
-            "check",
+            command,
             "--family",
             family,
             "--jobs",
@@ -30,7 +35,7 @@ fn check(family: &str) -> bool {
             env!("CARGO_BIN_EXE_hop101"),
         ])
         .arg("--out")
-        .arg(root().join("target/lab").join(family))
+        .arg(root().join("target/lab").join(out))
         .current_dir(root())
         .output()
         .unwrap();
@@ -52,6 +57,13 @@ fn check(family: &str) -> bool {
 #[test]
 fn handshakes_that_fail() {
     check("handshake");
+}
+
+/// Configuration that a report proposes is copied by people in a hurry: nginx must take it, and the WebSocket come up.
+#[test]
+fn what_reports_propose_helps() {
+    lab("fixes", "handshake", "fixes");
+    lab("fixes", "tls", "fixes-tls");
 }
 
 #[test]

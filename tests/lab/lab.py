@@ -18,6 +18,7 @@ from pathlib import Path
 sys.dont_write_bytecode = True  # Before the lab's own modules: no caches among the sources.
 
 import check
+import fixes
 import harness
 import netns
 import samples
@@ -38,7 +39,9 @@ def main() -> int:
     run = commands.add_parser("run", help="run scenarios and keep captures and logs")
     checked = commands.add_parser("check", help="run scenarios and compare hop101's report with the expectation")
     checked.add_argument("--hop101", type=Path, required=True, help="the binary")
-    for command in (run, checked):
+    fixed = commands.add_parser("fixes", help="put the configuration that reports propose into nginx, and try again")
+    fixed.add_argument("--hop101", type=Path, required=True, help="the binary")
+    for command in (run, checked, fixed):
         command.add_argument("names", nargs="*", help="scenarios; none means all")
         command.add_argument("--family", choices=FAMILIES)
         command.add_argument("--out", type=Path, default=CACHE / "out")
@@ -79,10 +82,25 @@ def command_run(options: argparse.Namespace) -> int:
 
 def command_check(options: argparse.Namespace) -> int:
     """Runs scenarios and reads the captures with hop101."""
+    binary = _binary(options)
+    return _matrix(options, lambda outcome: check.check_views(outcome, binary))
+
+
+def command_fixes(options: argparse.Namespace) -> int:
+    """Runs scenarios, does what the reports say, and runs them again."""
+    binary = _binary(options)
+
+    def rows_of(outcome: harness.Outcome) -> list[check.Row]:
+        row = fixes.check_fix(outcome, binary, options.out)
+        return [check.witness_row(outcome)] if outcome.problems else [row] if row else []
+
+    return _matrix(options, rows_of)
+
+
+def _binary(options: argparse.Namespace) -> Path:
     if not options.hop101.is_file():
         raise LabError(f"{options.hop101} is no binary; build it first")
-    binary = options.hop101.resolve()
-    return _matrix(options, lambda outcome: check.check_views(outcome, binary))
+    return options.hop101.resolve()
 
 
 def command_samples(options: argparse.Namespace) -> int:
@@ -188,6 +206,7 @@ COMMANDS = {
     "list": command_list,
     "run": command_run,
     "check": command_check,
+    "fixes": command_fixes,
     "samples": command_samples,
     "clean": command_clean,
 }

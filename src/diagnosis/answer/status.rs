@@ -77,19 +77,57 @@ pub(super) fn draft(story: &Story<'_>, answer: &ResponseHead) -> Draft {
     let draft = about(story, code, answer)
         .title(title.clone())
         .headline(title);
-    match met_challenge(story.outer, answer) {
-        Some((again, switched)) => draft
+    if let Some((again, switched)) = met_challenge(story.outer, answer) {
+        return draft
             .bad(Severity::Info)
             .detail(format!(
                 "{detail} The client met the challenge: it asked again with credentials on the same connection, and got 101."
             ))
             .told(Some(&CHALLENGE_MET))
             .saw(again.span.first, shows_request(again))
-            .saw(switched.span.first, shows_response(switched)),
-        None => draft
-            .detail(detail)
-            .told(told_by(code, by).filter(|_| confidence > Confidence::Guess)),
+            .saw(switched.span.first, shows_response(switched));
     }
+    let told = told_by(code, by).filter(|_| confidence > Confidence::Guess);
+    advised(draft.detail(detail).told(told), story, answer, by)
+}
+
+/// The advice where the answer or the request to the backend says that the usual one does not help.
+fn advised(draft: Draft, story: &Story<'_>, answer: &ResponseHead, by: AnsweredBy) -> Draft {
+    let location = answer.fields.first("location").unwrap_or_default();
+    match draft.code() {
+        Code::Redirected => match redirect(story, &location) {
+            Redirect::Slash => draft,
+            Redirect::Https => draft
+                .fix("Open the address with wss. If the client did, and TLS ends before this hop: tell who redirects that it was https.")
+                .snippet(if story.outer.has_device_in_front() {
+                    TOLD_HTTPS
+                } else {
+                    ""
+                }),
+            Redirect::Login => draft
+                .fix("Let the client sign in first and send with the WebSocket request what it got: a cookie of the same site, or a token.")
+                .snippet(""),
+            Redirect::Elsewhere => draft
+                .fix("Open the final address, with ws or wss.")
+                .snippet(""),
+        },
+        Code::Forbidden if by == AnsweredBy::Backend && same_host(story) => draft
+            .fix("Host reached it as the client sent it: add the public origin to the application's list, and read its log."),
+        _ => draft,
+    }
+}
+
+/// What tells the scheme of the client to an application, or to nginx behind a balancer.
+const TOLD_HTTPS: &str = "\
+# where TLS ends, beside the other proxy_set_header lines of this path
+proxy_set_header X-Forwarded-Proto $scheme;";
+
+/// Whether the backend was asked with the client's Host.
+fn same_host(story: &Story<'_>) -> bool {
+    let mut requests = story.links().filter_map(|link| link.requests()).peekable();
+    requests.peek().is_some()
+        && requests
+            .all(|(before, after)| before.fields.combined("host") == after.fields.combined("host"))
 }
 
 /// The request with which a client met a challenge of a scheme that authenticates a connection (RFC 4559), and the 101 that it
@@ -164,11 +202,11 @@ fn hints(story: &Story<'_>, hop: &Hop, answer: &ResponseHead, by: AnsweredBy) ->
     if let Some(wait) = fields.first("retry-after") {
         hints.push(format!("It says Retry-After: {}.", short(&wait)));
     }
-    if by == AnsweredBy::Backend && hop.has_nginx_page() {
-        hints.push("Its body is nginx's own page: that backend is an nginx as well.".to_owned());
+    if by == AnsweredBy::Backend {
+        hints.extend(further_nginx(story, hop).map(str::to_owned));
     }
     if let Some(location) = fields.first("location") {
-        hints.push(redirect(story, &location).to_owned());
+        hints.push(redirect(story, &location).told().to_owned());
     }
     let asked = story.outer.exchange().request.as_ref();
     let at_once = asked
@@ -251,8 +289,47 @@ fn other_host(story: &Story<'_>, status: u16) -> Option<String> {
     })
 }
 
+/// A backend that is a proxy itself: what it answers may come from behind it.
+fn further_nginx(story: &Story<'_>, hop: &Hop) -> Option<&'static str> {
+    if hop.has_nginx_page() {
+        return Some("Its body is nginx's own page: that backend is an nginx as well.");
+    }
+    is_nginx(story.inner).then_some("It says `Server: nginx`: that backend is an nginx as well.")
+}
+
+/// Whether the server of a hop behind the client's names itself nginx, which never passes on what a server behind it says of itself.
+pub(super) fn is_nginx(hop: &Hop) -> bool {
+    let answer = hop.exchange().response.as_ref();
+    let server = answer.and_then(|answer| answer.fields.first("server"));
+    hop.parent.is_some() && server.is_some_and(|server| server.starts_with("nginx"))
+}
+
+/// Where a redirect leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Redirect {
+    /// To the same path with a slash behind it.
+    Slash,
+    /// To the same path over TLS.
+    Https,
+    Login,
+    Elsewhere,
+}
+
+impl Redirect {
+    const fn told(self) -> &'static str {
+        match self {
+            Self::Slash => {
+                "It only adds a slash: the location ends in a slash and the request does not."
+            }
+            Self::Https => "It only changes to https: open the address with wss.",
+            Self::Login => "It leads to a login.",
+            Self::Elsewhere => "",
+        }
+    }
+}
+
 /// What kind of redirect it is.
-fn redirect(story: &Story<'_>, location: &str) -> &'static str {
+fn redirect(story: &Story<'_>, location: &str) -> Redirect {
     let asked = story.path();
     let (scheme, rest) = location.split_once("://").unwrap_or(("", location));
     let path = if scheme.is_empty() {
@@ -262,16 +339,16 @@ fn redirect(story: &Story<'_>, location: &str) -> &'static str {
     };
     let path = text::path(path);
     if path.strip_suffix('/') == Some(asked.as_str()) {
-        "It only adds a slash: the location ends in a slash and the request does not."
+        Redirect::Slash
     } else if scheme.eq_ignore_ascii_case("https") && path == asked {
-        "It only changes to https: open the address with wss."
+        Redirect::Https
     } else if ["login", "signin", "auth", "oauth", "sso"]
         .iter()
         .any(|word| contains(path.as_bytes(), word))
     {
-        "It leads to a login."
+        Redirect::Login
     } else {
-        ""
+        Redirect::Elsewhere
     }
 }
 

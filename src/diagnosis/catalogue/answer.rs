@@ -1,7 +1,24 @@
 //! Answers other than 101.
 
 use super::Entry;
+use super::forwarding::{UPGRADE_SNIPPET, passing};
 use crate::diagnosis::{Code, Severity};
+
+/// A location that asks for no credentials.
+pub(super) const EXEMPT: &str = passing!(
+    "",
+    "    auth_basic off;      # if auth_basic asked\n    auth_request off;    # if an auth subrequest refused\n"
+);
+
+/// A location for the path without its slash, where nginx would add it by a redirect.
+pub(super) const SAME_PATH: &str = passing!("= ", "");
+
+/// Limits for long-lived tunnels. Those of a location take the place of what it would inherit.
+pub(super) const LIMIT: &str = "\
+# in http { }
+limit_conn_zone $binary_remote_addr zone=websockets:10m;
+# in the location that serves this path, instead of its limit_conn and limit_req
+limit_conn websockets 100;   # every open tunnel counts";
 
 pub(super) static INTERIM_RESPONSE: Entry = Entry {
     code: Code::InterimResponse,
@@ -26,7 +43,7 @@ pub(super) static BAD_REQUEST: Entry = Entry {
     backend_hop: "The same 400 if the backend said so; no request at all if nginx refused it.",
     why: "A request that breaks a rule of RFC 6455; an application that does not trust the proxy (X-Forwarded-*, Host, Origin); nginx itself on malformed requests.",
     fix: "Read the answer's body. If the application answered: its list of trusted proxies and allowed hosts, X-Forwarded-Proto and Host as it expects them.",
-    template: "proxy_set_header Host $http_host;\nproxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;\nproxy_set_header X-Forwarded-Proto $scheme;",
+    template: "# beside the other proxy_set_header lines of this path\nproxy_set_header Host $http_host;\nproxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;\nproxy_set_header X-Forwarded-Proto $scheme;",
     log: "[info] with the reason if nginx refused it; nothing if the backend did",
     source: "RFC 6455 4.2.1; RFC 9110 15.5.1",
 };
@@ -40,7 +57,7 @@ pub(super) static UNAUTHORIZED: Entry = Entry {
     backend_hop: "401 if the backend said so; nothing, or only the auth subrequest, if nginx did.",
     why: "auth_basic, auth_request or an identity proxy covers the WebSocket path, or the application wants a session.",
     fix: "Give the WebSocket request credentials that a browser can send, or exempt the path in nginx and authenticate in the application.",
-    template: "location {location} {\n    auth_basic off;      # if auth_basic asked\n    auth_request off;    # if an auth subrequest refused\n    proxy_pass http://{upstream};\n}",
+    template: EXEMPT,
     log: "[info] no user/password was provided for basic authentication; [error] user \"...\": password mismatch, or user \"...\" was not found in \"...\" (auth_basic); nothing for auth_request or the backend",
     source: "RFC 9110 15.5.2; nginx auth_basic, auth_request",
 };
@@ -54,7 +71,7 @@ pub(super) static FORBIDDEN: Entry = Entry {
     backend_hop: "The same 403 if the backend said so; only the auth subrequest, or nothing, if nginx did.",
     why: "The backend checks Origin against Host or a list; nginx has deny, a WAF rule or an auth_request that refuses.",
     fix: "Pass Host on unchanged, add the public origin to the application's list, or correct the access rule.",
-    template: "proxy_set_header Host $http_host;",
+    template: "# beside the other proxy_set_header lines of this path\nproxy_set_header Host $http_host;",
     log: "[error] access forbidden by rule, if nginx refused it; nothing if the backend did",
     source: "RFC 6455 4.2.2, 10.2; RFC 9110 15.5.4; nginx deny, auth_request",
 };
@@ -68,7 +85,7 @@ pub(super) static NOT_FOUND: Entry = Entry {
     backend_hop: "The same 404 if the backend said so: compare the path in its request. No request at all if nginx looked for a file.",
     why: "No location with proxy_pass matches the path, or proxy_pass changes the path, or the backend does not see an upgrade and has no page there.",
     fix: "Compare the path with the locations and with what the application serves.",
-    template: "location {location} {\n    proxy_pass http://{upstream};\n}",
+    template: UPGRADE_SNIPPET,
     log: "[error] open() \"...\" failed (2: No such file or directory), if nginx looked for a file",
     source: "RFC 9110 15.5.5; nginx location, proxy_pass",
 };
@@ -82,7 +99,7 @@ pub(super) static METHOD_NOT_ALLOWED: Entry = Entry {
     backend_hop: "The same 405 if the backend said so; look whether Upgrade reached it.",
     why: "The request is not GET, or a static location answers instead of the backend.",
     fix: "Use GET; check which location serves the path.",
-    template: "location {location} {\n    proxy_pass http://{upstream};\n}",
+    template: UPGRADE_SNIPPET,
     log: "nothing is logged: the access log has the status",
     source: "RFC 6455 4.1; RFC 9110 15.5.6",
 };
@@ -96,7 +113,7 @@ pub(super) static UPGRADE_REQUIRED: Entry = Entry {
     backend_hop: "426 with Upgrade, and Sec-WebSocket-Version when the version is the reason.",
     why: "The upgrade fields did not arrive, or the version is not supported.",
     fix: "Look at what reached the backend: Upgrade, Connection, Sec-WebSocket-Version.",
-    template: super::forwarding::UPGRADE_SNIPPET,
+    template: UPGRADE_SNIPPET,
     log: "nothing is logged",
     source: "RFC 6455 4.2.2, 4.4; RFC 9110 15.5.22",
 };
@@ -110,7 +127,7 @@ pub(super) static TOO_MANY_REQUESTS: Entry = Entry {
     backend_hop: "The same 429 if the backend said so; no request at all if nginx's limit refused it.",
     why: "limit_req or limit_conn with status 429, or a limit of the application. An open tunnel counts as one connection for limit_conn all the time.",
     fix: "Raise the limit for the WebSocket path, and let clients wait longer between attempts.",
-    template: "limit_conn_status 429;   # and limit_conn / limit_req sized for long-lived tunnels",
+    template: LIMIT,
     log: "[error] limiting connections by zone \"...\", or [error] limiting requests, excess: ... by zone \"...\"",
     source: "RFC 6585 4; nginx limit_conn, limit_req",
 };
@@ -152,7 +169,7 @@ pub(super) static SERVICE_UNAVAILABLE: Entry = Entry {
     backend_hop: "The same 503 if the backend said so; no request at all if nginx refused it.",
     why: "limit_conn and limit_req refuse with 503 by default; balancers say so when no backend is healthy.",
     fix: "Raise the limit or the capacity. Remember that every open tunnel counts for limit_conn.",
-    template: "limit_conn perip 100;   # sized for long-lived tunnels",
+    template: LIMIT,
     log: "[error] limiting connections by zone \"...\", or [error] limiting requests, excess: ... by zone \"...\", if nginx refused it",
     source: "RFC 9110 15.6.4; nginx limit_conn, limit_req",
 };
@@ -180,7 +197,7 @@ pub(super) static REDIRECTED: Entry = Entry {
     backend_hop: "The same if the backend said so.",
     why: "http to https, a trailing slash (`location /ws/` and a request for `/ws` is nginx's own 301), a canonical host, or a login page.",
     fix: "Open the final address with ws or wss; in nginx let the location match the path that clients use.",
-    template: "location = {location} {\n    proxy_pass http://{upstream};\n}",
+    template: SAME_PATH,
     log: "nothing is logged",
     source: "RFC 6455 4.1; RFC 9110 15.4; nginx location",
 };
@@ -194,7 +211,7 @@ pub(super) static ANSWERED_AS_PAGE: Entry = Entry {
     backend_hop: "200 if the backend said so; no request at all if nginx served a file.",
     why: "The path is not the WebSocket's, a catch-all (`try_files ... /index.html`) serves it, or the server ignores upgrades.",
     fix: "Check the path, and that its location passes to the WebSocket backend.",
-    template: "location {location} {\n    proxy_pass http://{upstream};\n}",
+    template: UPGRADE_SNIPPET,
     log: "nothing is logged",
     source: "RFC 6455 4.1, 4.2.2; nginx location, try_files",
 };
@@ -250,7 +267,7 @@ pub(super) static TOKEN_CASE_REJECTED: Entry = Entry {
     backend_hop: "`Connection: upgrade`, as in nginx's documentation.",
     why: "A server that compares strings. The broken ones usually reject the lower case.",
     fix: "Update the server, or send the spelling that it wants.",
-    template: "map $http_upgrade $connection_upgrade {\n    default Upgrade;\n    ''      close;\n}",
+    template: "map $http_upgrade $connection_upgrade {\n    default Upgrade;\n    ''      '';\n}",
     log: "nothing is logged",
     source: "RFC 6455 4.2.1; RFC 9110 7.6.1, 7.8",
 };

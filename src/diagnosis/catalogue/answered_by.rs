@@ -2,6 +2,8 @@
 //!
 //! The entry of a code speaks of both; a finding about one of them must not send its reader to the other.
 
+use super::answer::{EXEMPT, LIMIT, SAME_PATH};
+use super::forwarding::UPGRADE_SNIPPET;
 use crate::diagnosis::{AnsweredBy, Code};
 
 /// What takes the place of an entry's texts.
@@ -16,8 +18,6 @@ pub(in crate::diagnosis) struct Told {
 /// The log of an nginx that only passes an answer on.
 const PASSED_ON: &str =
     "nothing in the error log: nginx passes the answer on; the access log has the status";
-
-const LOCATION: &str = "location {location} {\n    proxy_pass http://{upstream};\n}";
 
 /// The texts for a challenge that the client met, whoever made it.
 pub(in crate::diagnosis) const CHALLENGE_MET: Told = Told {
@@ -49,7 +49,7 @@ const fn by_backend(code: Code) -> Option<&'static Told> {
         Code::BadRequest => &Told {
             why: "A request that breaks a rule of RFC 6455, or an application that does not trust the proxy: X-Forwarded-*, Host, Origin.",
             fix: "Read the answer's body and the application's log: its list of trusted proxies and allowed hosts, X-Forwarded-Proto and Host as it expects them.",
-            template: "proxy_set_header Host $http_host;\nproxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;\nproxy_set_header X-Forwarded-Proto $scheme;",
+            template: "# beside the other proxy_set_header lines of this path\nproxy_set_header Host $http_host;\nproxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;\nproxy_set_header X-Forwarded-Proto $scheme;",
             log: PASSED_ON,
         },
         Code::Unauthorized => &Told {
@@ -61,13 +61,13 @@ const fn by_backend(code: Code) -> Option<&'static Told> {
         Code::Forbidden => &Told {
             why: "The backend checks Origin against Host or a list of its own, distrusts the proxy, or its access rules refuse.",
             fix: "Pass Host on unchanged, add the public origin to the application's list, and read its log.",
-            template: "proxy_set_header Host $http_host;",
+            template: "# beside the other proxy_set_header lines of this path\nproxy_set_header Host $http_host;",
             log: PASSED_ON,
         },
         Code::NotFound => &Told {
             why: "The application serves no WebSocket at the path that it was asked for, or did not see an upgrade.",
             fix: "Compare the path in the backend's request with what the application serves; a proxy_pass with a path of its own changes it.",
-            template: LOCATION,
+            template: "",
             log: PASSED_ON,
         },
         Code::MethodNotAllowed => &Told {
@@ -76,10 +76,16 @@ const fn by_backend(code: Code) -> Option<&'static Told> {
             template: "",
             log: PASSED_ON,
         },
+        Code::UpgradeRequired => &Told {
+            why: "No proxy that is seen here lost anything: the request reached it complete. If it is a proxy itself, the upgrade was lost there; else it wants another version, or serves the WebSocket elsewhere.",
+            fix: "Capture on that host as well. A proxy there has to forward Upgrade and Connection, as this one does.",
+            template: "",
+            log: PASSED_ON,
+        },
         Code::TooManyRequests => &Told {
             why: "A limit of the application. If it sees no client address, all clients count as one: the proxy.",
             fix: "Raise the application's limit, tell it who the client is, and let clients wait longer between attempts.",
-            template: "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
+            template: "# beside the other proxy_set_header lines of this path\nproxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
             log: PASSED_ON,
         },
         Code::ServiceUnavailable => &Told {
@@ -109,13 +115,13 @@ const fn by_backend(code: Code) -> Option<&'static Told> {
         Code::Redirected => &Told {
             why: "A login page, a canonical host, a trailing slash, or an application that believes it was asked over http.",
             fix: "Open the final address with ws or wss; tell the application the scheme that the client used.",
-            template: "proxy_set_header X-Forwarded-Proto $scheme;",
+            template: "",
             log: PASSED_ON,
         },
         Code::AnsweredAsPage => &Told {
             why: "The path is not the WebSocket's, or the application ignores upgrades.",
             fix: "Check the path, and that the WebSocket server listens where proxy_pass points.",
-            template: LOCATION,
+            template: "",
             log: PASSED_ON,
         },
         _ => return None,
@@ -133,37 +139,37 @@ const fn by_proxy(code: Code) -> Option<&'static Told> {
         Code::Unauthorized => &Told {
             why: "auth_basic, auth_request or the like covers the WebSocket path.",
             fix: "Give the WebSocket request credentials that a browser can send, or exempt the path in nginx and authenticate in the application.",
-            template: "location {location} {\n    auth_basic off;      # if auth_basic asked\n    auth_request off;    # if an auth subrequest refused\n    proxy_pass http://{upstream};\n}",
+            template: EXEMPT,
             log: "[info] no user/password was provided for basic authentication; [error] user \"...\": password mismatch, or user \"...\" was not found in \"...\" (auth_basic); nothing for auth_request",
         },
         Code::Forbidden => &Told {
             why: "deny, a WAF rule, a directory without an index, or an auth_request that refuses.",
             fix: "Correct the access rule of the location that serves this path, or what the auth service decides.",
-            template: "location {location} {\n    allow 192.0.2.0/24;   # those who may\n    deny  all;\n    proxy_pass http://{upstream};\n}",
+            template: "# in the location that serves this path\nallow 192.0.2.0/24;   # those who may\ndeny all;",
             log: "[error] access forbidden by rule, or directory index of \"...\" is forbidden; nothing for auth_request",
         },
         Code::NotFound => &Told {
             why: "No location with proxy_pass matches the path: nginx looks for a file, or `return 404` says so.",
             fix: "Compare the path with the locations; give it one that passes it to the backend.",
-            template: LOCATION,
+            template: UPGRADE_SNIPPET,
             log: "[error] open() \"...\" failed (2: No such file or directory), if nginx looked for a file",
         },
         Code::MethodNotAllowed => &Told {
             why: "A location that serves files answers instead of the backend: nginx takes only GET and HEAD there.",
             fix: "Use GET, and give the path a location that passes it to the backend.",
-            template: LOCATION,
+            template: UPGRADE_SNIPPET,
             log: "nothing is logged: the access log has the status",
         },
         Code::TooManyRequests => &Told {
             why: "limit_req or limit_conn with status 429. An open tunnel counts as one connection for limit_conn all the time.",
             fix: "Raise the limit for the WebSocket path, and let clients wait longer between attempts.",
-            template: "limit_conn_status 429;   # and limit_conn / limit_req sized for long-lived tunnels",
+            template: LIMIT,
             log: "[error] limiting connections by zone \"...\", or [error] limiting requests, excess: ... by zone \"...\"",
         },
         Code::ServiceUnavailable => &Told {
             why: "limit_conn and limit_req refuse with 503 by default; balancers say so when no backend is healthy.",
             fix: "Raise the limit or the capacity. Remember that every open tunnel counts for limit_conn.",
-            template: "limit_conn perip 100;   # sized for long-lived tunnels",
+            template: LIMIT,
             log: "[error] limiting connections by zone \"...\", or [error] limiting requests, excess: ... by zone \"...\"",
         },
         Code::ServerError => &Told {
@@ -175,13 +181,13 @@ const fn by_proxy(code: Code) -> Option<&'static Told> {
         Code::Redirected => &Told {
             why: "`return 301 https://...`, a canonical host, or a trailing slash: `location /ws/` and a request for `/ws` is nginx's own 301.",
             fix: "Open the final address with ws or wss; in nginx let the location match the path that clients use.",
-            template: "location = {location} {\n    proxy_pass http://{upstream};\n}",
+            template: SAME_PATH,
             log: "nothing is logged: the access log has the status",
         },
         Code::AnsweredAsPage => &Told {
             why: "A location that serves files or a page (`try_files ... /index.html`, `return 200`) answers for the path.",
             fix: "Give the path a location that passes it to the WebSocket backend.",
-            template: LOCATION,
+            template: UPGRADE_SNIPPET,
             log: "nothing is logged: the access log has the status",
         },
         _ => return None,

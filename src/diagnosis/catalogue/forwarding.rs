@@ -3,20 +3,34 @@
 use super::Entry;
 use crate::diagnosis::{Code, Severity};
 
-/// The configuration that the first rows have in common. `{http11}` marks the line that nginx before 1.29.7 needs.
-pub(super) const UPGRADE_SNIPPET: &str = "\
-# in http { }
-map $http_upgrade $connection_upgrade {
-    default upgrade;
-    ''      close;
+/// A location that passes WebSockets on, with the map that it needs. It is whole: a location of this path that has to be
+/// written anew inherits neither the version nor, beside its own, any field. `$before` are further lines inside
+/// its braces, `$uri` is what proxy_pass puts in the place of the location's path.
+macro_rules! passing {
+    ($modifier:literal, $before:literal) => {
+        passing!($modifier, $before, "")
+    };
+    ($modifier:literal, $before:literal, $uri:literal) => {
+        concat!(
+            "# in http { }\nmap $http_upgrade $connection_upgrade {\n    default upgrade;\n    ''      '';   # none for ordinary requests: keep-alive works\n}\n",
+            "# in the server { } that serves this path\nlocation ",
+            $modifier,
+            "{location} {\n",
+            $before,
+            "    proxy_pass http://{upstream}",
+            $uri,
+            ";\n",
+            "    proxy_http_version 1.1;   # the default since nginx 1.29.7\n",
+            "    proxy_set_header Upgrade $http_upgrade;\n",
+            "    proxy_set_header Connection $connection_upgrade;\n",
+            "    {kept}\n}"
+        )
+    };
 }
-# in the server { } that serves this path
-location {location} {
-    proxy_pass http://{upstream};
-    proxy_http_version 1.1;{http11}
-    proxy_set_header Upgrade $http_upgrade;
-    proxy_set_header Connection $connection_upgrade;
-}";
+pub(super) use passing;
+
+/// The configuration that the first rows have in common.
+pub(super) const UPGRADE_SNIPPET: &str = passing!("", "");
 
 pub(super) static UPGRADE_NOT_FORWARDED: Entry = Entry {
     code: Code::UpgradeNotForwarded,
@@ -139,15 +153,7 @@ pub(super) static ORIGIN_HOST_MISMATCH: Entry = Entry {
     backend_hop: "Host is the name of the upstream; Origin is still the public name.",
     why: "nginx sends `Host: $proxy_host`, the name in proxy_pass, unless told otherwise.",
     fix: "Pass the client's Host on. $http_host keeps the port; $host drops it, and `$host:$server_port` adds `:443`, which fails the comparison again. Or tell the application its public origin.",
-    template: "\
-location {location} {
-    proxy_pass http://{upstream};
-    proxy_set_header Host $http_host;
-    # plus Upgrade and Connection: proxy_set_header is not inherited next to this one
-    proxy_http_version 1.1;{http11}
-    proxy_set_header Upgrade $http_upgrade;
-    proxy_set_header Connection $connection_upgrade;
-}",
+    template: passing!("", "    proxy_set_header Host $http_host;\n"),
     log: "nothing in the error log; the access log has the status",
     source: "RFC 6455 4.2.2, 10.2; nginx proxy_set_header",
 };
@@ -287,10 +293,13 @@ pub(super) static PATH_REWRITTEN: Entry = Entry {
     backend_hop: "A path with a doubled slash, without its prefix, or otherwise changed; the answer is 404, a page, or another refusal.",
     why: "A proxy_pass with a URI (even just `/`) replaces the part of the path that the location matched.",
     fix: "Write proxy_pass without a URI to pass the path unchanged, or end both the location and the proxy_pass with a slash.",
-    template: "location {location} {\n    proxy_pass http://{upstream};   # no path, no slash behind it: the path stays as it is\n}",
+    template: "# in the location that serves this path\nproxy_pass http://{upstream};   # no path, no slash behind it: the path stays as it is",
     log: "nothing is logged; the access log has the client's path only",
     source: "nginx proxy_pass, rewrite",
 };
+
+/// A location whose path is taken away, slash for slash.
+pub(in crate::diagnosis) const SLASHES: &str = passing!("", "", "/");
 
 pub(super) static HTTP2_TO_BACKEND: Entry = Entry {
     code: Code::Http2ToBackend,

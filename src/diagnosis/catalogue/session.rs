@@ -12,7 +12,7 @@ pub(super) static IDLE_TIMEOUT: Entry = Entry {
     backend_hop: "The same silence; FIN from nginx, just before the one to the client.",
     why: "proxy_read_timeout (60 s by default) also limits the silence in a tunnel. Data in either direction restarts it. It fires up to 0.3 s early.",
     fix: "Send pings from either side more often than the timeout, and raise the timeout as well. 0 does not disable it: it fails every request at once.",
-    template: "location {location} {\n    proxy_read_timeout 3600s;   # and pings more often than this\n}",
+    template: "# in the location that serves this path\nproxy_read_timeout 3600s;   # and pings more often than this",
     log: "[info] upstream timed out (110: Connection timed out) while proxying upgraded connection: not shown at the default level error",
     source: "RFC 6455 5.5.2, 7.1.5; nginx proxy_read_timeout",
 };
@@ -146,7 +146,7 @@ pub(super) static SILENT_AFTER_101: Entry = Entry {
     backend_hop: "The same.",
     why: "Each side waits for the other, or the subprotocol is not the one that the application expects.",
     fix: "Find out who should speak first; send pings while there is nothing to say.",
-    template: "location {location} {\n    proxy_read_timeout 3600s;   # and pings more often than this\n}",
+    template: "# in the location that serves this path\nproxy_read_timeout 3600s;   # and pings more often than this",
     log: "[info] upstream timed out (110: Connection timed out) while proxying upgraded connection, if nginx closed it",
     source: "RFC 6455 5.5.2; nginx proxy_read_timeout",
 };

@@ -180,7 +180,7 @@ pub(super) static REQUEST_HEADER_TOO_BIG: Entry = Entry {
     backend_hop: "Nothing, or the same answer by an inner nginx.",
     why: "large_client_header_buffers is 4 buffers of 8 KiB by default; a line must fit into one.",
     fix: "Shrink the cookies, or raise the limit where the answer comes from.",
-    template: "large_client_header_buffers 4 32k;",
+    template: "# in http { }, or in the default server { } of this port\nlarge_client_header_buffers 4 32k;",
     log: "[info] client sent too long header line, or client sent too large request",
     source: "RFC 6585 5; nginx large_client_header_buffers",
 };

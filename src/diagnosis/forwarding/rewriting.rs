@@ -1,8 +1,9 @@
 //! Host and path: what a proxy may change on purpose, and what a backend may refuse for it.
 
 use super::{about, asks_websocket, names_upgrade, which_answered};
+use crate::diagnosis::catalogue::SLASHES;
 use crate::diagnosis::draft::Draft;
-use crate::diagnosis::story::{Link, Story};
+use crate::diagnosis::story::{Link, Story, harmless};
 use crate::diagnosis::text::{contains, path, short};
 use crate::diagnosis::{Code, Severity};
 use crate::hop::Confidence;
@@ -107,8 +108,15 @@ pub(super) fn target(
     }
     let proxy = story.proxy_of(link.child);
     let backend = link.child.record.connection.server;
+    let mut draft = about(Code::PathRewritten, link, before, after);
+    if let Some(prefix) = doubled_slash(was, is).filter(|prefix| harmless(prefix)) {
+        draft = draft
+            .fix("End both the location and the proxy_pass with a slash: then one slash takes the place of the other.")
+            .snippet(SLASHES)
+            .location(prefix);
+    }
     out.push(
-        about(Code::PathRewritten, link, before, after)
+        draft
             .sure(Confidence::Likely.min(link.confidence()))
             .title(format!(
                 "{proxy} asked {backend} for {} instead of {}",
@@ -122,4 +130,12 @@ pub(super) fn target(
                 which_answered(link.child)
             )),
     );
+}
+
+/// What a location took away of a path, with the slash behind it, where `location /app` and `proxy_pass http://backend/` made
+/// `//ws` of `/app/ws`: the slash of proxy_pass took the place of a prefix without one.
+fn doubled_slash<'a>(was: &'a str, is: &str) -> Option<&'a str> {
+    let rest = is.strip_prefix("//")?;
+    let prefix = was.strip_suffix(rest)?;
+    (prefix.len() > 1 && prefix.ends_with('/') && !prefix.ends_with("//")).then_some(prefix)
 }

@@ -263,18 +263,100 @@ fn redirects() {
     );
 }
 
+/// Configuration is for the slash alone: where a redirect leads elsewhere, it would hide the reason or open a way around TLS.
+#[test]
+fn what_helps_against_a_redirect_depends_on_where_it_leads() {
+    for (location, fix, configuration) in [
+        (
+            "http://192.168.50.1/ws/",
+            "match the path",
+            "location = /ws {",
+        ),
+        ("https://192.168.50.1/ws", "with wss", ""),
+        ("/login?next=/ws", "sign in first", ""),
+        ("http://other.example/ws", "final address", ""),
+    ] {
+        let answer = format!("HTTP/1.1 302 Found\nServer: nginx/1.22.1\nLocation: {location}");
+        let diagnosis = diagnose(&alone(
+            front().ask(ASK, 0.5).answer(&answer, 0.8).body(PAGE),
+            Role::ClientProxy,
+        ));
+        let redirected = finding(&diagnosis, Code::Redirected);
+        assert!(
+            redirected.fix.contains(fix),
+            "{location}: {}",
+            redirected.fix
+        );
+        let snippet = &redirected.nginx_snippet;
+        assert_eq!(snippet.is_empty(), configuration.is_empty(), "{location}");
+        assert!(snippet.contains(configuration), "{location}: {snippet}");
+    }
+    let behind_tls = format!("{ASK}\nX-Forwarded-For: 203.0.113.9");
+    let answer = "HTTP/1.1 301 Moved\nServer: nginx/1.22.1\nLocation: https://192.168.50.1/ws";
+    let diagnosis = diagnose(&alone(
+        front().ask(&behind_tls, 0.5).answer(answer, 0.8).body(PAGE),
+        Role::ClientProxy,
+    ));
+    let redirected = finding(&diagnosis, Code::Redirected);
+    assert!(
+        redirected
+            .nginx_snippet
+            .contains("X-Forwarded-Proto $scheme;"),
+        "{}",
+        redirected.nginx_snippet
+    );
+}
+
+/// What was refused although all of it arrived was lost further on, if anywhere: nobody seen here is to be told to forward it.
+#[test]
+fn who_forwarded_all_is_told_to_forward_nothing() {
+    let further = "HTTP/1.1 426 Upgrade Required\nServer: nginx/1.22.1";
+    let diagnosis = check_only(
+        "a further proxy",
+        &refused(ASK, FORWARDED, further),
+        Verdict::Failed,
+        Code::UpgradeRequired,
+    );
+    let refusal = finding(&diagnosis, Code::UpgradeRequired);
+    assert_eq!(refusal.nginx_snippet, "");
+    assert!(
+        refusal.detail.contains("is an nginx as well"),
+        "{}",
+        refusal.detail
+    );
+    assert!(
+        refusal.fix.contains("Capture on that host"),
+        "{}",
+        refusal.fix
+    );
+}
+
 #[test]
 fn path_rewritten_and_not_found() {
     let sent = FORWARDED
         .replace("/ws", "//ws")
         .replace("Host: bk", "Host: 192.168.50.1");
+    let not_found = "HTTP/1.1 404 Not Found\nServer: backend/1";
     check(
         "path",
-        &refused(ASK, &sent, "HTTP/1.1 404 Not Found\nServer: backend/1"),
+        &refused(ASK, &sent, not_found),
         Verdict::Failed,
         Code::PathRewritten,
         &["error not-found", "error path-rewritten"],
     );
+    // A slash that took the place of a prefix without one, and a prefix that was taken away.
+    let asked = ASK.replace("/ws", "/app/ws");
+    for (is, line) in [
+        ("//ws", "    proxy_pass http://10.20.0.11:8080/;"),
+        ("/ws", "proxy_pass http://10.20.0.11:8080;   # no path"),
+    ] {
+        let sent = sent.replace("//ws", is);
+        let diagnosis = diagnose(&refused(&asked, &sent, not_found));
+        let snippet = &finding(&diagnosis, Code::PathRewritten).nginx_snippet;
+        assert!(snippet.contains(line), "{is}: {snippet}");
+        let whole = snippet.contains("location /app/ {\n");
+        assert_eq!(whole, is == "//ws", "{is}: {snippet}");
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::tcp::Side;
 
 #[test]
 fn upgrade_not_forwarded_by_both_generations_of_defaults() {
-    for (name, sent, needs_version) in [("old", STRIPPED_OLD, true), ("new", STRIPPED_NEW, false)] {
+    for (name, sent) in [("old", STRIPPED_OLD), ("new", STRIPPED_NEW)] {
         let page = "HTTP/1.1 200 OK\nServer: backend/1";
         let diagnosis = check(
             name,
@@ -25,13 +25,35 @@ fn upgrade_not_forwarded_by_both_generations_of_defaults() {
         );
         assert_eq!(diagnosis.answered_by(), Some(AnsweredBy::Backend));
         let snippet = &finding(&diagnosis, Code::UpgradeNotForwarded).nginx_snippet;
-        assert_eq!(
-            snippet.contains("proxy_http_version 1.1;"),
-            needs_version,
-            "{name}"
-        );
+        // Whoever spoke HTTP/1.1 may have been told to in the location that this one takes the place of.
+        assert!(snippet.contains("proxy_http_version 1.1;"), "{name}");
         assert!(snippet.contains("proxy_pass http://10.20.0.11:8080;"));
         assert!(snippet.contains("location /ws {"));
+    }
+}
+
+/// What the proxy sets besides is repeated: a location inherits none of it beside fields of its own.
+#[test]
+fn configuration_keeps_what_the_proxy_sets() {
+    let asked = ASK.replace("Host: 192.168.50.1", "Host: 192.168.50.1:8000");
+    for (host, line) in [
+        (
+            "192.168.50.1:8000",
+            "\n    proxy_set_header Host $http_host;",
+        ),
+        ("192.168.50.1", "\n    proxy_set_header Host $host;"),
+        ("bk", ""),
+    ] {
+        let sent = STRIPPED_OLD.replace("Host: bk", &format!("Host: {host}"));
+        let sent = format!("{sent}\nX-Real-IP: 192.168.50.23");
+        let page = "HTTP/1.1 200 OK\nServer: backend/1";
+        let diagnosis = diagnose(&refused(&asked, &sent, page));
+        let snippet = &finding(&diagnosis, Code::UpgradeNotForwarded).nginx_snippet;
+        assert!(snippet.contains(line), "{host}: {snippet}");
+        let hosts = snippet.matches("proxy_set_header Host ").count();
+        assert_eq!(hosts, usize::from(!line.is_empty()), "{host}: {snippet}");
+        let from = "\n    proxy_set_header X-Real-IP $remote_addr;";
+        assert!(snippet.contains(from), "{host}: {snippet}");
     }
 }
 

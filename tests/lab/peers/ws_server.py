@@ -2,7 +2,7 @@
 
 Settings: `origins` (list), `subprotocols` (list), `compress` (true, or the parameters of permessage-deflate), `do`: `echo` (default), `silent`,
 `greet` (speaks first), `close` (closes with `code` and `reason` after the first message), `hold` (never reads),
-`big` (sends `size` bytes after the first message); `http`: answer every handshake with this status instead; `tls`: speak TLS with cert.pem and key.pem of this folder,
+`big` (sends `size` bytes after the first message); `same_origin`: true takes an Origin only if Host names its site; `http`: answer every handshake with this status instead; `tls`: speak TLS with cert.pem and key.pem of this folder,
 `keylog`: and write its keys to this file.
 """
 
@@ -44,6 +44,9 @@ async def main():
             return status, setting.get("headers", {}), status.phrase.encode() + b"\n"
         if "paths" in setting and path not in setting["paths"]:
             return http.HTTPStatus.NOT_FOUND, {}, b"no such path\n"
+        site = headers.get("Origin", "").partition("://")[2]
+        if setting.get("same_origin") and site != headers["Host"]:
+            return http.HTTPStatus.FORBIDDEN, {}, b"of another origin\n"
         return None
 
     options = {

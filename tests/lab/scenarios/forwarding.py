@@ -143,6 +143,17 @@ SCENARIOS = [
         samples={"any": "headers-not-inherited.pcapng"},
     ),
     Scenario(
+        name="upgrade-not-forwarded-host-kept",
+        family="handshake",
+        row="H4",
+        title="Upgrade is dropped, while Host is passed on by the server block: configuration for this path has to keep it, for the backend compares it with Origin.",
+        nginx=site("proxy_set_header Host $http_host;", location("/", "proxy_http_version 1.1;")),
+        backends=(py_backend(same_origin=True),),
+        clients=(py_client(origin="http://192.168.50.1"),),
+        expect=LOST,
+        witness=Witness(saw=({"status": 426},)),
+    ),
+    Scenario(
         name="upgrade-altered",
         family="handshake",
         row="H4",

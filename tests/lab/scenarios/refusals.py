@@ -66,7 +66,7 @@ SCENARIOS = [
         row="H7",
         title="nginx sends `Host: bk` (the upstream's name); the backend compares it with Origin and answers 403.",
         nginx=site(location("/ws")),
-        backends=(py_backend(origins=["http://bk"]),),
+        backends=(py_backend(same_origin=True),),
         clients=(py_client(origin="http://192.168.50.1"),),
         expect=expect(failed("origin-host-mismatch", answered_by="backend", hops=2), allowed="forbidden"),
         witness=Witness(access=("403",), saw=({"status": 403},)),
@@ -79,7 +79,7 @@ SCENARIOS = [
         row="H7",
         title="`Host $host` drops the port 8000 that Origin names; the backend answers 403.",
         nginx=site(location("/ws", UPGRADE + "\nproxy_set_header Host $host;"), listen=f"{PROXY_FRONT}:8000"),
-        backends=(py_backend(origins=["http://192.168.50.1"]),),
+        backends=(py_backend(same_origin=True),),
         clients=(py_client(url="ws://192.168.50.1:8000/ws", origin="http://192.168.50.1:8000"),),
         expect=expect(failed("origin-host-mismatch", answered_by="backend", hops=2), allowed="forbidden"),
         witness=Witness(access=("403",), saw=({"status": 403},)),
@@ -372,7 +372,7 @@ SCENARIOS = [
         row="H27",
         title="A cookie of 12 kB exceeds large_client_header_buffers: nginx answers 400 before it looks at the location.",
         nginx=site(location("/ws")),
-        backends=(py_backend(),),
+        backends=(node_backend(),),
         clients=(py_client(headers={"Cookie": "session=" + "x" * 12000}),),
         expect=expect(
             failed("request-header-too-big", answered_by="proxy", hops=1), allowed="bad-request backend-not-contacted"

@@ -193,7 +193,7 @@ SCENARIOS = [
             decrypted="yes",
         ),
         row="H7",
-        backends=(py_backend(origins=["https://bk"]),),
+        backends=(py_backend(same_origin=True),),
         clients=(py_client(url=WSS, keylog=KEYS, origin=HTTPS),),
         witness=Witness(access=("403",), saw=({"status": 403},)),
     ),
