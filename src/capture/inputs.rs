@@ -106,11 +106,11 @@ impl Inputs {
     }
 
     /// The same inputs, their frames put in the order of their times: some stand behind others that are up to `late_by`
-    /// nanoseconds newer.
+    /// nanoseconds newer. At most `held_max` bytes are held back for that.
     #[must_use]
-    pub fn in_order(self, late_by: i64) -> Self {
+    pub fn in_order(self, late_by: i64, held_max: usize) -> Self {
         Self {
-            queue: Some(Queue::new(late_by)),
+            queue: Some(Queue::new(late_by, held_max)),
             ..self
         }
     }

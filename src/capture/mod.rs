@@ -44,6 +44,7 @@ pub use frame::{CaptureId, Frame, FrameNo, FrameRef, LinkType};
 pub use info::CaptureInfo;
 pub use inputs::Inputs;
 pub use notes::Secrets;
+pub use queue::QUEUE_BYTES;
 pub use reader::{Progress, Reader};
 #[cfg(feature = "live")]
 pub use ring::Ring;

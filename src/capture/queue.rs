@@ -11,8 +11,8 @@ use std::collections::BinaryHeap;
 
 use super::{Frame, FrameRef, LinkType, Timestamp};
 
-/// Bytes held back at most: a second of 2 Gbit/s. What comes then goes on early, perhaps out of order.
-const HELD_MAX: usize = 256 << 20;
+/// Bytes held back at most, unless told otherwise: a second of 2 Gbit/s. What comes then goes on early, perhaps out of order.
+pub const QUEUE_BYTES: usize = 256 << 20;
 
 /// What a frame costs besides its bytes.
 const FRAME_COST: usize = size_of::<Waiting>();
@@ -23,8 +23,9 @@ pub(super) struct Queue {
     /// How much older than one before it a frame may be, in nanoseconds.
     late_by: i64,
     waiting: BinaryHeap<Reverse<Waiting>>,
-    /// Bytes that these take.
+    /// Bytes that these take, and may take.
     held: usize,
+    held_max: usize,
     /// The newest time so far.
     newest: Timestamp,
     /// The frame that was given last.
@@ -42,11 +43,12 @@ struct Waiting {
 
 impl Queue {
     /// For inputs in which frames stand behind others that are up to `late_by` nanoseconds newer.
-    pub(super) const fn new(late_by: i64) -> Self {
+    pub(super) const fn new(late_by: i64, held_max: usize) -> Self {
         Self {
             late_by,
             waiting: BinaryHeap::new(),
             held: 0,
+            held_max,
             newest: Timestamp::from_nanos(i64::MIN),
             current: None,
         }
@@ -74,7 +76,7 @@ impl Queue {
     pub(super) fn is_ready(&self) -> bool {
         let oldest = self.waiting.peek();
         oldest.is_some_and(|Reverse(oldest)| {
-            self.held > HELD_MAX || self.newest.nanos_since(oldest.id.at) >= self.late_by
+            self.held > self.held_max || self.newest.nanos_since(oldest.id.at) >= self.late_by
         })
     }
 
@@ -120,6 +122,8 @@ mod tests {
     use super::*;
     use crate::capture::{CaptureId, FrameNo};
 
+    const HELD_MAX: usize = 1 << 20;
+
     fn frame(number: u64, millis: i64, data: &[u8]) -> Frame<'_> {
         let at = Timestamp::from_nanos(millis * 1_000_000);
         Frame {
@@ -133,7 +137,7 @@ mod tests {
 
     /// The numbers of frames with these times, in the order in which they go on, and how many were held back at most.
     fn order(late_by_millis: i64, times: &[i64], data: &[u8]) -> (Vec<u64>, usize) {
-        let mut queue = Queue::new(late_by_millis * 1_000_000);
+        let mut queue = Queue::new(late_by_millis * 1_000_000, HELD_MAX);
         let (mut numbers, mut most) = (Vec::new(), 0);
         for (number, &millis) in (1..).zip(times) {
             queue.push(&frame(number, millis, data));
@@ -175,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_frame_comes_out_as_it_went_in() {
-        let mut queue = Queue::new(0);
+        let mut queue = Queue::new(0, HELD_MAX);
         let pushed = frame(7, 3, b"bytes");
         queue.push(&pushed);
         let popped = queue.pop().unwrap();

@@ -13,7 +13,7 @@ use super::message;
 use super::passes::Known;
 use super::plan::{Plan, is_stdin};
 use super::progress::Progress;
-use crate::capture::{CaptureError, CaptureInfo, Filter, Inputs, Problem, Secrets};
+use crate::capture::{CaptureError, CaptureInfo, Filter, Inputs, Problem, QUEUE_BYTES, Secrets};
 use crate::decode::{OtherKind, supports};
 use crate::engine::{Engine, Observer, Options, Selection};
 use crate::hop::Clocks;
@@ -85,7 +85,11 @@ pub(super) fn feed(
     let interrupt = Interrupt::heard(sources.inputs)?;
     let mut inputs = Inputs::open(sources.inputs);
     if let Some(late_by) = sources.known.late_by {
-        inputs = inputs.in_order(late_by);
+        // Connections seldom fill their part of a budget.
+        let held_max = sources.memory.map_or(QUEUE_BYTES, |bytes| {
+            usize::try_from(bytes / 2).unwrap_or(usize::MAX)
+        });
+        inputs = inputs.in_order(late_by, held_max);
     }
     let several = sources.inputs.len() > 1;
     let clocks = if several {
