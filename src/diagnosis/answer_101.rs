@@ -1,9 +1,11 @@
 //! The 101 itself: what a client must check before it may use the session (RFC 6455 4.1).
 
+use super::catalogue::RETURNED_101;
 use super::draft::Draft;
 use super::negotiation;
 use super::story::{Outcome, Story};
 use super::text::{short, shows_request, shows_response};
+use super::view::HopView;
 use super::{Code, Severity};
 use crate::hop::{AcceptCheck, Hop};
 use crate::http::{Fields, ResponseHead, has_item, is_named};
@@ -197,6 +199,9 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
                 format!("{}: {shows}", shows_response(answer)),
             )
             .may_saw(end.map(|end| end.frame), "the client closes");
+        if is_returned(story, answer) {
+            draft = draft.told(Some(&RETURNED_101));
+        }
         if let Some(inner) = story.inner.exchange().response.as_ref()
             && !std::ptr::eq(story.inner, hop)
         {
@@ -210,6 +215,17 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
             draft
         });
     }
+}
+
+/// Whether nginx made a 101 of its own, for which it knows no reason phrase: one that it passes on has the backend's, and its
+/// fields.
+fn is_returned(story: &Story<'_>, answer: &ResponseHead) -> bool {
+    let fields = &answer.fields;
+    let bare = ["upgrade", "sec-websocket-accept"].iter();
+    std::ptr::eq(story.inner, story.outer)
+        && story.outer.answered_by_nginx(None)
+        && answer.reason().is_empty()
+        && bare.into_iter().all(|name| fields.count(name) == 0)
 }
 
 /// Whether a finding about the way there already says why this is so.

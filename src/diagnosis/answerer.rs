@@ -287,7 +287,7 @@ const APPLICATION_SERVERS: &[&str] = &[
 ];
 
 /// What a balancer or CDN writes only into answers of its own: others leave Server as the backend had it.
-fn own_of_balancer(answer: &ResponseHead, server: &str, body: &[u8]) -> Option<String> {
+pub(super) fn own_of_balancer(answer: &ResponseHead, server: &str, body: &[u8]) -> Option<String> {
     const OWN_SERVERS: &[&str] = &[
         "awselb",
         "cloudfront",

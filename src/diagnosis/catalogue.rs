@@ -20,7 +20,7 @@ use std::fmt::{self, Write as _};
 
 use super::{Code, Severity};
 
-pub(super) use answered_by::{CHALLENGE_MET, Told, UNDECRYPTED, told_by};
+pub(super) use answered_by::{BALANCER, CHALLENGE_MET, RETURNED_101, Told, UNDECRYPTED, told_by};
 pub(super) use forwarding::SLASHES;
 pub(super) use session::IDLE_RELAY;
 

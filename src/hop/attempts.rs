@@ -2,7 +2,7 @@
 //! unreachable, closed, stuck in TLS.
 //!
 //! They have no bytes to pair by. What ties them to a request is time (the SYN lies between the request and its
-//! answer), the proxy's address, and the answer that such a failure causes (502, 504). A scan or somebody else's
+//! answer), the proxy's address, and the answer that such a failure causes (502, 504, and 503 of those that are not nginx). A scan or somebody else's
 //! failing connection must not be taken for the proxy's.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -89,6 +89,9 @@ struct Claim {
     fits: bool,
 }
 
+/// HAProxy tries a server that refused it again after a second, or after `timeout connect` if that is less.
+const AGAIN_NANOS: i64 = 1_200_000_000;
+
 /// A proxy connects within this time, the search for a name's address included.
 const DIALS_NANOS: i64 = 1_000_000_000;
 
@@ -97,7 +100,20 @@ type Found<'a> = ((FrameRef, ConnectionId), &'a Record, Address, bool);
 
 /// Whether the answer says that a backend could not be reached.
 pub(super) fn is_failed_connect(node: &Node) -> bool {
-    matches!(node.status, Some(502 | 504))
+    matches!(node.status, Some(502 | 504)) || is_unavailable(node)
+}
+
+/// Whether the answer is the 503 with which HAProxy, Apache, Envoy and others say that no backend could be reached. nginx never
+/// does: its 503 is a limit's.
+fn is_unavailable(node: &Node) -> bool {
+    const NGINX: [&str; 5] = ["nginx", "openresty", "tengine", "angie", "freenginx"];
+    if node.status != Some(503) {
+        return false;
+    }
+    let answer = node.exchange().and_then(|one| one.response.as_ref());
+    let server = answer.and_then(|answer| answer.fields.first("server"));
+    let server = server.unwrap_or_default().to_ascii_lowercase();
+    !NGINX.iter().any(|name| server.starts_with(name))
 }
 
 /// Ties candidates to the requests that caused them.
@@ -277,6 +293,7 @@ fn drop_unfollowed(found: &mut Vec<Found<'_>>, cause: &Cause<'_>, offsets: &Offs
     let over = cause.next_dialled.or(cause.node.over());
     // nginx says 502 of a refusal: a 504 is of a server after it.
     let mut next = over.map(|over| (over, cause.next.is_none() && cause.node.status == Some(504)));
+    let mut again = None;
     let mut kept = Vec::with_capacity(found.len());
     for one in found.drain(..).rev() {
         let (key, record, ..) = &one;
@@ -284,9 +301,12 @@ fn drop_unfollowed(found: &mut Vec<Found<'_>>, cause: &Cause<'_>, offsets: &Offs
         let refused = connection.opening == Opening::Refused || connection.unreachable.is_some();
         let last = offsets.correct(connection.last).at;
         let followed = next.is_none_or(|(next, is_timeout)| {
-            !is_timeout && next.at.nanos_since(last) <= RELAY_NANOS
+            let is_again = again == Some(connection.server);
+            let pause = if is_again { AGAIN_NANOS } else { RELAY_NANOS };
+            !is_timeout && next.at.nanos_since(last) <= pause
         });
         if !refused || followed {
+            again = is_unavailable(cause.node).then_some(connection.server);
             next = Some((offsets.correct(key.0), false));
             kept.push(one);
         }
@@ -352,6 +372,7 @@ fn fits(cause: &Cause<'_>, record: &Record, offsets: &Offsets) -> bool {
     match cause.node.status {
         Some(504) => connection.opening == Opening::Unanswered || record.protocol == Protocol::Tls,
         Some(502) => connection.opening != Opening::Unanswered || connection.unreachable.is_some(),
+        Some(503) => is_unavailable(cause.node),
         Some(400..=499) => record.protocol == Protocol::Http2,
         None => hangs_up(cause.node, record, offsets),
         _ => false,

@@ -26,7 +26,6 @@ use foldhash::{HashMap, HashMapExt as _};
 use smallvec::SmallVec;
 
 use super::asked::Asked;
-use super::attempts;
 use super::index::{Brief, Index, NEIGHBOURS_MAX};
 use super::known::Known;
 use super::link::{nested, strong_key};
@@ -36,6 +35,7 @@ use super::ordinary::OrdinaryPool;
 use super::pairing::nodes_of;
 use super::record::{Record, SharedRecord};
 use super::silent::SilentPool;
+use super::{attempts, copies};
 use crate::capture::Timestamp;
 use crate::http::RequestHead;
 use crate::tcp::{Connection, ConnectionId};
@@ -356,7 +356,9 @@ impl Book {
         let forwards = outer.begin.is_some()
             && inner.begin.is_some()
             && nested(outer, inner)
-            && strong_key(outer, inner).is_some();
+            && strong_key(outer, inner).is_some()
+            // What translates addresses is no proxy.
+            && !copies::are_one(outer, inner);
         if forwards && !inner.asked.is_sample() {
             let (front, back) = (&outer.record.connection, &inner.record.connection);
             let capture = inner.capture();

@@ -31,6 +31,11 @@ pub(super) fn are_apart(a: &Node, b: &Node) -> bool {
     numbers(a).zip(numbers(b)).is_some_and(|(a, b)| a != b)
 }
 
+/// Whether two exchanges are one, seen before and after address translation.
+pub(super) fn are_one(a: &Node, b: &Node) -> bool {
+    same(a).zip(same(b)).is_some_and(|(a, b)| a == b)
+}
+
 fn same(node: &Node) -> Option<Same> {
     if let Some((SeqNo(client), SeqNo(server))) = numbers(node) {
         return Some(Same::Numbers(client, server, node.slot.exchange));

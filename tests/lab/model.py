@@ -205,7 +205,7 @@ class Scenario:
     witness: Witness = Witness()
     events: tuple[Event, ...] = ()
     rules: tuple[str, ...] = ()
-    """nft rules set before the start: `ROLE CHAIN RULE`, the chain being `in` or `out`."""
+    """nft rules set before the start: `ROLE CHAIN RULE`, the chain being a key of `netns.CHAINS`."""
     small_buffers: bool = False
     """Whether sockets get small buffers, so that a reader who stops is noticed soon."""
     capture_filter: str = ""

@@ -45,6 +45,15 @@ LINKS = {
 """Per topology its veth pairs: role, device and addresses of both ends."""
 
 
+CHAINS = {
+    "in": "filter hook input priority 0",
+    "out": "filter hook output priority 0",
+    "before": "nat hook prerouting priority -100",
+    "after": "nat hook postrouting priority 100",
+}
+"""Where the chains of rules stand."""
+
+
 class Network:
     """The namespaces of one scenario."""
 
@@ -123,12 +132,14 @@ class Network:
             )
 
     def filter(self, role: str, chain: str, rule: str) -> None:
-        """Adds an nft rule to the `in` or `out` chain of a role's namespace."""
-        hook = {"in": "input", "out": "output"}[chain]
+        """Adds an nft rule to a chain of a role's namespace: `in` or `out`, or `before` or `after` routing to translate addresses."""
+        table = "ip nat" if chain in ("before", "after") else "inet lab"
+        if table == "ip nat":
+            run_tool(self.inside(role, ["sysctl", "-q", "-w", "net.ipv4.ip_forward=1"]))
         commands = (
-            f"add table inet lab\n"
-            f"add chain inet lab {chain} {{ type filter hook {hook} priority 0; }}\n"
-            f"add rule inet lab {chain} {rule}\n"
+            f"add table {table}\n"
+            f"add chain {table} {chain} {{ type {CHAINS[chain]}; }}\n"
+            f"add rule {table} {chain} {rule}\n"
         )
         run_tool(self.inside(role, ["nft", "-f", "-"]), feed=commands)
 

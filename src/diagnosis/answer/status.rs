@@ -1,8 +1,8 @@
 //! The finding that an answer's status is: who refused what, with all that the answer says about why.
 
 use super::about;
-use crate::diagnosis::answerer::{Answerer, answerer};
-use crate::diagnosis::catalogue::{CHALLENGE_MET, told_by};
+use crate::diagnosis::answerer::{Answerer, answerer, own_of_balancer};
+use crate::diagnosis::catalogue::{BALANCER, CHALLENGE_MET, told_by};
 use crate::diagnosis::draft::Draft;
 use crate::diagnosis::story::Story;
 use crate::diagnosis::text::{self, contains, short, short_target, shows_request, shows_response};
@@ -113,8 +113,16 @@ fn advised(draft: Draft, story: &Story<'_>, answer: &ResponseHead, by: AnsweredB
         },
         Code::Forbidden if by == AnsweredBy::Backend && same_host(story) => draft
             .fix("Host reached it as the client sent it: add the public origin to the application's list, and read its log."),
+        Code::ServiceUnavailable if by == AnsweredBy::Proxy && is_balancers(story, answer) => {
+            draft.told(Some(&BALANCER))
+        }
         _ => draft,
     }
+}
+
+fn is_balancers(story: &Story<'_>, answer: &ResponseHead) -> bool {
+    let server = answer.fields.first("server").unwrap_or_default();
+    own_of_balancer(answer, &server, story.body()).is_some()
 }
 
 /// What tells the scheme of the client to an application, or to nginx behind a balancer.
@@ -229,6 +237,7 @@ fn hints(story: &Story<'_>, hop: &Hop, answer: &ResponseHead, by: AnsweredBy) ->
     if by == AnsweredBy::Backend {
         hints.extend(dropped_names(story));
         hints.extend(other_host(story, answer.status));
+        hints.extend(other_origin(story, answer.status));
     }
     if by == AnsweredBy::Backend && matches!(answer.status, 400 | 403) {
         let forwarded = story
@@ -286,6 +295,20 @@ fn other_host(story: &Story<'_>, status: u16) -> Option<String> {
     let (asked, got) = (host(story.outer)?, host(story.inner)?);
     (asked != got).then(|| {
         format!("It was asked with `Host: {got}` where the client sent `Host: {asked}`: a server that knows several names chooses by it.")
+    })
+}
+
+/// Some servers refuse another origin with 404, as if there was nothing.
+fn other_origin(story: &Story<'_>, status: u16) -> Option<String> {
+    let fields = &story.inner.exchange().request.as_ref()?.fields;
+    let (origin, host) = (fields.first("origin")?, fields.first("host")?);
+    let (_, site) = origin.split_once("://")?;
+    (status == 404 && !site.eq_ignore_ascii_case(&host)).then(|| {
+        format!(
+            "Origin is {} and Host is {}: some servers, such as Rails' Action Cable, answer 404 to an origin that they do not allow.",
+            short(&origin),
+            short(&host)
+        )
     })
 }
 

@@ -27,6 +27,22 @@ pub(in crate::diagnosis) const CHALLENGE_MET: Told = Told {
     log: "nothing in the error log; the access log has the status",
 };
 
+/// The texts for a 503 of a balancer that is not nginx.
+pub(in crate::diagnosis) const BALANCER: Told = Told {
+    why: "A balancer says so when none of its servers is up, or none takes the connection.",
+    fix: "Read its log and the state of its health checks, and capture between it and its servers.",
+    template: "",
+    log: "nothing: it is not nginx's answer",
+};
+
+/// The texts for a 101 that nginx makes by itself.
+pub(in crate::diagnosis) const RETURNED_101: Told = Told {
+    why: "The 101 is nginx's own, as `return 101` makes it: it has nothing of a backend's. nginx speaks no WebSocket itself; it makes a tunnel of a backend's 101.",
+    fix: "Pass the path to the WebSocket backend, in the place of `return 101`.",
+    template: UPGRADE_SNIPPET,
+    log: "nothing is logged: the access log has the status",
+};
+
 /// The texts for bytes that were captured and not decrypted.
 pub(in crate::diagnosis) const UNDECRYPTED: Told = Told {
     why: "For some records of its TLS there is no secret in the key log, or they are not whole in the capture.",
@@ -131,7 +147,7 @@ const fn by_backend(code: Code) -> Option<&'static Told> {
 const fn by_proxy(code: Code) -> Option<&'static Told> {
     Some(match code {
         Code::BadRequest => &Told {
-            why: "nginx itself refuses requests that are malformed: a header line that it cannot read, a Host that is missing or there twice.",
+            why: "nginx itself refuses requests that are malformed: a header line that it cannot read, a Host that is missing or there twice; or `return 400` in its configuration says so.",
             fix: "Read nginx's error log at level info, which names the reason; then repair the client, or what stands in front of nginx and changes the request.",
             template: "error_log /var/log/nginx/error.log info;",
             log: "[info] client sent ... while reading client request headers: the reason stands there",

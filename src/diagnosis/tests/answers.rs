@@ -307,6 +307,61 @@ fn what_helps_against_a_redirect_depends_on_where_it_leads() {
     );
 }
 
+/// nginx's own `return 101` is no backend's fault, and a 101 that it passed on without its fields is.
+#[test]
+fn a_101_that_nginx_made_itself() {
+    for (answer, is_own) in [
+        ("101 \nServer: nginx/1.22.1\nConnection: upgrade", true),
+        ("101 Switching Protocols\nServer: nginx/1.22.1", false),
+        ("101 \nServer: nginx/1.22.1\nUpgrade: websocket", false),
+        ("101 \nServer: other", false),
+    ] {
+        let diagnosis = diagnose(&alone(
+            front()
+                .ask(ASK, 0.5)
+                .answer(&format!("HTTP/1.1 {answer}"), 0.8),
+            Role::ClientProxy,
+        ));
+        let missing = finding(&diagnosis, Code::AcceptMissing);
+        assert_eq!(missing.cause.contains("return 101"), is_own, "{answer}");
+        let snippet = &missing.nginx_snippet;
+        assert_eq!(snippet.contains("proxy_pass"), is_own, "{answer}");
+    }
+}
+
+/// Advice for nginx's limits helps nobody whose balancer says 503.
+#[test]
+fn a_balancers_503_is_no_limit_of_nginx() {
+    let page = b"<html><body><h1>503 Service Unavailable</h1>\nNo server is available to handle this request.\n";
+    for (body, is_limit) in [(&page[..], false), (PAGE, true)] {
+        let server = if is_limit {
+            "\nServer: nginx/1.22.1"
+        } else {
+            ""
+        };
+        let answer = format!("HTTP/1.1 503 Service Unavailable{server}");
+        let diagnosis = diagnose(&alone(
+            front().ask(ASK, 0.5).answer(&answer, 0.8).body(body),
+            Role::ClientProxy,
+        ));
+        let refusal = finding(&diagnosis, Code::ServiceUnavailable);
+        assert_eq!(refusal.nginx_snippet.contains("limit_conn"), is_limit);
+        assert_eq!(refusal.cause.contains("limit_conn"), is_limit);
+    }
+}
+
+/// Action Cable says 404 to an origin that it does not allow.
+#[test]
+fn not_found_may_be_an_origin_that_is_not_allowed() {
+    let answer = "HTTP/1.1 404 Not Found\nServer: backend/1";
+    for (host, told) in [("bk", true), ("192.168.50.1", false)] {
+        let sent = FORWARDED.replace("Host: bk", &format!("Host: {host}"));
+        let diagnosis = diagnose(&refused(ASK, &sent, answer));
+        let detail = &finding(&diagnosis, Code::NotFound).detail;
+        assert_eq!(detail.contains("Action Cable"), told, "{host}: {detail}");
+    }
+}
+
 /// What was refused although all of it arrived was lost further on, if anywhere: nobody seen here is to be told to forward it.
 #[test]
 fn who_forwarded_all_is_told_to_forward_nothing() {

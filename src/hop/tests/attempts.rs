@@ -127,6 +127,27 @@ fn a_relay_that_finds_no_backend_hangs_up() {
     }
 }
 
+/// HAProxy and others say 503 of servers that refuse; HAProxy tries one again each second. nginx's 503 is a
+/// limit's, so that a refusal long before it is somebody else's.
+#[test]
+fn a_balancer_says_503_of_a_server_that_refuses() {
+    let own = "192.168.50.1:51000";
+    for (server, attempts) in [("", 3), ("Server: Apache\r\n", 3), ("Server: nginx\r\n", 1)] {
+        let answer = format!("HTTP/1.1 503 x\r\n{server}Content-Length: 0\r\n");
+        let mut builds = vec![
+            Build::new(0, CLIENT, FRONT, 0.0)
+                .ask(1.0, &upgrade("/ws", &key(1)))
+                .tell(2003.0, &answer),
+        ];
+        for number in 1..=3 {
+            let at = f64::from(number - 1) * 1000.5 + 1.5;
+            builds.push(Build::new(number, own, BACKEND, at).opening(Opening::Refused, at + 0.1));
+        }
+        let handshake = one(builds);
+        assert_eq!(handshake.attempts.len(), attempts, "{server:?}");
+    }
+}
+
 /// Another program on the proxy's host is refused while the proxy waits for its backend: nothing comes of it.
 #[test]
 fn a_refusal_upon_which_nothing_follows_is_somebody_elses() {

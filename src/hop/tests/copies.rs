@@ -1,7 +1,7 @@
 //! One connection seen twice, before and after address translation.
 
 use super::hops::*;
-use crate::hop::{Confidence, Role};
+use crate::hop::{Book, Clocks, Confidence, Role};
 use crate::tcp::Opening;
 
 #[test]
@@ -19,6 +19,28 @@ fn same_numbers_at_other_addresses_are_copies() {
     assert_eq!(ids(&handshake), [0]);
     assert_eq!(handshake.hops[0].copies.len(), 1);
     assert_eq!(handshake.hops[0].role, Role::Direct);
+}
+
+/// A published port of a container: what translates addresses is not remembered as a proxy, whatever the answer.
+#[test]
+fn address_translation_is_no_proxy() {
+    let key = key(1);
+    let seen = |id: u32, client: &str, server: &str, ms: f64| {
+        Build::new(id, client, server, ms)
+            .ask(ms + 1.0, &upgrade("/ws", &key))
+            .tell(ms + 2.0, "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n")
+            .isn(11, 22)
+            .record()
+    };
+    let mut book = Book::new(Clocks::Same);
+    // Before and after, the destination changed, and the source as well.
+    book.closed(seen(0, CLIENT, "192.168.50.1:8000", 0.0));
+    book.closed(seen(1, "10.20.0.1:40380", BACKEND, 0.1));
+    let mut found = Vec::new();
+    book.finish(&mut found);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert_eq!(found[0].hops[0].copies.len(), 1);
+    assert_eq!(found[0].hops[0].role, Role::Unknown);
 }
 
 #[test]

@@ -311,4 +311,15 @@ SCENARIOS = [
         ),
         witness=Witness(access=("499",), saw=({"bytes_in": 0},)),
     ),
+    Scenario(
+        name="returned-101",
+        family="handshake",
+        row="",
+        title="`return 101` in nginx: a 101 without any field of an upgrade, which no backend made.",
+        nginx=site("location /ws { return 101; }"),
+        backends=(node_backend(),),
+        clients=(py_client(),),
+        expect=expect(failed("accept-missing", hops=1), required="answer-upgrade-missing"),
+        witness=Witness(access=("101",), saw=({"error": "InvalidUpgrade"},)),
+    ),
 ]

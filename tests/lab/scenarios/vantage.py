@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from model import (
+    BACKEND,
     BACKEND_6,
     INNER_FRONT,
     PROXY_FRONT_6,
@@ -27,6 +28,8 @@ WITH_OFFSET = expect(*FINE.handshakes, required="clock-offset", allowed="clock-o
 ONE_SIDED = expect(
     failed("upgrade-not-forwarded", hops=1), required="connection-not-forwarded client-hop-not-seen", allowed=ANSWERS
 )
+
+PUBLISHED = (f"p before tcp dport 8000 dnat to {BACKEND}:8080", 'p after oifname "back" masquerade')
 
 SCENARIOS = [
     Scenario(
@@ -271,5 +274,29 @@ SCENARIOS = [
                 {"loss": 0.04, "double": 0.15, "reorder": 0.15, "seed": 9},
             ),
         )
+    ),
+    Scenario(
+        name="published-port",
+        family="healthy",
+        row="",
+        title="No proxy: the host translates the addresses of a published port, as for a container, so that each packet is there twice.",
+        nginx=None,
+        rules=PUBLISHED,
+        backends=(py_backend(),),
+        clients=(py_client(url="ws://192.168.50.1:8000/ws"),),
+        expect=expect(ok(answered_by="backend", hops=1, close_code=1000, roles="direct")),
+        witness=Witness(saw=({"status": 101, "close_code": 1000},)),
+    ),
+    Scenario(
+        name="published-port-refused",
+        family="capture",
+        row="",
+        title="The same, and the application refuses: what translates addresses is no proxy to be accused.",
+        nginx=None,
+        rules=PUBLISHED,
+        backends=(py_backend(http=403),),
+        clients=(py_client(url="ws://192.168.50.1:8000/ws"),),
+        expect=expect(failed("forbidden", answered_by="backend", hops=1, roles="unknown")),
+        witness=Witness(saw=({"status": 403},)),
     ),
 ]
