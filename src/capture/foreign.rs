@@ -49,11 +49,14 @@ pub(super) fn what_is(start: &[u8]) -> Problem {
     // Logs in other encodings than UTF-8 are text as well.
     let text = !sample.iter().any(|byte| control(&byte)) && ascii * 4 >= sample.len() * 3;
     if text {
-        let first = sample.iter().find(|byte| !byte.is_ascii_whitespace());
+        let mut marks = sample.iter().filter(|byte| !byte.is_ascii_whitespace());
         return Problem::Text {
-            what: match first {
-                Some(b'{' | b'[') => "JSON text",
-                Some(b'<') => "HTML or XML text",
+            what: match (marks.next(), marks.next()) {
+                // Logs and settings begin with brackets, too.
+                (Some(b'{'), Some(b'"' | b'}')) | (Some(b'['), Some(b'{' | b'[' | b'"' | b']')) => {
+                    "JSON text"
+                }
+                (Some(b'<'), _) => "HTML or XML text",
                 _ => "text",
             },
         };

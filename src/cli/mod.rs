@@ -16,8 +16,10 @@ mod read;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, Parser};
 
 use self::args::{Args, Command};
@@ -35,6 +37,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) => {
             // Help and version come this way too. Nothing is left to do if they cannot be printed.
             let _ = error.print();
+            if let Some(file) = file_as_command(&error) {
+                message(&format!("to explain a capture: hop101 read {file}"));
+            }
             return ExitCode::from(if error.use_stderr() { EXIT_FAILED } else { 0 });
         }
     };
@@ -61,6 +66,14 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             message(&format!("{error:#}"));
             ExitCode::from(EXIT_FAILED)
         }
+    }
+}
+
+/// The file that somebody gave where a command has to stand.
+fn file_as_command(error: &clap::Error) -> Option<&str> {
+    match error.get(ContextKind::InvalidSubcommand)? {
+        ContextValue::String(word) if Path::new(word).is_file() => Some(word),
+        _ => None,
     }
 }
 

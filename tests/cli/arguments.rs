@@ -65,6 +65,18 @@ fn exit_code_says_what_was_found() {
     );
 }
 
+/// `hop101 case.pcap` is what people type first.
+#[test]
+fn a_capture_without_a_command_names_the_command() {
+    let capture = path(FAILED);
+    for (word, says) in [(capture.as_str(), true), ("reed", false)] {
+        let output = hop101().arg(word).output().unwrap();
+        assert_eq!(code(&output), 2);
+        let says_so = stderr(&output).contains(&format!("hop101 read {word}"));
+        assert_eq!(says_so, says, "{}", stderr(&output));
+    }
+}
+
 #[test]
 fn a_bad_input_is_one_line_and_exit_2_and_the_others_are_reported() {
     let folder = tempfile::tempdir().unwrap();

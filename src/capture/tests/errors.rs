@@ -61,6 +61,14 @@ fn files_that_are_no_captures() {
         opening(b"  {\"log\": {\"entries\": []}}")
             .starts_with("test: is JSON text, not a capture; ")
     );
+    for log in [
+        &b"[error] 12#12: *1 upstream timed out\n"[..],
+        b"[2026-11-21 14:02:11] GET /ws\n",
+        b"{ some = settings }\n",
+    ] {
+        assert!(opening(log).starts_with("test: is text, not a capture; "));
+    }
+    assert!(opening(b"[\n  {\"a\": 1}").starts_with("test: is JSON text, "));
     assert!(
         opening(b"<!DOCTYPE html><html>").starts_with("test: is HTML or XML text, not a capture; ")
     );

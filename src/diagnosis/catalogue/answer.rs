@@ -112,7 +112,7 @@ pub(super) static UPGRADE_REQUIRED: Entry = Entry {
     client_hop: "426; its Upgrade field arrives, its Connection is nginx's own.",
     backend_hop: "426 with Upgrade, and Sec-WebSocket-Version when the version is the reason.",
     why: "The upgrade fields did not arrive, or the version is not supported.",
-    fix: "Look at what reached the backend: Upgrade, Connection, Sec-WebSocket-Version.",
+    fix: "Look at what reached the backend (`-i any` on the proxy host shows it): Upgrade, Connection, Sec-WebSocket-Version.",
     template: UPGRADE_SNIPPET,
     log: "nothing is logged",
     source: "RFC 6455 4.2.2, 4.4; RFC 9110 15.5.22",
