@@ -9,13 +9,15 @@ use std::ops::Range;
 use smallvec::SmallVec;
 
 use super::limits::PIECE_COST;
-use super::runs;
+use super::runs::Runs;
 use crate::capture::FrameRef;
 
 /// Pieces of one stream by their position; disjoint, none empty.
 #[derive(Debug, Default)]
 pub(super) struct Pieces {
     pieces: BTreeMap<u64, Piece>,
+    /// What they cover. A segment may claim many of them again and again.
+    runs: Runs,
     cost: usize,
 }
 
@@ -50,7 +52,7 @@ impl Pieces {
 
     /// Whether all of a range is held.
     pub(super) fn covers(&self, range: Range<u64>) -> bool {
-        runs::missing(self.runs_at(range.start), range).is_empty()
+        self.runs.missing(range).is_empty()
     }
 
     /// Payload bytes held.
@@ -72,7 +74,7 @@ impl Pieces {
         if !payload.is_empty() {
             self.uncut(&read);
             conflict = self.conflicts(&read, payload);
-            for hole in runs::missing(self.runs_at(read.start), read.clone()) {
+            for hole in self.runs.missing(read.clone()) {
                 let from = (hole.start - start) as usize;
                 let to = (hole.end - start) as usize;
                 let Some(bytes) = payload.get(from..to) else {
@@ -83,7 +85,7 @@ impl Pieces {
         }
         if missing > 0 {
             let cut = read.end..read.end + missing;
-            for hole in runs::missing(self.runs_at(cut.start), cut) {
+            for hole in self.runs.missing(cut) {
                 self.put(hole, None, frame);
             }
         }
@@ -92,16 +94,19 @@ impl Pieces {
 
     /// Takes out the first piece if it starts at or before `next`.
     pub(super) fn pop_ready(&mut self, next: u64) -> Option<(u64, Piece)> {
-        if self.first()?.0 > next {
-            return None;
-        }
-        let (start, piece) = self.pieces.pop_first()?;
-        self.cost = self.cost.saturating_sub(piece.cost());
-        Some((start, piece))
+        let (start, _) = self.first().filter(|&(start, _)| start <= next)?;
+        Some((start, self.take(start)?))
     }
 
-    /// The runs that end after `from`.
-    fn runs_at(&self, from: u64) -> impl Iterator<Item = Range<u64>> + '_ {
+    fn take(&mut self, start: u64) -> Option<Piece> {
+        let piece = self.pieces.remove(&start)?;
+        self.cost = self.cost.saturating_sub(piece.cost());
+        self.runs.remove(start..piece.end);
+        Some(piece)
+    }
+
+    /// The places of the pieces that end after `from`.
+    fn places_at(&self, from: u64) -> impl Iterator<Item = Range<u64>> + '_ {
         let before = self.pieces.range(..from).next_back();
         before
             .into_iter()
@@ -112,7 +117,7 @@ impl Pieces {
     /// Removes what of `range` is held as cut off, so that bytes can take its place.
     fn uncut(&mut self, range: &Range<u64>) {
         let cut: SmallVec<[Range<u64>; 4]> = self
-            .runs_at(range.start)
+            .places_at(range.start)
             .take_while(|run| run.start < range.end)
             .filter(|run| run.end > range.start)
             .filter(|run| {
@@ -122,10 +127,9 @@ impl Pieces {
             })
             .collect();
         for run in cut {
-            let Some(piece) = self.pieces.remove(&run.start) else {
+            let Some(piece) = self.take(run.start) else {
                 continue;
             };
-            self.cost = self.cost.saturating_sub(piece.cost());
             if run.start < range.start {
                 self.put(run.start..range.start, None, piece.frame);
             }
@@ -137,7 +141,7 @@ impl Pieces {
 
     /// Whether held bytes within `range` differ from `payload`, which starts at `range.start`.
     fn conflicts(&self, range: &Range<u64>, payload: &[u8]) -> bool {
-        self.runs_at(range.start)
+        self.places_at(range.start)
             .take_while(|run| run.start < range.end)
             .any(|run| {
                 let (from, to) = (run.start.max(range.start), run.end.min(range.end));
@@ -164,6 +168,7 @@ impl Pieces {
         };
         self.cost += piece.cost();
         self.pieces.insert(range.start, piece);
+        self.runs.add(range);
     }
 }
 

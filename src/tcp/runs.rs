@@ -6,12 +6,53 @@
 //!  missing         [------)    [---)
 //! ```
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use smallvec::SmallVec;
 
+/// What is covered, as runs that do not touch each other: however many pieces make it up, a look at a range costs no more
+/// than there are holes in it.
+#[derive(Debug, Default)]
+pub(super) struct Runs(BTreeMap<u64, u64>);
+
+impl Runs {
+    /// Adds a range of which no part is covered.
+    pub(super) fn add(&mut self, Range { start, end }: Range<u64>) {
+        let before = self.0.range(..start).next_back();
+        let from = match before {
+            Some((&from, &to)) if to == start => from,
+            _ => start,
+        };
+        let to = self.0.remove(&end).unwrap_or(end);
+        self.0.insert(from, to);
+    }
+
+    /// Takes out a range of which all is covered.
+    pub(super) fn remove(&mut self, Range { start, end }: Range<u64>) {
+        let Some((&from, &to)) = self.0.range(..=start).next_back() else {
+            return;
+        };
+        if from < start {
+            self.0.insert(from, start);
+        } else {
+            self.0.remove(&from);
+        }
+        if end < to {
+            self.0.insert(end, to);
+        }
+    }
+
+    /// The parts of a range that are not covered.
+    pub(super) fn missing(&self, wanted: Range<u64>) -> SmallVec<[Range<u64>; 4]> {
+        let before = self.0.range(..wanted.start).next_back();
+        let runs = before.into_iter().chain(self.0.range(wanted.start..));
+        missing(runs.map(|(&start, &end)| start..end), wanted)
+    }
+}
+
 /// The parts of `wanted` that none of `runs` covers. `runs` are disjoint, ascending, and none is empty.
-pub(super) fn missing(
+fn missing(
     runs: impl IntoIterator<Item = Range<u64>>,
     wanted: Range<u64>,
 ) -> SmallVec<[Range<u64>; 4]> {
@@ -63,6 +104,27 @@ mod tests {
             let found: Vec<_> = found.iter().map(|hole| [hole.start, hole.end]).collect();
             assert_eq!(found, expected, "{name}");
         }
+    }
+
+    #[test]
+    fn what_touches_becomes_one_and_what_is_taken_out_leaves_two() {
+        let mut runs = Runs::default();
+        for start in (0..100).step_by(2).chain((1..100).step_by(2)) {
+            runs.add(start..start + 1);
+        }
+        assert_eq!(runs.0, [(0, 100)].into());
+        runs.remove(0..10);
+        runs.remove(40..50);
+        runs.remove(90..100);
+        assert_eq!(runs.0, [(10, 40), (50, 90)].into());
+        runs.remove(10..40);
+        assert_eq!(
+            runs.missing(0..60).as_slice(),
+            std::slice::from_ref(&(0..50))
+        );
+        runs.add(90..95);
+        runs.add(40..50);
+        assert_eq!(runs.0, [(40, 95)].into());
     }
 
     #[test]
