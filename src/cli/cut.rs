@@ -165,6 +165,9 @@ impl Observer for Found {
         parts.extend(
             attempts.map(|attempt| Part::new("connect attempt", &attempt.record.connection)),
         );
+        if let Some(front) = &handshake.front {
+            parts.push(Part::new("TLS in front", &front.record.connection));
+        }
         let first = parts.iter().map(|part| part.first).min();
         let Some(start) = handshake.started().or(first) else {
             return;

@@ -160,7 +160,18 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
                 .saw(first_frame(story.outer), "the only hop seen"),
         );
     }
-    if story.backend_only() {
+    if let Some(front) = story.sealed_front() {
+        let connection = &front.record.connection;
+        out.push(
+            Draft::new(Code::ClientHopNotSeen)
+                .on(&front.record)
+                .title(format!(
+                    "What {} sent to {} is inside TLS, of which no keys are at hand",
+                    connection.client, connection.server
+                ))
+                .saw(front.request, "the TLS record that fits the request"),
+        );
+    } else if story.backend_only() {
         out.push(
             Draft::new(Code::ClientHopNotSeen)
                 .on(&story.outer.record)

@@ -29,6 +29,7 @@ mod kept;
 mod negotiation;
 mod primary;
 mod proxy_protocol;
+mod sealed_front;
 mod session;
 mod story;
 #[cfg(test)]

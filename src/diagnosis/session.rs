@@ -18,6 +18,7 @@ mod undelivered;
 
 use super::close::{self, Meaning};
 use super::draft::Draft;
+use super::sealed_front;
 use super::story::Story;
 use super::text::{capital, duration, short};
 use super::timeout::{self, EARLY_NANOS, LATE_NANOS};
@@ -95,7 +96,7 @@ impl<'a> End<'a> {
 
     /// Whether just one hop of several was captured, so that the ending's cause may lie behind it.
     fn one_hop(&self) -> bool {
-        self.hops().count() < 2
+        self.hops().count() < 2 && self.story.sealed_front().is_none()
     }
 
     /// An earlier silence that was longer than the one before the end: what ends silences of that length would have
@@ -218,14 +219,14 @@ impl<'a> End<'a> {
             };
             draft = draft.saw(ending.frame, shows);
         }
-        draft
+        match self.story.sealed_front() {
+            Some(front) => sealed_front::ending(draft, front),
+            None => draft,
+        }
     }
 
     fn client(&self) -> String {
-        format!(
-            "the client {}",
-            self.story.outer.record.connection.client.ip()
-        )
+        format!("the client {}", self.story.client_connection().client.ip())
     }
 
     fn backend(&self) -> String {

@@ -219,8 +219,16 @@ impl<'a> Story<'a> {
         let parent = child
             .parent
             .and_then(|place| self.handshake.hops.get(place));
+        let front = self
+            .sealed_front()
+            .filter(|_| std::ptr::eq(child, self.outer));
         let address = parent.map_or_else(
-            || child.record.connection.client.ip(),
+            || {
+                front.map_or_else(
+                    || child.record.connection.client.ip(),
+                    |front| front.record.connection.server.ip(),
+                )
+            },
             |parent| parent.record.connection.server.ip(),
         );
         let nginx = match parent {
@@ -252,6 +260,9 @@ impl<'a> Story<'a> {
     pub(super) fn front(&self) -> String {
         if let Some(child) = self.handshake.hops.get(1) {
             return self.proxy_of(child);
+        }
+        if self.sealed_front().is_some() {
+            return self.proxy_of(self.outer);
         }
         let server = self.outer.record.connection.server;
         if self.backend_only() || self.outer.role == Role::Direct {

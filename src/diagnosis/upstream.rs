@@ -6,6 +6,7 @@ mod unanswered;
 use std::borrow::Cow;
 
 use super::draft::Draft;
+use super::sealed_front;
 use super::story::{Outcome, Story};
 use super::text::{closed, count, duration, list, shows_request, shows_response};
 use super::view::{HopView, RecordView, hole};
@@ -44,7 +45,7 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
     });
     let mut failures: Vec<(Endpoint, Draft)> = tried.chain(silent).collect();
     failures.sort_by_key(|(_, draft)| draft.first_frame().map(|frame| story.time(frame)));
-    let gone = client_gave_up(story);
+    let gone = client_gave_up(story).or_else(|| sealed_front::gave_up(story));
     if story.is_up() || answered_after_retry(story) {
         let failures: Vec<Draft> = failures.into_iter().map(|(_, draft)| draft).collect();
         out.extend(retried(story, &failures));
@@ -177,6 +178,21 @@ fn so_the_client_got(story: &Story<'_>) -> String {
     })
 }
 
+/// Whether the outermost hop has an answer, or may have one where it cannot be read.
+pub(super) fn was_answered(story: &Story<'_>) -> bool {
+    let exchange = story.outer.exchange();
+    exchange.response.is_some()
+        || exchange.not_http.is_some()
+        || exchange.gap_in_answer
+        || story.outer.has_unread_answer()
+        || story.outer.one_way()
+        || story.outer.record.lacks(Direction::ToClient)
+        || exchange
+            .partial_response
+            .as_ref()
+            .is_some_and(|partial| hole(partial.why).is_some())
+}
+
 fn client_gave_up(story: &Story<'_>) -> Option<Draft> {
     if story.is_up() || story.backend_only() {
         return None;
@@ -185,17 +201,7 @@ fn client_gave_up(story: &Story<'_>) -> Option<Draft> {
     let request = exchange.request.as_ref()?;
     let record = &story.outer.record;
     let end = record.end_by(Side::Client)?;
-    if exchange.response.is_some()
-        || exchange.not_http.is_some()
-        || exchange.gap_in_answer
-        || story.outer.has_unread_answer()
-        || story.outer.one_way()
-        || record.lacks(Direction::ToClient)
-        || exchange
-            .partial_response
-            .as_ref()
-            .is_some_and(|partial| hole(partial.why).is_some())
-    {
+    if was_answered(story) {
         return None;
     }
     let waited = end.frame.at.nanos_since(request.span.last.at);

@@ -95,7 +95,13 @@ pub(super) fn healthy(story: &Story<'_>) -> String {
         );
     }
     let inner = story.inner.record.connection.server;
-    if std::ptr::eq(story.inner, story.outer) {
+    if let Some(front) = story.sealed_front() {
+        format!(
+            "WebSocket {} came up through {} to {inner}{took}",
+            story.path(),
+            front.record.connection.server.ip()
+        )
+    } else if std::ptr::eq(story.inner, story.outer) {
         format!(
             "WebSocket {} came up at {}{took}",
             story.path(),

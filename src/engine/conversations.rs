@@ -8,6 +8,8 @@ use crate::tcp::{
     Chunk, Connection, ConnectionId, Direction, Gap, Handler, Interest, StreamEnd, Table,
 };
 
+use crate::tls::Sizes;
+
 use super::followed::Scratch;
 use super::talk::Talk;
 
@@ -37,11 +39,14 @@ pub(super) struct News {
 
 impl Conversations {
     pub(super) fn new(clocks: Clocks, held_bytes: usize) -> Self {
+        // By another clock, TLS in front may be seen later than what is behind.
+        let mut scratch = Scratch::default();
+        scratch.meets_sealed = clocks == Clocks::MayDiffer;
         Self {
+            scratch,
             book: Book::new(clocks).with_room(held_bytes),
             closed: Vec::new(),
             chapters: Vec::new(),
-            scratch: Scratch::default(),
             sealed: BTreeSet::new(),
             news: None,
         }
@@ -68,6 +73,9 @@ impl Conversations {
         }
         if self.scratch.take_holds_back() {
             self.sealed.insert(connection.id);
+        }
+        if self.scratch.take_is_sealed() {
+            self.book.sealed(connection);
         }
         if let Talk::Followed(followed) = talk {
             for exchange in self.scratch.attempts.drain(..) {
@@ -146,6 +154,10 @@ impl OpenConnections for Open<'_> {
     fn snapshot(&self, id: ConnectionId) -> Option<Record> {
         let (connection, talk) = self.0.get(id)?;
         Some(talk.record(connection.clone()))
+    }
+
+    fn sizes(&self, id: ConnectionId) -> Option<&Sizes> {
+        self.0.get(id)?.1.sizes()
     }
 
     fn without_payload(&self, from: Timestamp, to: Timestamp) -> Vec<Record> {

@@ -13,6 +13,7 @@ use super::followed::{Followed, Scratch};
 use super::undecided::{Decision, Undecided, first_pieces};
 use crate::hop::{Protocol, Record};
 use crate::tcp::{Chunk, Connection, Direction, Gap, Interest, Opening, StreamEnd};
+use crate::tls::Sizes;
 
 /// What is known of what a connection says.
 #[derive(Debug)]
@@ -144,6 +145,14 @@ impl Talk {
                 .map_or(0, |undecided| size_of::<Undecided>() + undecided.held()),
             Self::Followed(followed) => size_of::<Followed>() + followed.held(),
             Self::Ignored(_) => 0,
+        }
+    }
+
+    /// How long the first records are, where nobody opens them.
+    pub(super) fn sizes(&self) -> Option<&Sizes> {
+        match self {
+            Self::Followed(followed) => followed.sizes(),
+            _ => None,
         }
     }
 

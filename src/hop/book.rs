@@ -15,6 +15,7 @@
 
 mod family;
 mod preview;
+mod sealed;
 mod settling;
 
 use std::cmp::Reverse;
@@ -26,6 +27,7 @@ use foldhash::{HashMap, HashMapExt as _};
 use smallvec::SmallVec;
 
 use super::asked::Asked;
+use super::fronts::Fronts;
 use super::index::{Brief, Index, NEIGHBOURS_MAX};
 use super::known::Known;
 use super::link::{nested, strong_key};
@@ -39,6 +41,7 @@ use super::{attempts, copies};
 use crate::capture::Timestamp;
 use crate::http::RequestHead;
 use crate::tcp::{Connection, ConnectionId};
+use crate::tls::Sizes;
 
 /// How long a closed connection waits for others of its handshake to close: a proxy closes both hops within
 /// milliseconds, a capture over several interfaces may deliver them a little apart. The table has waited as well.
@@ -65,6 +68,11 @@ pub trait OpenConnections {
     /// The same, to be kept by several.
     fn shared(&self, id: ConnectionId) -> Option<SharedRecord> {
         self.snapshot(id).map(Into::into)
+    }
+
+    /// How long the first records of a TLS connection are, where nobody opens them.
+    fn sizes(&self, _: ConnectionId) -> Option<&Sizes> {
+        None
     }
 
     /// Connections without any payload so far whose first SYN lies within these times (both included): connects that
@@ -110,6 +118,7 @@ pub struct Book {
     due: BinaryHeap<Reverse<(Timestamp, Slot)>>,
     silent: SilentPool,
     ordinary: OrdinaryPool,
+    fronts: Fronts,
     known: Known,
     /// Somebody asks for previews.
     previews: bool,
@@ -133,6 +142,7 @@ impl Book {
             due: BinaryHeap::new(),
             silent: SilentPool::default(),
             ordinary: OrdinaryPool::default(),
+            fronts: Fronts::default(),
             known: Known::default(),
             previews: false,
             untold: Vec::new(),
@@ -217,6 +227,11 @@ impl Book {
         self.silent.asked_by(client);
     }
 
+    /// A TLS session began on a connection whose first frame is of this time, and it may carry HTTP/1.
+    pub fn sealed(&mut self, connection: &Connection) {
+        self.fronts.opened(connection.first.at, connection.id);
+    }
+
     /// A connection left the table.
     pub fn closed(&mut self, mut record: Record) {
         self.close(&mut record);
@@ -227,6 +242,10 @@ impl Book {
         let id = record.connection.id;
         self.saw(record.connection.last.at);
         self.known.note_opaque(record);
+        if record.tls.is_some() {
+            let wanted = self.clocks == Clocks::MayDiffer || self.index.oldest().is_some();
+            self.fronts.closed(record, wanted);
+        }
         if attempts::is_candidate(record) {
             let (began, _) = attempts::place(record);
             let needed =

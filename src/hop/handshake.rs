@@ -1,5 +1,6 @@
 //! All hops of one opening handshake, outermost first, and what changed between them.
 
+use super::front::Front;
 use super::record::{Exchange, SharedRecord};
 use crate::capture::{FrameRef, Timestamp};
 use crate::http::PartialWhy;
@@ -252,6 +253,8 @@ pub struct Session {
 pub struct Handshake {
     /// Hops, outermost first; retries on another backend follow in time order. Never empty.
     pub hops: Vec<Hop>,
+    /// The TLS connection in front of the first hop, of which nobody has the keys, where it is known which one that is.
+    pub front: Option<Box<Front>>,
     /// Connections made for it that carried no request.
     pub attempts: Vec<ConnectAttempt>,
     /// Subrequests: those to an auth service (nginx `auth_request`: same key, no Upgrade, another target; before the real

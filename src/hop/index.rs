@@ -264,6 +264,16 @@ impl Index {
         next.is_some_and(|began| answered.is_none_or(|answered| began <= answered))
     }
 
+    /// Those that began within a time.
+    pub(super) fn begun_within(
+        &self,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> impl Iterator<Item = Slot> {
+        let places = self.by_time.range((from, Slot::FIRST)..=(to, Slot::LAST));
+        places.map(|(_, slot)| *slot)
+    }
+
     /// Of the last ones that began before a time, those that waited at it and may have failed to reach a backend.
     pub(super) fn failing_at(&self, at: Timestamp) -> impl Iterator<Item = Slot> {
         let before = self.range(..=(at, Slot::LAST)).rev();

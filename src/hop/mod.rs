@@ -5,6 +5,8 @@ mod book;
 mod changes;
 mod clock;
 mod copies;
+mod front;
+mod fronts;
 mod handshake;
 mod index;
 mod known;
@@ -15,6 +17,7 @@ mod open;
 mod ordinary;
 mod pairing;
 mod record;
+mod relayed;
 mod role;
 mod session;
 mod siblings;
@@ -26,6 +29,7 @@ mod tests;
 mod textbook;
 
 pub use book::{Book, Clocks, HELD_BYTES, OpenConnections};
+pub use front::{Front, JoinedBy};
 pub use handshake::{
     AcceptCheck, BackendSight, Change, ChangeKind, Confidence, ConnectAttempt, Handshake, Hop,
     HopEnding, PairedBy, Party, Role, Session,
@@ -36,3 +40,4 @@ pub use record::{
     Exchange, ORDINARY_MAX, ORDINARY_TARGET_MAX, OrdinaryExchange, PartialHead, Protocol,
     ProxyHeader, Record, SharedRecord,
 };
+pub use relayed::{Mark, Relayed};

@@ -416,6 +416,7 @@ pub(super) fn hop_of(node: &Node, role: Role, outer: Option<&Exchange>) -> Optio
 pub(super) const fn handshake_of(hops: Vec<Hop>, settled: bool) -> Handshake {
     Handshake {
         hops,
+        front: None,
         attempts: Vec::new(),
         subrequests: Vec::new(),
         backend: BackendSight::NotVisible,

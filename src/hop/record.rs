@@ -3,6 +3,7 @@
 use std::mem::take;
 use std::sync::Arc;
 
+use super::relayed::Relayed;
 use crate::capture::FrameRef;
 use crate::http::{PartialWhy, RequestHead, ResponseHead};
 use crate::http2::Http2Facts;
@@ -64,6 +65,8 @@ pub struct Exchange {
     pub gap_in_answer: bool,
     /// What followed the 101.
     pub session: Option<Box<SessionFacts>>,
+    /// How its first bytes came, where there was TLS that may be the hop in front of it.
+    pub relayed: Option<Box<Relayed>>,
     /// It was paired although its request is no handshake attempt: a proxy took away all that made it one, or the
     /// other hop got it from a proxy. Then this summary is all there is, `request` and `response` are `None`.
     pub ordinary: Option<Box<OrdinaryExchange>>,
@@ -85,7 +88,11 @@ impl Exchange {
             .session
             .as_ref()
             .map_or(0, |_| size_of::<SessionFacts>());
-        size_of::<Self>() + session + requests.chain(answers).chain(partial).sum::<usize>()
+        let relayed = self.relayed.as_ref().map_or(0, |one| one.held());
+        size_of::<Self>()
+            + session
+            + relayed
+            + requests.chain(answers).chain(partial).sum::<usize>()
     }
 }
 

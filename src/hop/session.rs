@@ -6,7 +6,7 @@ use super::clock::Offsets;
 use super::handshake::{Handshake, Hop, HopEnding, Party, Role, Session};
 use super::record::PartialHead;
 use crate::capture::FrameRef;
-use crate::tcp::{Direction, Side};
+use crate::tcp::{Connection, Direction, Side};
 use crate::websocket::{SessionFacts, Silence};
 
 /// A retransmission this short before the end means that the end came while data was on its way: RFC 6298 2
@@ -61,6 +61,14 @@ fn seen(session: &SessionFacts) -> (bool, u64, u64) {
         frames,
         sum(|carried| carried.payload_bytes),
     )
+}
+
+/// Joins them once more, now that it is known what is in front of the first one. Times of one hop need no correction; of
+/// several, what is known of them stays.
+pub(super) fn rejoin(handshake: &mut Handshake) {
+    if handshake.hops.len() == 1 {
+        join(handshake, &Offsets::default());
+    }
 }
 
 /// Joins the sessions of all hops.
@@ -127,7 +135,9 @@ fn joined(handshake: &Handshake, offsets: &Offsets) -> Option<Session> {
         outstanding: end.is_some_and(|end| {
             tunnel
                 .iter()
-                .any(|(_, hop)| is_outstanding(hop, end, offsets))
+                .map(|(_, hop)| &hop.record)
+                .chain(handshake.front.as_deref().map(|front| &front.record))
+                .any(|record| is_outstanding(&record.connection, end, offsets))
         }),
         lasted_nanos: end
             .or(last_frame)
@@ -212,9 +222,9 @@ fn data_of<'a>(hop: &'a Hop, session: &'a SessionFacts) -> impl Iterator<Item = 
     })
 }
 
-fn is_outstanding(hop: &Hop, end: FrameRef, offsets: &Offsets) -> bool {
+fn is_outstanding(connection: &Connection, end: FrameRef, offsets: &Offsets) -> bool {
     DIRECTIONS.iter().any(|&direction| {
-        let stream = hop.record.connection.stream(direction);
+        let stream = connection.stream(direction);
         let retrying = stream.last_retransmission.is_some_and(|frame| {
             let before = end.at.nanos_since(offsets.correct(frame).at);
             (0..=RETRYING_NANOS).contains(&before)
@@ -238,7 +248,9 @@ fn party(handshake: &Handshake, place: usize, side: Side) -> Option<Party> {
         (Role::Direct | Role::ClientProxy, Side::Client) => Some(Party::Client),
         (Role::Direct | Role::ProxyBackend, Side::Server) => Some(Party::Backend),
         (Role::ClientProxy | Role::ProxyProxy, Side::Server) if forwards => Some(Party::Proxy),
-        (Role::ProxyBackend | Role::ProxyProxy, Side::Client) if hop.parent.is_some() => {
+        (Role::ProxyBackend | Role::ProxyProxy, Side::Client)
+            if hop.parent.is_some() || handshake.front.is_some() =>
+        {
             Some(Party::Proxy)
         }
         _ => None,
@@ -289,6 +301,18 @@ fn first_to_end(
         return (first, by);
     }
     let end = offsets.correct(first.frame);
+    if let Some(front) = &handshake.front {
+        let hop = handshake.hops.get(first.hop);
+        let session = hop.and_then(Hop::session);
+        let relayed = session.and_then(|session| session.to_server.last);
+        if front.left(relayed, first.frame).is_some() {
+            return (first, Some(Party::Client));
+        }
+        // Who ended first went a way that was not captured.
+        if front.record.connection.to_server.frames == 0 {
+            return (first, None);
+        }
+    }
     let earlier = endings.iter().find(|ending| {
         let later = offsets.correct(ending.frame).at.nanos_since(end.at);
         let slack = offsets.slack(ending.frame.capture(), first.frame.capture());

@@ -75,6 +75,7 @@ pub(crate) fn hop(record: Arc<Record>, role: Role, accept: AcceptCheck) -> Hop {
 pub(crate) fn handshake(hops: Vec<Hop>, backend: BackendSight) -> Handshake {
     Handshake {
         hops,
+        front: None,
         attempts: Vec::new(),
         subrequests: Vec::new(),
         backend,

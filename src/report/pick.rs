@@ -91,7 +91,9 @@ pub(super) fn pick(report: &Report, most: Most) -> (Report, u64) {
                 .hops
                 .iter()
                 .flat_map(|hop| std::iter::once(hop.connection).chain(hop.copies.iter().copied()));
+            let front = handshake.front.as_ref().map(|front| front.connection);
             hops.chain(handshake.attempts.iter().map(|attempt| attempt.connection))
+                .chain(front)
         })
         .chain(
             findings

@@ -1,5 +1,6 @@
 //! What is known about a TLS connection.
 
+use super::Sizes;
 use crate::capture::FrameRef;
 use crate::tcp::Side;
 
@@ -108,6 +109,8 @@ pub struct TlsFacts {
     pub to_server: ClearStream,
     /// What was opened of the server's bytes.
     pub to_client: ClearStream,
+    /// How long the first records are, where nobody opens them and they may be those of HTTP/1.
+    pub sizes: Option<Box<Sizes>>,
 }
 
 /// Alerts kept: a connection has one or two.

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Of handshake messages only hellos are kept, within a limit, until they are complete. Without keys, and none expected,
-//! reading stops when both sides have sent encrypted data: what follows says nothing in clear.
+//! reading stops some records
+//! after both sides have sent encrypted data: what follows says nothing in clear, and of its lengths the first are enough.
 #![cfg_attr(
     not(feature = "decrypt"),
     allow(
@@ -30,6 +31,7 @@ mod open;
 mod opened;
 mod records;
 mod sight;
+mod sizes;
 #[cfg(test)]
 mod tests;
 
@@ -38,6 +40,7 @@ pub use key_log::KeyLog;
 pub use names::{alert_name, cipher_name, version_name};
 pub use opened::{Clear, Opened};
 pub use sight::Sight;
+pub use sizes::{SIZES_MAX, Size, Sizes};
 
 /// How much is kept of an answer to TLS that is none: enough to recognise an HTTP status line or another protocol.
 pub const NOT_TLS_EXCERPT: usize = 64;

@@ -50,6 +50,11 @@ impl Decryption {
     }
 
     #[expect(clippy::unused_self, reason = "the same call as with decryption")]
+    pub(super) fn is_opening(&self) -> bool {
+        false
+    }
+
+    #[expect(clippy::unused_self, reason = "the same call as with decryption")]
     pub(super) fn is_waiting(&self) -> bool {
         false
     }

@@ -4,6 +4,7 @@ use super::hello::{Choice, read_client_hello, read_server_hello};
 use super::messages::{self, Message, Messages};
 use super::open::Decryption;
 use super::records::{Part, Records, kind};
+use super::sizes::{Sizes, Watch};
 use super::{KeyLog, Opened, TlsFacts};
 use crate::tcp::{Chunk, Direction, Gap, Interest, Side};
 
@@ -18,6 +19,7 @@ pub struct Sight {
     facts: TlsFacts,
     choice: Option<Choice>,
     decryption: Decryption,
+    watch: Watch,
     read: u64,
 }
 
@@ -69,6 +71,7 @@ impl Sight {
             facts: TlsFacts::default(),
             choice: None,
             decryption: Decryption::default(),
+            watch: Watch::default(),
             read: 0,
         }
     }
@@ -92,6 +95,7 @@ impl Sight {
             facts,
             choice,
             decryption,
+            watch,
             ..
         } = self;
         let from = chunk.direction.sender();
@@ -128,6 +132,11 @@ impl Sight {
                         Side::Server => server,
                     };
                     first.get_or_insert(fragment.frame);
+                    let len = fragment.header.len;
+                    watch.begins(chunk.direction, len, fragment.frame, facts);
+                }
+                (kind::APPLICATION_DATA, Part::Bytes(_)) => {
+                    watch.goes_on(chunk.direction, fragment.frame);
                 }
                 _ => {}
             }
@@ -150,6 +159,7 @@ impl Sight {
             Direction::ToClient => &mut self.to_client,
         };
         lane.opaque = true;
+        self.watch.give_up();
         let mut context = Context {
             choice: self.choice.as_ref(),
             keys,
@@ -179,6 +189,9 @@ impl Sight {
     pub fn look(&mut self, keys: &KeyLog, opened: &mut Opened) -> Interest {
         let (decryption, mut context) = self.split(keys, opened);
         decryption.look(&mut context);
+        if self.decryption.is_opening() {
+            self.watch.give_up();
+        }
         self.interest()
     }
 
@@ -201,11 +214,16 @@ impl Sight {
         let both_done = self.to_server.records.is_done() && self.to_client.records.is_done();
         if self.decryption.is_reading() {
             Interest::Bytes
-        } else if through || both_done || self.read > MAX_READ {
+        } else if (through && !self.watch.is_watching()) || both_done || self.read > MAX_READ {
             Interest::Counters
         } else {
             Interest::Bytes
         }
+    }
+
+    /// Whether the lengths of records are taken down.
+    pub const fn is_watching(&self) -> bool {
+        self.watch.is_watching()
     }
 
     /// Whether bytes are held back until keys come.
@@ -213,10 +231,15 @@ impl Sight {
         self.decryption.is_waiting()
     }
 
+    /// How long the first records are, where nobody opens them and they may be those of HTTP/1.
+    pub fn sizes(&self) -> Option<&Sizes> {
+        self.watch.sizes()
+    }
+
     /// Bytes that it holds besides itself.
     pub fn held(&self) -> usize {
         let messages = self.to_server.messages.held() + self.to_client.messages.held();
-        messages + self.decryption.held()
+        messages + self.decryption.held() + self.watch.held()
     }
 
     /// What is known so far.
@@ -229,6 +252,7 @@ impl Sight {
             not_tls: foreign(&self.to_client, &self.to_server, Side::Server)
                 .or_else(|| foreign(&self.to_server, &self.to_client, Side::Client)),
             sealed: self.decryption.sealed(),
+            sizes: self.sizes().cloned().map(Box::new),
             ..self.facts.clone()
         }
     }

@@ -137,7 +137,9 @@ impl End<'_> {
         if self.session.outstanding || self.lived_through(silence).is_some() {
             return None;
         }
-        let device = self.story.outer.has_device_in_front();
+        // What the proxy wrote for the backend is no sign of another one in front.
+        let own = self.story.sealed_front().is_some();
+        let device = !own && self.story.outer.has_device_in_front();
         let (limit, sure) = if device {
             // A client may leave after any silence.
             let limit = timeout::fitting(silence)?;

@@ -248,6 +248,9 @@ fn head_too_big(story: &Story<'_>, hop: &Hop) -> Option<(FrameRef, usize, Confid
 /// The client's own FIN or RST while its request had no answer, if it came before `frame` (with 5 ms for disorder).
 fn client_left_before(story: &Story<'_>, frame: FrameRef) -> bool {
     const DISORDER_NANOS: i64 = 5_000_000;
+    if story.left_in_front(frame).is_some() {
+        return true;
+    }
     story.answer().is_none()
         && story.outer.record.end_by(Side::Client).is_some_and(|end| {
             story.time(end.frame).nanos_since(story.time(frame)) <= DISORDER_NANOS

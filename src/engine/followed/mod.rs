@@ -14,7 +14,7 @@ mod sealed;
 
 use crate::capture::FrameRef;
 use crate::hop::{
-    Exchange, ORDINARY_TARGET_MAX, OrdinaryExchange, PartialHead, Protocol, ProxyHeader,
+    Exchange, ORDINARY_TARGET_MAX, OrdinaryExchange, PartialHead, Protocol, ProxyHeader, Relayed,
 };
 use crate::http::{self, Held, HttpEvent, RequestHead};
 use crate::tcp::{Chunk, Direction, EndingHow, Gap, Interest, StreamEnd};
@@ -30,6 +30,8 @@ pub(super) struct Followed {
     reader: Reader,
     /// TLS around what the reader reads.
     envelope: Option<Box<Envelope>>,
+    /// How the first bytes of a session came.
+    relayed: Option<Box<Relayed>>,
     exchange_count: u32,
     exchanges: Vec<Exchange>,
     ordinary: Vec<OrdinaryExchange>,
@@ -56,6 +58,10 @@ pub(super) enum Reader {
 }
 
 /// Reused between calls, so that following a connection allocates nothing per segment.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is news of its own, told by one call and taken by another"
+)]
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     events: Vec<HttpEvent>,
@@ -71,6 +77,10 @@ pub(super) struct Scratch {
     wants_keys: bool,
     /// Bytes that the states of connections may have come to hold since they were weighed.
     pub(super) grown: usize,
+    /// A TLS session began that nobody opens and that may carry HTTP/1.
+    is_sealed: bool,
+    /// There are such sessions, or may be: what is relayed is to be compared with them.
+    pub(super) meets_sealed: bool,
     /// What TLS sessions are opened with.
     pub(super) keys: tls::KeyLog,
     opened: tls::Opened,
@@ -96,12 +106,21 @@ impl Reader {
 impl Scratch {
     /// Whether the last call found something to tell; few do.
     pub(super) const fn has_news(&self) -> bool {
-        self.decided || self.holds_back || !self.attempts.is_empty() || !self.answers.is_empty()
+        self.decided
+            || self.holds_back
+            || self.is_sealed
+            || !self.attempts.is_empty()
+            || !self.answers.is_empty()
     }
 
     /// Whether the last call left bytes that wait for keys.
     pub(super) const fn take_holds_back(&mut self) -> bool {
         std::mem::replace(&mut self.holds_back, false)
+    }
+
+    /// Whether the last call began a TLS session that nobody opens and that may carry HTTP/1.
+    pub(super) const fn take_is_sealed(&mut self) -> bool {
+        std::mem::replace(&mut self.is_sealed, false)
     }
 
     /// Whether bytes began to wait for keys since the last call.
@@ -134,6 +153,7 @@ impl Followed {
         Self {
             reader,
             envelope: None,
+            relayed: None,
             exchange_count: 0,
             exchanges: Vec::new(),
             ordinary: Vec::new(),
@@ -195,6 +215,9 @@ impl Followed {
         };
         // Payload is passed over; only where messages are inflated, little may become much.
         let before = session.inflating();
+        if let Some(relayed) = &mut self.relayed {
+            relayed.note(chunk);
+        }
         session.bytes(chunk);
         scratch.grown += session.inflating().saturating_sub(before);
         Interest::Bytes
@@ -214,7 +237,7 @@ impl Followed {
                 }
                 let switched = self.take_events(scratch);
                 if let Some(switch) = switched {
-                    self.switch(switch, chunk, used);
+                    self.switch(switch, chunk, used, scratch.meets_sealed);
                 }
                 if matches!(self.reader, Reader::Done(_)) {
                     Interest::Counters
@@ -257,6 +280,9 @@ impl Followed {
             }
             Reader::WebSocket { session, .. } => {
                 session.gap(gap);
+                if let Some(relayed) = &mut self.relayed {
+                    relayed.stop();
+                }
                 Interest::Bytes
             }
             Reader::Tls(waiting) => {
@@ -311,12 +337,19 @@ impl Followed {
                 data: &[],
                 frame,
             };
-            self.switch(switch, &nothing, 0);
+            self.switch(switch, &nothing, 0, scratch.meets_sealed);
         }
     }
 
     /// The streams carry something else from here on; the chunk's first `used` bytes were still HTTP.
-    fn switch(&mut self, (exchange, websocket): (u32, bool), chunk: &Chunk<'_>, used: usize) {
+    /// `compared`: there is TLS that it may be compared with.
+    fn switch(
+        &mut self,
+        (exchange, websocket): (u32, bool),
+        chunk: &Chunk<'_>,
+        used: usize,
+        compared: bool,
+    ) {
         let Reader::Http(http) = &mut self.reader else {
             return;
         };
@@ -348,6 +381,7 @@ impl Followed {
         if asked.is_some_and(|one| one.request.is_none() && one.partial_request.is_none()) {
             session = session.request_unseen();
         }
+        let mut relayed = (compared && self.envelope.is_none()).then(Box::<Relayed>::default);
         for held in handover.to_server {
             match held {
                 Held::Bytes {
@@ -355,24 +389,38 @@ impl Followed {
                     frame,
                     data,
                 } => {
-                    session.bytes(&Chunk {
+                    let held = Chunk {
                         direction: Direction::ToServer,
                         position,
                         data: &data,
                         frame,
-                    });
+                    };
+                    if let Some(relayed) = &mut relayed {
+                        relayed.note(&held);
+                    }
+                    session.bytes(&held);
                 }
-                Held::Gap(gap) => session.gap(&gap),
+                Held::Gap(gap) => {
+                    if let Some(relayed) = &mut relayed {
+                        relayed.stop();
+                    }
+                    session.gap(&gap);
+                }
             }
         }
         let rest = chunk.data.get(used..).unwrap_or_default();
         if !rest.is_empty() {
-            session.bytes(&Chunk {
+            let rest = Chunk {
                 data: rest,
                 position: chunk.position.saturating_add(used as u64),
                 ..*chunk
-            });
+            };
+            if let Some(relayed) = &mut relayed {
+                relayed.note(&rest);
+            }
+            session.bytes(&rest);
         }
+        self.relayed = relayed;
         self.reader = Reader::WebSocket {
             session: Box::new(session),
             place,
@@ -392,6 +440,7 @@ impl Followed {
         let exchanges = self.exchanges.iter().map(Exchange::held);
         let ordinary = self.ordinary.len() * (size_of::<OrdinaryExchange>() + ORDINARY_TARGET_MAX);
         let envelope = self.envelope.as_ref().map_or(0, |one| one.held());
-        reader + envelope + ordinary + partials.sum::<usize>() + exchanges.sum::<usize>()
+        let relayed = self.relayed.as_ref().map_or(0, |one| one.held());
+        reader + envelope + relayed + ordinary + partials.sum::<usize>() + exchanges.sum::<usize>()
     }
 }

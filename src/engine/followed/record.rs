@@ -117,6 +117,7 @@ impl Followed {
             && let Some(exchange) = exchanges.get_mut(place)
         {
             exchange.session = Some(Box::new(facts));
+            exchange.relayed.clone_from(&self.relayed);
         }
         let tls = self.envelope.as_ref();
         let tls = tls.map(|envelope| Box::new(envelope.facts()));

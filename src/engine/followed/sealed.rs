@@ -8,7 +8,7 @@ use std::mem::take;
 use super::{Followed, Reader, Scratch};
 use crate::hop::Protocol;
 use crate::tcp::{Chunk, Direction, EndingHow, Gap, Interest, StreamEnd};
-use crate::tls::{Clear, ClearStream, Opened, Sight, TlsFacts};
+use crate::tls::{Clear, ClearStream, Opened, Sight, Sizes, TlsFacts};
 
 use super::super::undecided::{Decision, first_pieces};
 
@@ -31,6 +31,10 @@ impl Envelope {
         size_of::<Self>() + self.sight.held()
     }
 
+    pub(super) fn sizes(&self) -> Option<&Sizes> {
+        self.sight.sizes()
+    }
+
     pub(super) fn facts(&self) -> TlsFacts {
         TlsFacts {
             to_server: self.to_server,
@@ -50,12 +54,22 @@ impl Envelope {
 }
 
 impl Followed {
+    /// How long the first records are, where nobody opens them.
+    pub(in crate::engine) fn sizes(&self) -> Option<&Sizes> {
+        self.envelope.as_ref()?.sizes()
+    }
+
     /// Takes bytes of records.
     #[inline(never)]
     pub(super) fn sealed(&mut self, chunk: &Chunk<'_>, scratch: &mut Scratch) -> Interest {
         self.unseal(scratch, |envelope, scratch, opened| {
             let before = envelope.sight.held();
+            let watched = envelope.sight.is_watching();
             let interest = envelope.sight.bytes(chunk, &scratch.keys, opened);
+            if !watched && envelope.sight.is_watching() {
+                scratch.is_sealed = true;
+                scratch.meets_sealed = true;
+            }
             scratch.grown += envelope.sight.held().saturating_sub(before);
             interest
         })

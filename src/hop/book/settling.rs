@@ -6,6 +6,7 @@ use super::super::handshake::Handshake;
 use super::super::node::Slot;
 use super::super::pairing::{Context, Nodes, order, pair_nodes};
 use super::family::node_of;
+use super::sealed::Nothing;
 use super::{Book, Clocks, LINGER, MAX_WAIT, OpenConnections};
 use crate::capture::Timestamp;
 
@@ -71,6 +72,7 @@ impl Book {
             self.silent.forget_before(oldest, self.now);
             self.ordinary
                 .forget_before(oldest.map(|oldest| oldest.minus(LINGER)));
+            self.fronts.forget_before(oldest.unwrap_or(self.now));
         }
     }
 
@@ -109,7 +111,8 @@ impl Book {
             rivals: &rivals,
             settled: true,
         };
-        let handshakes = pair_nodes(nodes, &mut context);
+        let mut handshakes = pair_nodes(nodes, &mut context);
+        self.join_fronts(&mut handshakes, connections);
         let attempts = handshakes.iter().flat_map(|found| &found.attempts);
         for attempt in attempts {
             self.silent.forget(&attempt.record);
@@ -130,7 +133,12 @@ impl Book {
             rivals: &[],
             settled: true,
         };
-        out.extend(pair_nodes(nodes, &mut context));
+        let mut handshakes = pair_nodes(nodes, &mut context);
+        // All that there is lies before us: no others may come.
+        let given = (self.clocks, &Nothing as &dyn OpenConnections);
+        self.fronts
+            .join(&mut handshakes, &self.known, given, |_, _| Some(Vec::new()));
+        out.extend(handshakes);
         *self = Self {
             known: std::mem::take(&mut self.known),
             room: self.room,

@@ -6,16 +6,17 @@
 use super::finding;
 use super::heads::{request, response};
 use super::names::{
-    accept, answered_by, change, confidence, ending, paired_by, role, side, verdict, why,
+    accept, answered_by, change, confidence, ending, joined_by, paired_by, role, side, verdict, why,
 };
 use super::session::session;
 use super::timeline::timeline;
 use crate::capture::{CaptureId, FrameNo, FrameRef, Timestamp};
 use crate::diagnosis::{Diagnosis, headline};
-use crate::hop::{ConnectAttempt, Handshake, Hop, Protocol, Record};
+use crate::hop::{ConnectAttempt, Front, Handshake, Hop, Protocol, Record};
 use crate::report::redact::Redactor;
 use crate::report::view::{
-    AttemptView, ChangeView, FindingView, HandshakeView, HopView, SubrequestView,
+    AttemptView, ChangeView, FindingView, FrontView, HandshakeView, HopView, RecordView,
+    SubrequestView,
 };
 use crate::report::{escape, visit};
 use crate::tcp::Opening;
@@ -75,6 +76,7 @@ fn handshake(
             .session
             .as_ref()
             .and_then(|session| self::session(handshake, diagnosis, session, start)),
+        front: handshake.front.as_deref().map(|one| Box::new(front(one))),
         subrequests: handshake.subrequests.iter().map(subrequest).collect(),
         start,
         attempts: handshake.attempts.iter().map(attempt).collect(),
@@ -148,6 +150,22 @@ pub(super) fn hop(hop: &Hop) -> HopView {
     }
 }
 
+fn front(front: &Front) -> FrontView {
+    let record = |frame: FrameRef| RecordView {
+        at: frame.at,
+        frame: frame.number().0,
+        at_frame: frame,
+    };
+    FrontView {
+        connection: front.record.connection.id,
+        paired_by: joined_by(front.by),
+        confidence: confidence(front.confidence),
+        agreed_lengths: front.agreed,
+        request: record(front.request),
+        answer: front.answer.map(record),
+    }
+}
+
 fn subrequest(hop: &Hop) -> SubrequestView {
     let exchange = hop.exchange();
     SubrequestView {
@@ -198,7 +216,7 @@ pub(in crate::report) fn start(handshake: &Handshake) -> FrameRef {
     ))
 }
 
-/// The connections of a handshake: of its hops, attempts, subrequests and copies.
+/// The connections of a handshake: of its hops, attempts, subrequests, copies and its front.
 pub(in crate::report) fn records(handshake: &Handshake) -> impl Iterator<Item = &Record> {
     handshake
         .hops
@@ -206,5 +224,6 @@ pub(in crate::report) fn records(handshake: &Handshake) -> impl Iterator<Item = 
         .chain(&handshake.subrequests)
         .flat_map(|hop| std::iter::once(&hop.record).chain(&hop.copies))
         .chain(handshake.attempts.iter().map(|attempt| &attempt.record))
+        .chain(handshake.front.as_deref().map(|front| &front.record))
         .map(AsRef::as_ref)
 }

@@ -5,7 +5,7 @@
 use crate::capture::LinkType;
 use crate::decode::Unreachable;
 use crate::diagnosis::{AnsweredBy, Severity, Verdict};
-use crate::hop::{AcceptCheck, ChangeKind, Confidence, PairedBy, Party, Protocol, Role};
+use crate::hop::{AcceptCheck, ChangeKind, Confidence, JoinedBy, PairedBy, Party, Protocol, Role};
 use crate::http::PartialWhy;
 use crate::tcp::{EndingHow, GapCause, Opening, RolesFrom, Side};
 
@@ -63,6 +63,14 @@ pub(super) const fn paired_by(key: PairedBy) -> &'static str {
         PairedBy::Traceparent => "traceparent",
         PairedBy::ForwardedFor => "forwarded-for",
         PairedBy::PathAndTime => "path-and-time",
+    }
+}
+
+pub(super) const fn joined_by(by: JoinedBy) -> &'static str {
+    match by {
+        JoinedBy::Records => "records",
+        JoinedBy::RecordsAndTime => "records-and-time",
+        JoinedBy::Time => "time",
     }
 }
 

@@ -26,6 +26,7 @@ pub(super) fn handshake(report: &Report, told: &Told<'_>, handshake: &HandshakeV
                 "· " (words::time(handshake.started_at))
                 @if let Some(by) = words::answered_by(handshake) { " · " (by) }
             }
+            @if let Some(front) = words::front(report, handshake, &frames) { p { (front) } }
             div.wide { (hops(report, handshake, &frames)) }
             @if let Some(session) = &handshake.session {
                 h3 { "After the 101" }

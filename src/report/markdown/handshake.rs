@@ -43,6 +43,9 @@ impl Page<'_> {
         line!(self, "{}.\n", facts.join(", "));
 
         line!(self, "### Hops\n");
+        if let Some(front) = words::front(self.report, handshake, &frames) {
+            line!(self, "{}.\n", prose(&front));
+        }
         self.hops(handshake, &frames);
         self.changes(handshake);
         if let Some(session) = &handshake.session {

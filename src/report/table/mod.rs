@@ -256,8 +256,12 @@ impl Table<'_> {
         let indent = " ".repeat(columns(&lead));
         self.page
             .paragraph(&indent, Look::Plain, Look::Faint, &facts.join(" · "));
-        hops::draw(&mut self.page, self.report, handshake, self.verbose);
         let frames = Frames::of(self.report, handshake);
+        if let Some(front) = words::front(self.report, handshake, &frames) {
+            self.page
+                .paragraph(&indent, Look::Plain, Look::Plain, &front);
+        }
+        hops::draw(&mut self.page, self.report, handshake, self.verbose);
         if let Some(session) = &handshake.session {
             self.session(session, &frames);
         }

@@ -38,6 +38,9 @@ pub struct HandshakeView {
     pub host: Option<String>,
     /// Hops, outermost first.
     pub hops: Vec<HopView>,
+    /// The TLS connection in front of the first hop, of which no keys were there; null where there is none, or none that is
+    /// known to be the one.
+    pub front: Option<Box<FrontView>>,
     /// What followed the 101.
     pub session: Option<SessionView>,
     /// What a proxy asked an auth service about it first.
@@ -50,6 +53,38 @@ pub struct HandshakeView {
     /// What happened on the wire, in order.
     #[serde(skip)]
     pub timeline: Vec<EventView>,
+}
+
+/// The TLS connection in front of a handshake's first hop, found without its keys.
+#[derive(Debug, Clone, Serialize)]
+pub struct FrontView {
+    /// The connection.
+    #[serde(serialize_with = "text")]
+    pub connection: ConnectionId,
+    /// `records-and-time`: lengths of records agree with what was relayed, and so do their times; `records`: the lengths
+    /// alone, as by two clocks; `time`: request and answer fit, and nothing was relayed behind them that tells more.
+    pub paired_by: &'static str,
+    /// How sure that is: `certain`, `likely`, `guess`.
+    pub confidence: &'static str,
+    /// How many lengths of relayed data agree.
+    pub agreed_lengths: usize,
+    /// The record with the request.
+    pub request: RecordView,
+    /// The first record of the answer; null where none came.
+    pub answer: Option<RecordView>,
+}
+
+/// A TLS record by the frame that completed it.
+#[derive(Debug, Clone, Serialize)]
+pub struct RecordView {
+    /// When.
+    #[serde(serialize_with = "text")]
+    pub at: Timestamp,
+    /// The frame.
+    pub frame: u64,
+    /// The same, with its capture.
+    #[serde(skip)]
+    pub at_frame: FrameRef,
 }
 
 /// A connection that a proxy tried to open for a handshake and that carried no request.

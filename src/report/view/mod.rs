@@ -39,8 +39,8 @@ pub use connection::{
 };
 pub use finding::{EvidenceView, FindingView, LimitView};
 pub use handshake::{
-    AttemptView, ChangeView, EventView, HandshakeView, HopView, RequestView, ResponseView,
-    SubrequestView,
+    AttemptView, ChangeView, EventView, FrontView, HandshakeView, HopView, RecordView, RequestView,
+    ResponseView, SubrequestView,
 };
 pub use headers::Headers;
 pub(super) use serial::text;

@@ -131,7 +131,9 @@ impl<'a> Told<'a> {
 /// The connections of a handshake.
 fn joins(handshake: &HandshakeView) -> impl Iterator<Item = ConnectionId> {
     let hops = handshake.hops.iter().map(|hop| hop.connection);
+    let front = handshake.front.as_ref().map(|front| front.connection);
     hops.chain(handshake.attempts.iter().map(|attempt| attempt.connection))
+        .chain(front)
 }
 
 /// What makes a capture less than complete.

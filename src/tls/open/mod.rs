@@ -189,6 +189,11 @@ impl Decryption {
         }
     }
 
+    /// Whether records are opened, or were.
+    pub(super) const fn is_opening(&self) -> bool {
+        matches!(self, Self::Opening(_))
+    }
+
     /// Whether bytes are held back until keys come.
     pub(super) const fn is_waiting(&self) -> bool {
         matches!(self, Self::Waiting(_))

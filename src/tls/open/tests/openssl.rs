@@ -141,7 +141,6 @@ fn what_cannot_be_opened_is_said_to_be_so() {
         let (flights, keys) = session(text);
         let reading = read(&flights, &keys);
         assert_eq!(reading.facts().sealed, Sealed::Unsupported);
-        assert_eq!(reading.interest, Interest::Counters);
         assert_eq!(reading.next, [0; 2]);
         // Without keys nothing is said about it.
         let none = KeyLog::default();
