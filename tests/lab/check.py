@@ -72,11 +72,39 @@ def _check_view(outcome: Outcome, view: View, binary: Path, row: Row) -> None:
     causes = {shake["cause"] for shake in report["handshakes"]}
     row.others = " ".join(sorted({f["code"] for f in report["findings"]} - causes))
     row.problems += compare(report, view.expect)
+    if outcome.scenario.truth and not key_logs:
+        logs = [part for name in outcome.scenario.truth for part in ("--keylog", str(outcome.folder / name))]
+        done = subprocess.run([*argv, *logs], capture_output=True, text=True, timeout=60, check=False)
+        row.problems += _joined_wrongly(report, json.loads(done.stdout), row)
     if outcome.scenario.family == "healthy" and not view.expect.tolerated():
         row.problems += [f"healthy, and yet {finding['severity']} {finding['code']}" for finding in report["findings"]]
     wanted_exit = 1 if any(f["severity"] == "error" for f in report["findings"]) else 0
     if done.returncode != wanted_exit:
         row.problems.append(f"exit code {done.returncode}, not {wanted_exit}")
+
+
+def _joined_wrongly(sealed: dict[str, Any], opened: dict[str, Any], row: Row) -> list[str]:
+    """Fronts joined without keys that are not those that the keys show. Those left out are counted."""
+
+    def ends(report: dict[str, Any], name: str) -> tuple[str, str]:
+        one = next(one for one in report["connections"] if one["id"] == name)
+        return one["client"], one["server"]
+
+    truth = {}
+    for shake in opened["handshakes"]:
+        for outer, inner in zip(shake["hops"], shake["hops"][1:]):
+            truth[ends(opened, inner["connection"]), inner["exchange"]] = ends(opened, outer["connection"])
+    problems, joined = [], 0
+    for shake in sealed["handshakes"]:
+        hop = shake["hops"][0]
+        here = ends(sealed, hop["connection"]), hop["exchange"]
+        if shake["front"] is not None:
+            joined += 1
+            front = ends(sealed, shake["front"]["connection"])
+            if front != truth.get(here):
+                problems.append(f"{shake['id']}: joined with {front}, not with {truth.get(here)}")
+    row.others = f"{joined} of {len(truth)} joined; {row.others}"
+    return problems
 
 
 def compare(report: dict[str, Any], wanted: Expect) -> list[str]:
@@ -129,6 +157,7 @@ def _compare_handshake(report: dict[str, Any], shake: dict[str, Any], want: Hand
     differs("number of hops", len(hops), want.hops)
     differs("roles", " ".join(hop["role"] for hop in hops), want.roles)
     differs("paired_by", " ".join(str(hop["paired_by"]) for hop in hops[1:]), want.paired_by)
+    differs("front", (shake["front"] or {}).get("paired_by"), want.front)
     differs("messages", " ".join(str(way["messages"]) for way in ways if way), want.messages)
     differs("status", (first or {}).get("status"), want.status)
     differs("ended_by", session.get("ended_by"), want.ended_by)

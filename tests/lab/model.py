@@ -70,6 +70,8 @@ class Handshake:
     """The roles of the hops, outermost first, parted by blanks."""
     paired_by: Any = ANY
     """What joined each further hop to the one before it, parted by blanks."""
+    front: Any = ANY
+    """What joined the TLS connection in front, of which no keys are given; None where there must be none."""
     messages: Any = ANY
     """Messages of the session to the server and to the client, parted by a blank."""
 
@@ -218,6 +220,8 @@ class Scenario:
     """Bytes kept of every frame; 0 keeps all."""
     keys: tuple[str, ...] = ()
     """Key logs that the peers write; `expect` is about the first capture read with them."""
+    truth: tuple[str, ...] = ()
+    """Key logs that show which TLS connection belongs to which handshake: what is joined without them must be the same."""
     keys_injected: bool = False
     """Whether samples get the keys as a decryption secrets block, so that they can be read as they are."""
     samples: dict[str, str] = field(default_factory=dict)
