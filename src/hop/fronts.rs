@@ -344,10 +344,13 @@ fn is_set_by_proxy(node: &Node) -> bool {
     })
 }
 
-/// Whether the times of two connections can be compared.
+/// Whether the times of two connections can be compared: both are in one capture. So are those of a capture in several
+/// files, of which each shows what no other one does.
 fn is_same_clock(clocks: Clocks, one: &Record, other: &Record) -> bool {
-    let capture = |record: &Record| record.connection.first.capture();
-    clocks == Clocks::Same || capture(one) == capture(other)
+    let (one, other) = (&one.connection, &other.connection);
+    let meet = one.captures & other.captures != 0;
+    let once = one.duplicates == 0 && other.duplicates == 0;
+    clocks == Clocks::Same || one.first.capture() == other.first.capture() || (meet && once)
 }
 
 /// The one front of those that fit that is the one without doubt.
