@@ -22,6 +22,8 @@ mod clock;
 mod cut;
 #[path = "cli/expected.rs"]
 mod expected;
+#[path = "cli/fronts.rs"]
+mod fronts;
 #[path = "cli/fuzzed.rs"]
 mod fuzzed;
 #[path = "cli/help.rs"]

@@ -13,15 +13,16 @@
 //! Lengths are no identity: the times must fit as well, all the way, and a join is never called certain unless the
 //! backend was told the very port of the client.
 
-use smallvec::SmallVec;
+mod relay;
+
+use relay::{Compared, Relay, carried, marked};
 
 use super::handshake::Confidence;
 use super::node::Node;
 use super::record::{Record, SharedRecord};
-use super::relayed::Mark;
 use crate::capture::{FrameRef, Timestamp};
 use crate::tcp::{Direction, Side};
-use crate::tls::{SIZES_MAX, Size, Sizes, TlsFacts};
+use crate::tls::{Size, Sizes, TlsFacts};
 
 /// A proxy passes on what comes within this time, waiting for a busy worker included.
 pub(super) const LAG_NANOS: i64 = 250_000_000;
@@ -122,127 +123,6 @@ pub(super) struct Behind<'a> {
     pub(super) proxied: bool,
 }
 
-/// Bytes of a direction that had come by a time: at least, at most.
-#[derive(Debug, Clone, Copy)]
-struct Step {
-    at: Timestamp,
-    least: u64,
-    most: u64,
-}
-
-type Steps = SmallVec<[Step; SIZES_MAX]>;
-
-/// One direction of what was relayed: into the proxy, and out of it. Each is known until a time.
-struct Relay {
-    into: (Steps, Option<Timestamp>),
-    out: (Steps, Option<Timestamp>),
-}
-
-/// What comparing one direction gave.
-#[derive(Debug, Default)]
-struct Compared {
-    agreed: usize,
-    of: usize,
-    /// From in to out, of those that agree.
-    lags: SmallVec<[i64; SIZES_MAX]>,
-    lengths: SmallVec<[u64; SIZES_MAX]>,
-}
-
-impl Relay {
-    /// Bytes that came out before they went in, or did not come out in time, belong to something else.
-    fn compare(&self, lag: i64, end: Option<Timestamp>) -> Option<Compared> {
-        let (into, into_known) = &self.into;
-        let (out, out_known) = &self.out;
-        for step in out {
-            if into_known.is_some_and(|known| step.at > known) {
-                break;
-            }
-            let had = into.iter().rev().find(|one| one.at <= step.at);
-            if had.map_or(0, |one| one.most) < step.least {
-                return None;
-            }
-        }
-        let mut compared = Compared::default();
-        let mut before = 0;
-        for step in into {
-            let until = step.at.shifted(lag);
-            if out_known.is_some_and(|known| until > known) {
-                break;
-            }
-            let mut in_time = out.iter().filter(|one| one.at <= until);
-            let exact = in_time
-                .clone()
-                .find(|one| one.at >= step.at && one.most >= step.least && one.least <= step.most);
-            if let Some(exact) = exact {
-                compared.agreed += 1;
-                compared.lags.push(exact.at.nanos_since(step.at));
-                compared.lengths.push(step.most.saturating_sub(before));
-            } else if in_time.next_back().is_none_or(|one| one.most < step.least) {
-                // What came when the other side was gone is lost.
-                if end.is_some_and(|end| until >= end) {
-                    break;
-                }
-                return None;
-            }
-            compared.of += 1;
-            before = step.most;
-        }
-        Some(compared)
-    }
-
-    /// The same by lengths alone. The lags are the differences of two clocks as well.
-    fn align(&self) -> Compared {
-        let mut compared = Compared::default();
-        let mut before = 0;
-        for step in &self.into.0 {
-            let mut out = self.out.0.iter();
-            let exact = out.find(|one| one.most >= step.least && one.least <= step.most);
-            if let Some(exact) = exact {
-                compared.agreed += 1;
-                compared.lags.push(exact.at.nanos_since(step.at));
-                compared.lengths.push(step.most.saturating_sub(before));
-            }
-            compared.of += 1;
-            before = step.most;
-        }
-        let last = |steps: &Steps| steps.last().map_or(0, |step| step.least);
-        if self.into.1.is_none() && self.out.1.is_none() && last(&self.into.0) != last(&self.out.0)
-        {
-            compared.agreed = 0;
-        }
-        compared
-    }
-}
-
-/// The bytes that records carried, added up. The alert that says that no more will come is none of them.
-fn carried(sizes: &[Size], facts: &TlsFacts, is_cut: bool) -> Option<Steps> {
-    let mut steps = Steps::new();
-    let (mut least, mut most) = (0_u64, 0_u64);
-    for (place, size) in sizes.iter().enumerate() {
-        let range = facts.carried_by(size.len)?;
-        if place + 1 == sizes.len() && !is_cut && may_be_alert(facts, size) {
-            break;
-        }
-        least += u64::from(*range.start());
-        most += u64::from(*range.end());
-        steps.push(Step {
-            at: size.frame.at,
-            least,
-            most,
-        });
-    }
-    Some(steps)
-}
-
-fn marked(marks: &[Mark]) -> Steps {
-    let step = |mark: &Mark| Step {
-        at: mark.frame.at,
-        least: mark.end,
-        most: mark.end,
-    };
-    marks.iter().map(step).collect()
-}
-
 /// Whether a record may carry a head of so many bytes, as a proxy rewrites it.
 fn may_carry(facts: &TlsFacts, size: &Size, head: usize) -> bool {
     facts.carried_by(size.len).is_some_and(|range| {
@@ -275,7 +155,7 @@ impl Behind<'_> {
         let exchange = node.exchange()?;
         let begin = node.begin?.at;
         let known = sizes.is_cut().then(|| newest(sizes)).flatten();
-        if known.is_some_and(|known| known < begin) {
+        if known.is_some_and(|known| known < begin) || front.connection.last.at < begin {
             return None;
         }
         let requests = sizes.of(Direction::ToServer);
@@ -362,8 +242,11 @@ impl Behind<'_> {
                 within
                     && switched.is_none_or(|head| may_carry(facts, reply, head.fields.raw().len()))
             }
-            // The client left before it came.
-            (Some(answer), None) => known.is_none() && ended(answer.at.shifted(lag)),
+            // The client left before it came, and said nothing more.
+            (Some(answer), None) => {
+                let relayed = self.node.first_data.0.is_some();
+                known.is_none() && !relayed && ended(answer.at.shifted(lag))
+            }
             // The proxy made one of its own.
             (None, Some(reply)) => over.is_some_and(|over| over <= reply.frame.at),
             (None, None) => known.is_none() && (over.is_none() || ended(over?.shifted(lag))),

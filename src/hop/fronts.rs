@@ -349,8 +349,8 @@ fn is_set_by_proxy(node: &Node) -> bool {
 fn is_same_clock(clocks: Clocks, one: &Record, other: &Record) -> bool {
     let (one, other) = (&one.connection, &other.connection);
     let meet = one.captures & other.captures != 0;
-    let once = one.duplicates == 0 && other.duplicates == 0;
-    clocks == Clocks::Same || one.first.capture() == other.first.capture() || (meet && once)
+    let unrepeated = one.duplicates == 0 && other.duplicates == 0;
+    clocks == Clocks::Same || one.first.capture() == other.first.capture() || (meet && unrepeated)
 }
 
 /// The one front of those that fit that is the one without doubt.

@@ -48,11 +48,21 @@ impl Sizes {
         }
     }
 
-    /// All of them in this frame: the same, however they were segmented.
+    /// One more record.
     #[cfg(test)]
-    pub(super) fn set_frames(&mut self, frame: FrameRef) {
+    pub(crate) fn add(&mut self, direction: Direction, len: u16, frame: FrameRef) {
+        let list = match direction {
+            Direction::ToServer => &mut self.to_server,
+            Direction::ToClient => &mut self.to_client,
+        };
+        list.push(Size { frame, len });
+    }
+
+    /// All of them in other frames.
+    #[cfg(test)]
+    pub(crate) fn change_frames(&mut self, change: impl Fn(FrameRef) -> FrameRef) {
         for size in self.to_server.iter_mut().chain(&mut self.to_client) {
-            size.frame = frame;
+            size.frame = change(size.frame);
         }
     }
 

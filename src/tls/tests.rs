@@ -234,7 +234,7 @@ fn without_frames(mut facts: TlsFacts) -> TlsFacts {
         alert.frame = none;
     }
     if let Some(sizes) = &mut facts.sizes {
-        sizes.set_frames(none);
+        sizes.change_frames(|_| none);
     }
     facts
 }

@@ -60,7 +60,7 @@ impl BothHops {
 }
 
 /// A little-endian pcapng file without its decryption secrets blocks.
-fn without_secrets(file: &[u8]) -> Vec<u8> {
+pub(crate) fn without_secrets(file: &[u8]) -> Vec<u8> {
     const DECRYPTION_SECRETS: u32 = 10;
     let number = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().unwrap());
     let mut rest = Vec::new();

@@ -15,6 +15,7 @@ mod build;
 mod changes;
 mod clocks;
 mod copies;
+mod fronts;
 mod handshake;
 mod hops;
 mod pairing;
