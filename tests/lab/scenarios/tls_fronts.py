@@ -24,7 +24,9 @@ SIZES = (("send", "x" * 40), ("recv",)) * 3
 """Messages as long as everybody else's."""
 
 
-def sealed(name: str, title: str, shake: Expect, *, row: str = "", site_of: tuple[str, ...] = (), **more: Any) -> Scenario:
+def sealed(
+    name: str, title: str, shake: Expect, *, row: str = "", site_of: tuple[str, ...] = (), **more: Any
+) -> Scenario:
     """A story over wss to nginx with TLS 1.3, read without the keys."""
     return Scenario(
         name=f"sealed-{name}",
