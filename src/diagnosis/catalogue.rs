@@ -20,7 +20,9 @@ use std::fmt::{self, Write as _};
 
 use super::{Code, Severity};
 
-pub(super) use answered_by::{BALANCER, CHALLENGE_MET, RETURNED_101, Told, UNDECRYPTED, told_by};
+pub(super) use answered_by::{
+    BALANCER, CHALLENGE_MET, OLD_DRAFT, RETURNED_101, Told, UNDECRYPTED, told_by,
+};
 pub(super) use forwarding::SLASHES;
 pub(super) use session::IDLE_RELAY;
 

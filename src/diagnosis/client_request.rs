@@ -2,6 +2,7 @@
 //!
 //! Said only of handshakes that failed: what a lenient server accepted is no fault worth a finding.
 
+use super::catalogue::{OLD_DRAFT, Told};
 use super::draft::Draft;
 use super::negotiation;
 use super::story::{Outcome, Story};
@@ -72,7 +73,9 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
     // Without an upgrade in sight, missing companions of it say nothing new.
     let asks = head.fields.has_token("upgrade", "websocket");
     match head.fields.first("sec-websocket-key") {
-        None if asks => out.push(draft(Code::KeyMissing, "no Sec-WebSocket-Key".to_owned())),
+        None if asks => out.push(
+            draft(Code::KeyMissing, "no Sec-WebSocket-Key".to_owned()).told(of_old_draft(head)),
+        ),
         Some(key) => out.extend(key_fault(&key).map(|what| draft(Code::KeyInvalid, what))),
         None => {}
     }
@@ -130,6 +133,11 @@ fn key_fault(key: &str) -> Option<String> {
         )),
         Key::NotBase64 => Some(format!("the key \"{shown}\", which is not base64")),
     }
+}
+
+/// The texts for a request of draft-ietf-hybi-thewebsocketprotocol-00, which had two keys, and eight bytes behind the head.
+fn of_old_draft(head: &RequestHead) -> Option<&'static Told> {
+    (head.fields.count("sec-websocket-key1") > 0).then_some(&OLD_DRAFT)
 }
 
 /// Whether the attempt follows a popular recipe that fails on correct servers too.

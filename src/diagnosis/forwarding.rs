@@ -25,7 +25,7 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
         return;
     }
     if story.backend_only() {
-        lone_backend_request(story, out);
+        lone_backend_request(story, story.outer, out);
         return;
     }
     before_first_hop(story, out);
@@ -37,6 +37,13 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
             websocket_fields(story, link, before, after, out);
             origin(story, link, before, after, out);
             target(story, link, before, after, out);
+        } else if link.parent.exchange().partial_request.is_some() {
+            // What the client sent is not whole in the capture, but the backend's request may tell by itself.
+            let first = out.len();
+            lone_backend_request(story, link.child, out);
+            for draft in out.iter_mut().skip(first) {
+                draft.at_most(Confidence::Likely.min(link.confidence()));
+            }
         }
         returned_fields(story, link, out);
     }

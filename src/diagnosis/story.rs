@@ -295,11 +295,9 @@ impl<'a> Story<'a> {
 
     /// What to fill into snippets. Only harmless characters get in: a snippet is made to be copied.
     pub(super) fn values(&self) -> Values<'a> {
-        let location = self
-            .outer
-            .exchange()
-            .request
-            .as_ref()
+        let request = |hop: &'a Hop| hop.exchange().request.as_ref();
+        let location = request(self.outer)
+            .or_else(|| request(self.inner))
             .map(|head| path(head.target()))
             .filter(|path| harmless(path))
             .unwrap_or("/");

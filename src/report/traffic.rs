@@ -9,7 +9,7 @@ use foldhash::HashMap;
 use super::build;
 use crate::decode::OtherKind;
 use crate::hop::{Protocol, Record};
-use crate::tcp::Opening;
+use crate::tcp::{Direction, Opening};
 
 /// Pairs of protocol and server port counted one by one: scans touch every port there is.
 const PORTS_MAX: usize = 4096;
@@ -17,7 +17,8 @@ const PORTS_MAX: usize = 4096;
 /// What was seen besides handshakes: by protocol and server port, and frames that are no TCP.
 #[derive(Debug, Clone, Default)]
 pub struct Traffic {
-    /// Connections by protocol and server port; `refused` and `unanswered` are those that never opened.
+    /// Connections by protocol and server port; `refused` and `unanswered` are those that never opened,
+    /// `http-cut-short` those of which requests are not whole in the capture.
     pub ports: BTreeMap<(&'static str, u16), u64>,
     /// Connections on further ports, by protocol.
     pub more: BTreeMap<&'static str, u64>,
@@ -36,8 +37,15 @@ pub(super) struct TrafficCounts {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Seen {
     Spoke(Protocol),
+    /// HTTP/1, and some of what the client sent is not in the capture.
+    CutShort,
     Refused,
     Unanswered,
+}
+
+/// Whether all that the client sent is in the capture.
+fn has_requests(record: &Record) -> bool {
+    record.connection.to_server.frames > 0 && !record.lacks(Direction::ToServer)
 }
 
 impl Seen {
@@ -45,6 +53,7 @@ impl Seen {
         match (record.protocol, record.connection.opening) {
             (Protocol::None, Opening::Refused) => Self::Refused,
             (Protocol::None, Opening::Unanswered) => Self::Unanswered,
+            (Protocol::Http, _) if !has_requests(record) => Self::CutShort,
             (protocol, _) => Self::Spoke(protocol),
         }
     }
@@ -52,6 +61,7 @@ impl Seen {
     const fn name(self) -> &'static str {
         match self {
             Self::Spoke(protocol) => build::protocol(protocol),
+            Self::CutShort => "http-cut-short",
             Self::Refused => "refused",
             Self::Unanswered => "unanswered",
         }
@@ -80,5 +90,32 @@ impl TrafficCounts {
             more: more.map(|(seen, count)| (seen.name(), count)).collect(),
             others,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::{CaptureId, FrameNo, FrameRef, Timestamp};
+    use crate::decode::Endpoint;
+    use crate::hop::testkit;
+
+    /// Where requests were cut off or not captured, nobody knows that none of them asked for a WebSocket.
+    #[test]
+    fn requests_that_are_not_there_ask_for_nothing_that_is_known() {
+        let first = FrameRef::new(Timestamp::from_nanos(0), CaptureId(0), FrameNo(1));
+        let mut counts = TrafficCounts::default();
+        for (number, frames, missing) in [(0, 3, 0), (1, 3, 166), (2, 0, 0)] {
+            let [client, server] = [1, 2].map(|last| Endpoint::v4([10, 0, 0, last], 80));
+            let mut connection = testkit::connection(number, client, server, first);
+            connection.to_server.frames = frames;
+            connection.to_server.missing_bytes = missing;
+            counts.count(&testkit::record(connection, Protocol::Http, Vec::new()));
+        }
+        let traffic = counts.finish(BTreeMap::new());
+        assert_eq!(
+            traffic.ports,
+            BTreeMap::from([(("http", 80), 1), (("http-cut-short", 80), 2)])
+        );
     }
 }

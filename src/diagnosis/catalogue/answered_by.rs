@@ -43,6 +43,14 @@ pub(in crate::diagnosis) const RETURNED_101: Told = Told {
     log: "nothing is logged: the access log has the status",
 };
 
+/// The texts for a request of the drafts before RFC 6455.
+pub(in crate::diagnosis) const OLD_DRAFT: Told = Told {
+    why: "It has Sec-WebSocket-Key1 and Key2 instead, as the drafts before 2011 (hixie-76, hybi-00) had. Servers of today do not speak these.",
+    fix: "Update the client: it speaks a draft that RFC 6455 replaced.",
+    template: "",
+    log: "nothing is logged; [info] client sent invalid method for the eight bytes behind the head",
+};
+
 /// The texts for bytes that were captured and not decrypted.
 pub(in crate::diagnosis) const UNDECRYPTED: Told = Told {
     why: "For some records of its TLS there is no secret in the key log, or they are not whole in the capture.",

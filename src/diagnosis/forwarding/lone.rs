@@ -27,15 +27,14 @@ fn about(hop: &Hop, head: &RequestHead, code: Code) -> Draft {
 
 /// A request between a proxy and a backend, with nothing to compare it with. That it has a key and no Upgrade is
 /// proof by itself: no client sends one without the other.
-pub(super) fn lone_backend_request(story: &Story<'_>, out: &mut Vec<Draft>) {
-    let hop = story.outer;
+pub(super) fn lone_backend_request(story: &Story<'_>, hop: &Hop, out: &mut Vec<Draft>) {
     let Some(head) = &hop.exchange().request else {
         return;
     };
     let proxy = story.proxy_of(hop);
     let backend = hop.record.connection.server;
     let answered = which_answered(hop);
-    let alone = |code: Code| about(hop, head, code);
+    let alone = |code: Code| about(hop, head, code).upstream(backend);
     let has_key = head.fields.count("sec-websocket-key") > 0;
     let has_upgrade = head.fields.count("upgrade") > 0;
     let sure = if hop.has_nginx_signature() || hop.role == Role::ProxyBackend {
@@ -86,7 +85,7 @@ pub(super) fn lone_backend_request(story: &Story<'_>, out: &mut Vec<Draft>) {
         );
     }
     if !has_key && asks_websocket(head) {
-        out.push(without_key(story, head, alone));
+        out.push(without_key(story, hop, head, alone));
         if head.fields.count("sec-websocket-version") == 0 {
             return;
         }
@@ -124,8 +123,12 @@ fn is_told_target(head: &RequestHead) -> bool {
 }
 
 /// An upgrade without a key: it was lost somewhere, or the proxy made an upgrade of an ordinary request.
-fn without_key(story: &Story<'_>, head: &RequestHead, alone: impl Fn(Code) -> Draft) -> Draft {
-    let hop = story.outer;
+fn without_key(
+    story: &Story<'_>,
+    hop: &Hop,
+    head: &RequestHead,
+    alone: impl Fn(Code) -> Draft,
+) -> Draft {
     let proxy = story.proxy_of(hop);
     let backend = hop.record.connection.server;
     let draft = if head.fields.count("sec-websocket-version") > 0 {

@@ -39,6 +39,30 @@ fn requests_that_break_a_rule() {
     }
 }
 
+/// A client of 2010 has two keys of another name: it did not forget one.
+#[test]
+fn drafts_before_the_rfc_are_named() {
+    let old = ASK
+        .replace("Sec-WebSocket-Version: 13\n", "")
+        .replace("Sec-WebSocket-Key: ", "Sec-WebSocket-Key1: ");
+    for (ask, named) in [(old.as_str(), true), (&old.replace("Key1", "Other"), false)] {
+        let diagnosis = diagnose(&alone(
+            front()
+                .ask(ask, 0.5)
+                .answer("HTTP/1.1 400 Bad Request", 0.9),
+            Role::Direct,
+        ));
+        assert_eq!(diagnosis.cause, Some(Code::KeyMissing));
+        let missing = finding(&diagnosis, Code::KeyMissing);
+        assert_eq!(
+            missing.cause.contains("hixie-76"),
+            named,
+            "{}",
+            missing.cause
+        );
+    }
+}
+
 #[test]
 fn probes_that_cannot_succeed() {
     let head = format!("{}\nUser-Agent: curl/8.5.0", ASK.replace("GET ", "HEAD "));

@@ -119,6 +119,34 @@ fn a_head_with_a_hole_lacks_nothing() {
     }
 }
 
+/// A snap length that cuts the client's request, with its cookies, and not the backend's: a key without Upgrade tells by itself.
+#[test]
+fn a_whole_request_to_the_backend_tells_although_the_clients_is_cut() {
+    let cut = front().answer(REQUIRED, 1.7).edit(|c| {
+        c.exchange.partial_request = Some(Box::new(PartialHead {
+            first: at(1.0),
+            last: at(1.0),
+            bytes: b"GET /ws HTTP/1.1\r\nHost: 192.168.50.1\r\n"
+                .as_slice()
+                .into(),
+            why: PartialWhy::Gap(GapCause::Truncated),
+        }));
+    });
+    for (sent, cause) in [
+        (STRIPPED_OLD, Code::UpgradeNotForwarded),
+        (FORWARDED, Code::UpgradeRequired),
+    ] {
+        let back = back().ask(sent, 1.2).answer(REQUIRED, 1.6);
+        let diagnosis = diagnose(&through(cut.clone(), back));
+        assert_eq!(diagnosis.cause, Some(cause), "{:?}", found(&diagnosis));
+        let said = finding(&diagnosis, cause);
+        if cause == Code::UpgradeNotForwarded {
+            assert_eq!(said.confidence, Confidence::Likely);
+            assert!(said.nginx_snippet.contains("location /ws {"));
+        }
+    }
+}
+
 #[test]
 fn an_answer_in_a_hole_is_no_silence() {
     let client = front().ask(ASK, 0.5).fin(Side::Client, 900.0).edit(|c| {

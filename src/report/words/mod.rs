@@ -60,6 +60,10 @@ pub(super) fn protocol(name: &str) -> (&'static str, &'static str) {
     match name {
         "websocket" => ("WebSocket", "joined after its handshake"),
         "http" => ("HTTP/1", "no WebSocket request on them"),
+        "http-cut-short" => (
+            "HTTP/1",
+            "requests not whole in the capture: whether one asks for a WebSocket is not known",
+        ),
         "http2" => ("HTTP/2", "not read"),
         "tls" => (
             "TLS",
