@@ -1,5 +1,7 @@
 //! Subprotocols and extensions: what was offered against what was chosen (RFC 6455 4.1, 9.1, RFC 7692 7.1).
 
+use std::collections::BTreeSet;
+
 use super::Code;
 use super::text::short;
 use crate::http::{Fields, is_token};
@@ -45,21 +47,21 @@ pub(super) fn faults(request: &Fields, answer: &Fields) -> Vec<(Code, String)> {
 /// What is wrong with the offers of a request by themselves, as the object of a sentence.
 pub(super) fn malformed_offer(request: &Fields) -> Option<String> {
     const FIELD: &str = "sec-websocket-protocol";
-    let offered: Vec<_> = request.list(FIELD).collect();
-    if offered.is_empty() && request.count(FIELD) > 0 {
-        return Some("an empty Sec-WebSocket-Protocol".to_owned());
-    }
-    for (place, name) in offered.iter().enumerate() {
+    let mut offered = BTreeSet::new();
+    for name in request.list(FIELD) {
         // RFC 6455 4.1 step 10: tokens, each of them once.
         if !name.bytes().all(is_token) {
             return Some(format!(
                 "the subprotocol \"{}\", which is no token",
-                short(name)
+                short(&name)
             ));
         }
-        if offered.iter().take(place).any(|other| other == name) {
-            return Some(format!("the subprotocol \"{}\" twice", short(name)));
+        if let Some(name) = offered.replace(name) {
+            return Some(format!("the subprotocol \"{}\" twice", short(&name)));
         }
+    }
+    if offered.is_empty() && request.count(FIELD) > 0 {
+        return Some("an empty Sec-WebSocket-Protocol".to_owned());
     }
     let fault = Extensions::offered(request).faults.into_iter().next()?;
     Some(format!(
