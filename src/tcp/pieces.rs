@@ -15,7 +15,7 @@ use crate::capture::FrameRef;
 /// Pieces of one stream by their position; disjoint, none empty.
 #[derive(Debug, Default)]
 pub(super) struct Pieces {
-    pieces: BTreeMap<u64, Piece>,
+    held: BTreeMap<u64, Piece>,
     /// What they cover. A segment may claim many of them again and again.
     runs: Runs,
     cost: usize,
@@ -35,7 +35,7 @@ pub(super) struct Piece {
 impl Pieces {
     /// Whether nothing is held.
     pub(super) fn is_empty(&self) -> bool {
-        self.pieces.is_empty()
+        self.held.is_empty()
     }
 
     /// Memory held, in bytes.
@@ -45,7 +45,7 @@ impl Pieces {
 
     /// Position and frame of the first piece.
     pub(super) fn first(&self) -> Option<(u64, FrameRef)> {
-        self.pieces
+        self.held
             .first_key_value()
             .map(|(&start, piece)| (start, piece.frame))
     }
@@ -57,7 +57,7 @@ impl Pieces {
 
     /// Payload bytes held.
     pub(super) fn bytes(&self) -> u64 {
-        (self.cost - self.pieces.len() * PIECE_COST) as u64
+        (self.cost - self.held.len() * PIECE_COST) as u64
     }
 
     /// Takes a segment whose first byte is at `start` and which was `missing` bytes longer on the wire. Returns whether
@@ -99,7 +99,7 @@ impl Pieces {
     }
 
     fn take(&mut self, start: u64) -> Option<Piece> {
-        let piece = self.pieces.remove(&start)?;
+        let piece = self.held.remove(&start)?;
         self.cost = self.cost.saturating_sub(piece.cost());
         self.runs.remove(start..piece.end);
         Some(piece)
@@ -107,10 +107,10 @@ impl Pieces {
 
     /// The places of the pieces that end after `from`.
     fn places_at(&self, from: u64) -> impl Iterator<Item = Range<u64>> + '_ {
-        let before = self.pieces.range(..from).next_back();
+        let before = self.held.range(..from).next_back();
         before
             .into_iter()
-            .chain(self.pieces.range(from..))
+            .chain(self.held.range(from..))
             .map(|(&start, piece)| start..piece.end)
     }
 
@@ -121,7 +121,7 @@ impl Pieces {
             .take_while(|run| run.start < range.end)
             .filter(|run| run.end > range.start)
             .filter(|run| {
-                self.pieces
+                self.held
                     .get(&run.start)
                     .is_some_and(|piece| piece.bytes.is_none())
             })
@@ -149,7 +149,7 @@ impl Pieces {
                     return false;
                 }
                 let held = self
-                    .pieces
+                    .held
                     .get(&run.start)
                     .and_then(|piece| piece.bytes.as_deref())
                     .and_then(|bytes| {
@@ -167,7 +167,7 @@ impl Pieces {
             frame,
         };
         self.cost += piece.cost();
-        self.pieces.insert(range.start, piece);
+        self.held.insert(range.start, piece);
         self.runs.add(range);
     }
 }
