@@ -13,6 +13,10 @@ use crate::websocket::{SessionFacts, Silence};
 /// starts at one second and doubles, so a sender that still tries does so at least every few seconds.
 const RETRYING_NANOS: i64 = 5_000_000_000;
 
+/// The next repetition comes at twice the wait (RFC 6298 5.5), at the latest this long after one that only probes for lost
+/// ends (RFC 8985 7.2; Linux waits at least 200 ms).
+const NEXT_TRY_NANOS: i64 = 300_000_000;
+
 /// Hops of a usual tunnel, with room for one proxy more.
 const HOPS: usize = 3;
 
@@ -227,7 +231,11 @@ fn is_outstanding(connection: &Connection, end: FrameRef, offsets: &Offsets) -> 
         let stream = connection.stream(direction);
         let retrying = stream.last_retransmission.is_some_and(|frame| {
             let before = end.at.nanos_since(offsets.correct(frame).at);
-            (0..=RETRYING_NANOS).contains(&before)
+            // Acknowledged, as far as the capture shows: a sender that heard nothing of it would have tried once more.
+            let waited = stream.last_data.map(|data| frame.at.nanos_since(data.at));
+            let heard = stream.unacknowledged == 0
+                && waited.is_some_and(|waited| before > NEXT_TRY_NANOS.max(2 * waited));
+            (0..=RETRYING_NANOS).contains(&before) && !heard
         });
         // What was sent after the end is not acknowledged any more, and was not on its way before it.
         let in_flight = stream

@@ -254,4 +254,15 @@ fn data_on_its_way_at_the_end_is_outstanding() {
     assert!(!outstanding(|record| {
         record.connection.to_server.last_retransmission = Some(in_capture(0, 10_000.0));
     }));
+    // Repeated once and acknowledged: a sender that did not hear that would have repeated it again.
+    assert!(!outstanding(|record| {
+        let stream = &mut record.connection.to_client;
+        stream.last_data = Some(in_capture(0, 57_000.0));
+        stream.last_retransmission = Some(in_capture(0, 57_210.0));
+    }));
+    assert!(outstanding(|record| {
+        let stream = &mut record.connection.to_client;
+        stream.last_data = Some(in_capture(0, 57_000.0));
+        stream.last_retransmission = Some(in_capture(0, 59_000.0));
+    }));
 }
