@@ -40,6 +40,7 @@ NOT_CURED = {
     "keys-accept-mismatch": "the backend computes a wrong Sec-WebSocket-Accept",
     "keys-backend-wants-certificate": "the backend is a script that says nothing inside TLS",
     "no-live-backend": "the backends do not run",
+    "sealed-forbidden": "the backend has a list of origins, and the client's is not on it",
     "session-affinity-lost": "the backends are scripts, of which one never knows a session",
     "tls-to-plain-backend": "the backend is a script that refuses whatever comes",
     "tls-to-silent-backend": "the backend is a script that never answers",
