@@ -5,6 +5,7 @@ The clients write key logs all the same. They are the truth: a join without them
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import tls
@@ -15,7 +16,8 @@ from scenarios.answers import LEAVES
 from scenarios.endings import ANSWERS_ONCE, TUNNEL_RESET
 from scenarios.forwarding import ANSWERS
 from scenarios.silence import WAITS, idle_after, times_out
-from scenarios.tls_suites import CLEAN, KEYS, TLS, TLS_13, WSS
+from scenarios.tls_keys import keyed
+from scenarios.tls_suites import KEYS, TLS, WSS
 
 BY_RECORDS: dict[str, Any] = {"hops": 1, "roles": "proxy-backend", "front": "records-and-time"}
 BY_TIME: dict[str, Any] = {"hops": 1, "front": "time"}
@@ -24,23 +26,10 @@ SIZES = (("send", "x" * 40), ("recv",)) * 3
 """Messages as long as everybody else's."""
 
 
-def sealed(
-    name: str, title: str, shake: Expect, *, row: str = "", site_of: tuple[str, ...] = (), **more: Any
-) -> Scenario:
-    """A story over wss to nginx with TLS 1.3, read without the keys."""
-    return Scenario(
-        name=f"sealed-{name}",
-        family=more.pop("family", "tls"),
-        row=row,
-        title=title,
-        nginx=more.pop("nginx", None) or site(tls.SERVER, TLS_13, *(site_of or (location("/ws"),)), listen=TLS),
-        backends=more.pop("backends", (py_backend(),)),
-        clients=more.pop("clients", (py_client(url=WSS, keylog=KEYS),)),
-        truth=(KEYS,),
-        expect=shake,
-        witness=more.pop("witness", CLEAN),
-        **more,
-    )
+def sealed(name: str, title: str, shake: Expect, **more: Any) -> Scenario:
+    """A story over wss to nginx with TLS 1.3, read without the keys that the client writes."""
+    story = keyed(name, title, shake, keys=(), truth=(KEYS,), **more)
+    return dataclasses.replace(story, name=f"sealed-{name}")
 
 
 def keyed_py(*steps: tuple, **setting: Any):
