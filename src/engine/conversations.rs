@@ -7,7 +7,6 @@ use crate::hop::{Book, Clocks, OpenConnections, Protocol, Record};
 use crate::tcp::{
     Chunk, Connection, ConnectionId, Direction, Gap, Handler, Interest, StreamEnd, Table,
 };
-
 use crate::tls::Sizes;
 
 use super::followed::Scratch;

@@ -69,7 +69,7 @@ pub(super) fn of_disorder(disorder: Disorder) -> Option<Limit> {
         connection: None,
         detail: format!(
             "frames are not in the order of their times ({} too late, by up to {:.3} ms): of connections whose two \
-             directions are mixed up like that, parts seem to be missing; `reordercap IN OUT` puts them in order",
+             directions are mixed up like that, parts may seem to be missing; `reordercap IN OUT` puts them in order",
             disorder.frames,
             disorder.nanos as f64 / 1e6
         ),

@@ -195,7 +195,7 @@ impl Engine {
         // What is due by then happens before the frame is looked into, as it does live, where time passes without frames.
         let late = match self.clock.frame(id) {
             None => false,
-            Some(leap) => self.is_late(leap),
+            Some(leap) => self.leap(leap),
         };
         if self.clock.now() >= self.settle_at {
             self.settle(observer);
@@ -223,9 +223,10 @@ impl Engine {
         }
     }
 
-    /// A frame comes whose time does not simply go on from that of the one before. Whether it stands behind a later one.
+    /// Goes along with a time that does not simply go on from that of the frame before. Whether this one stands behind a later
+    /// one.
     #[cold]
-    fn is_late(&mut self, leap: Leap) -> bool {
+    fn leap(&mut self, leap: Leap) -> bool {
         match leap {
             Leap::Late => true,
             Leap::Set(before) => {

@@ -167,8 +167,8 @@ impl<S> Flow<S> {
         let Some(doubt) = &self.cold.doubt else {
             return;
         };
-        let end = self.half(direction).position(segment.seq);
-        let beyond = end.saturating_add_unsigned(len) > doubt.at;
+        let start = self.half(direction).position(segment.seq);
+        let beyond = start.saturating_add_unsigned(len) > doubt.at;
         if beyond || segment.frame.at.nanos_since(doubt.frame.at) > RESET_REORDER {
             self.half_mut(direction).marks.doubted = false;
             self.cold.doubt = None;

@@ -7,8 +7,9 @@
 //! ```
 //!
 //! Of handshake messages only hellos are kept, within a limit, until they are complete. Without keys, and none expected,
-//! reading stops some records
-//! after both sides have sent encrypted data: what follows says nothing in clear, and of its lengths the first are enough.
+//! reading stops some
+//! records after both sides have sent encrypted data: what follows says nothing in clear, and of its lengths the first are
+//! enough.
 #![cfg_attr(
     not(feature = "decrypt"),
     allow(
