@@ -7,10 +7,10 @@ use std::borrow::Cow;
 
 use super::story::Story;
 use super::text::{contains, short, short_target};
-use super::view::{HopView, is_nginx_name};
+use super::view::HopView;
 use super::{Answered, AnsweredBy};
 use crate::decode::Endpoint;
-use crate::hop::{BackendSight, Confidence, Role};
+use crate::hop::{BackendSight, Confidence, Role, is_nginx_name};
 use crate::http::ResponseHead;
 
 /// Who produced the answer that the client got.

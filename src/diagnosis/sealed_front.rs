@@ -9,7 +9,7 @@ use super::text::{duration, shows_request};
 use super::upstream::was_answered;
 use crate::capture::FrameRef;
 use crate::hop::Front;
-use crate::tcp::Side;
+use crate::tcp::{Connection, Side};
 
 impl<'a> Story<'a> {
     /// The TLS connection in front of the outermost hop.
@@ -18,7 +18,7 @@ impl<'a> Story<'a> {
     }
 
     /// The connection that is the client's: that of the outermost hop, or the one in front of it.
-    pub(super) fn client_connection(&self) -> &'a crate::tcp::Connection {
+    pub(super) fn client_connection(&self) -> &'a Connection {
         let front = self.sealed_front().map(|front| &front.record);
         &front.unwrap_or(&self.outer.record).connection
     }
@@ -40,10 +40,7 @@ pub(super) fn ending(draft: Draft, front: &Front) -> Draft {
             end.frame,
             format!(
                 "{} from {}, inside whose TLS nobody sees",
-                match end.how {
-                    crate::tcp::EndingHow::Fin => "FIN",
-                    crate::tcp::EndingHow::Rst => "RST",
-                },
+                end.how.flag(),
                 connection.endpoint(end.by)
             ),
         ),

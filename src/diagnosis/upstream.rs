@@ -224,13 +224,7 @@ fn client_gave_up(story: &Story<'_>) -> Option<Draft> {
         .saw(request.span.first, shows_request(request))
         .saw(
             end.frame,
-            format!(
-                "{} from the client, no answer before it",
-                match end.how {
-                    EndingHow::Fin => "FIN",
-                    EndingHow::Rst => "RST",
-                }
-            ),
+            format!("{} from the client, no answer before it", end.how.flag()),
         );
     for hop in story.inner_hops() {
         if let Some(head) = &hop.exchange().request {

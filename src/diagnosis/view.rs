@@ -1,7 +1,7 @@
 //! What rules ask of one hop or connection: the marks that proxies leave, and what the capture lacks of it.
 
 use super::text::contains;
-use crate::hop::{Hop, Record};
+use crate::hop::{Hop, Record, is_nginx_name};
 use crate::http::{Fields, PartialWhy};
 use crate::tcp::{Direction, Ending, GapCause, Side};
 
@@ -123,27 +123,13 @@ impl HopView for Hop {
 
 /// Connection before Host, and the client's own fields behind it.
 fn is_set_before_host(fields: &Fields) -> bool {
-    let place = |wanted: &str| {
-        fields
-            .iter()
-            .position(|(name, _)| name.eq_ignore_ascii_case(wanted))
-    };
-    let own = place("sec-websocket-key").or(place("user-agent"));
-    match (place("connection"), place("host")) {
+    let own = fields
+        .position("sec-websocket-key")
+        .or(fields.position("user-agent"));
+    match (fields.position("connection"), fields.position("host")) {
         (Some(connection), Some(host)) => connection < host && own.is_none_or(|own| host < own),
         _ => false,
     }
-}
-
-/// Whether a Server field names nginx or a server built on it.
-pub(super) fn is_nginx_name(server: &str) -> bool {
-    ["nginx", "openresty", "tengine", "angie", "freenginx"]
-        .iter()
-        .any(|name| {
-            server
-                .get(..name.len())
-                .is_some_and(|start| start.eq_ignore_ascii_case(name))
-        })
 }
 
 /// What rules ask of a connection.

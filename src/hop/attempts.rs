@@ -2,8 +2,8 @@
 //! unreachable, closed, stuck in TLS.
 //!
 //! They have no bytes to pair by. What ties them to a request is time (the SYN lies between the request and its
-//! answer), the proxy's address, and the answer that such a failure causes (502, 504, and 503 of those that are not nginx). A scan or somebody else's
-//! failing connection must not be taken for the proxy's.
+//! answer), the proxy's address, and the answer that such a failure causes (502, 504, and 503 of those that are not nginx).
+//! A scan or somebody else's failing connection must not be taken for the proxy's.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -17,6 +17,7 @@ use super::link::RELAY_NANOS;
 use super::node::Node;
 use super::pairing::Context;
 use super::record::{Protocol, Record, SharedRecord};
+use super::role::is_nginx_name;
 use crate::capture::FrameRef;
 use crate::tcp::{ConnectionId, Opening, Side};
 
@@ -106,14 +107,12 @@ pub(super) fn is_failed_connect(node: &Node) -> bool {
 /// Whether the answer is the 503 with which HAProxy, Apache, Envoy and others say that no backend could be reached. nginx never
 /// does: its 503 is a limit's.
 fn is_unavailable(node: &Node) -> bool {
-    const NGINX: [&str; 5] = ["nginx", "openresty", "tengine", "angie", "freenginx"];
     if node.status != Some(503) {
         return false;
     }
     let answer = node.exchange().and_then(|one| one.response.as_ref());
     let server = answer.and_then(|answer| answer.fields.first("server"));
-    let server = server.unwrap_or_default().to_ascii_lowercase();
-    !NGINX.iter().any(|name| server.starts_with(name))
+    server.is_none_or(|server| !is_nginx_name(&server))
 }
 
 /// Ties candidates to the requests that caused them.

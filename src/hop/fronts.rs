@@ -330,16 +330,13 @@ fn is_set_by_proxy(node: &Node) -> bool {
         .exchange()
         .and_then(|exchange| exchange.request.as_ref());
     head.is_some_and(|head| {
-        let place = |wanted: &str| {
-            let mut fields = head.fields.iter();
-            fields.position(|(name, _)| name.eq_ignore_ascii_case(wanted))
-        };
-        let connection = place("connection").filter(|_| {
-            let value = head.fields.combined("connection");
+        let fields = &head.fields;
+        let connection = fields.position("connection").filter(|_| {
+            let value = fields.combined("connection");
             value.is_some_and(|value| value == "upgrade")
         });
         connection
-            .zip(place("host"))
+            .zip(fields.position("host"))
             .is_some_and(|(connection, host)| connection < host)
     })
 }

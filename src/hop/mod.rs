@@ -41,3 +41,4 @@ pub use record::{
     ProxyHeader, Record, SharedRecord,
 };
 pub use relayed::{Mark, Relayed};
+pub use role::is_nginx_name;

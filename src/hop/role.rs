@@ -6,13 +6,11 @@ use super::known::Known;
 use super::node::Node;
 use crate::http::ResponseHead;
 
-/// How the Server field of programs begins that are mostly used as proxies.
-const PROXY_SERVERS: [&str; 17] = [
-    "nginx",
-    "openresty",
-    "tengine",
-    "angie",
-    "freenginx",
+/// How the Server field of nginx begins, and of servers built on it.
+const NGINX_SERVERS: [&str; 5] = ["nginx", "openresty", "tengine", "angie", "freenginx"];
+
+/// How it begins with other programs that are mostly used as proxies.
+const PROXY_SERVERS: [&str; 12] = [
     "apache",
     "httpd",
     "caddy",
@@ -33,6 +31,18 @@ const PROXY_FIELDS: [&str; 5] = ["via", "x-cache", "cf-ray", "x-served-by", "x-a
 /// How nginx's own error pages name it.
 const ERROR_PAGES: [&[u8]; 3] = [b"<center>nginx", b"<center>openresty", b"<hr><center>"];
 
+/// Whether a Server field names nginx or a server built on it.
+pub fn is_nginx_name(server: &str) -> bool {
+    begins_with_one(server, &NGINX_SERVERS)
+}
+
+fn begins_with_one(server: &str, names: &[&str]) -> bool {
+    names.iter().any(|name| {
+        let start = server.get(..name.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(name))
+    })
+}
+
 fn answered_by_proxy(hop: &Hop) -> bool {
     let exchange = hop.exchange();
     let page = exchange.body.as_deref().is_some_and(|body| {
@@ -45,8 +55,8 @@ fn answered_by_proxy(hop: &Hop) -> bool {
 
 fn is_from_proxy(head: &ResponseHead) -> bool {
     let server = head.fields.first("server").unwrap_or_default();
-    let server = server.to_ascii_lowercase();
-    PROXY_SERVERS.iter().any(|name| server.starts_with(name))
+    is_nginx_name(&server)
+        || begins_with_one(&server, &PROXY_SERVERS)
         || PROXY_FIELDS.iter().any(|name| head.fields.count(name) > 0)
 }
 

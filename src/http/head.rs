@@ -183,6 +183,12 @@ impl Fields {
         }))
     }
 
+    /// The place of the first field with this name, among all of them in order.
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.iter()
+            .position(|(other, _)| other.eq_ignore_ascii_case(name))
+    }
+
     /// How many fields have this name.
     pub fn count(&self, name: &str) -> usize {
         self.all(name).count()

@@ -132,6 +132,16 @@ pub enum EndingHow {
     Rst,
 }
 
+impl EndingHow {
+    /// The flag that it is done with.
+    pub const fn flag(self) -> &'static str {
+        match self {
+            Self::Fin => "FIN",
+            Self::Rst => "RST",
+        }
+    }
+}
+
 /// What went in one direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct StreamFacts {

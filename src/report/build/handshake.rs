@@ -6,7 +6,7 @@
 use super::finding;
 use super::heads::{request, response};
 use super::names::{
-    accept, answered_by, change, confidence, ending, joined_by, paired_by, role, side, verdict, why,
+    accept, answered_by, change, confidence, joined_by, paired_by, role, side, verdict, why,
 };
 use super::session::session;
 use super::timeline::timeline;
@@ -190,11 +190,7 @@ pub(super) fn attempt(attempt: &ConnectAttempt) -> AttemptView {
         },
         _ => match (attempt.record.protocol, ended) {
             (Protocol::Tls, _) => "TLS, no request seen".to_owned(),
-            (_, Some(end)) => format!(
-                "{} by {} before any request",
-                ending(end.how).to_ascii_uppercase(),
-                side(end.by)
-            ),
+            (_, Some(end)) => format!("{} by {} before any request", end.how.flag(), side(end.by)),
             (_, None) => "opened, no request seen".to_owned(),
         },
     };

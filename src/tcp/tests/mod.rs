@@ -113,10 +113,7 @@ impl Handler for Log {
     }
 
     fn ended(&mut self, _: &Connection, _: &mut u64, end: StreamEnd) {
-        let how = match end.how {
-            EndingHow::Fin => "FIN",
-            EndingHow::Rst => "RST",
-        };
+        let how = end.how.flag();
         let way = arrow(end.direction);
         self.calls
             .push(format!("{way}{how} f{}", end.frame.number()));
