@@ -116,13 +116,15 @@ impl<'a> End<'a> {
     }
 
     /// How sure a timeout is that the silence before the end fits. Where that may be chance, the timer must have fired to
-    /// the moment.
+    /// the moment. Never surer than that the front, which tells who ended it, is this session's.
     fn sure(&self, timeout: i64) -> Confidence {
-        if timeout::fits_by_chance(timeout) && !self.is_punctual(timeout) {
+        let sure = if timeout::fits_by_chance(timeout) && !self.is_punctual(timeout) {
             Confidence::Guess
         } else {
             Confidence::Likely
-        }
+        };
+        let front = self.story.sealed_front();
+        front.map_or(sure, |front| sure.min(front.confidence))
     }
 
     /// Whether the end came when a timer of so many seconds must have fired, set by the last data or, as nginx does it,

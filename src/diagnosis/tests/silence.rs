@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::diagnosis::timeout;
-use crate::hop::{Confidence, Party, Role};
+use crate::hop::{Confidence, Front, JoinedBy, Party, Role};
 use crate::tcp::Side;
 use crate::websocket::Silence;
 
@@ -51,6 +51,34 @@ fn idle_timeout_by_the_proxy() {
     );
     assert!(idle.nginx_log.starts_with("[info]"));
     assert_eq!(idle.connections.len(), 2);
+}
+
+/// Who ended it is told by the front: where that is a guess, so is the timeout, in words as well.
+#[test]
+fn a_timeout_is_no_surer_than_the_front_that_tells_it() {
+    for (confidence, words) in [
+        (Confidence::Guess, "as a proxy_read_timeout of 60 s does"),
+        (Confidence::Certain, "its proxy_read_timeout is 60 s"),
+    ] {
+        let mut handshake = ended(hops(talk(2, 1.7, 10.0)), Party::Proxy, 59_900.4);
+        handshake.front = Some(Box::new(Front {
+            record: handshake.hops[0].record.clone(),
+            by: JoinedBy::Time,
+            confidence,
+            request: at(0.0),
+            answer: Some(at(1.7)),
+            agreed: 0,
+            offset_nanos: 0,
+        }));
+        let diagnosis = diagnose(&handshake);
+        let idle = finding(&diagnosis, Code::IdleTimeout);
+        assert_eq!(idle.confidence, confidence.min(Confidence::Likely));
+        assert!(
+            diagnosis.headline.ends_with(words),
+            "{}",
+            diagnosis.headline
+        );
+    }
 }
 
 /// Nearly half of all silences fit a whole second: a short one tells a timeout only where a timer must have fired.
