@@ -430,6 +430,11 @@ fn put(handshake: &mut Handshake, front: Front) {
             handshake.backend = BackendSight::Seen;
         }
     }
+    let (capture, offset) = (front.request.capture(), front.offset_nanos);
+    let offsets = &mut handshake.clock_offsets;
+    if offset != 0 && offsets.iter().all(|(noted, _)| *noted != capture) {
+        offsets.push((capture, offset));
+    }
     handshake.front = Some(Box::new(front));
     session::rejoin(handshake);
 }

@@ -1,41 +1,84 @@
-//! A handshake as columns, which all forms draw side by side: its hops, then the connections that carried no request.
+//! A handshake as columns, which all forms draw side by side: what stands in front of it inside TLS, its hops, then the
+//! connections that carried no request.
 
-use super::view::{ConnectionView, HandshakeView, HopView, Report};
+use super::view::{
+    ConnectionView, FrontView, HandshakeView, HopView, Report, RequestView, ResponseView,
+};
 use super::words::{self, Frames};
+use crate::capture::FrameRef;
 use crate::tcp::ConnectionId;
 
-/// A hop, or a connection that was tried for the handshake and carried no request.
+/// A connection of a handshake.
 pub(super) struct Column<'a> {
     /// The connection.
     pub(super) id: ConnectionId,
     /// Its facts, where they are listed.
     pub(super) connection: Option<&'a ConnectionView>,
     /// What it connects.
-    pub(super) role: &'a str,
-    /// The hop; `None` for a connection without a request.
-    pub(super) hop: Option<&'a HopView>,
-    /// What became of a connection without a request.
-    pub(super) outcome: &'a str,
+    role: &'a str,
+    carried: Carried<'a>,
+}
+
+/// What a connection of a handshake carried.
+enum Carried<'a> {
+    /// The handshake, inside TLS that nobody opened.
+    Sealed(&'a FrontView),
+    /// The handshake.
+    Hop(&'a HopView),
+    /// No request: it was tried for the handshake, and this became of it.
+    Tried(&'a str),
+}
+
+/// What a column shows as its request.
+pub(super) enum Asked<'a> {
+    Request(&'a RequestView),
+    /// The record that carried it, by the frame that completed it.
+    Sealed(FrameRef),
+    /// Something that is no fault, in words.
+    Unseen(&'static str),
+    /// It cannot have been there.
+    Never(&'static str),
+}
+
+/// What a column shows as its answer.
+pub(super) enum Answered<'a> {
+    Response(&'a ResponseView),
+    /// The record that carried it or its beginning, by the frame that completed it.
+    Sealed(FrameRef),
+    /// None: what there was instead.
+    None(&'a str),
 }
 
 impl<'a> Column<'a> {
     /// The columns of a handshake.
     pub(super) fn all(report: &'a Report, handshake: &'a HandshakeView) -> Vec<Self> {
-        let hops = handshake.hops.iter().map(|hop| Self {
-            id: hop.connection,
-            connection: report.connection(hop.connection),
-            role: hop.role,
-            hop: Some(hop),
-            outcome: "",
+        let column = |id, role, carried| Self {
+            id,
+            connection: report.connection(id),
+            role,
+            carried,
+        };
+        let front = handshake
+            .front
+            .iter()
+            .map(|front| column(front.connection, FrontView::ROLE, Carried::Sealed(front)));
+        let hops = handshake
+            .hops
+            .iter()
+            .map(|hop| column(hop.connection, hop.role, Carried::Hop(hop)));
+        let attempts = handshake.attempts.iter().map(|attempt| {
+            let carried = Carried::Tried(&attempt.outcome);
+            column(attempt.connection, "proxy-backend", carried)
         });
-        let attempts = handshake.attempts.iter().map(|attempt| Self {
-            id: attempt.connection,
-            connection: report.connection(attempt.connection),
-            role: "proxy-backend",
-            hop: None,
-            outcome: &attempt.outcome,
-        });
-        hops.chain(attempts).collect()
+        front.chain(hops).chain(attempts).collect()
+    }
+
+    /// The hop, if it was seen in clear.
+    pub(super) const fn hop(&self) -> Option<&'a HopView> {
+        match self.carried {
+            Carried::Hop(hop) => Some(hop),
+            Carried::Sealed(_) | Carried::Tried(_) => None,
+        }
     }
 
     /// What it connects, in words.
@@ -44,17 +87,44 @@ impl<'a> Column<'a> {
         format!("{from} → {to}")
     }
 
-    /// Why there is no request: whether none can be in it, so that this is a fault, and in words.
-    pub(super) fn unasked(&self) -> (bool, &'static str) {
-        match self.connection.map(|connection| connection.protocol) {
-            Some("tls") => (false, "none seen inside TLS"),
-            _ => (true, "never sent"),
+    /// Its request, or why there is none.
+    pub(super) fn asked(&self) -> Asked<'a> {
+        let protocol = self.connection.map(|connection| connection.protocol);
+        match self.carried {
+            Carried::Sealed(front) => Asked::Sealed(front.request.at_frame),
+            Carried::Hop(hop) => match &hop.request {
+                Some(request) => Asked::Request(request),
+                None => Asked::Unseen("not in the capture as a whole"),
+            },
+            Carried::Tried(_) if protocol == Some("tls") => Asked::Unseen("none seen inside TLS"),
+            Carried::Tried(_) => Asked::Never("never sent"),
+        }
+    }
+
+    /// Its answer, or what there was instead.
+    pub(super) fn answered(&self) -> Answered<'a> {
+        const NONE: Answered<'_> = Answered::None("none seen");
+        match self.carried {
+            Carried::Sealed(front) => front
+                .answer
+                .as_ref()
+                .map_or(NONE, |record| Answered::Sealed(record.at_frame)),
+            Carried::Hop(hop) => hop.response.as_ref().map_or(NONE, Answered::Response),
+            Carried::Tried(outcome) => Answered::None(outcome),
         }
     }
 
     /// Whether the proxy gave it up for another one.
     pub(super) fn given_up(&self) -> bool {
-        self.hop.is_some_and(|hop| hop.retried)
+        self.hop().is_some_and(|hop| hop.retried)
+    }
+
+    /// How a connection that nobody opened was found to be the one, and how sure that is; empty for all others.
+    pub(super) fn joined(&self) -> String {
+        match self.carried {
+            Carried::Sealed(front) => words::joined(front),
+            Carried::Hop(_) | Carried::Tried(_) => String::new(),
+        }
     }
 
     /// How it ended, and where: `FIN by backend`, `#28 +4.9 ms`.
@@ -65,7 +135,9 @@ impl<'a> Column<'a> {
 
     /// What a row about a request field shows.
     pub(super) fn field(&self, name: &str) -> Field {
-        let Some((hop, request)) = self.hop.and_then(|hop| Some((hop, hop.request.as_ref()?)))
+        let Some((hop, request)) = self
+            .hop()
+            .and_then(|hop| Some((hop, hop.request.as_ref()?)))
         else {
             return Field::Nothing;
         };

@@ -9,7 +9,7 @@
 mod established;
 mod failed;
 
-pub(crate) use established::{healthy, idle};
+pub(crate) use established::{healthy, idle, idle_behind_tls};
 pub(crate) use failed::{not_forwarded, refused};
 
 use std::collections::BTreeSet;

@@ -1,6 +1,6 @@
 //! The story of a handshake as a ladder: who said what to whom, in order, with the frames that show it.
 
-use super::view::{EventView, HandshakeView, Report};
+use super::view::{EventView, FrontView, HandshakeView, Report};
 use super::words;
 use crate::tcp::ConnectionId;
 
@@ -41,9 +41,10 @@ impl Ladder {
         let mut parties: Vec<Party> = Vec::new();
         let mut lanes: Vec<Lane> = Vec::new();
         let joins = handshake
-            .hops
+            .front
             .iter()
-            .map(|hop| (hop.connection, hop.role))
+            .map(|front| (front.connection, FrontView::ROLE))
+            .chain(handshake.hops.iter().map(|hop| (hop.connection, hop.role)))
             .chain(
                 handshake
                     .attempts

@@ -5,16 +5,17 @@
 //!          c1           c2                 one for each hop where they differ:         last data client → proxy   c1
 //! ```
 //!
-//! Moments are in the order of time, clocks of the captures made comparable.
+//! Moments are in the order of time, clocks of the captures made comparable. Of a connection in front that nobody opened there
+//! is no more than how it ended.
 
 use serde::Serialize;
 
 use super::build::role;
-use super::view::{SessionView, text};
+use super::view::{FrontView, SessionView, text};
 use super::words::{self, Frames};
 use crate::capture::{FrameRef, Timestamp};
 use crate::hop::{Handshake, Hop};
-use crate::tcp::{ConnectionId, Direction, StreamFacts};
+use crate::tcp::{Connection, ConnectionId, Direction, StreamFacts};
 use crate::websocket::SessionFacts;
 
 /// A session whose 101 is not in the capture.
@@ -55,6 +56,16 @@ pub struct SeenView {
     pub at: Timestamp,
 }
 
+/// A connection on the way from client to backend.
+#[derive(Clone, Copy)]
+struct Leg {
+    connection: ConnectionId,
+    /// How far from the client.
+    place: usize,
+    /// What it connects.
+    role: &'static str,
+}
+
 /// What a hop shows, before hops are compared.
 struct Sight {
     event: &'static str,
@@ -75,10 +86,21 @@ pub(super) fn moments(handshake: &Handshake, start: FrameRef) -> Vec<MomentView>
             .map_or(0, |(_, nanos)| *nanos);
         frame.at.shifted(offset)
     };
-    let mut open: Vec<(&Hop, usize, Sight)> = Vec::new();
+    let mut open: Vec<(Leg, Sight)> = Vec::new();
     let answered = handshake
         .tunnel()
         .any(|(_, hop)| hop.exchange().response.is_some());
+    if let Some(front) = &handshake.front {
+        // What it carries nobody opened; how it ended shows all the same.
+        let connection = &front.record.connection;
+        let leg = Leg {
+            connection: connection.id,
+            place: 0,
+            role: FrontView::ROLE,
+        };
+        let ends = of_connection(connection, front.answer.or(Some(front.request)));
+        open.extend(ends.into_iter().map(|sight| (leg, sight)));
+    }
     for (place, hop) in handshake.tunnel().filter(|(_, hop)| !hop.retried) {
         let facts = hop.session();
         let followed = facts.map(|facts| of_session(hop, facts, answered));
@@ -92,26 +114,31 @@ pub(super) fn moments(handshake: &Handshake, start: FrameRef) -> Vec<MomentView>
         let sights = followed
             .into_iter()
             .flatten()
-            .chain(of_connection(hop, since));
-        open.extend(sights.map(|sight| (hop, place, sight)));
+            .chain(of_connection(&hop.record.connection, since));
+        let leg = Leg {
+            connection: hop.record.connection.id,
+            place: place + 1,
+            role: role(hop.role),
+        };
+        open.extend(sights.map(|sight| (leg, sight)));
     }
-    open.sort_by_key(|(_, place, sight)| {
+    open.sort_by_key(|(leg, sight)| {
         // At one instant it goes the way that its direction says.
         let order = match sight.direction {
-            Direction::ToServer => *place,
-            Direction::ToClient => usize::MAX - place,
+            Direction::ToServer => leg.place,
+            Direction::ToClient => usize::MAX - leg.place,
         };
         (corrected(sight.frame), order, sight.frame)
     });
     let mut moments: Vec<(MomentView, Option<u64>, Direction)> = Vec::new();
-    for (hop, _, sight) in open {
-        let (client, server) = words::ends(role(hop.role));
+    for (leg, sight) in open {
+        let (client, server) = words::ends(leg.role);
         let (from, to) = match sight.direction {
             Direction::ToServer => (client, server),
             Direction::ToClient => (server, client),
         };
         let seen = SeenView {
-            connection: hop.record.connection.id,
+            connection: leg.connection,
             capture: sight.frame.capture().0,
             frame: sight.frame.number().0,
             at: sight.frame.at,
@@ -265,11 +292,11 @@ fn of_session(hop: &Hop, facts: &SessionFacts, answered: bool) -> Vec<Sight> {
     sights
 }
 
-/// What TCP shows of a hop, from the time on when it was up.
-fn of_connection(hop: &Hop, since: Option<FrameRef>) -> Vec<Sight> {
+/// What TCP shows of a connection, from the time on when it was up.
+fn of_connection(connection: &Connection, since: Option<FrameRef>) -> Vec<Sight> {
     let mut sights = Vec::new();
     for direction in [Direction::ToServer, Direction::ToClient] {
-        let stream: &StreamFacts = hop.record.connection.stream(direction);
+        let stream: &StreamFacts = connection.stream(direction);
         let lost = stream
             .last_retransmission
             .filter(|_| stream.unacknowledged > 0);

@@ -100,6 +100,8 @@ fn terminal_forms() {
     insta::assert_snapshot!("failed-160", terminal(&failed, 160, false));
     insta::assert_snapshot!("failed-verbose", terminal(&failed, 100, true));
     insta::assert_snapshot!("broken", terminal(&report(&[fix::idle()]), 100, false));
+    let sealed = report(&[fix::idle_behind_tls()]);
+    insta::assert_snapshot!("sealed-front", terminal(&sealed, 100, false));
     insta::assert_snapshot!("refused", terminal(&report(&[fix::refused()]), 100, false));
     insta::assert_snapshot!("healthy", terminal(&report(&[fix::healthy()]), 100, false));
     let many = [
@@ -119,6 +121,8 @@ fn ticket_and_page() {
     insta::assert_snapshot!("markdown-failed", markdown::render(&failed, false));
     let many = report(&[fix::healthy(), fix::idle(), fix::refused()]);
     insta::assert_snapshot!("markdown-many", markdown::render(&many, false));
+    let sealed = report(&[fix::idle_behind_tls()]);
+    insta::assert_snapshot!("markdown-sealed-front", markdown::render(&sealed, false));
     insta::assert_snapshot!("markdown-nothing", markdown::render(&nothing(), false));
     insta::assert_snapshot!("html-many", html::render(&many, false));
     insta::assert_snapshot!("html-nothing", html::render(&nothing(), false));
@@ -142,6 +146,7 @@ fn documents_follow_the_schema() {
     let many = [
         fix::healthy(),
         fix::idle(),
+        fix::idle_behind_tls(),
         fix::refused(),
         fix::not_forwarded(),
     ];

@@ -307,6 +307,9 @@ fn by_another_clock_many_lengths_must_agree() {
     let found = |said, of_hop: Said<'_>| {
         let records = vec![sealed(said), hop(2, 0, 0.3, of_hop).record()];
         let [handshake] = pair(Clocks::MayDiffer, records).try_into().unwrap();
+        let capture = handshake.front.as_ref().map(|one| one.request.capture());
+        let noted: Vec<_> = handshake.clock_offsets.iter().map(|one| one.0).collect();
+        assert!(capture.into_iter().eq(noted), "its times are to be shifted");
         handshake.front
     };
     let front = found(&talk, &talk).unwrap();

@@ -4,7 +4,7 @@
 
 use super::heads::owned;
 use crate::capture::FrameRef;
-use crate::hop::Handshake;
+use crate::hop::{Confidence, Front, Handshake};
 use crate::http::RequestHead;
 use crate::report::view::EventView;
 use crate::report::words::close_code;
@@ -14,6 +14,9 @@ use crate::websocket::SessionFacts;
 /// What happened on the wire, in the order of (corrected) time.
 pub(super) fn timeline(handshake: &Handshake) -> Vec<EventView> {
     let mut events = Vec::new();
+    if let Some(front) = &handshake.front {
+        sealed_events(front, &mut events);
+    }
     for attempt in &handshake.attempts {
         lifecycle(&attempt.record.connection, &mut events);
     }
@@ -87,6 +90,29 @@ fn session_events(facts: &SessionFacts, push: &mut impl FnMut(FrameRef, Directio
     for close in &facts.closes {
         let code = close_code(close.code, close.cut);
         push(close.frame, close.by.sends(), format!("Close {code}"));
+    }
+}
+
+/// What shows of a connection that nobody opened: the records that must have carried request and answer.
+fn sealed_events(front: &Front, events: &mut Vec<EventView>) {
+    let connection = &front.record.connection;
+    lifecycle(connection, events);
+    let sure = match front.confidence {
+        Confidence::Certain => "",
+        Confidence::Likely => " (likely)",
+        Confidence::Guess => " (a guess)",
+    };
+    let records = [
+        (Some(front.request), Direction::ToServer, "request"),
+        (front.answer, Direction::ToClient, "answer"),
+    ];
+    for (record, way, what) in records {
+        events.extend(record.map(|frame| EventView {
+            frame,
+            connection: connection.id,
+            to_server: way == Direction::ToServer,
+            what: format!("{what} inside TLS{sure}"),
+        }));
     }
 }
 

@@ -6,7 +6,8 @@ use maud::{Markup, html};
 
 use super::ladder::ladder;
 use super::{prose, verdict};
-use crate::report::column::{Column, Field};
+use crate::capture::FrameRef;
+use crate::report::column::{Answered, Asked, Column, Field};
 use crate::report::moments;
 use crate::report::view::{FindingView, HandshakeView, Report, SessionView};
 use crate::report::words::{self, Frames, Told, Tone};
@@ -26,7 +27,6 @@ pub(super) fn handshake(report: &Report, told: &Told<'_>, handshake: &HandshakeV
                 "· " (words::time(handshake.started_at))
                 @if let Some(by) = words::answered_by(handshake) { " · " (by) }
             }
-            @if let Some(front) = words::front(report, handshake, &frames) { p { (front) } }
             div.wide { (hops(report, handshake, &frames)) }
             @if let Some(session) = &handshake.session {
                 h3 { "After the 101" }
@@ -104,7 +104,7 @@ fn hops(report: &Report, handshake: &HandshakeView, frames: &Frames<'_>) -> Mark
                                     (words::named(&connection.client, connection.client_name.as_ref())) " →" br;
                                     (words::named(&connection.server, connection.server_name.as_ref()))
                                 }
-                                @for about in [words::tls(connection), words::interfaces(connection)] {
+                                @for about in [words::tls(connection), column.joined(), words::interfaces(connection)] {
                                     @if !about.is_empty() { div.faint { (about) } }
                                 }
                                 @let lacks = words::evidence_lacks(connection);
@@ -131,20 +131,21 @@ fn hops(report: &Report, handshake: &HandshakeView, frames: &Frames<'_>) -> Mark
 
 fn request_cell(column: &Column<'_>, frames: &Frames<'_>) -> Markup {
     html! {
-        @match column.hop.map(|hop| &hop.request) {
-            Some(Some(request)) => {
+        @match column.asked() {
+            Asked::Request(request) => {
                 code { (request.method) " " (request.target) " HTTP/" (request.http_version) }
                 " " span.faint { (frames.at(request.at_frame)) }
             }
-            Some(None) => span.faint { "not in the capture as a whole" },
-            None => {
-                @match column.unasked() {
-                    (true, what) => span.bad { "✗ " (what) },
-                    (false, what) => span.faint { (what) },
-                }
-            }
+            Asked::Sealed(record) => (sealed(record, frames)),
+            Asked::Unseen(what) => span.faint { (what) },
+            Asked::Never(what) => span.bad { "✗ " (what) },
         }
     }
+}
+
+/// A head inside TLS: all that shows is the record that carried it.
+fn sealed(record: FrameRef, frames: &Frames<'_>) -> Markup {
+    html! { span.faint { "inside TLS " (frames.at(record)) } }
 }
 
 fn field_cell(column: &Column<'_>, header: &str) -> Markup {
@@ -162,12 +163,9 @@ fn field_cell(column: &Column<'_>, header: &str) -> Markup {
 }
 
 fn answer_cell(column: &Column<'_>, frames: &Frames<'_>) -> Markup {
-    let Some(hop) = column.hop else {
-        return html! { span.bad { "✗ " (column.outcome) } };
-    };
     html! {
-        @match &hop.response {
-            Some(response) => {
+        @match column.answered() {
+            Answered::Response(response) => {
                 strong class=(if response.status == 101 { "good" } else { "bad" }) {
                     (response.status) " " (response.reason)
                 }
@@ -176,14 +174,15 @@ fn answer_cell(column: &Column<'_>, frames: &Frames<'_>) -> Markup {
                     @if let Some(server) = &response.server { " " (server) }
                 }
             }
-            None => span.bad { "✗ none seen" },
+            Answered::Sealed(record) => (sealed(record, frames)),
+            Answered::None(instead) => span.bad { "✗ " (instead) },
         }
-        @for note in &hop.notes { div.odd { (note) } }
+        @for note in column.hop().into_iter().flat_map(|hop| &hop.notes) { div.odd { (note) } }
     }
 }
 
 fn accept_cell(column: &Column<'_>) -> Markup {
-    let Some(hop) = column.hop.filter(|hop| hop.response.is_some()) else {
+    let Some(hop) = column.hop().filter(|hop| hop.response.is_some()) else {
         return html! {};
     };
     let look = match hop.accept {

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::{Page, line};
-use crate::report::column::{Column, Field};
+use crate::capture::FrameRef;
+use crate::report::column::{Answered, Asked, Column, Field};
 use crate::report::escape::{
     markdown as text, markdown_block as block, markdown_code as code, markdown_prose as prose,
 };
@@ -43,9 +44,6 @@ impl Page<'_> {
         line!(self, "{}.\n", facts.join(", "));
 
         line!(self, "### Hops\n");
-        if let Some(front) = words::front(self.report, handshake, &frames) {
-            line!(self, "{}.\n", prose(&front));
-        }
         self.hops(handshake, &frames);
         self.changes(handshake);
         if let Some(session) = &handshake.session {
@@ -86,7 +84,11 @@ impl Page<'_> {
         });
         row("TLS", &|column| {
             let tls = column.connection.map(words::tls).unwrap_or_default();
-            text(tls.trim_start_matches("TLS ").trim_start_matches("TLS"))
+            let tls = tls.trim_start_matches("TLS ").trim_start_matches("TLS");
+            let joined = column.joined();
+            let parts = [tls, joined.as_str()].map(text);
+            let parts = parts.into_iter().filter(|part| !part.is_empty());
+            parts.collect::<Vec<_>>().join(", ")
         });
         row("interface", &|column| {
             let on = column.connection.map(words::interfaces);
@@ -101,17 +103,19 @@ impl Page<'_> {
             row(label, &|column| field_cell(column, header));
         }
         row("answer", &|column| answer_cell(column, frames));
-        let response = |column: &Column<'_>| column.hop.and_then(|hop| hop.response.clone());
-        row("Server", &|column| {
-            let server = response(column).and_then(|response| response.server);
-            server.as_deref().map_or_else(String::new, code)
+        row("Server", &|column| match column.answered() {
+            Answered::Response(response) => {
+                let server = response.server.as_deref();
+                server.map_or_else(String::new, code)
+            }
+            Answered::Sealed(_) | Answered::None(_) => String::new(),
         });
-        row("Accept", &|column| match column.hop {
+        row("Accept", &|column| match column.hop() {
             Some(hop) if hop.response.is_some() => text(&words::accept(hop)),
             _ => String::new(),
         });
         row("note", &|column| {
-            let notes = column.hop.map(|hop| hop.notes.join("; "));
+            let notes = column.hop().map(|hop| hop.notes.join("; "));
             notes.as_deref().map_or_else(String::new, text)
         });
         row("ended", &|column| match column.ended(frames) {
@@ -321,18 +325,28 @@ impl Page<'_> {
 }
 
 fn request_cell(column: &Column<'_>, frames: &Frames<'_>) -> String {
-    match column.hop.map(|hop| &hop.request) {
-        Some(Some(request)) => {
+    match column.asked() {
+        Asked::Request(request) => {
             let line = format!(
                 "{} {} HTTP/{}",
                 request.method, request.target, request.http_version
             );
-            let at = frames.relative(request.at, request.at_frame.capture().0);
-            format!("{} (frame {}, {at})", code(&line), request.frame)
+            format!("{} {}", code(&line), frame(request.at_frame, frames))
         }
-        Some(None) => "not in the capture as a whole".to_owned(),
-        None => column.unasked().1.to_owned(),
+        Asked::Sealed(record) => sealed(record, frames),
+        Asked::Unseen(what) | Asked::Never(what) => what.to_owned(),
     }
+}
+
+/// `(frame 12, +0.41 ms)`.
+fn frame(frame: FrameRef, frames: &Frames<'_>) -> String {
+    let after = frames.relative(frame.at, frame.capture().0);
+    format!("(frame {}, {after})", frame.number())
+}
+
+/// A head inside TLS: all that shows is the record that carried it.
+fn sealed(record: FrameRef, frames: &Frames<'_>) -> String {
+    format!("inside TLS {}", frame(record, frames))
 }
 
 /// The value as it arrived, and what happened to it on the way.
@@ -349,18 +363,15 @@ fn field_cell(column: &Column<'_>, header: &str) -> String {
 }
 
 fn answer_cell(column: &Column<'_>, frames: &Frames<'_>) -> String {
-    match column.hop.map(|hop| &hop.response) {
-        Some(Some(response)) => {
-            let at = frames.relative(response.at, response.at_frame.capture().0);
-            format!(
-                "**{} {}** (frame {}, {at})",
-                response.status,
-                text(&response.reason),
-                response.frame
-            )
-        }
-        Some(None) => "**none seen**".to_owned(),
-        None => format!("**{}**", text(column.outcome)),
+    match column.answered() {
+        Answered::Response(response) => format!(
+            "**{} {}** {}",
+            response.status,
+            text(&response.reason),
+            frame(response.at_frame, frames)
+        ),
+        Answered::Sealed(record) => sealed(record, frames),
+        Answered::None(instead) => format!("**{}**", text(instead)),
     }
 }
 

@@ -4,10 +4,11 @@ use tabled::builder::Builder;
 use tabled::settings::style::HorizontalLine;
 use tabled::settings::{Style, Theme};
 
-use super::super::column::{Column, Field};
+use super::super::column::{Answered, Asked, Column, Field};
 use super::super::style::{Look, Page, columns, fit, pad};
 use super::super::view::{ChangeView, HandshakeView, Report};
 use super::super::words::{self, Frames};
+use crate::capture::FrameRef;
 
 /// The narrowest useful column: an IPv4 address with its port, and some air.
 const COLUMN_MIN: usize = 23;
@@ -120,8 +121,11 @@ impl Layout<'_> {
         }
         push("other", false, each(&|column| self.others(column)));
         push("answer", true, each(&|column| self.answer(column)));
-        let switched =
-            |column: &Column<'_>| column.hop.is_some_and(|hop| hop.accept != "not-applicable");
+        let switched = |column: &Column<'_>| {
+            column
+                .hop()
+                .is_some_and(|hop| hop.accept != "not-applicable")
+        };
         if part.iter().any(switched) {
             push("Accept", false, each(&|column| self.accept(column)));
         }
@@ -151,10 +155,13 @@ impl Layout<'_> {
             cell.extend(self.cell(Look::Plain, &client, 2));
             cell.extend(self.cell(Look::Plain, &format!("→ {server}"), 2));
         }
-        for about in [words::tls(connection), words::interfaces(connection)] {
-            if !about.is_empty() {
-                cell.extend(self.cell(Look::Faint, &about, 2));
-            }
+        let about = [
+            words::tls(connection),
+            column.joined(),
+            words::interfaces(connection),
+        ];
+        for about in about.iter().filter(|about| !about.is_empty()) {
+            cell.extend(self.cell(Look::Faint, about, 4));
         }
         if self.frames.several() {
             let files: Vec<&str> = connection
@@ -173,29 +180,32 @@ impl Layout<'_> {
     }
 
     fn request(&self, column: &Column<'_>) -> Cell {
-        let Some(hop) = column.hop else {
-            return match column.unasked() {
-                (true, what) => self.cell(Look::Bad, &format!("✗ {what}"), 1),
-                (false, what) => self.cell(Look::Faint, what, 2),
-            };
-        };
-        let Some(request) = &hop.request else {
-            return self.cell(Look::Faint, "not in the capture as a whole", 2);
+        let request = match column.asked() {
+            Asked::Request(request) => request,
+            Asked::Sealed(record) => return self.sealed(record),
+            Asked::Unseen(what) => return self.cell(Look::Faint, what, 2),
+            Asked::Never(what) => return self.cell(Look::Bad, &format!("✗ {what}"), 1),
         };
         let line = format!(
             "{} {} HTTP/{}",
             request.method, request.target, request.http_version
         );
-        let altered = hop
-            .changes
-            .iter()
-            .any(|change| matches!(change.header, "HTTP version" | "method" | "target"));
+        let mut changes = column.hop().into_iter().flat_map(|hop| &hop.changes);
+        let altered =
+            changes.any(|change| matches!(change.header, "HTTP version" | "method" | "target"));
         let mut cell = if altered {
             self.cell(Look::Odd, &format!("≠ {line}"), 3)
         } else {
             self.cell(Look::Plain, &line, 3)
         };
         append(&mut cell, &self.frames.at(request.at_frame), self.width);
+        cell
+    }
+
+    /// A head inside TLS: all that shows is the record that carried it.
+    fn sealed(&self, record: FrameRef) -> Cell {
+        let mut cell = self.cell(Look::Faint, "inside TLS", 1);
+        append(&mut cell, &self.frames.at(record), self.width);
         cell
     }
 
@@ -212,7 +222,7 @@ impl Layout<'_> {
     }
 
     fn others(&self, column: &Column<'_>) -> Cell {
-        let Some(hop) = column.hop else {
+        let Some(hop) = column.hop() else {
             return Vec::new();
         };
         let others: Vec<&ChangeView> = hop
@@ -249,11 +259,12 @@ impl Layout<'_> {
     }
 
     fn answer(&self, column: &Column<'_>) -> Cell {
-        let Some(hop) = column.hop else {
-            return self.cell(Look::Bad, &format!("✗ {}", column.outcome), 2);
-        };
-        let Some(response) = &hop.response else {
-            return self.cell(Look::Bad, "✗ none seen", 1);
+        let response = match column.answered() {
+            Answered::Response(response) => response,
+            Answered::Sealed(record) => return self.sealed(record),
+            Answered::None(instead) => {
+                return self.cell(Look::Bad, &format!("✗ {instead}"), 2);
+            }
         };
         let up = response.status == 101;
         let look = if up { Look::Good } else { Look::Bad };
@@ -284,7 +295,7 @@ impl Layout<'_> {
     }
 
     fn accept(&self, column: &Column<'_>) -> Cell {
-        let Some(hop) = column.hop else {
+        let Some(hop) = column.hop() else {
             return Vec::new();
         };
         if hop.response.is_none() {
@@ -299,7 +310,7 @@ impl Layout<'_> {
     }
 
     fn notes(&self, column: &Column<'_>) -> Cell {
-        let Some(hop) = column.hop else {
+        let Some(hop) = column.hop() else {
             return Vec::new();
         };
         hop.notes
@@ -328,7 +339,7 @@ impl Layout<'_> {
 /// Whether a field is worth a row: version 13 everywhere and offers that nobody touched say nothing about a failure.
 fn tells(part: &[Column<'_>], header: &str) -> bool {
     part.iter().any(|column| {
-        let Some(hop) = column.hop else {
+        let Some(hop) = column.hop() else {
             return false;
         };
         hop.request.as_ref().is_some_and(|request| match header {
@@ -345,7 +356,7 @@ fn tells(part: &[Column<'_>], header: &str) -> bool {
 /// Whether a field changed on the way.
 fn changed(part: &[Column<'_>], header: &str) -> bool {
     part.iter()
-        .filter_map(|column| column.hop)
+        .filter_map(Column::hop)
         .any(|hop| hop.changes.iter().any(|change| change.header == header))
 }
 

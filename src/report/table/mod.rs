@@ -257,10 +257,6 @@ impl Table<'_> {
         self.page
             .paragraph(&indent, Look::Plain, Look::Faint, &facts.join(" · "));
         let frames = Frames::of(self.report, handshake);
-        if let Some(front) = words::front(self.report, handshake, &frames) {
-            self.page
-                .paragraph(&indent, Look::Plain, Look::Plain, &front);
-        }
         hops::draw(&mut self.page, self.report, handshake, self.verbose);
         if let Some(session) = &handshake.session {
             self.session(session, &frames);

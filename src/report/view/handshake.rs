@@ -74,6 +74,11 @@ pub struct FrontView {
     pub answer: Option<RecordView>,
 }
 
+impl FrontView {
+    /// What it connects, as hops name it.
+    pub const ROLE: &str = "client-proxy";
+}
+
 /// A TLS record by the frame that completed it.
 #[derive(Debug, Clone, Serialize)]
 pub struct RecordView {

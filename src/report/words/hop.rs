@@ -3,11 +3,8 @@
 //! A field that was not seen is no field that is missing: the caller knows which.
 
 use super::frames::Frames;
-use super::named;
 use super::numbers::count;
-use crate::report::view::{
-    ConnectionView, HandshakeView, HopView, Report, RequestView, StreamView,
-};
+use crate::report::view::{ConnectionView, FrontView, HopView, RequestView, StreamView};
 
 /// On which interfaces a connection was seen, where that is worth telling; else empty.
 pub(in crate::report) fn interfaces(connection: &ConnectionView) -> String {
@@ -42,38 +39,24 @@ pub(in crate::report) fn tls(connection: &ConnectionView) -> String {
     }
 }
 
-/// The TLS connection in front of a handshake that nobody opened: who, by what it was found, how it ended. `None` where
-/// there is none, or it is not listed.
-pub(in crate::report) fn front(
-    report: &Report,
-    handshake: &HandshakeView,
-    frames: &Frames<'_>,
-) -> Option<String> {
-    let front = handshake.front.as_ref()?;
-    let connection = report.connection(front.connection)?;
-    let by = match front.paired_by {
-        "time" => "the times of request and answer".to_owned(),
-        "records" => format!(
+/// What a TLS connection that nobody opened was found to be the one in front of a handshake by, and how sure that is.
+pub(in crate::report) fn joined(front: &FrontView) -> String {
+    let lengths = || {
+        format!(
             "{} of records",
             count(front.agreed_lengths as u64, "length")
-        ),
-        _ => format!(
-            "times and {} of records",
-            count(front.agreed_lengths as u64, "length")
-        ),
+        )
     };
-    let (how, at) = ended(connection, "client-proxy", frames);
-    let at = at.map_or_else(String::new, |at| format!(" ({at})"));
-    Some(format!(
-        "In front: client {} to {} over {}, not decrypted, joined by {by} ({}); {how}{at}",
-        named(&connection.client, connection.client_name.as_ref()),
-        named(&connection.server, connection.server_name.as_ref()),
-        tls(connection),
-        match front.confidence {
-            "guess" => "a guess",
-            sure => sure,
-        },
-    ))
+    let by = match front.paired_by {
+        "time" => "the times of request and answer".to_owned(),
+        "records" => lengths(),
+        _ => format!("times and {}", lengths()),
+    };
+    let sure = match front.confidence {
+        "guess" => "a guess",
+        sure => sure,
+    };
+    format!("not decrypted, joined by {by} ({sure})")
 }
 
 /// What the evidence of a connection lacks, in words; empty when it is complete.
