@@ -18,6 +18,7 @@ use super::family::node_of;
 use super::{Book, OpenConnections};
 use crate::capture::Timestamp;
 use crate::tcp::ConnectionId;
+use crate::tls::Sizes;
 
 /// Largest set of exchanges paired for a preview: the nearest ones, which are more than the hops and tries of any
 /// handshake.
@@ -126,11 +127,10 @@ impl Book {
                     .iter()
                     .any(|hop| told.contains(&hop.record.connection.id))
             };
-            out.extend(
-                pair_nodes(nodes, &mut context)
-                    .into_iter()
-                    .filter(is_touched),
-            );
+            let mut found = pair_nodes(nodes, &mut context).into_vec();
+            found.retain(is_touched);
+            self.join_fronts(&mut found, connections);
+            out.append(&mut found);
         }
         out
     }
@@ -183,6 +183,10 @@ impl OpenConnections for Once<'_> {
         seen.entry(id)
             .or_insert_with(|| self.connections.shared(id))
             .clone()
+    }
+
+    fn sizes(&self, id: ConnectionId) -> Option<&Sizes> {
+        self.connections.sizes(id)
     }
 
     fn without_payload(&self, from: Timestamp, to: Timestamp) -> Vec<Record> {

@@ -12,6 +12,7 @@ use crate::hop::{
 use crate::http::PartialWhy;
 use crate::http::testkit::{request, response};
 use crate::tcp::{ConnectionId, Ending, EndingHow, GapCause, Opening, Side};
+use crate::tls::Sizes;
 use crate::websocket::{Carried, CloseFrame, SessionFacts};
 
 /// Milliseconds since some hour, by the clock of a capture; the frame number follows the time.
@@ -271,6 +272,10 @@ pub(super) struct Table(pub(super) BTreeMap<ConnectionId, Record>);
 impl OpenConnections for Table {
     fn snapshot(&self, id: ConnectionId) -> Option<Record> {
         self.0.get(&id).cloned()
+    }
+
+    fn sizes(&self, id: ConnectionId) -> Option<&Sizes> {
+        self.0.get(&id)?.tls.as_deref()?.sizes.as_deref()
     }
 
     fn without_payload(&self, from: Timestamp, to: Timestamp) -> Vec<Record> {

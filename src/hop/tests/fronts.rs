@@ -1,6 +1,8 @@
 //! TLS that nobody opens, in front of a hop in clear: what joins, and what keeps from it.
 
-use super::build::{Build, in_capture, key, stripped, switching, upgrade};
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::build::{Build, Table, in_capture, key, stripped, switching, upgrade};
 use crate::hop::book::{Book, Clocks};
 use crate::hop::{Confidence, Front, Handshake, JoinedBy, Party, Protocol, Record, Relayed};
 use crate::tcp::{Chunk, Direction, Side};
@@ -327,6 +329,26 @@ fn by_another_clock_many_lengths_must_agree() {
     let mut others = talk.clone();
     others[3].2 += 1;
     assert!(found(&others, &talk).is_none(), "another session");
+}
+
+/// A live view tells of it before anything closes, and takes it from nobody.
+#[test]
+fn a_preview_has_the_front_as_well() {
+    let (sealed, behind) = (front(1, FRONT), hop(2, 0, 0.3, TALK).record());
+    let mut book = Book::new(Clocks::Same);
+    let head = behind.exchanges[0].request.as_ref().unwrap();
+    book.sealed(&sealed.connection);
+    book.attempt(&behind.connection, 0, head, false);
+    let open = [&sealed, &behind].map(|record| (record.connection.id, record.clone()));
+    let table = Table(BTreeMap::from(open));
+    let touched = BTreeSet::from([behind.connection.id]);
+    for _ in 0..2 {
+        let [preview] = book.preview_of(&touched, &table).try_into().unwrap();
+        assert!(!preview.settled);
+        let found = preview.front.unwrap();
+        assert_eq!(found.record.connection.id, sealed.connection.id);
+        assert_eq!(found.by, JoinedBy::RecordsAndTime);
+    }
 }
 
 #[test]
