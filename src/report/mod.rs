@@ -35,7 +35,7 @@ pub mod markdown;
 pub mod table;
 
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 #[cfg(test)]
 mod tests;
 

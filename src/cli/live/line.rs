@@ -168,20 +168,21 @@ fn hops(report: &Report, handshake: &HandshakeView, form: Hops) -> String {
     if form == Hops::Nothing {
         return String::new();
     }
-    let hops = handshake.hops.iter().map(|one| {
-        let connection = report.connection(one.connection);
+    let server = |id| {
+        let connection = report.connection(id);
         let server = connection.map_or("?", |connection| connection.server.as_str());
-        (visible(server).into_owned(), outcome(report, one))
-    });
+        visible(server).into_owned()
+    };
+    let front = handshake.front.iter();
+    let front = front.map(|front| (server(front.connection), "TLS".to_owned()));
+    let hops = handshake.hops.iter();
+    let hops = hops.map(|one| (server(one.connection), outcome(report, one)));
     let attempts = handshake.attempts.iter().map(|attempt| {
-        let connection = report.connection(attempt.connection);
-        let server = connection.map_or("?", |connection| connection.server.as_str());
-        (
-            visible(server).into_owned(),
-            visible(&attempt.outcome).into_owned(),
-        )
+        let outcome = visible(&attempt.outcome).into_owned();
+        (server(attempt.connection), outcome)
     });
-    let parts: Vec<String> = hops
+    let parts: Vec<String> = front
+        .chain(hops)
         .chain(attempts)
         .enumerate()
         .map(|(place, (server, outcome))| match form {
@@ -244,13 +245,18 @@ fn paint(text: &str, style: Style, color: bool) -> String {
     }
 }
 
+/// Who asks: in front of a proxy that ends TLS, where that was seen. What is a guess has a question mark.
 fn client(report: &Report, handshake: &HandshakeView) -> String {
-    let hop = handshake.hops.first();
-    let connection = hop.and_then(|hop| report.connection(hop.connection));
-    connection.map_or_else(
-        || "?".to_owned(),
-        |connection| visible(&connection.client).into_owned(),
-    )
+    let front = handshake.front.as_deref();
+    let first = handshake.hops.first().map(|hop| hop.connection);
+    let id = front.map(|front| front.connection).or(first);
+    let connection = id.and_then(|id| report.connection(id));
+    let Some(connection) = connection else {
+        return "?".to_owned();
+    };
+    let guess = front.is_some_and(|front| front.confidence == "guess");
+    let mark = if guess { "?" } else { "" };
+    format!("{}{mark}", visible(&connection.client))
 }
 
 fn target(handshake: &HandshakeView, form: Form) -> String {
@@ -272,5 +278,40 @@ fn outcome(report: &Report, hop: &HopView) -> String {
             _ => "no answer".to_owned(),
         },
         (None, None) => "no answer".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixtures::{healthy, idle_behind_tls};
+    use crate::report::{Collector, Keep, Redact};
+
+    #[test]
+    fn who_asks_is_the_client_in_front() {
+        let says = |case, width| {
+            let (handshake, diagnosis) = case;
+            let mut collector = Collector::new(Keep::default(), Redact::Standard);
+            let report = collector.one(1, &handshake, &diagnosis);
+            let look = Look {
+                color: false,
+                width,
+            };
+            super::handshake(&report, handshake.started_at(), What::Outcome, look)
+        };
+        assert_eq!(
+            says(healthy(), None),
+            "12:00:00.000Z ok       192.168.50.23:40380  chat.example.com/ws?room=7&token=<redacted 16 b…  \
+             192.168.50.1:80 101 > 10.20.0.11:8080 101\n"
+        );
+        assert_eq!(
+            says(idle_behind_tls(), None),
+            "12:00:00.000Z BROKEN   192.168.50.23:40380?  chat.example.com/ws?room=7&token=<redacted 16 b…  \
+             192.168.50.1:80 TLS > 10.20.0.11:8080 101  idle-timeout\n"
+        );
+        assert_eq!(
+            says(idle_behind_tls(), Some(80)),
+            "12:00:00 BROKEN   192.168.50.23:40380?  /ws?room=7&…  idle-timeout\n"
+        );
     }
 }
