@@ -11,11 +11,11 @@ use std::net::IpAddr;
 use foldhash::{HashMap, HashMapExt as _};
 
 use super::clock::Offsets;
+use super::context::Context;
 use super::handshake::{Confidence, ConnectAttempt, Handshake};
 use super::known::Known;
 use super::link::RELAY_NANOS;
 use super::node::Node;
-use super::pairing::Context;
 use super::record::{Protocol, Record, SharedRecord};
 use super::role::is_nginx_name;
 use crate::capture::FrameRef;

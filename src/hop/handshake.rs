@@ -273,6 +273,21 @@ pub struct Handshake {
 }
 
 impl Handshake {
+    /// Hops of which nothing else is known.
+    pub(super) const fn of(hops: Vec<Hop>, settled: bool) -> Self {
+        Self {
+            hops,
+            front: None,
+            attempts: Vec::new(),
+            subrequests: Vec::new(),
+            backend: BackendSight::NotVisible,
+            ambiguous: false,
+            session: None,
+            clock_offsets: Vec::new(),
+            settled,
+        }
+    }
+
     /// The outermost hop.
     pub fn first(&self) -> Option<&Hop> {
         self.hops.first()

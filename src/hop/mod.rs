@@ -4,6 +4,7 @@ mod attempts;
 mod book;
 mod changes;
 mod clock;
+mod context;
 mod copies;
 mod front;
 mod fronts;
@@ -22,11 +23,13 @@ mod role;
 mod session;
 mod siblings;
 mod silent;
+mod subrequests;
 #[cfg(test)]
 pub(crate) mod testkit;
 #[cfg(test)]
 mod tests;
 mod textbook;
+mod tree;
 
 pub use book::{Book, Clocks, HELD_BYTES, OpenConnections};
 pub use front::{Front, JoinedBy};

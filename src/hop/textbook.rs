@@ -11,10 +11,11 @@
 use std::slice;
 
 use super::clock::Offsets;
+use super::context::Context;
 use super::handshake::{BackendSight, Confidence, Handshake, Hop, PairedBy, Role};
 use super::link::nested;
 use super::node::{LinkKind, Node};
-use super::pairing::{Context, handshake_of, hop_of};
+use super::tree::hop_of;
 use super::{attempts, copies, session};
 use crate::tcp::ConnectionId;
 
@@ -39,7 +40,7 @@ pub(super) fn join(outer: &Node, inner: &Node, context: &mut Context<'_>) -> Opt
             ..hop_of(inner, Role::ProxyBackend, outer.exchange())?
         },
     ];
-    let mut handshake = handshake_of(hops, context.settled);
+    let mut handshake = Handshake::of(hops, context.settled);
     handshake.backend = BackendSight::Seen;
     let offsets = Offsets::default();
     if !is_undisturbed(outer, context) {

@@ -10,9 +10,10 @@ use foldhash::HashMap;
 use smallvec::SmallVec;
 
 use super::super::attempts::{self, Silent};
+use super::super::context::{Context, Nodes};
 use super::super::handshake::Handshake;
 use super::super::node::Slot;
-use super::super::pairing::{Context, Nodes, nodes_of, pair_nodes};
+use super::super::pairing::{nodes_of, pair_nodes};
 use super::super::record::{Record, SharedRecord};
 use super::family::node_of;
 use super::{Book, OpenConnections};

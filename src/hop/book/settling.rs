@@ -2,9 +2,10 @@
 
 use std::cmp::Reverse;
 
+use super::super::context::{Context, Nodes};
 use super::super::handshake::Handshake;
 use super::super::node::Slot;
-use super::super::pairing::{Context, Nodes, order, pair_nodes};
+use super::super::pairing::{order, pair_nodes};
 use super::family::node_of;
 use super::sealed::Nothing;
 use super::{Book, Clocks, LINGER, MAX_WAIT, OpenConnections};

@@ -4,8 +4,9 @@ use proptest::prelude::*;
 
 use super::build::*;
 use crate::hop::attempts::{Silent, place};
+use crate::hop::context::Context;
 use crate::hop::ordinary::OrdinaryPool;
-use crate::hop::pairing::{Context, nodes_of, weigh};
+use crate::hop::pairing::{nodes_of, weigh};
 use crate::hop::{Known, textbook};
 use crate::tcp::Side;
 
