@@ -15,9 +15,9 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 use super::args::Cut;
-use super::inputs::{Sources, are_files, feed};
+use super::inputs::{Known, Sources, are_files, feed};
 use super::output::NewFile;
-use super::passes::{Known, read_well};
+use super::passes::read_well;
 use super::plan::is_stdin;
 use super::progress::Progress;
 use super::{EXIT_FAILED, message};

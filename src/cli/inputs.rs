@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use super::keys::KeyLogs;
 use super::message;
-use super::passes::Known;
 use super::plan::{Plan, is_stdin};
 use super::progress::Progress;
 use crate::capture::{CaptureError, CaptureInfo, Filter, Inputs, Problem, QUEUE_BYTES, Secrets};
@@ -21,6 +20,15 @@ use crate::tcp::Stats;
 
 /// How often a key log is looked at that may still be written.
 const FOLLOW: Duration = Duration::from_millis(100);
+
+/// What reading inputs teaches about reading them once more.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Known {
+    /// Keys of TLS sessions that the captures bring along.
+    pub(super) keys: Vec<Secrets>,
+    /// By how many nanoseconds frames stand behind later ones, at most, where they are put in order.
+    pub(super) late_by: Option<i64>,
+}
 
 /// How reading went.
 pub(super) struct Outcome {

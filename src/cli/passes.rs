@@ -1,17 +1,7 @@
 //! Reads the inputs, and once more where that shows more: keys stood behind what they open, or frames not in the order of
 //! their times.
 
-use super::inputs::Outcome;
-use crate::capture::Secrets;
-
-/// What reading inputs teaches about reading them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Known {
-    /// Keys of TLS sessions that the captures bring along.
-    pub(super) keys: Vec<Secrets>,
-    /// By how many nanoseconds frames stand behind later ones, at most, where they are put in order.
-    pub(super) late_by: Option<i64>,
-}
+use super::inputs::{Known, Outcome};
 
 /// Reads, and reads once more with what was learned where that tells more. `pass` reads from the start with what is known.
 pub(super) fn read_well<T>(

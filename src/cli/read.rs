@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::args::{FailOn, Format};
-use super::inputs::{Outcome, are_files, are_out_of_order, run_inputs};
+use super::inputs::{Known, Outcome, are_files, are_out_of_order, run_inputs};
 use super::output::{self, NewFile};
-use super::passes::{Known, learn, read_well};
+use super::passes::{learn, read_well};
 use super::plan::Plan;
 use super::progress::Progress;
 use super::{EXIT_FAILED, EXIT_FOUND, message};
