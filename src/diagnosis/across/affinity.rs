@@ -1,4 +1,4 @@
-//! One Socket.IO session at two backends: polled at one, upgraded at another, which does not know it.
+//! One Socket.IO session at two backends: polled at one, upgraded or polled further at another, which does not know it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
@@ -8,16 +8,36 @@ use crate::capture::FrameRef;
 use crate::decode::Endpoint;
 use crate::diagnosis::Code;
 use crate::diagnosis::draft::Draft;
-use crate::hop::{Handshake, Record};
-use crate::tcp::ConnectionId;
+use crate::hop::{Confidence, Handshake, Record};
+use crate::tcp::{Connection, ConnectionId};
 
-/// A request that names a Socket.IO session, on the connection to one server.
+/// What it means where the upgrade itself may have come to the right backend.
+const POLLED_ELSEWHERE: &str = "The session was opened at one backend, and requests that belong to it went to another, which does not know it. The client gives the session up, also where its WebSocket came up.";
+
+/// Requests of one client that name a Socket.IO session, at one server.
 #[derive(Debug, Clone)]
 struct Sid {
     client: IpAddr,
     server: Endpoint,
     frame: FrameRef,
     id: ConnectionId,
+    /// They are Engine.IO's own, by more than the name of a parameter.
+    engine: bool,
+    /// The first one that was answered as one of a session that the server knows.
+    known: Option<FrameRef>,
+    /// The first answer 400.
+    refused: Option<FrameRef>,
+}
+
+impl Sid {
+    fn answered(&mut self, answer: FrameRef, status: u16) {
+        let place = match status {
+            101 | 200..=299 => &mut self.known,
+            400 => &mut self.refused,
+            _ => return,
+        };
+        place.get_or_insert(answer);
+    }
 }
 
 /// An upgrade that failed and names a session: where it came in and where it went.
@@ -39,36 +59,69 @@ pub(super) struct Affinity {
 }
 
 impl Affinity {
-    /// Takes note of a handshake, if it failed and names a session.
+    /// Takes note of a handshake that names a session: whether it failed, and which server knew the session.
     pub(super) fn handshake(&mut self, handshake: &Handshake) {
         if let Some(upgrade) = failed_upgrade(handshake) {
             push(&mut self.upgrades, upgrade);
+        }
+        for hop in &handshake.hops {
+            let exchange = hop.exchange();
+            if let (Some(request), Some(answer)) = (&exchange.request, &exchange.response)
+                && answer.status == 101
+                && is_engine(request.target())
+                && let Some((seen, _)) =
+                    self.at(request.target(), &hop.record.connection, request.span.first)
+            {
+                seen.answered(answer.span.first, answer.status);
+            }
         }
     }
 
     /// Takes note of the sessions that ordinary requests name: whether there are any.
     pub(super) fn connection(&mut self, record: &Record) -> bool {
-        let connection = &record.connection;
         let mut noted = false;
         for exchange in &record.ordinary {
-            let Some(sid) = sid(&exchange.target) else {
-                continue;
-            };
-            if self.sids.len() >= ENDPOINTS && !self.sids.contains_key(sid) {
-                continue;
-            }
-            let seen = self.sids.entry(sid.to_owned()).or_default();
-            if seen.len() < EVIDENCE && seen.iter().all(|other| other.server != connection.server) {
-                seen.push(Sid {
-                    client: connection.client.ip(),
-                    server: connection.server,
-                    frame: exchange.request,
-                    id: connection.id,
-                });
-                noted = true;
+            let seen = self.at(&exchange.target, &record.connection, exchange.request);
+            if let Some((seen, new)) = seen {
+                if let Some((answer, status)) = exchange.response {
+                    seen.answered(answer, status);
+                }
+                noted |= new;
             }
         }
         noted
+    }
+
+    /// What is known of the session that a request names, at the server that was asked; and whether it is new.
+    fn at(
+        &mut self,
+        target: &str,
+        connection: &Connection,
+        frame: FrameRef,
+    ) -> Option<(&mut Sid, bool)> {
+        let sid = sid(target)?;
+        if self.sids.len() >= ENDPOINTS && !self.sids.contains_key(sid) {
+            return None;
+        }
+        let seen = self.sids.entry(sid.to_owned()).or_default();
+        let place = (seen.iter()).position(|other| other.server == connection.server);
+        if place.is_none() {
+            if seen.len() >= EVIDENCE {
+                return None;
+            }
+            seen.push(Sid {
+                client: connection.client.ip(),
+                server: connection.server,
+                frame,
+                id: connection.id,
+                engine: is_engine(target),
+                known: None,
+                refused: None,
+            });
+        }
+        let last = seen.len().checked_sub(1)?;
+        let one = seen.get_mut(place.unwrap_or(last))?;
+        Some((one, place.is_none()))
     }
 
     /// All sessions that were lost between backends, said once.
@@ -102,6 +155,8 @@ impl Affinity {
                     ),
             );
         }
+        let refused = self.sids.values().filter_map(|seen| refused(seen));
+        out.extend(refused.take(EVIDENCE));
         out.into_iter()
             .reduce(|mut all, one| {
                 all.absorb(one);
@@ -110,6 +165,38 @@ impl Affinity {
             .into_iter()
             .collect()
     }
+}
+
+/// A session that one server knows and another one refuses, while it is asked by the same proxy. In front of that proxy one
+/// address both knows and refuses it.
+fn refused(seen: &[Sid]) -> Option<Draft> {
+    let mut owners = seen
+        .iter()
+        .filter(|one| one.engine && one.refused.is_none());
+    let (owner, known, stranger, refused) = owners.find_map(|owner| {
+        let known = owner.known?;
+        let mut others = seen
+            .iter()
+            .filter(|other| other.engine && other.client == owner.client && other.known.is_none());
+        others.find_map(|other| Some((owner, known, other, other.refused?)))
+    })?;
+    Some(
+        Draft::new(Code::SessionAffinityLost)
+            .sure(Confidence::Likely)
+            .title(format!(
+                "One session was known at {} and refused with 400 at {}",
+                owner.server, stranger.server
+            ))
+            .detail(POLLED_ELSEWHERE)
+            .about(owner.id)
+            .about(stranger.id)
+            .saw(known, format!("{} knows the session", owner.server))
+            .saw(
+                stranger.frame,
+                format!("request with the same sid to {}", stranger.server),
+            )
+            .saw(refused, format!("{} answers 400", stranger.server)),
+    )
 }
 
 /// The handshake, if it failed at a backend and names a session.
@@ -128,6 +215,12 @@ fn failed_upgrade(handshake: &Handshake) -> Option<FailedUpgrade> {
         frame: request.span.first,
         id: inner.record.connection.id,
     })
+}
+
+/// Whether a target is one of Engine.IO, which names its transport: other applications have a `sid` as well.
+fn is_engine(target: &str) -> bool {
+    let query = target.split_once('?').map_or("", |(_, query)| query);
+    (query.split('&')).any(|pair| matches!(pair, "transport=polling" | "transport=websocket"))
 }
 
 /// The Socket.IO session id in a target.

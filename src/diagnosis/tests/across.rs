@@ -293,6 +293,68 @@ fn one_session_at_two_backends() {
     );
 }
 
+/// The upgrade reached the backend that knows the session, and a request of the polling before it did not.
+#[test]
+fn one_session_polled_at_two_backends() {
+    let proxy = |port| Endpoint::v4([10, 20, 0, 1], port);
+    let poll = |id: u32, client: Endpoint, server: Endpoint, target: &str, status: u16| {
+        let mut record = conn(id, client, server, 1.0).record;
+        record.ordinary = vec![ordinary(target, None, status, 2.0)];
+        record
+    };
+    let target = "/socket.io/?EIO=4&transport=polling&sid=abc";
+    let known = poll(7, proxy(50_001), BACKEND, target, 200);
+    for (what, others, found) in [
+        (
+            "refused",
+            vec![poll(8, proxy(50_002), BACKEND2, target, 400)],
+            &[Code::SessionAffinityLost][..],
+        ),
+        (
+            "another reason",
+            vec![poll(8, proxy(50_002), BACKEND2, target, 503)],
+            &[],
+        ),
+        (
+            "known to both",
+            vec![poll(8, proxy(50_002), BACKEND2, target, 200)],
+            &[],
+        ),
+        (
+            "the same backend",
+            vec![poll(8, proxy(50_002), BACKEND, target, 400)],
+            &[],
+        ),
+        (
+            "what the client got",
+            vec![poll(8, CLIENT, FRONT, target, 400)],
+            &[],
+        ),
+        // Everything on one host: the proxy asks from the address that the client has.
+        (
+            "what a client on the same host got",
+            vec![
+                poll(8, proxy(50_002), FRONT, target, 400),
+                poll(9, proxy(50_003), FRONT, target, 200),
+            ],
+            &[],
+        ),
+    ] {
+        let mut records = vec![known.clone()];
+        records.extend(others);
+        assert_eq!(together(&[], &records).1, found, "{what}");
+        records.reverse();
+        assert_eq!(together(&[], &records).1, found, "{what}, reversed");
+    }
+    // A parameter of this name is not Engine.IO's alone.
+    let form = "/form?sid=abc";
+    let records = [
+        poll(7, proxy(50_001), BACKEND, form, 200),
+        poll(8, proxy(50_002), BACKEND2, form, 400),
+    ];
+    assert_eq!(together(&[], &records).1, []);
+}
+
 #[test]
 fn connections_of_a_handshake_have_no_findings_of_their_own() {
     let mut attempt = conn(5, BACK, BACKEND, 1.0);

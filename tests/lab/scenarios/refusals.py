@@ -302,6 +302,27 @@ SCENARIOS = [
         witness=Witness(access=("200", "400"), saw=({"status": 200}, {"status": 400})),
         samples={"any": "session-affinity-lost.pcapng"},
     ),
+    Scenario(
+        name="session-polled-elsewhere",
+        family="handshake",
+        row="H12",
+        title="socket.io behind two backends without stickiness: further polling comes to the one that does not know the session, and "
+        "the client never gets to its upgrade.",
+        nginx=site(location("/"), up=upstream(f"{BACKEND}:8080", f"{BACKEND_2}:8080")),
+        backends=(
+            raw_backend((("head",), page("200 OK", "40"), ("drain",))),
+            raw_backend(
+                (("head",), page("400 Bad Request", '{"code":1,"message":"Session ID unknown"}'), ("drain",)),
+                at=f"{BACKEND_2}:8080",
+            ),
+        ),
+        clients=(
+            curl(f"http://{PROXY_FRONT}/socket.io/?EIO=4&transport=polling&sid=lv_VI97HAXpY6yYWAAAB"),
+            curl(f"http://{PROXY_FRONT}/socket.io/?EIO=4&transport=polling&sid=lv_VI97HAXpY6yYWAAAB&t=2"),
+        ),
+        expect=expect(required="session-affinity-lost", says="was known at 10.20.0.11:8080 and refused with 400 at 10.20.0.12:8080"),
+        witness=Witness(access=("200", "400"), saw=({"status": 200}, {"status": 400})),
+    ),
     refused_by_backend(
         "server-error", "H17", "The backend fails with 500.", "500 Internal Server Error", "server-error"
     ),
