@@ -135,14 +135,20 @@ impl Table<'_> {
         capture::footer(&mut self.page, self.report, self.verbose);
     }
 
-    /// Everything is well: say so, and stop.
+    /// All handshakes came up: say so, and that this is all, if it is.
     fn healthy(&mut self) {
-        let number = self.report.summary.handshakes;
+        let summary = self.report.summary;
+        let number = summary.handshakes;
+        let faultless = if summary.errors + summary.warnings == 0 {
+            ", without a fault"
+        } else {
+            ""
+        };
         let headline = self.report.causes.first().map(|cause| &cause.headline);
         let text = match headline.filter(|headline| number == 1 && !headline.is_empty()) {
-            Some(headline) => format!("{headline}, without a fault."),
+            Some(headline) => format!("{headline}{faultless}."),
             None => format!(
-                "All {} came up, without a fault.",
+                "All {} came up{faultless}.",
                 words::count(number, "handshake")
             ),
         };

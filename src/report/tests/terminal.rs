@@ -14,6 +14,18 @@ fn a_failure_fits_one_screen() {
 fn a_healthy_capture_says_so_in_two_lines() {
     let text = terminal(&report(&[fix::healthy()]), 100, false);
     assert_eq!(text.lines().count(), 2, "{text}");
+    assert!(text.contains(", without a fault."), "{text}");
+}
+
+#[test]
+fn what_came_up_beside_a_fault_is_not_without_one() {
+    let mut healthy = fix::healthy();
+    healthy.1.findings = fix::refused().1.findings;
+    let text = terminal(&report(&[healthy]), 100, false);
+    assert!(
+        text.starts_with("OK") && !text.contains("without a fault"),
+        "{text}"
+    );
 }
 
 #[test]
