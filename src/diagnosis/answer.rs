@@ -1,5 +1,6 @@
 //! Any answer other than 101: what it is, who gave it, and whether another finding already says why.
 
+mod origin;
 mod status;
 
 use super::answerer::answerer;

@@ -17,6 +17,7 @@ use crate::websocket::Extensions;
 
 pub(super) use lone::forced_upgrade;
 use lone::{before_first_hop, http10_session_closed, lone_backend_request};
+pub(super) use rewriting::origin_is_host;
 use rewriting::{origin, target};
 
 pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {

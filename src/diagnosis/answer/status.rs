@@ -1,6 +1,7 @@
 //! The finding that an answer's status is: who refused what, with all that the answer says about why.
 
 use super::about;
+use super::origin::{Origin, other_origin};
 use crate::diagnosis::answerer::{Answerer, answerer, own_of_balancer};
 use crate::diagnosis::catalogue::{BALANCER, CHALLENGE_MET, told_by};
 use crate::diagnosis::draft::Draft;
@@ -111,8 +112,13 @@ fn advised(draft: Draft, story: &Story<'_>, answer: &ResponseHead, by: AnsweredB
                 .fix("Open the final address, with ws or wss.")
                 .snippet(""),
         },
-        Code::Forbidden if by == AnsweredBy::Backend && same_host(story) => draft
-            .fix("Host reached it as the client sent it: add the public origin to the application's list, and read its log."),
+        Code::Forbidden if by == AnsweredBy::Backend => {
+            match Origin::of(story).map_or("", |origin| origin.fix()) {
+                "" if same_host(story) => draft.fix("Host reached it as the client sent it: add the public origin to the application's list, and read its log."),
+                "" => draft,
+                fix => draft.fix(fix).snippet(""),
+            }
+        }
         Code::ServiceUnavailable if by == AnsweredBy::Proxy && is_balancers(story, answer) => {
             draft.told(Some(&BALANCER))
         }
@@ -239,6 +245,10 @@ fn hints(story: &Story<'_>, hop: &Hop, answer: &ResponseHead, by: AnsweredBy) ->
         hints.extend(other_host(story, answer.status));
         hints.extend(other_origin(story, answer.status));
     }
+    if by == AnsweredBy::Backend && answer.status == 403 {
+        hints.extend(Origin::of(story).map(|origin| origin.told()));
+        hints.extend(no_credentials(story).map(str::to_owned));
+    }
     if by == AnsweredBy::Backend && matches!(answer.status, 400 | 403) {
         let forwarded = story
             .inner
@@ -298,18 +308,13 @@ fn other_host(story: &Story<'_>, status: u16) -> Option<String> {
     })
 }
 
-/// Some servers refuse another origin with 404, as if there was nothing.
-fn other_origin(story: &Story<'_>, status: u16) -> Option<String> {
+/// A request without what most applications know a user by.
+fn no_credentials(story: &Story<'_>) -> Option<&'static str> {
     let fields = &story.inner.exchange().request.as_ref()?.fields;
-    let (origin, host) = (fields.first("origin")?, fields.first("host")?);
-    let (_, site) = origin.split_once("://")?;
-    (status == 404 && !site.eq_ignore_ascii_case(&host)).then(|| {
-        format!(
-            "Origin is {} and Host is {}: some servers, such as Rails' Action Cable, answer 404 to an origin that they do not allow.",
-            short(&origin),
-            short(&host)
-        )
-    })
+    let none = ["cookie", "authorization"]
+        .iter()
+        .all(|name| fields.count(name) == 0);
+    none.then_some("No Cookie and no Authorization reached it.")
 }
 
 /// A backend that is a proxy itself: what it answers may come from behind it.

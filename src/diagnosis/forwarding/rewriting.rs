@@ -11,7 +11,7 @@ use crate::http::RequestHead;
 use crate::websocket::Key;
 
 /// Whether `origin` names the site `host`: the comparison that backends make.
-fn origin_is_host(origin: &str, host: &str) -> bool {
+pub(in crate::diagnosis) fn origin_is_host(origin: &str, host: &str) -> bool {
     let authority = origin.split_once("://").map_or(origin, |(_, rest)| rest);
     authority.trim_end_matches('/').eq_ignore_ascii_case(host)
 }
@@ -51,16 +51,18 @@ pub(super) fn origin(
     let same_site = origin
         .as_deref()
         .is_some_and(|origin| origin_is_host(origin, &host));
-    let guilty = answer.status == 403 || (answer.status == 400 && sound && same_site);
+    // Another site's page fails that comparison with any Host: what may let it in is a list.
+    let guilty = same_site && (answer.status == 403 || (answer.status == 400 && sound));
     match origin {
         Some(origin) if guilty && !origin_is_host(&origin, &sent) => {
+            let (sure, because) = if answer.status == 403 {
+                (Confidence::Likely, "because")
+            } else {
+                (Confidence::Guess, "perhaps because")
+            };
             out.push(
                 about(Code::OriginHostMismatch, link, before, after)
-                    .sure(if same_site && answer.status == 403 {
-                        Confidence::Likely
-                    } else {
-                        Confidence::Guess
-                    })
+                    .sure(sure)
                     .title(format!(
                         "{backend} answered {}: {proxy} changed Host to {}, Origin is {}",
                         answer.status,
@@ -68,7 +70,7 @@ pub(super) fn origin(
                         short(&origin)
                     ))
                     .headline(format!(
-                        "{backend} answered {} because {proxy} changed Host from {} to {}, which does not match Origin {}",
+                        "{backend} answered {} {because} {proxy} changed Host from {} to {}, which does not match Origin {}",
                         answer.status,
                         short(&host),
                         short(&sent),

@@ -200,6 +200,102 @@ fn origin_and_host() {
     );
 }
 
+/// A page of another site than the one asked for: its Origin names no Host that a proxy could have kept.
+#[test]
+fn an_origin_that_no_host_matches() {
+    let other =
+        |head: &str| head.replace("Origin: http://192.168.50.1", "Origin: https://app.example");
+    let diagnosis = check(
+        "other site",
+        &refused(
+            &other(ASK),
+            &other(FORWARDED),
+            "HTTP/1.1 403 Forbidden\nServer: backend/1",
+        ),
+        Verdict::Failed,
+        Code::Forbidden,
+        &["error forbidden", "info host-rewritten"],
+    );
+    let forbidden = finding(&diagnosis, Code::Forbidden);
+    assert!(
+        forbidden
+            .detail
+            .contains("Origin is https://app.example and the client asked for Host 192.168.50.1"),
+        "{}",
+        forbidden.detail
+    );
+    assert!(
+        forbidden.fix.starts_with("Add this origin"),
+        "{}",
+        forbidden.fix
+    );
+    assert_eq!(forbidden.nginx_snippet, "");
+}
+
+/// What a 403 is not for, as the request shows.
+#[test]
+fn what_the_origin_tells_of_a_refusal() {
+    let answer = "HTTP/1.1 403 Forbidden\nServer: backend/1";
+    let kept = FORWARDED.replace("Host: bk", "Host: 192.168.50.1");
+    let without = |head: &str| head.replace("\nOrigin: http://192.168.50.1", "");
+    for (asked, sent, told) in [
+        (
+            ASK.to_owned(),
+            kept.clone(),
+            "a comparison of the two is not the reason. No Cookie and no Authorization reached it.",
+        ),
+        (without(ASK), without(&kept), "The request has no Origin"),
+        (
+            without(ASK),
+            without(FORWARDED),
+            "The request has no Origin",
+        ),
+    ] {
+        let diagnosis = diagnose(&refused(&asked, &sent, answer));
+        let forbidden = finding(&diagnosis, Code::Forbidden);
+        assert!(
+            forbidden.detail.contains(told),
+            "{told}: {}",
+            forbidden.detail
+        );
+        assert!(
+            !forbidden.fix.contains("origin to the application's list"),
+            "{}",
+            forbidden.fix
+        );
+    }
+    let with_cookie = |head: &str| format!("{head}\nCookie: session=1");
+    let diagnosis = diagnose(&refused(&with_cookie(ASK), &with_cookie(&kept), answer));
+    assert!(
+        !finding(&diagnosis, Code::Forbidden)
+            .detail
+            .contains("No Cookie")
+    );
+}
+
+/// Many reasons make a 400: the headline says no more than that Host may be one.
+#[test]
+fn a_bad_request_may_be_for_the_host() {
+    let diagnosis = check(
+        "400",
+        &refused(
+            ASK,
+            FORWARDED,
+            "HTTP/1.1 400 Bad Request\nServer: backend/1",
+        ),
+        Verdict::Failed,
+        Code::OriginHostMismatch,
+        &["error bad-request", "error origin-host-mismatch"],
+    );
+    assert!(
+        diagnosis
+            .headline
+            .contains("answered 400 perhaps because nginx"),
+        "{}",
+        diagnosis.headline
+    );
+}
+
 #[test]
 fn token_case() {
     check(

@@ -84,6 +84,20 @@ SCENARIOS = [
         expect=expect(failed("origin-host-mismatch", answered_by="backend", hops=2), allowed="forbidden"),
         witness=Witness(access=("403",), saw=({"status": 403},)),
     ),
+    Scenario(
+        name="origin-of-another-site",
+        family="handshake",
+        row="H8",
+        title="The page is one of another site: its Origin is not the Host that it asked for either, so no Host on the way would help.",
+        nginx=site(location("/ws")),
+        backends=(py_backend(same_origin=True),),
+        clients=(py_client(origin="https://app.example"),),
+        expect=expect(
+            failed("forbidden", answered_by="backend", hops=2),
+            says="Origin is https://app.example and the client asked for Host 192.168.50.1",
+        ),
+        witness=Witness(access=("403",), saw=({"status": 403},)),
+    ),
     refused_by_backend(
         "forbidden",
         "H8",
