@@ -244,6 +244,7 @@ fn hints(story: &Story<'_>, hop: &Hop, answer: &ResponseHead, by: AnsweredBy) ->
         hints.extend(dropped_names(story));
         hints.extend(other_host(story, answer.status));
         hints.extend(other_origin(story, answer.status));
+        hints.extend(other_path(story, answer.status));
     }
     if by == AnsweredBy::Backend && answer.status == 403 {
         hints.extend(Origin::of(story).map(|origin| origin.told()));
@@ -305,6 +306,17 @@ fn other_host(story: &Story<'_>, status: u16) -> Option<String> {
     let (asked, got) = (host(story.outer)?, host(story.inner)?);
     (asked != got).then(|| {
         format!("It was asked with `Host: {got}` where the client sent `Host: {asked}`: a server that knows several names chooses by it.")
+    })
+}
+
+/// Some servers refuse a path that they do not serve with another status than 404, as if the request itself was wrong.
+fn other_path(story: &Story<'_>, status: u16) -> Option<String> {
+    if !matches!(status, 400 | 403) {
+        return None;
+    }
+    let (asked, got) = (path_of(story.outer)?, path_of(story.inner)?);
+    (asked != got).then(|| {
+        format!("It was asked for {got} where the client asked for {asked}: some servers answer 400 (ws of node) or 403 (Starlette) to a path that they do not serve.")
     })
 }
 

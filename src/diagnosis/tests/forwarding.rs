@@ -296,6 +296,30 @@ fn a_bad_request_may_be_for_the_host() {
     );
 }
 
+/// Servers that answer 400 or 403 to a path which they do not serve.
+#[test]
+fn a_refusal_of_another_path_names_both() {
+    let kept = FORWARDED.replace("Host: bk", "Host: 192.168.50.1");
+    for (status, code) in [
+        ("400 Bad Request", Code::BadRequest),
+        ("403 Forbidden", Code::Forbidden),
+    ] {
+        let answer = format!("HTTP/1.1 {status}\nServer: backend/1");
+        let asked = ASK.replace("/ws", "/app/ws");
+        let told = |sent: &str| {
+            let diagnosis = diagnose(&refused(&asked, sent, &answer));
+            finding(&diagnosis, code).detail.clone()
+        };
+        let moved = told(&kept);
+        assert!(
+            moved.contains("It was asked for /ws where the client asked for /app/ws"),
+            "{moved}"
+        );
+        let same = told(&kept.replace("/ws", "/app/ws"));
+        assert!(!same.contains("It was asked for"), "{same}");
+    }
+}
+
 #[test]
 fn token_case() {
     check(
