@@ -2,6 +2,7 @@
 
 use super::catalogue::Told;
 use super::draft::Draft;
+use super::http2::{BEGINS_WITH_SETTINGS, LISTENS_FOR_H2};
 use super::story::Story;
 use super::text::{closed, preview, shows_request};
 use super::view::{HopView, RecordView};
@@ -9,6 +10,7 @@ use super::view::{HopView, RecordView};
 use super::{Code, Severity};
 use crate::capture::FrameRef;
 use crate::hop::{Confidence, ConnectAttempt, Hop, Protocol, Record};
+use crate::http2::is_server_preface;
 use crate::tcp::{Direction, Side};
 use crate::tls::{Alert, TlsFacts, alert_name};
 
@@ -393,6 +395,19 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
                     .told(Some(&AGREED_ON_H2))
                     .may_saw(first, shows)
                     .saw(*frame, "the answer is HTTP/2, as was agreed on (ALPN)"),
+            );
+        } else if story.handshake.hops.len() == 1 && is_server_preface(bytes) {
+            out.push(
+                Draft::new(Code::BackendInvalidResponse)
+                    .on(&story.outer.record)
+                    .title(format!(
+                        "{} answered HTTP/1.1 with HTTP/2",
+                        connection.server
+                    ))
+                    .detail(BEGINS_WITH_SETTINGS)
+                    .told(Some(&LISTENS_FOR_H2))
+                    .may_saw(first, shows)
+                    .saw(*frame, "the answer begins with a SETTINGS frame"),
             );
         } else if story.handshake.hops.len() == 1 {
             out.push(

@@ -16,4 +16,4 @@ mod sight;
 mod tests;
 
 pub use facts::{Answer, Http2Facts, WebSocketRequest};
-pub use sight::Sight;
+pub use sight::{Sight, is_server_preface};

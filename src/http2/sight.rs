@@ -43,6 +43,12 @@ mod flag {
 /// SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441 3).
 const ENABLE_CONNECT_PROTOCOL: u16 = 8;
 
+/// Whether a server that was not spoken to in HTTP/2 begins as one does: with a SETTINGS frame (RFC 9113 3.4) on stream 0 that
+/// is no ACK and whose length is a multiple of six (6.5), and no longer than the frame that a server of today sends.
+pub fn is_server_preface(bytes: &[u8]) -> bool {
+    matches!(*bytes, [0, 0, length, kind::SETTINGS, 0, 0, 0, 0, 0, ..] if length.is_multiple_of(6))
+}
+
 /// Watches one connection whose client began with the preface.
 #[derive(Debug)]
 pub struct Sight {

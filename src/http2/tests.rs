@@ -55,6 +55,24 @@ fn headers(block: &[u8], stream: u8) -> Vec<u8> {
 const CONNECT: &str = "4287bdab4e9c17b7ff4087b95d8749c87a3f87f058d072752a7f";
 
 #[test]
+fn what_a_server_begins_with() {
+    for (bytes, begins) in [
+        // nginx 1.22.1 on `listen 80 http2`, asked in HTTP/1.1.
+        (&b"\0\0\x12\x04\0\0\0\0\0\0\x03\0\0\0\x80"[..], true),
+        (b"\0\0\0\x04\0\0\0\0\0", true),
+        (b"\0\0\0\x04\x01\0\0\0\0", false),
+        (b"\0\0\x05\x04\0\0\0\0\0", false),
+        (b"\0\0\x08\x06\0\0\0\0\0", false),
+        (b"\0\0\x06\x04\0\0\0\0\x01", false),
+        (b"\0\0\x06\x04", false),
+        (b"HTTP/1.1 400 Bad Request", false),
+        (b"", false),
+    ] {
+        assert_eq!(super::is_server_preface(bytes), begins, "{bytes:02x?}");
+    }
+}
+
+#[test]
 fn the_examples_of_the_standard() {
     // RFC 7541 C.4: three requests on one connection, with Huffman coding and a growing table.
     let mut blocks = Blocks::default();

@@ -154,6 +154,13 @@ fn backends_that_give_no_usable_answer() {
             Code::BackendInvalidResponse,
         ),
         (
+            "HTTP/2",
+            asked()
+                .edit(|c| c.exchange.not_http = Some((at(1.4), SETTINGS.into())))
+                .fin(Side::Client, 1.6),
+            Code::BackendInvalidResponse,
+        ),
+        (
             "TLS alert",
             asked()
                 .edit(|c| {
@@ -171,6 +178,49 @@ fn backends_that_give_no_usable_answer() {
         let client = front().ask(ASK, 0.5).answer(answer, ms).body(PAGE);
         let diagnosis = check_only(name, &through(client, backend), Verdict::Failed, cause);
         assert_eq!(diagnosis.answered_by(), Some(AnsweredBy::Proxy), "{name}");
+    }
+}
+
+/// How a server of HTTP/2 begins, whatever it was asked.
+const SETTINGS: &[u8] = b"\0\0\x06\x04\0\0\0\0\0\0\x03\0\0\0\x80";
+
+#[test]
+fn a_port_that_takes_http2_only() {
+    let speaks = |conn: Conn| {
+        conn.edit(|c| c.exchange.not_http = Some((at(1.4), SETTINGS.into())))
+            .fin(Side::Server, 1.6)
+    };
+    let listener = alone(speaks(front().ask(ASK, 1.0)), Role::ClientProxy);
+    let backend = through(
+        front().ask(ASK, 0.5).answer(BAD_GATEWAY, 1.7).body(PAGE),
+        speaks(back().ask(FORWARDED, 1.2)),
+    );
+    for (handshake, headline, fix) in [
+        (
+            listener,
+            "192.168.50.1:80 answered HTTP/1.1 with HTTP/2",
+            "Remove http2",
+        ),
+        (
+            backend,
+            "10.20.0.11:8080 answered with HTTP/2 to nginx",
+            "Pass the path",
+        ),
+    ] {
+        let diagnosis = diagnose(&handshake);
+        assert_eq!(diagnosis.cause, Some(Code::BackendInvalidResponse));
+        assert!(
+            diagnosis.headline.starts_with(headline),
+            "{}",
+            diagnosis.headline
+        );
+        let finding = finding(&diagnosis, Code::BackendInvalidResponse);
+        assert!(
+            finding.detail.contains("SETTINGS frame"),
+            "{}",
+            finding.detail
+        );
+        assert!(finding.fix.starts_with(fix), "{}", finding.fix);
     }
 }
 

@@ -4,11 +4,13 @@ use super::{HEAD_MAY_EXCEED, so_the_client_got, with_answer};
 use crate::capture::FrameRef;
 use crate::diagnosis::Code;
 use crate::diagnosis::draft::Draft;
+use crate::diagnosis::http2::{BACKEND_SPEAKS_H2, BEGINS_WITH_SETTINGS};
 use crate::diagnosis::story::Story;
 use crate::diagnosis::text::{duration, list, preview, shows_request, shows_response};
 use crate::diagnosis::view::{HopView, RecordView, hole};
 use crate::hop::{Confidence, Hop};
 use crate::http::{HeadFault, PartialWhy, RequestHead, ResponseHead};
+use crate::http2::is_server_preface;
 use crate::tcp::{Direction, Ending, EndingHow, Side};
 
 /// A proxy that gives up sooner than this has not waited at all.
@@ -38,6 +40,14 @@ pub(super) fn of_hop(story: &Story<'_>, hop: &Hop) -> Option<Draft> {
             return Some(crate::diagnosis::tls::plain_to_tls_backend(
                 story, hop, *frame,
             ));
+        }
+        if is_server_preface(bytes) {
+            return Some(
+                draft(Code::BackendInvalidResponse, "answered with HTTP/2")
+                    .detail(BEGINS_WITH_SETTINGS)
+                    .told(Some(&BACKEND_SPEAKS_H2))
+                    .saw(*frame, "the answer begins with a SETTINGS frame"),
+            );
         }
         return Some(
             draft(

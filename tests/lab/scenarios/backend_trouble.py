@@ -235,6 +235,19 @@ SCENARIOS = [
         expect=expect(failed("backend-invalid-response", hops=2)),
         witness=Witness(logged=(r"\[error\].*upstream sent no valid HTTP/1.0 header",), access=("009",)),
     ),
+    Scenario(
+        name="listener-http2-only",
+        family="handshake",
+        row="",
+        title="`listen ... http2` without TLS: this nginx takes HTTP/2 only on the port, and answers HTTP/1.1 with SETTINGS.",
+        nginx=site(location("/ws"), listen=f"{PROXY_FRONT}:80 http2"),
+        backends=(py_backend(),),
+        clients=(py_client(),),
+        expect=expect(
+            failed("backend-invalid-response", hops=1), says="192.168.50.1:80 answered HTTP/1.1 with HTTP/2"
+        ),
+        witness=Witness(logged=(r"\[info\].*invalid connection preface while processing HTTP/2 connection",)),
+    ),
     stale(
         "backend-retried",
         "The backend ends a pooled connection just when the handshake arrives on it; nginx repeats it on a new one.",
