@@ -112,13 +112,11 @@ fn advised(draft: Draft, story: &Story<'_>, answer: &ResponseHead, by: AnsweredB
                 .fix("Open the final address, with ws or wss.")
                 .snippet(""),
         },
-        Code::Forbidden if by == AnsweredBy::Backend => {
-            match Origin::of(story).map_or("", |origin| origin.fix()) {
-                "" if same_host(story) => draft.fix("Host reached it as the client sent it: add the public origin to the application's list, and read its log."),
-                "" => draft,
-                fix => draft.fix(fix).snippet(""),
-            }
-        }
+        Code::Forbidden if by == AnsweredBy::Backend => match Origin::of(story) {
+            Some(origin) => draft.fix(origin.fix()).snippet(""),
+            None if same_host(story) => draft.fix("Host reached it as the client sent it: add the public origin to the application's list, and read its log."),
+            None => draft,
+        },
         Code::ServiceUnavailable if by == AnsweredBy::Proxy && is_balancers(story, answer) => {
             draft.told(Some(&BALANCER))
         }
