@@ -19,7 +19,7 @@ use super::node::Node;
 use super::record::{Protocol, Record, SharedRecord};
 use super::role::is_nginx_name;
 use crate::capture::FrameRef;
-use crate::tcp::{ConnectionId, Opening, Side};
+use crate::tcp::{ConnectionId, Direction, Opening, Side};
 
 /// A proxy that is refused hangs up on its client within this time.
 const HANGS_UP_NANOS: i64 = 10_000_000;
@@ -46,7 +46,9 @@ pub(super) fn is_candidate(record: &Record) -> bool {
         return false;
     }
     match record.protocol {
-        Protocol::None | Protocol::Http2 => true,
+        // What the capture lacks may be the request.
+        Protocol::None => !record.lacks(Direction::ToServer),
+        Protocol::Http2 => true,
         Protocol::Tls => tls_failed(record),
         Protocol::WebSocket | Protocol::Http | Protocol::Other => false,
     }

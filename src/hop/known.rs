@@ -9,6 +9,7 @@ use foldhash::HashSet;
 use super::record::{Protocol, Record};
 use crate::capture::{CaptureId, FrameRef, Timestamp};
 use crate::decode::Endpoint;
+use crate::tcp::Direction;
 
 /// Most listening endpoints of proxies remembered: a host has few; a capture of a whole data centre has thousands.
 const PROXIES_MAX: usize = 4096;
@@ -16,10 +17,10 @@ const PROXIES_MAX: usize = 4096;
 /// Most addresses remembered per proxy: a proxy uses one or two towards its backends.
 const ADDRESSES_MAX: usize = 16;
 
-/// Most connections remembered that carried something other than readable HTTP/1: about 5 MiB.
+/// Most connections remembered that carried something other than HTTP/1 that is there to be read: about 5 MiB.
 const OPAQUE_MAX: usize = 65_536;
 
-/// A connection that was made by someone and cannot be read.
+/// A connection that was made by someone and cannot be read, or not to its end.
 #[derive(Debug, Clone, Copy)]
 struct Opaque {
     client: IpAddr,
@@ -52,12 +53,16 @@ impl Known {
         }
     }
 
-    /// A connection was seen that carries what cannot be paired: TLS, HTTP/2, anything else.
+    /// A connection was seen that carries what cannot be paired: TLS, HTTP/2, anything else; or a request that is not in the
+    /// capture, which may be any.
     pub(super) fn note_opaque(&mut self, record: &Record) {
-        if matches!(
+        let readable = matches!(
             record.protocol,
             Protocol::None | Protocol::Http | Protocol::WebSocket
-        ) {
+        );
+        // Refused and unanswered connects never carried a request.
+        let silent = record.protocol == Protocol::None && !record.lacks(Direction::ToServer);
+        if readable && (silent || record.has_requests()) {
             return;
         }
         if self.opaque.len() >= OPAQUE_MAX {

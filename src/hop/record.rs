@@ -199,6 +199,11 @@ impl Record {
             || self.tls.as_deref().is_some_and(undecrypted)
     }
 
+    /// Whether all that the client sent is in the capture.
+    pub fn has_requests(&self) -> bool {
+        self.connection.to_server.frames > 0 && !self.lacks(Direction::ToServer)
+    }
+
     /// The last bytes that a side said: of a TLS session that was opened the last in clear, for tickets and alerts come in
     /// records as well.
     pub fn last_said(&self, direction: Direction) -> Option<FrameRef> {

@@ -9,7 +9,7 @@ use foldhash::HashMap;
 use super::build;
 use crate::decode::OtherKind;
 use crate::hop::{Protocol, Record};
-use crate::tcp::{Direction, Opening};
+use crate::tcp::Opening;
 
 /// Pairs of protocol and server port counted one by one: scans touch every port there is.
 const PORTS_MAX: usize = 4096;
@@ -43,17 +43,12 @@ enum Seen {
     Unanswered,
 }
 
-/// Whether all that the client sent is in the capture.
-fn has_requests(record: &Record) -> bool {
-    record.connection.to_server.frames > 0 && !record.lacks(Direction::ToServer)
-}
-
 impl Seen {
     fn of(record: &Record) -> Self {
         match (record.protocol, record.connection.opening) {
             (Protocol::None, Opening::Refused) => Self::Refused,
             (Protocol::None, Opening::Unanswered) => Self::Unanswered,
-            (Protocol::Http, _) if !has_requests(record) => Self::CutShort,
+            (Protocol::Http, _) if !record.has_requests() => Self::CutShort,
             (protocol, _) => Self::Spoke(protocol),
         }
     }

@@ -1,7 +1,7 @@
 //! What is said of a whole handshake: each hop's role, whether the accept fits, whether a backend was to be seen.
 
 use super::hops::*;
-use crate::hop::{AcceptCheck, BackendSight, Role};
+use crate::hop::{AcceptCheck, BackendSight, Protocol, Role};
 use crate::websocket::Accept;
 
 #[test]
@@ -86,11 +86,33 @@ fn backend_sight_accuses_only_when_the_capture_would_show_it() {
     // Something of the proxy's that cannot be read was open at that time.
     let mut hidden = other(100.0).to_vec();
     let tls = Build::new(30, "10.20.0.1:55555", "10.20.0.30:443", 0.0).with(|record| {
-        record.protocol = crate::hop::Protocol::Tls;
+        record.protocol = Protocol::Tls;
         record.connection.last = in_capture(0, 500.0);
     });
     hidden.push(tls);
     assert_eq!(sight(hidden), BackendSight::NotVisible);
+    // The capture lost what was asked on a connection to a backend: it may be this request.
+    for (protocol, missing, expected) in [
+        (Protocol::Http, 219, BackendSight::NotVisible),
+        (Protocol::Http, 0, BackendSight::NotContacted),
+        (Protocol::None, 219, BackendSight::NotVisible),
+        // It carried nothing: a try that failed.
+        (Protocol::None, 0, BackendSight::Seen),
+    ] {
+        let mut lossy = other(100.0).to_vec();
+        let connection = Build::new(30, BACK, BACKEND, 1.2).with(|record| {
+            record.protocol = protocol;
+            record.connection.last = in_capture(0, 3.0);
+            record.connection.to_server.frames = 3;
+            record.connection.to_server.missing_bytes = missing;
+        });
+        lossy.push(connection);
+        assert_eq!(
+            sight(lossy),
+            expected,
+            "{protocol:?}, {missing} bytes missing"
+        );
+    }
 }
 
 #[test]
