@@ -41,7 +41,7 @@ pub use known::Known;
 pub use pairing::pair;
 pub use record::{
     Exchange, ORDINARY_MAX, ORDINARY_TARGET_MAX, OrdinaryExchange, PartialHead, Protocol,
-    ProxyHeader, Record, SharedRecord,
+    ProxyHeader, Record, SharedRecord, is_engine_io,
 };
 pub use relayed::{Mark, Relayed};
 pub use role::is_nginx_name;

@@ -117,6 +117,12 @@ pub struct OrdinaryExchange {
     pub response: Option<(FrameRef, u16)>,
 }
 
+/// Whether a target is one of Engine.IO (Socket.IO), which names its transport: other applications have a `sid` as well.
+pub fn is_engine_io(target: &str) -> bool {
+    let query = target.split_once('?').map_or("", |(_, query)| query);
+    (query.split('&')).any(|pair| matches!(pair, "transport=polling" | "transport=websocket"))
+}
+
 /// Longest target kept of an ordinary exchange: paths are compared by it, query strings may be huge.
 pub const ORDINARY_TARGET_MAX: usize = 256;
 

@@ -79,6 +79,12 @@ pub(super) fn next_capture(report: &Report) -> Vec<Advice> {
             .to_owned(),
         command: Some("tcpdump -i any -s 0 -w case.pcap tcp"),
     }];
+    if has("http-upgrade-required") {
+        advice.push(Advice {
+            text: "A plain curl, or the address in a browser, asks for no WebSocket. For a curl that does:".to_owned(),
+            command: Some("hop101 explain probe-artefact"),
+        });
+    }
     if has("tls") {
         advice.push(Advice {
             text: "The TLS connections above hide what is inside. The hop from nginx to the backend is in clear in \

@@ -8,7 +8,7 @@ use foldhash::HashMap;
 
 use super::build;
 use crate::decode::OtherKind;
-use crate::hop::{Protocol, Record};
+use crate::hop::{Protocol, Record, is_engine_io};
 use crate::tcp::Opening;
 
 /// Pairs of protocol and server port counted one by one: scans touch every port there is.
@@ -18,7 +18,8 @@ const PORTS_MAX: usize = 4096;
 #[derive(Debug, Clone, Default)]
 pub struct Traffic {
     /// Connections by protocol and server port; `refused` and `unanswered` are those that never opened,
-    /// `http-cut-short` those of which requests are not whole in the capture.
+    /// `http-cut-short` those of which requests are not whole in the capture, `http-upgrade-required` those on which an
+    /// ordinary request was answered 426, `http-polling-refused` those on which a client of Socket.IO was refused.
     pub ports: BTreeMap<(&'static str, u16), u64>,
     /// Connections on further ports, by protocol.
     pub more: BTreeMap<&'static str, u64>,
@@ -39,6 +40,10 @@ enum Seen {
     Spoke(Protocol),
     /// HTTP/1, and some of what the client sent is not in the capture.
     CutShort,
+    /// HTTP/1, and a request that asks for no WebSocket was answered 426 (RFC 9110 15.5.22).
+    UpgradeRequired,
+    /// HTTP/1, and polling of Socket.IO was answered 400 or above: its client upgrades only after that worked.
+    PollingRefused,
     Refused,
     Unanswered,
 }
@@ -49,6 +54,7 @@ impl Seen {
             (Protocol::None, Opening::Refused) => Self::Refused,
             (Protocol::None, Opening::Unanswered) => Self::Unanswered,
             (Protocol::Http, _) if !record.has_requests() => Self::CutShort,
+            (Protocol::Http, _) => of_answers(record).unwrap_or(Self::Spoke(Protocol::Http)),
             (protocol, _) => Self::Spoke(protocol),
         }
     }
@@ -57,10 +63,22 @@ impl Seen {
         match self {
             Self::Spoke(protocol) => build::protocol(protocol),
             Self::CutShort => "http-cut-short",
+            Self::UpgradeRequired => "http-upgrade-required",
+            Self::PollingRefused => "http-polling-refused",
             Self::Refused => "refused",
             Self::Unanswered => "unanswered",
         }
     }
+}
+
+/// What answers to ordinary requests tell of a WebSocket that nobody asked for.
+fn of_answers(record: &Record) -> Option<Seen> {
+    let mut exchanges = record.ordinary.iter();
+    exchanges.find_map(|exchange| match exchange.response?.1 {
+        426 => Some(Seen::UpgradeRequired),
+        400.. if is_engine_io(&exchange.target) => Some(Seen::PollingRefused),
+        _ => None,
+    })
 }
 
 impl TrafficCounts {
@@ -93,7 +111,7 @@ mod tests {
     use super::*;
     use crate::capture::{CaptureId, FrameNo, FrameRef, Timestamp};
     use crate::decode::Endpoint;
-    use crate::hop::testkit;
+    use crate::hop::{OrdinaryExchange, testkit};
 
     /// Where requests were cut off or not captured, nobody knows that none of them asked for a WebSocket.
     #[test]
@@ -112,5 +130,43 @@ mod tests {
             traffic.ports,
             BTreeMap::from([(("http", 80), 1), (("http-cut-short", 80), 2)])
         );
+    }
+
+    /// The client that people try first is curl, and its plain request asks for no WebSocket.
+    #[test]
+    fn answers_tell_of_a_websocket_that_nobody_asked_for() {
+        let first = FrameRef::new(Timestamp::from_nanos(0), CaptureId(0), FrameNo(1));
+        let polling = "/socket.io/?EIO=4&transport=polling";
+        for (target, status, told) in [
+            ("/ws", Some(426), "http-upgrade-required"),
+            (polling, Some(404), "http-polling-refused"),
+            (polling, Some(200), "http"),
+            (polling, None, "http"),
+            ("/transport=polling", Some(404), "http"),
+            ("/ws", Some(404), "http"),
+        ] {
+            let [client, server] = [1, 2].map(|last| Endpoint::v4([10, 0, 0, last], 80));
+            let mut connection = testkit::connection(0, client, server, first);
+            connection.to_server.frames = 3;
+            let mut record = testkit::record(connection, Protocol::Http, Vec::new());
+            record.ordinary = vec![OrdinaryExchange {
+                index: 0,
+                request: first,
+                method: "GET".into(),
+                target: target.into(),
+                minor_version: 1,
+                connection: None,
+                upgrade: None,
+                response: status.map(|status| (first, status)),
+            }];
+            let mut counts = TrafficCounts::default();
+            counts.count(&record);
+            let traffic = counts.finish(BTreeMap::new());
+            assert_eq!(
+                traffic.ports,
+                BTreeMap::from([((told, 80), 1)]),
+                "{target} {status:?}"
+            );
+        }
     }
 }

@@ -8,7 +8,7 @@ use crate::capture::FrameRef;
 use crate::decode::Endpoint;
 use crate::diagnosis::Code;
 use crate::diagnosis::draft::Draft;
-use crate::hop::{Confidence, Handshake, Record};
+use crate::hop::{Confidence, Handshake, Record, is_engine_io};
 use crate::tcp::{Connection, ConnectionId};
 
 /// What it means where the upgrade itself may have come to the right backend.
@@ -68,7 +68,7 @@ impl Affinity {
             let exchange = hop.exchange();
             if let (Some(request), Some(answer)) = (&exchange.request, &exchange.response)
                 && answer.status == 101
-                && is_engine(request.target())
+                && is_engine_io(request.target())
                 && let Some((seen, _)) =
                     self.at(request.target(), &hop.record.connection, request.span.first)
             {
@@ -114,7 +114,7 @@ impl Affinity {
                 server: connection.server,
                 frame,
                 id: connection.id,
-                engine: is_engine(target),
+                engine: is_engine_io(target),
                 known: None,
                 refused: None,
             });
@@ -215,12 +215,6 @@ fn failed_upgrade(handshake: &Handshake) -> Option<FailedUpgrade> {
         frame: request.span.first,
         id: inner.record.connection.id,
     })
-}
-
-/// Whether a target is one of Engine.IO, which names its transport: other applications have a `sid` as well.
-fn is_engine(target: &str) -> bool {
-    let query = target.split_once('?').map_or("", |(_, query)| query);
-    (query.split('&')).any(|pair| matches!(pair, "transport=polling" | "transport=websocket"))
 }
 
 /// The Socket.IO session id in a target.

@@ -64,6 +64,14 @@ pub(super) fn protocol(name: &str) -> (&'static str, &'static str) {
             "HTTP/1",
             "requests not whole in the capture: whether one asks for a WebSocket is not known",
         ),
+        "http-upgrade-required" => (
+            "HTTP/1",
+            "answered 426 Upgrade Required, as a WebSocket server does to a request that does not ask for one",
+        ),
+        "http-polling-refused" => (
+            "HTTP/1",
+            "polling of Socket.IO was refused: its client asks for a WebSocket only after that worked",
+        ),
         "http2" => ("HTTP/2", "not read"),
         "tls" => (
             "TLS",
