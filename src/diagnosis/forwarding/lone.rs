@@ -3,7 +3,9 @@
 use super::{asks_websocket, generation, names_upgrade, which_answered};
 use crate::diagnosis::draft::Draft;
 use crate::diagnosis::story::{Link, Story};
-use crate::diagnosis::text::{duration, field, short, short_target, shows_request, shows_response};
+use crate::diagnosis::text::{
+    duration, field, path, short, short_target, shows_request, shows_response,
+};
 use crate::diagnosis::view::{HopView, RecordView};
 use crate::diagnosis::{Code, Severity};
 use crate::hop::{Confidence, Hop, Record, Role};
@@ -44,11 +46,24 @@ pub(super) fn lone_backend_request(story: &Story<'_>, hop: &Hop, out: &mut Vec<D
     };
     // A request of auth_request has the key and no Upgrade, too, and is answered by one of these.
     let permission = matches!(hop.status(), Some(204 | 401 | 403));
-    let sure = match permission {
-        true if is_told_target(head) => Confidence::Guess,
-        true => sure.min(Confidence::Likely),
-        false => sure,
+    let sure = if permission {
+        sure.min(Confidence::Likely)
+    } else {
+        sure
     };
+    // A WebSocket server says 426 by itself.
+    if has_key && !has_upgrade && hop.status() != Some(426) && asks_permission(head) {
+        out.push(
+            alone(Code::UpgradeNotForwarded)
+                .bad(Severity::Warning)
+                .sure(Confidence::Guess)
+                .title(format!(
+                    "{proxy} asked {backend} without Upgrade, as auth_request asks an auth service"
+                ))
+                .detail("It has a Sec-WebSocket-Key and no Upgrade. If this is a question of auth_request, nothing is wrong with that: its answer decides whether a request with Upgrade follows. If the path is that of the WebSocket, a proxy dropped Upgrade."),
+        );
+        return;
+    }
     if has_key && !has_upgrade {
         let lost = if names_upgrade(head) {
             "Upgrade"
@@ -115,11 +130,20 @@ pub(super) fn lone_backend_request(story: &Story<'_>, hop: &Hop, out: &mut Vec<D
     }
 }
 
-/// Whether the request names the one that it is asked about, as recipes for auth_request do.
-fn is_told_target(head: &RequestHead) -> bool {
-    ["x-original-uri", "x-original-url"]
-        .iter()
-        .any(|name| head.fields.count(name) > 0)
+/// Whether a request looks like one of auth_request: it names the request that it is asked about, as the recipes for it do, or
+/// its path is one that auth services have (oauth2-proxy `/oauth2/auth`, Authelia `/api/verify` and `/api/authz/auth-request`,
+/// Vouch `/validate`).
+fn asks_permission(head: &RequestHead) -> bool {
+    const TOLD: [&str; 5] = [
+        "x-original-uri",
+        "x-original-url",
+        "x-original-method",
+        "x-auth-request-redirect",
+        "x-forwarded-uri",
+    ];
+    const PATHS: [&str; 5] = ["auth", "auth-request", "authorize", "validate", "verify"];
+    let last = path(head.target()).rsplit('/').next().unwrap_or_default();
+    TOLD.iter().any(|name| head.fields.count(name) > 0) || PATHS.contains(&last)
 }
 
 /// An upgrade without a key: it was lost somewhere, or the proxy made an upgrade of an ordinary request.

@@ -343,10 +343,31 @@ fn while_the_client_waits_a_first_failure_is_no_error() {
 #[test]
 fn a_lone_request_that_may_ask_for_permission_is_less_sure() {
     let told = format!("{STRIPPED_OLD}\nX-Original-URI: /ws");
-    for (sent, status, sure) in [
-        (STRIPPED_OLD, "426 Upgrade Required", Confidence::Certain),
-        (STRIPPED_OLD, "401 Unauthorized", Confidence::Likely),
-        (&told, "401 Unauthorized", Confidence::Guess),
+    let known = STRIPPED_OLD.replace("/ws", "/oauth2/auth?x=1");
+    let lost = Code::UpgradeNotForwarded;
+    for (sent, status, sure, cause) in [
+        (
+            STRIPPED_OLD,
+            "426 Upgrade Required",
+            Confidence::Certain,
+            lost,
+        ),
+        (STRIPPED_OLD, "401 Unauthorized", Confidence::Likely, lost),
+        (
+            &told,
+            "401 Unauthorized",
+            Confidence::Guess,
+            Code::Unauthorized,
+        ),
+        (&known, "403 Forbidden", Confidence::Guess, Code::Forbidden),
+        // auth_request makes 500 of it.
+        (
+            &known,
+            "302 Found\nLocation: /login",
+            Confidence::Guess,
+            Code::Redirected,
+        ),
+        (&known, "426 Upgrade Required", Confidence::Certain, lost),
     ] {
         let diagnosis = diagnose(&alone(
             back()
@@ -356,6 +377,7 @@ fn a_lone_request_that_may_ask_for_permission_is_less_sure() {
         ));
         let found = finding(&diagnosis, Code::UpgradeNotForwarded);
         assert_eq!(found.confidence, sure, "{status}");
+        assert_eq!(diagnosis.cause, Some(cause), "{status}");
     }
 }
 
