@@ -9,9 +9,9 @@ import dataclasses
 from typing import Any
 
 import tls
-from model import Expect, Scenario, Witness, broken, expect, failed, ok
-from nginx import location, site
-from programs import KEY, handshake, node_backend, node_client, py_backend, py_client, raw_backend, raw_client
+from model import BACKEND_2, Expect, Scenario, Witness, broken, expect, failed, ok
+from nginx import UPGRADE, location, site, upstream
+from programs import KEY, handshake, node_backend, node_client, page, py_backend, py_client, raw_backend, raw_client
 from scenarios.answers import LEAVES
 from scenarios.endings import ANSWERS_ONCE, TUNNEL_RESET
 from scenarios.forwarding import ANSWERS
@@ -39,6 +39,26 @@ def keyed_py(*steps: tuple, **setting: Any):
 
 SCENARIOS = [
     sealed("healthy", "A session without a fault.", expect(UP, decrypted="no"), family="healthy"),
+    Scenario(
+        name="sealed-unauthorized-by-auth-request",
+        family="tls",
+        row="H11",
+        title="Behind TLS nothing is in clear but the question to the auth service, which has the key and no Upgrade and is answered 401.",
+        nginx=site(
+            tls.SERVER,
+            location("/ws", UPGRADE + "\nauth_request /auth;"),
+            location("= /auth", "internal;", to="http://auth"),
+            http=upstream(f"{BACKEND_2}:9000", name="auth"),
+            listen=TLS,
+        ),
+        backends=(
+            py_backend(),
+            raw_backend((("head",), page("401 Unauthorized", "who?\n"), ("drain",)), at=f"{BACKEND_2}:9000"),
+        ),
+        clients=(py_client(url=WSS),),
+        expect=expect(failed("unauthorized", hops=1), required="upgrade-not-forwarded", says="as auth_request asks"),
+        witness=Witness(access=("401",), saw=({"status": 401},)),
+    ),
     sealed(
         "healthy-cbc",
         "The same with a padded suite, where lengths are ranges.",
