@@ -10,7 +10,7 @@ use super::text::{contains, short, short_target};
 use super::view::HopView;
 use super::{Answered, AnsweredBy};
 use crate::decode::Endpoint;
-use crate::hop::{BackendSight, Confidence, Role, is_nginx_name};
+use crate::hop::{BackendSight, Confidence, Hop, Role, is_nginx_name};
 use crate::http::ResponseHead;
 
 /// Who produced the answer that the client got.
@@ -68,6 +68,20 @@ pub(super) fn answerer(story: &Story<'_>) -> Option<Answerer> {
     } else {
         by_itself(story)
     })
+}
+
+/// Who gave an answer that was seen behind the first hop only: what the client got of it is not in the capture.
+pub(super) fn answerer_behind(story: &Story<'_>, answer: &ResponseHead) -> Option<Answerer> {
+    let carries = |hop: &&Hop| {
+        let own = hop.exchange().response.as_ref();
+        own.is_some_and(|own| std::ptr::eq(own, answer))
+    };
+    let hop = story.inner_hops().find(carries)?;
+    Some(backend(
+        Subject::Server(hop.record.connection.server),
+        Confidence::Certain,
+        "its own hop carries this answer. What the client got is not in the capture",
+    ))
 }
 
 fn backend(

@@ -2,7 +2,7 @@
 
 use super::about;
 use super::origin::{Origin, other_origin};
-use crate::diagnosis::answerer::{Answerer, answerer, own_of_balancer};
+use crate::diagnosis::answerer::{Answerer, answerer, answerer_behind, own_of_balancer};
 use crate::diagnosis::catalogue::{BALANCER, CHALLENGE_MET, told_by};
 use crate::diagnosis::draft::Draft;
 use crate::diagnosis::story::Story;
@@ -17,7 +17,9 @@ const AT_ONCE_NANOS: i64 = 50_000_000;
 
 /// The finding.
 pub(super) fn draft(story: &Story<'_>, answer: &ResponseHead) -> Draft {
-    let answerer = answerer(story).unwrap_or(Answerer::unknown("nothing in the capture tells"));
+    let answerer = answerer(story)
+        .or_else(|| answerer_behind(story, answer))
+        .unwrap_or(Answerer::unknown("nothing in the capture tells"));
     let name = answerer.name(story);
     let Answered {
         by,

@@ -381,6 +381,31 @@ fn a_lone_request_that_may_ask_for_permission_is_less_sure() {
     }
 }
 
+/// The answer to the client is in a hole: only the backend is known to have given one.
+#[test]
+fn an_answer_that_only_the_backend_hop_shows_is_the_backends() {
+    let kept = FORWARDED.replace("Host: bk", "Host: 192.168.50.1");
+    let client = front()
+        .ask(ASK, 0.5)
+        .edit(|c| c.exchange.gap_in_answer = true);
+    let backend = back().ask(&kept, 1.2).answer("HTTP/1.1 403 Forbidden", 1.6);
+    let diagnosis = diagnose(&through(client, backend));
+    assert_eq!(diagnosis.cause, Some(Code::Forbidden));
+    assert_eq!(diagnosis.answered_by(), None);
+    assert_eq!(
+        diagnosis.headline,
+        "10.20.0.11:8080 answered /ws with 403 Forbidden"
+    );
+    let forbidden = finding(&diagnosis, Code::Forbidden);
+    assert!(
+        forbidden
+            .detail
+            .contains("What the client got is not in the capture"),
+        "{}",
+        forbidden.detail
+    );
+}
+
 #[test]
 fn silence_of_a_backend_that_ends_the_connection() {
     for (how, code) in [
