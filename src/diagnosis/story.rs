@@ -290,7 +290,9 @@ impl<'a> Story<'a> {
                 .ordinary
                 .as_ref()
                 .map(|ask| &*ask.target))
-            .map_or_else(|| "?".to_owned(), |target| short(path(target)))
+            .map(|target| short(path(target)))
+            .or_else(|| [self.outer, self.inner].into_iter().find_map(begun_path))
+            .unwrap_or_else(|| "?".to_owned())
     }
 
     /// What to fill into snippets. Only harmless characters get in: a snippet is made to be copied.
@@ -358,4 +360,11 @@ impl<'a> Link<'a> {
             .paired_by
             .map_or(Confidence::Certain, |(_, confidence)| confidence)
     }
+}
+
+/// The path of a request that breaks off behind its first line.
+fn begun_path(hop: &Hop) -> Option<String> {
+    let request = hop.exchange().partial_request.as_ref()?.request();
+    let target = request.target();
+    target.starts_with('/').then(|| short(path(target)))
 }

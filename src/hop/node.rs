@@ -13,7 +13,7 @@ use super::clock::Offsets;
 use super::record::{Exchange, PartialHead, Record, SharedRecord};
 use crate::capture::{CaptureId, FrameRef};
 use crate::decode::Endpoint;
-use crate::http::{Fields, RequestHead, Span};
+use crate::http::{Fields, RequestHead};
 use crate::tcp::ConnectionId;
 
 /// An exchange: its connection, and its number on it.
@@ -211,15 +211,6 @@ fn bytes_link(exchange: &Exchange) -> Option<Link> {
     Some(number(0, &session.fingerprint?.to_le_bytes()))
 }
 
-/// The complete lines of a head that breaks off: they say as much as those of a whole one.
-fn partial_head(part: &PartialHead) -> RequestHead {
-    let span = Span {
-        first: part.first,
-        last: part.last,
-    };
-    RequestHead::begun(&part.bytes, span)
-}
-
 fn links_of(asked: &Asked, exchange: &Exchange) -> SmallVec<[(LinkKind, Link); 4]> {
     let key = asked.key.map(|key| key.link);
     let answered = exchange
@@ -256,7 +247,7 @@ impl Traits {
         let whole = exchange.and_then(|exchange| exchange.request.as_ref());
         let cut = exchange
             .and_then(|exchange| exchange.partial_request.as_deref())
-            .map(partial_head);
+            .map(PartialHead::request);
         let head = whole.or(cut.as_ref());
         let mut named = head.map(|head| named_by(&head.fields)).unwrap_or_default();
         // A PROXY header names the client of the connection, not of one request; it is the most exact of all.
@@ -287,7 +278,7 @@ impl Node {
         let exchange = record.exchanges.get(place)?;
         let connection = &record.connection;
         let partial = exchange.partial_request.as_deref();
-        let cut = partial.map(partial_head);
+        let cut = partial.map(PartialHead::request);
         let whole = exchange.request.as_ref();
         let head = whole.or(cut.as_ref());
         let answer = exchange

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::relayed::Relayed;
 use crate::capture::FrameRef;
-use crate::http::{PartialWhy, RequestHead, ResponseHead};
+use crate::http::{PartialWhy, RequestHead, ResponseHead, Span};
 use crate::http2::Http2Facts;
 use crate::tcp::{Connection, Direction, Ending, EndingHow};
 use crate::tls::{ClearStream, Sealed, TlsFacts};
@@ -39,6 +39,17 @@ pub struct PartialHead {
     pub bytes: Box<[u8]>,
     /// Why it is not complete.
     pub why: PartialWhy,
+}
+
+impl PartialHead {
+    /// The complete lines of a request that breaks off: they say as much as those of a whole one.
+    pub fn request(&self) -> RequestHead {
+        let span = Span {
+            first: self.first,
+            last: self.last,
+        };
+        RequestHead::begun(&self.bytes, span)
+    }
 }
 
 /// An exchange that is (or may be) part of an opening handshake, complete with all that belongs to it. What most lack is

@@ -116,6 +116,15 @@ fn a_head_with_a_hole_lacks_nothing() {
         assert_eq!(diagnosis.cause, Some(Code::UpgradeRequired));
         let diagnosis = diagnose(&alone(cut(front()), Role::Unknown));
         assert_eq!(diagnosis.verdict, Verdict::Unclear, "{why:?}");
+        // Its first line is there all the same.
+        let both = through(
+            cut(front()).answer(REQUIRED, 1.7),
+            cut(back()).answer(REQUIRED, 1.6),
+        );
+        assert_eq!(
+            diagnose(&both).headline,
+            "10.20.0.11:8080 answered /ws with 426 Upgrade Required"
+        );
     }
 }
 
