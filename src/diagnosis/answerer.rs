@@ -159,13 +159,12 @@ fn by_hops(story: &Story<'_>, status: u16) -> Answerer {
         .last();
     if let Some(hop) = carrier {
         let server = hop.record.connection.server;
-        return if std::ptr::eq(hop, story.inner) {
-            backend(
-                Subject::Server(server),
-                Confidence::Certain,
-                "its own hop carries this answer",
-            )
-        } else {
+        let attempt = story.attempts().filter(|attempt| {
+            let parent = story.handshake.hops.get(attempt.parent);
+            parent.is_some_and(|parent| std::ptr::eq(parent, hop))
+        });
+        let attempt = attempt.last().map(|one| one.record.connection.server);
+        return if !std::ptr::eq(hop, story.inner) {
             Answerer {
                 subject: Subject::Proxy(server),
                 ..proxy(
@@ -173,6 +172,20 @@ fn by_hops(story: &Story<'_>, status: u16) -> Answerer {
                     "its hop carries this answer, and the one behind it does not",
                 )
             }
+        } else if let Some(to) = attempt {
+            Answerer {
+                subject: Subject::Proxy(server),
+                ..proxy(
+                    Confidence::Likely,
+                    format!("the connection of {server} to {to} never carried the request"),
+                )
+            }
+        } else {
+            backend(
+                Subject::Server(server),
+                Confidence::Certain,
+                "its own hop carries this answer",
+            )
         };
     }
     let unseen = story.inner_hops().any(|hop| {

@@ -30,36 +30,46 @@ const FAILED_AT_ONCE: &[Code] = &[
     Code::BackendResetEarly,
 ];
 
+/// A connection or a hop that gave no usable answer.
+struct Failure {
+    /// What its request came in by.
+    parent: usize,
+    server: Endpoint,
+    draft: Draft,
+}
+
 pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
     let tried = story.attempts().filter_map(|tried| {
-        Some((
-            tried.record.connection.server,
-            attempt::of_attempt(story, tried)?,
-        ))
+        Some(Failure {
+            parent: tried.parent,
+            server: tried.record.connection.server,
+            draft: attempt::of_attempt(story, tried)?,
+        })
     });
     let silent = story.inner_hops().filter_map(|hop| {
-        Some((
-            hop.record.connection.server,
-            unanswered::of_hop(story, hop)?,
-        ))
+        Some(Failure {
+            parent: hop.parent.unwrap_or_default(),
+            server: hop.record.connection.server,
+            draft: unanswered::of_hop(story, hop)?,
+        })
     });
-    let mut failures: Vec<(Endpoint, Draft)> = tried.chain(silent).collect();
-    failures.sort_by_key(|(_, draft)| draft.first_frame().map(|frame| story.time(frame)));
+    let mut failures: Vec<Failure> = tried.chain(silent).collect();
+    failures.sort_by_key(|one| one.draft.first_frame().map(|frame| story.time(frame)));
     let gone = client_gave_up(story).or_else(|| sealed_front::gave_up(story));
-    if story.is_up() || answered_after_retry(story) {
-        let failures: Vec<Draft> = failures.into_iter().map(|(_, draft)| draft).collect();
-        out.extend(retried(story, &failures));
-    } else {
-        let waiting = story.outcome == Outcome::Unknown && !story.backend_only();
-        out.extend(merge(failures).into_iter().map(|draft| {
-            // The client still waits, and a proxy asks the next server at once: that may go well.
-            if waiting && FAILED_AT_ONCE.contains(&draft.code()) {
-                draft.bad(Severity::Warning)
-            } else {
-                draft
-            }
-        }));
-    }
+    let (hidden, failed): (Vec<Failure>, Vec<Failure>) = failures
+        .into_iter()
+        .partition(|one| is_overcome(story, one.parent));
+    let hidden: Vec<Draft> = hidden.into_iter().map(|one| one.draft).collect();
+    out.extend(retried(story, &hidden));
+    let waiting = story.outcome == Outcome::Unknown && !story.backend_only();
+    out.extend(merge(failed).into_iter().map(|draft| {
+        // The client still waits, and a proxy asks the next server at once: that may go well.
+        if waiting && FAILED_AT_ONCE.contains(&draft.code()) {
+            draft.bad(Severity::Warning)
+        } else {
+            draft
+        }
+    }));
     if story.is_up() {
         return;
     }
@@ -68,19 +78,22 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
     out.extend(no_backend(story, out));
 }
 
-/// Whether an inner hop was given up and a later one carried the answer that the client got.
-fn answered_after_retry(story: &Story<'_>) -> bool {
-    let tried = story.inner_hops().any(|hop| hop.retried) || story.attempts().next().is_some();
-    let answered = story
-        .inner_hops()
-        .any(|hop| !hop.retried && hop.exchange().response.is_some());
-    tried && answered
+/// Whether the proxy behind this hop failed at one server, asked again, and got an answer: its first tries are past then. What
+/// a proxy further in failed at is not, though that proxy answered itself.
+fn is_overcome(story: &Story<'_>, parent: usize) -> bool {
+    story.is_up()
+        || story.inner_hops().any(|hop| {
+            hop.parent == Some(parent) && !hop.retried && hop.exchange().response.is_some()
+        }) && (story.attempts().any(|tried| tried.parent == parent)
+            || story
+                .inner_hops()
+                .any(|hop| hop.parent == Some(parent) && hop.retried))
 }
 
 /// Several connections that failed the same way are one finding, which names all servers that did.
-fn merge(failures: Vec<(Endpoint, Draft)>) -> Vec<Draft> {
+fn merge(failures: Vec<Failure>) -> Vec<Draft> {
     let mut merged: Vec<(Vec<Endpoint>, Draft)> = Vec::new();
-    for (server, draft) in failures {
+    for Failure { server, draft, .. } in failures {
         let known = merged
             .iter_mut()
             .find(|(_, other)| other.code() == draft.code());
@@ -104,9 +117,13 @@ fn merge(failures: Vec<(Endpoint, Draft)>) -> Vec<Draft> {
 }
 
 fn retried(story: &Story<'_>, failures: &[Draft]) -> Option<Draft> {
-    let given_up: Vec<&Hop> = story.inner_hops().filter(|hop| hop.retried).collect();
-    let connections: Vec<String> = story
-        .attempts()
+    let overcome = |parent: usize| is_overcome(story, parent);
+    let given_up: Vec<&Hop> = story
+        .inner_hops()
+        .filter(|hop| hop.retried && hop.parent.is_some_and(overcome))
+        .collect();
+    let attempts = || story.attempts().filter(|one| overcome(one.parent));
+    let connections: Vec<String> = attempts()
         .map(|attempt| attempt.record.connection.server.to_string())
         .chain(
             given_up
@@ -117,7 +134,15 @@ fn retried(story: &Story<'_>, failures: &[Draft]) -> Option<Draft> {
     if connections.is_empty() || failures.is_empty() && given_up.is_empty() {
         return None;
     }
-    let last = story.inner;
+    // Whom the same proxy asked in the end.
+    let parent = attempts()
+        .map(|one| one.parent)
+        .chain(given_up.iter().filter_map(|hop| hop.parent))
+        .next();
+    let last = story
+        .inner_hops()
+        .find(|hop| hop.parent == parent && !hop.retried)
+        .unwrap_or(story.inner);
     let pooled = given_up
         .iter()
         .any(|hop| hop.exchange().index > 0 || !hop.record.ordinary.is_empty());

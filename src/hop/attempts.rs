@@ -252,7 +252,8 @@ fn claims_of(
         .filter_map(|(key, record)| {
             let address = address(cause.node, record, context.known)?;
             let fits = fits(cause, record, offsets);
-            let believed = address == Address::Proxy
+            // What answered a proxy may be an application, which connects to servers of its own.
+            let believed = address == Address::Proxy && (cause.hop == 0 || fits)
                 || fits && cause.alone && record.protocol != Protocol::Http2;
             believed.then_some((*key, record.as_ref(), address, fits))
         })

@@ -90,6 +90,7 @@ pub(super) fn weigh(nodes: Vec<Node>, context: &mut Context<'_>) -> Vec<Handshak
             role::assign(handshake, hop, context.known);
             handshake.backend = role::backend_sight(handshake, hop, context.known, &offsets);
         } else {
+            role::assign_tried(handshake);
             handshake.backend = BackendSight::Seen;
         }
         session::join(handshake, &offsets);

@@ -91,6 +91,17 @@ pub(super) fn assign(handshake: &mut Handshake, node: &Node, known: &Known) {
     };
 }
 
+/// A server in a chain that tried to connect further is a proxy.
+pub(super) fn assign_tried(handshake: &mut Handshake) {
+    for attempt in &handshake.attempts {
+        if let Some(hop) = handshake.hops.get_mut(attempt.parent)
+            && hop.role == Role::ProxyBackend
+        {
+            hop.role = Role::ProxyProxy;
+        }
+    }
+}
+
 /// Why the backend hop is not there. In doubt it is "not visible": a proxy is not accused for what a capture hides.
 pub(super) fn backend_sight(
     handshake: &Handshake,

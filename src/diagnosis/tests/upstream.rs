@@ -1,8 +1,8 @@
 //! Backends that cannot be reached, say nothing, or say what the proxy cannot use.
 
 use super::*;
-use crate::decode::Unreachable;
-use crate::hop::{BackendSight, Role};
+use crate::decode::{Endpoint, Unreachable};
+use crate::hop::{BackendSight, ConnectAttempt, Role};
 use crate::http::PartialWhy;
 use crate::tcp::{EndingHow, Opening, Side};
 
@@ -92,6 +92,46 @@ fn backends_that_cannot_be_reached() {
         &["error backend-connect-timeout", "error client-gave-up"],
     );
     assert_eq!(diagnosis.answered_by(), None);
+}
+
+/// A proxy in front of another asked it once: what that one could not reach is the cause, and no try that went well in the end.
+#[test]
+fn the_proxy_further_in_finds_no_backend() {
+    let inner = Endpoint::v4([10, 20, 0, 2], 80);
+    let refused = conn(2, Endpoint::v4([10, 20, 0, 2], 51000), BACKEND, 1.3).edit(|conn| {
+        conn.record.exchange_count = 0;
+        conn.record.protocol = crate::hop::Protocol::None;
+        conn.record.connection.opening = Opening::Refused;
+    });
+    let mut handshake = chain(vec![
+        front().ask(ASK, 0.5).answer(BAD_GATEWAY, 2.0).body(PAGE),
+        conn(1, BACK, inner, 1.0)
+            .ask(FORWARDED, 1.1)
+            .answer(BAD_GATEWAY, 1.9)
+            .body(PAGE),
+    ]);
+    handshake.attempts = vec![ConnectAttempt {
+        parent: 1,
+        ..refused.attempt()
+    }];
+    let diagnosis = check_only("inner", &handshake, Verdict::Failed, Code::BackendRefused);
+    assert_eq!(diagnosis.answered_by(), Some(AnsweredBy::Proxy));
+    assert_eq!(
+        diagnosis.headline,
+        "10.20.0.11:8080 refused the connection of nginx 10.20.0.2, so the client got 502"
+    );
+    let snippet = &diagnosis.findings[0].nginx_snippet;
+    assert!(snippet.contains("http://10.20.0.11:8080;"), "{snippet}");
+
+    // The one in front failed at another server first, and got over it: that is no cause of the answer.
+    handshake.attempts[0].parent = 0;
+    check(
+        "front",
+        &handshake,
+        Verdict::Failed,
+        Code::BadGateway,
+        &["error bad-gateway", "warning backend-retried"],
+    );
 }
 
 #[test]

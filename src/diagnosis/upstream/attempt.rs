@@ -26,6 +26,7 @@ pub(super) fn of_attempt(story: &Story<'_>, attempt: &ConnectAttempt) -> Option<
             Draft::new(code)
                 .sure(attempt.confidence)
                 .on(record)
+                .upstream(backend)
                 .title(format!("{backend} {what}"))
                 .headline(format!("{backend} {what} of {proxy}{so}"))
                 .saw(syn, format!("SYN to {backend}")),

@@ -55,6 +55,28 @@ fn connect_attempts_go_to_the_request_that_caused_them() {
     }
 }
 
+/// A server behind a proxy that answers with what a failed connection leads to is a proxy itself; one that is up or answers
+/// something else is an application, which connects to servers of its own.
+#[test]
+fn what_the_server_behind_a_proxy_connects_to() {
+    for (status, role, attempts) in [
+        (502, Role::ProxyProxy, 1),
+        (101, Role::ProxyBackend, 0),
+        (404, Role::ProxyBackend, 0),
+    ] {
+        let refused = Build::new(2, "10.20.0.11:41000", "10.20.0.12:6379", 2.2)
+            .opening(Opening::Refused, 2.3);
+        let handshake = one([
+            client(0, 1.0, 3.0, &key(1), status),
+            backend(1, 2.0, 1.0, &key(1), status),
+            refused,
+        ]);
+        let parents: Vec<usize> = handshake.attempts.iter().map(|one| one.parent).collect();
+        assert_eq!(parents, vec![1; attempts], "{status}");
+        assert_eq!(handshake.hops[1].role, role, "{status}");
+    }
+}
+
 /// A proxy that relays bytes connects before it has seen the request, and hangs up when it cannot.
 #[test]
 fn a_relay_that_finds_no_backend_hangs_up() {
