@@ -134,6 +134,29 @@ fn the_proxy_further_in_finds_no_backend() {
     );
 }
 
+/// The proxy in front lost patience: both hops behind it are silent, and only the last server is to blame.
+#[test]
+fn a_proxy_gives_up_waiting_for_another_that_waits() {
+    let inner = Endpoint::v4([10, 20, 0, 2], 80);
+    let handshake = chain(vec![
+        front().ask(ASK, 0.5).answer(GATEWAY_TIMEOUT, 1002.0),
+        conn(1, BACK, inner, 1.0)
+            .ask(FORWARDED, 1.1)
+            .fin(Side::Client, 1001.0),
+        conn(2, Endpoint::v4([10, 20, 0, 2], 51000), BACKEND, 1.3)
+            .ask(FORWARDED, 1.4)
+            .fin(Side::Client, 1003.0),
+    ]);
+    let diagnosis = check_only("front", &handshake, Verdict::Failed, Code::BackendTimeout);
+    assert!(
+        diagnosis
+            .headline
+            .starts_with("10.20.0.11:8080 took the request of nginx 10.20.0.2 and gave no answer"),
+        "{}",
+        diagnosis.headline
+    );
+}
+
 #[test]
 fn backends_that_give_no_usable_answer() {
     let asked = || back().ask(FORWARDED, 1.2);

@@ -30,6 +30,7 @@ pub(super) fn of_hop(story: &Story<'_>, hop: &Hop) -> Option<Draft> {
             story,
             Draft::new(code)
                 .on(record)
+                .upstream(backend)
                 .title(format!("{backend} {what}"))
                 .headline(format!("{backend} {what} to {proxy}{so}"))
                 .saw(request.span.first, shows_request(request)),
@@ -163,6 +164,26 @@ fn timed_out(
         }
         _ => duration(waited.max(0)),
     };
+    let innermost = waits_for(story, hop);
+    if !std::ptr::eq(innermost, hop) {
+        let (last, asker) = (
+            innermost.record.connection.server,
+            story.proxy_of(innermost),
+        );
+        let first = innermost.exchange().request.as_ref();
+        return draft
+            .headline(format!(
+                "{last} took the request of {asker} and gave no answer; {proxy} waited {waited}{so}"
+            ))
+            .detail(format!(
+                "{backend} passed the request on and waited for {last}, which said nothing. {proxy} waited {waited} and closed: that is its timeout (proxy_read_timeout)."
+            ))
+            .on(&innermost.record)
+            .may_saw(
+                first.map(|head| head.span.first),
+                format!("{last} has the request"),
+            );
+    }
     let received = if record.connection.to_server.unacknowledged == 0 {
         "The backend acknowledged the request and said nothing"
     } else {
@@ -207,8 +228,37 @@ fn broke_off(
             .saw(end.frame, format!("RST from the backend {after}")),
         ),
         (Side::Client, _) if client_left_before(story, end.frame) => None,
+        (Side::Client, _) if proxy_was_left(story, hop, end.frame) => None,
         (Side::Client, _) => Some(timed_out(story, hop, request, end, draft)),
     }
+}
+
+/// Whether the proxy closed because it was left waiting no longer: its own client, another proxy, had closed before.
+fn proxy_was_left(story: &Story<'_>, hop: &Hop, frame: FrameRef) -> bool {
+    let parent = hop.parent.filter(|&parent| parent > 0);
+    let parent = parent.and_then(|parent| story.handshake.hops.get(parent));
+    parent.is_some_and(|parent| {
+        parent.exchange().response.is_none()
+            && parent
+                .record
+                .end_by(Side::Client)
+                .is_some_and(|end| story.time(end.frame) <= story.time(frame))
+    })
+}
+
+/// The innermost hop that this one waited for: its server passed the request on, and so did the next.
+fn waits_for<'a>(story: &Story<'a>, hop: &'a Hop) -> &'a Hop {
+    let mut innermost = hop;
+    // Parents come before their children.
+    for child in story.inner_hops() {
+        let parent = child.parent.and_then(|at| story.handshake.hops.get(at));
+        let below = parent.is_some_and(|parent| std::ptr::eq(parent, innermost));
+        let hidden = child.exchange().gap_in_answer || child.one_way() || child.has_unread_answer();
+        if below && !child.retried && !hidden && child.exchange().response.is_none() {
+            innermost = child;
+        }
+    }
+    innermost
 }
 
 /// What is wrong with a head that could be read only tolerantly.
