@@ -99,7 +99,9 @@ fn upgrade_fields(
 ) {
     let lost_upgrade = asks_websocket(before) && after.fields.count("upgrade") == 0;
     let altered = asks_websocket(before) && !lost_upgrade && !asks_websocket(after);
-    let lost_connection = names_upgrade(before) && !names_upgrade(after);
+    // Where Upgrade did not come in there is nothing to announce: the usual map rightly sends `close` then.
+    let lost_connection =
+        before.fields.count("upgrade") > 0 && names_upgrade(before) && !names_upgrade(after);
     let added = before.fields.count("upgrade") == 0 && asks_websocket(after);
     let older = after.minor_version == 0 && before.minor_version > 0 && asks_websocket(after);
     if !(lost_upgrade || altered || lost_connection || added || older) {

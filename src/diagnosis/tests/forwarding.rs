@@ -170,6 +170,18 @@ fn in_a_chain_the_first_that_lost_it_is_guilty() {
         "{}",
         inner.headline
     );
+    // The one in front lost Upgrade alone: what comes in at the next has nothing to announce, and its map says `close`.
+    let alone = check_only(
+        "Upgrade alone",
+        &build(&FORWARDED.replace("\nUpgrade: websocket", ""), STRIPPED_OLD),
+        Verdict::Failed,
+        Code::UpgradeNotForwarded,
+    );
+    assert!(
+        alone.headline.contains("192.168.50.1 did not forward"),
+        "{}",
+        alone.headline
+    );
     // Each proxy has its own upstream, and so has the configuration to copy.
     for (diagnosis, upstream) in [(outer, "10.20.0.2:80"), (inner, "10.20.0.11:8080")] {
         for finding in diagnosis.findings {
