@@ -52,7 +52,8 @@ impl End<'_> {
         self.with_endings(draft)
     }
 
-    /// The server of the last hop seen is an nginx of its own, and ended it after a usual timeout.
+    /// The server of the last hop seen is an nginx of its own, and ended it after a usual timeout. It may as well have passed on
+    /// what its own backend did, on a hop that is not seen.
     fn idle_behind(&self, ending: HopEnding) -> Option<Draft> {
         let silence = self.session.idle_before_end_nanos?;
         let timeout = self.usual_limit()?;
@@ -61,8 +62,16 @@ impl End<'_> {
             return None;
         }
         let nginx = format!("nginx {}", inner.record.connection.server.ip());
-        let sure = self.sure(timeout);
-        let draft = self.idle_draft(&nginx, &Limit::seconds(timeout), silence, sure);
+        let sure = if timeout::fits_by_chance(timeout) {
+            Confidence::Guess
+        } else {
+            self.sure(timeout).min(Confidence::Likely)
+        };
+        let unseen = format!(
+            "What {nginx} said to its own backend is not in the capture: that may have ended it."
+        );
+        let limit = Limit::seconds(timeout);
+        let draft = self.idle_draft(&nginx, &limit, silence, sure, Some(&unseen));
         Some(
             self.with_endings(draft)
                 .sure(sure)

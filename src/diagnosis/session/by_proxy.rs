@@ -149,20 +149,24 @@ impl End<'_> {
     ) {
         let silence = self.session.idle_before_end_nanos.unwrap_or_default();
         let proxy = self.proxy(ending);
-        let draft = self.idle_draft(&proxy, limit, silence, sure).sure(sure);
+        let unseen = self.unseen();
+        let draft = self
+            .idle_draft(&proxy, limit, silence, sure, unseen)
+            .sure(sure);
         out.push(self.with_endings(draft));
         if self.silent() {
             out.push(self.silent_after_101(&proxy, silence));
         }
     }
 
-    /// The texts of an idle timeout.
+    /// The texts of an idle timeout; `unseen`: what the capture lacks of what would show it.
     pub(super) fn idle_draft(
         &self,
         proxy: &str,
         limit: &Limit,
         silence: i64,
         sure: Confidence,
+        unseen: Option<&str>,
     ) -> Draft {
         let proxy = capital(proxy);
         let silent = duration(silence);
@@ -195,7 +199,7 @@ impl End<'_> {
             let long = duration(earlier.nanos());
             detail = format!("{detail} The longest silence before, {long}, did not end it.");
         }
-        if let Some(unseen) = self.unseen() {
+        if let Some(unseen) = unseen {
             detail = format!("{detail} {unseen}");
         }
         if self.one_hop() {
