@@ -291,9 +291,9 @@ pub(super) static PATH_REWRITTEN: Entry = Entry {
     meaning: "The backend does not know the path that it was asked for, and it is not the one that the client asked for.",
     client_hop: "The path that the application expects.",
     backend_hop: "A path with a doubled slash, without its prefix, or otherwise changed; the answer is 404, a page, or another refusal.",
-    why: "A proxy_pass with a URI (even just `/`) replaces the part of the path that the location matched.",
-    fix: "Write proxy_pass without a URI to pass the path unchanged, or end both the location and the proxy_pass with a slash.",
-    template: "# in the location that serves this path\nproxy_pass http://{upstream};   # no path, no slash behind it: the path stays as it is",
+    why: "A proxy_pass with a URI (even just `/`) replaces the part of the path that the location matched; so does a `rewrite`.",
+    fix: "Write proxy_pass without a URI and without a rewrite to pass the path unchanged, or end both the location and the proxy_pass with a slash.",
+    template: "# in the location that serves this path\nproxy_pass http://{upstream};   # no path, no slash: the path stays",
     log: "nothing is logged; the access log has the client's path only",
     source: "nginx proxy_pass, rewrite",
 };
