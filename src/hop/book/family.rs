@@ -177,18 +177,23 @@ impl Book {
         }
     }
 
-    /// Connects that hang are still in the table: looked for where nothing else explains the outcome.
+    /// Connects that hang are still in the table: looked for where nothing else explains the outcome. In a chain of proxies all
+    /// pass on that the last one got nowhere.
     pub(super) fn hanging(
         &self,
         nodes: &[Box<Node>],
         connections: &dyn OpenConnections,
     ) -> Vec<Record> {
         let mut found = Vec::new();
-        if let [node] = nodes
-            && let Some(begin) = node.dials_from()
-            && node.status != Some(101)
+        let unexplained = match nodes {
+            [node] => node.status != Some(101),
+            nodes => nodes.iter().all(|node| attempts::is_failed_connect(node)),
+        };
+        if unexplained && let Some(begin) = nodes.iter().filter_map(|node| node.dials_from()).min()
         {
-            let until = node.over().map_or(self.now, |over| over.at);
+            let over = nodes.iter().map(|node| node.over().map(|over| over.at));
+            let until = over.map(|over| over.unwrap_or(self.now)).max();
+            let until = until.unwrap_or(self.now);
             found = connections.without_payload(begin.at, until);
             found.retain(attempts::is_candidate);
         }

@@ -189,6 +189,27 @@ fn hanging_connects_are_found_in_the_table() {
     assert_eq!(found[0].backend, BackendSight::Seen);
 }
 
+/// The server behind the proxy is a proxy too, and passes on that it got nowhere.
+#[test]
+fn a_hanging_connect_further_in_is_found_in_the_table() {
+    let a = outer(0, 0.0, &key(1), 504).fin(11.0, Side::Server).record();
+    let b = inner(1, 0.0, &key(1), 504).fin(10.5, Side::Server).record();
+    let hanging = Build::new(2, "10.20.0.11:50000", "10.20.0.12:8080", 4.0)
+        .opening(Opening::Unanswered, 7.0)
+        .record();
+    let mut book = Book::new(Clocks::Same);
+    attempt(&mut book, &a);
+    attempt(&mut book, &b);
+    let table = Table(BTreeMap::from([(ConnectionId(2), hanging)]));
+    book.closed(a);
+    book.closed(b);
+    assert_eq!(book.preview(&table)[0].attempts.len(), 1);
+    let found = settled(&mut book, 100.0, &table);
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].attempts.len(), 1);
+    assert_eq!(found[0].attempts[0].parent, 1);
+}
+
 /// Two requests fail at the same time and the proxy's connects look alike: each gets one, and a request that was served
 /// meanwhile gets none, in whatever order they are settled.
 #[test]
