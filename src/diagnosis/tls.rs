@@ -375,51 +375,38 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
         let request = exchange.request.as_ref();
         let shows = request.map(shows_request).unwrap_or_default();
         let first = request.map(|head| head.span.first);
+        // What came back in the place of an answer.
+        let answered_with = |draft: Draft| draft.on(&story.outer.record).may_saw(first, shows);
+        let no_answer = |title| Draft::new(Code::BackendInvalidResponse).title(title);
         if is_tls_alert(bytes) {
-            out.push(
-                plain_client(story, Draft::new(Code::PlainToTlsPort))
-                    .on(&story.outer.record)
-                    .may_saw(first, shows)
-                    .saw(*frame, "a TLS alert record"),
-            );
+            let draft = plain_client(story, Draft::new(Code::PlainToTlsPort));
+            out.push(answered_with(draft).saw(*frame, "a TLS alert record"));
         } else if story.outer.record.agreed_on_h2() {
-            out.push(
-                Draft::new(Code::BackendInvalidResponse)
-                    .on(&story.outer.record)
-                    .title(format!(
-                        "{} agreed with {} on h2 and spoke HTTP/1.1",
-                        connection.client.ip(),
-                        connection.server
-                    ))
-                    .detail("What came back is HTTP/2: the server keeps to what was agreed on.")
-                    .told(Some(&AGREED_ON_H2))
-                    .may_saw(first, shows)
-                    .saw(*frame, "the answer is HTTP/2, as was agreed on (ALPN)"),
-            );
+            let draft = no_answer(format!(
+                "{} agreed with {} on h2 and spoke HTTP/1.1",
+                connection.client.ip(),
+                connection.server
+            ))
+            .detail("What came back is HTTP/2: the server keeps to what was agreed on.")
+            .told(Some(&AGREED_ON_H2));
+            let answer = "the answer is HTTP/2, as was agreed on (ALPN)";
+            out.push(answered_with(draft).saw(*frame, answer));
         } else if story.handshake.hops.len() == 1 && is_server_preface(bytes) {
-            out.push(
-                Draft::new(Code::BackendInvalidResponse)
-                    .on(&story.outer.record)
-                    .title(format!(
-                        "{} answered HTTP/1.1 with HTTP/2",
-                        connection.server
-                    ))
-                    .detail(BEGINS_WITH_SETTINGS)
-                    .told(Some(&LISTENS_FOR_H2))
-                    .may_saw(first, shows)
-                    .saw(*frame, "the answer begins with a SETTINGS frame"),
-            );
+            let draft = no_answer(format!(
+                "{} answered HTTP/1.1 with HTTP/2",
+                connection.server
+            ))
+            .detail(BEGINS_WITH_SETTINGS)
+            .told(Some(&LISTENS_FOR_H2));
+            let answer = "the answer begins with a SETTINGS frame";
+            out.push(answered_with(draft).saw(*frame, answer));
         } else if story.handshake.hops.len() == 1 {
-            out.push(
-                Draft::new(Code::BackendInvalidResponse)
-                    .on(&story.outer.record)
-                    .title(format!(
-                        "{} sent an answer that is no HTTP",
-                        connection.server
-                    ))
-                    .may_saw(first, shows)
-                    .saw(*frame, format!("the answer begins with {begins}")),
-            );
+            let draft = no_answer(format!(
+                "{} sent an answer that is no HTTP",
+                connection.server
+            ));
+            let answer = format!("the answer begins with {begins}");
+            out.push(answered_with(draft).saw(*frame, answer));
         }
     }
 }
