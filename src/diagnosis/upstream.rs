@@ -81,13 +81,11 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
 /// Whether the proxy behind this hop failed at one server, asked again, and got an answer: its first tries are past then. What
 /// a proxy further in failed at is not, though that proxy answered itself.
 fn is_overcome(story: &Story<'_>, parent: usize) -> bool {
-    story.is_up()
-        || story.inner_hops().any(|hop| {
-            hop.parent == Some(parent) && !hop.retried && hop.exchange().response.is_some()
-        }) && (story.attempts().any(|tried| tried.parent == parent)
-            || story
-                .inner_hops()
-                .any(|hop| hop.parent == Some(parent) && hop.retried))
+    let asked = || story.inner_hops().filter(|hop| hop.parent == Some(parent));
+    let failed =
+        || story.attempts().any(|tried| tried.parent == parent) || asked().any(|hop| hop.retried);
+    let answered = || asked().any(|hop| !hop.retried && hop.exchange().response.is_some());
+    story.is_up() || failed() && answered()
 }
 
 /// Several connections that failed the same way are one finding, which names all servers that did.

@@ -38,6 +38,7 @@ pub use handshake::{
     HopEnding, PairedBy, Party, Role, Session,
 };
 pub use known::Known;
+pub use node::tells_original;
 pub use pairing::pair;
 pub use record::{
     Exchange, ORDINARY_MAX, ORDINARY_TARGET_MAX, OrdinaryExchange, PartialHead, Protocol,

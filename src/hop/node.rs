@@ -195,6 +195,12 @@ const FORWARDING_FIELDS: [&str; 9] = [
     "via",
 ];
 
+/// Whether a request tells of another one, as recipes for `auth_request` have it.
+pub fn tells_original(fields: &Fields) -> bool {
+    let mut names = ORIGINAL_URI_FIELDS.iter();
+    names.any(|name| fields.count(name) > 0)
+}
+
 const ORIGINAL_URI_FIELDS: [&str; 5] = [
     "x-original-uri",
     "x-original-url",

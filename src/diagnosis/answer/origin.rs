@@ -67,8 +67,8 @@ fn fields(hop: &Hop) -> Option<&Fields> {
 pub(super) fn other_origin(story: &Story<'_>, status: u16) -> Option<String> {
     let fields = &story.inner.exchange().request.as_ref()?.fields;
     let (origin, host) = (fields.first("origin")?, fields.first("host")?);
-    let (_, site) = origin.split_once("://")?;
-    (status == 404 && !site.eq_ignore_ascii_case(&host)).then(|| {
+    let names_site = origin.contains("://");
+    (status == 404 && names_site && !origin_is_host(&origin, &host)).then(|| {
         format!(
             "Origin is {} and Host is {}: some servers, such as Rails' Action Cable, answer 404 to an origin that they do not allow.",
             short(&origin),

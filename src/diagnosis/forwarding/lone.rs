@@ -8,7 +8,7 @@ use crate::diagnosis::text::{
 };
 use crate::diagnosis::view::{HopView, RecordView};
 use crate::diagnosis::{Code, Severity};
-use crate::hop::{Confidence, Hop, Record, Role};
+use crate::hop::{Confidence, Hop, Record, Role, tells_original};
 use crate::http::RequestHead;
 use crate::tcp::Side;
 
@@ -134,16 +134,9 @@ pub(super) fn lone_backend_request(story: &Story<'_>, hop: &Hop, out: &mut Vec<D
 /// its path is one that auth services have (oauth2-proxy `/oauth2/auth`, Authelia `/api/verify` and `/api/authz/auth-request`,
 /// Vouch `/validate`).
 fn asks_permission(head: &RequestHead) -> bool {
-    const TOLD: [&str; 5] = [
-        "x-original-uri",
-        "x-original-url",
-        "x-original-method",
-        "x-auth-request-redirect",
-        "x-forwarded-uri",
-    ];
     const PATHS: [&str; 5] = ["auth", "auth-request", "authorize", "validate", "verify"];
     let last = path(head.target()).rsplit('/').next().unwrap_or_default();
-    TOLD.iter().any(|name| head.fields.count(name) > 0) || PATHS.contains(&last)
+    tells_original(&head.fields) || PATHS.contains(&last)
 }
 
 /// An upgrade without a key: it was lost somewhere, or the proxy made an upgrade of an ordinary request.

@@ -65,7 +65,7 @@ impl End<'_> {
         let sure = if timeout::fits_by_chance(timeout) {
             Confidence::Guess
         } else {
-            self.sure(timeout).min(Confidence::Likely)
+            self.sure(timeout)
         };
         let unseen = format!(
             "What {nginx} said to its own backend is not in the capture: that may have ended it."

@@ -3,11 +3,12 @@
 //! Times of several captures are compared after their clocks were evened out; an event stays with the frame that shows it.
 
 use super::heads::owned;
+use super::names::confidence;
 use crate::capture::FrameRef;
 use crate::hop::{Confidence, Front, Handshake};
 use crate::http::RequestHead;
 use crate::report::view::EventView;
-use crate::report::words::close_code;
+use crate::report::words::{close_code, how_sure};
 use crate::tcp::{Connection, Direction};
 use crate::websocket::SessionFacts;
 
@@ -98,9 +99,8 @@ fn sealed_events(front: &Front, events: &mut Vec<EventView>) {
     let connection = &front.record.connection;
     lifecycle(connection, events);
     let sure = match front.confidence {
-        Confidence::Certain => "",
-        Confidence::Likely => " (likely)",
-        Confidence::Guess => " (a guess)",
+        Confidence::Certain => String::new(),
+        unsure => format!(" ({})", how_sure(confidence(unsure))),
     };
     let records = [
         (Some(front.request), Direction::ToServer, "request"),

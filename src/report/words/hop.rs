@@ -52,11 +52,16 @@ pub(in crate::report) fn joined(front: &FrontView) -> String {
         "records" => lengths(),
         _ => format!("times and {}", lengths()),
     };
-    let sure = match front.confidence {
+    let sure = how_sure(front.confidence);
+    format!("not decrypted, joined by {by} ({sure})")
+}
+
+/// A confidence, as it stands in brackets behind what it is about.
+pub(in crate::report) fn how_sure(confidence: &'static str) -> &'static str {
+    match confidence {
         "guess" => "a guess",
         sure => sure,
-    };
-    format!("not decrypted, joined by {by} ({sure})")
+    }
 }
 
 /// What the evidence of a connection lacks, in words; empty when it is complete.

@@ -11,7 +11,8 @@ mod whole;
 
 pub(super) use frames::{Frames, file_name, file_of};
 pub(super) use hop::{
-    HEADERS, accept, ended, ends, evidence_lacks, header, interfaces, is_required, joined, tls,
+    HEADERS, accept, ended, ends, evidence_lacks, header, how_sure, interfaces, is_required,
+    joined, tls,
 };
 pub(super) use numbers::{count, duration, shortened, thousands, time};
 pub(super) use session::{Tone, close_code, session};
