@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use super::ahead::Spare;
 use super::error::{CaptureError, Problem};
 use super::queue::Queue;
 use super::{CaptureId, CaptureInfo, Frame, Frames, Progress, Reader, Secrets, Timestamp};
@@ -34,6 +35,8 @@ pub struct Inputs {
     current: Option<u16>,
     /// Where frames wait that are put in order.
     queue: Option<Queue>,
+    /// Threads for decompression.
+    spare: Spare,
 }
 
 struct Input {
@@ -102,7 +105,19 @@ impl Inputs {
             heads: BinaryHeap::new(),
             current: None,
             queue: None,
+            spare: Spare::new(0),
         }
+    }
+
+    /// The same inputs, read by at most that many threads, the caller's among them: compressed ones are decompressed ahead.
+    /// Nothing else comes of it.
+    #[must_use]
+    pub fn with_threads(mut self, threads: u16) -> Self {
+        self.spare = Spare::new(usize::from(threads).saturating_sub(1));
+        for input in &mut self.all {
+            input.reader = input.reader.take().map(|reader| reader.ahead(&self.spare));
+        }
+        self
     }
 
     /// The same inputs, their frames put in the order of their times: some stand behind others that are up to `late_by`
@@ -233,7 +248,7 @@ impl Inputs {
         };
         if input.reader.is_none() {
             match Reader::open(&input.path, CaptureId(index)) {
-                Ok(reader) => input.reader = Some(reader),
+                Ok(reader) => input.reader = Some(reader.ahead(&self.spare)),
                 Err(error) => return Err(input.failed(error)),
             }
             if input.advance()?.is_none() {

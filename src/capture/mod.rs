@@ -8,6 +8,7 @@
 //!
 //! Every frame before a damage is delivered, then one error that says where and what. Frame numbers are those of
 //! Wireshark. No length in a file makes us allocate: memory follows the bytes that are really there.
+mod ahead;
 mod batch;
 mod clock;
 mod compress;

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::ahead::{Ahead, Spare};
 use super::batch::{Count, Frames};
 use super::compress::{Compression, MAX_INFLATION, TooLarge};
 use super::error::{CaptureError, Problem};
@@ -145,6 +146,18 @@ impl Reader {
             read,
             size: None,
         })
+    }
+
+    /// The same, decompressed ahead while there is a thread to spare; other inputs are read as they are, for the bytes of a
+    /// plain file cost less to take than to hand over.
+    pub(super) fn ahead(self, spare: &Spare) -> Self {
+        if self.compression.is_none() {
+            return self;
+        }
+        let window = self
+            .window
+            .through(|source| Box::new(Ahead::new(source, spare.clone())));
+        Self { window, ..self }
     }
 
     fn pcap_header(window: &mut Window) -> Result<Pcap, Problem> {

@@ -20,9 +20,12 @@ const INITIAL: usize = 64 << 10;
 /// the records of connections stay there too.
 const COMFORTABLE: usize = 128 << 10;
 
+/// Where bytes come from.
+pub(super) type Source = Box<dyn Read + Send>;
+
 /// A refill window over a byte source.
 pub(super) struct Window {
-    source: Box<dyn Read + Send>,
+    source: Source,
     buffer: Vec<u8>,
     start: usize,
     end: usize,
@@ -34,7 +37,7 @@ pub(super) struct Window {
 }
 
 impl Window {
-    pub(super) fn new(source: Box<dyn Read + Send>) -> Self {
+    pub(super) fn new(source: Source) -> Self {
         Self {
             source,
             buffer: vec![0; INITIAL],
@@ -56,6 +59,14 @@ impl Window {
             base: 0,
             ended: true,
             hungry: false,
+        }
+    }
+
+    /// The same, with the rest of the source taken through another one.
+    pub(super) fn through(self, wrap: impl FnOnce(Source) -> Source) -> Self {
+        Self {
+            source: wrap(self.source),
+            ..self
         }
     }
 

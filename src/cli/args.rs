@@ -207,12 +207,15 @@ pub struct Show {
     pub quiet: bool,
 }
 
+/// Threads unless told otherwise: one that analyzes, one that decompresses.
+pub const THREADS: u16 = 2;
+
 /// What to use.
 #[derive(Debug, Group)]
 #[command(next_help_heading = "Resources")]
 pub struct Resources {
-    /// Most threads to use; one does all the work so far, so that this changes nothing
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    /// Most threads to use: the second one decompresses a compressed capture while the first analyzes; the report is the same
+    #[arg(long, value_name = "N", default_value_t = THREADS, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub threads: u16,
 
     /// Most memory for connections, for bytes that wait to be put in order and for fragments [default: 512M]

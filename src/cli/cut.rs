@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
-use super::args::Cut;
+use super::args::{Cut, THREADS};
 use super::inputs::{Known, Sources, are_files, feed};
 use super::output::NewFile;
 use super::passes::read_well;
@@ -44,6 +44,7 @@ pub(super) fn run(args: &Cut) -> anyhow::Result<u8> {
             known,
             selection: Selection::default(),
             memory: args.memory,
+            threads: THREADS,
         };
         let outcome = feed(sources, &mut found, &mut Progress::none())?;
         Ok((found, outcome))
@@ -290,7 +291,7 @@ fn before(one: FrameRef, other: FrameRef) -> bool {
 fn copy(inputs: &[PathBuf], windows: &Windows, out: &mut NewFile) -> std::io::Result<u64> {
     let mut writer = Writer::new(out, concat!("hop101 ", env!("CARGO_PKG_VERSION")))?;
     let mut decoder = Decoder::new();
-    let mut inputs = Inputs::open(inputs);
+    let mut inputs = Inputs::open(inputs).with_threads(THREADS);
     let mut written = 0;
     loop {
         let frame = match inputs.next_frame() {

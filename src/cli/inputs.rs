@@ -62,6 +62,8 @@ pub(super) struct Sources<'a> {
     pub(super) selection: Selection,
     /// Bytes for connections and reassembly; `None` for the usual limits.
     pub(super) memory: Option<u64>,
+    /// Most threads to use.
+    pub(super) threads: u16,
 }
 
 /// Reads all inputs of the plan to their ends and tells the observer what they show.
@@ -78,6 +80,7 @@ pub(super) fn run_inputs(
         known,
         selection: plan.selection.clone(),
         memory: plan.memory,
+        threads: plan.threads,
     };
     feed(sources, observer, progress)
 }
@@ -91,7 +94,7 @@ pub(super) fn feed(
     let mut filter = sources.filter.map(Filter::compile).transpose()?;
     let mut keylogs = KeyLogs::open(sources.keylogs)?;
     let interrupt = Interrupt::heard(sources.inputs)?;
-    let mut inputs = Inputs::open(sources.inputs);
+    let mut inputs = Inputs::open(sources.inputs).with_threads(sources.threads);
     if let Some(late_by) = sources.known.late_by {
         // Connections seldom fill their part of a budget.
         let held_max = sources.memory.map_or(QUEUE_BYTES, |bytes| {

@@ -51,6 +51,8 @@ pub struct Plan {
     pub quiet: bool,
     /// Bytes for connections and reassembly; `None` for the usual limits.
     pub memory: Option<u64>,
+    /// Most threads to use.
+    pub threads: u16,
 }
 
 /// A report to write to a file.
@@ -117,6 +119,7 @@ impl Plan {
             quiet: args.show.quiet,
             progress: !args.show.quiet && io::stderr().is_terminal(),
             memory: args.resources.memory,
+            threads: args.resources.threads,
         })
     }
 }

@@ -318,14 +318,46 @@ fn a_filter_that_does_not_compile_is_told_once() {
     assert_eq!(said.lines().count(), 1, "{said}");
 }
 
+/// Two captures as gzip, larger than what is read at once: a handshake, then frames that are not ours.
+fn compressed(folder: &Path) -> [PathBuf; 2] {
+    ["one", "two"].map(|name| {
+        let packets = packets_of(FAILED);
+        let idle = (0..2000).map(|_| Packet {
+            data: vec![0x5a; 400],
+            ..packets[packets.len() - 1].clone()
+        });
+        let all: Vec<Packet> = packets.iter().cloned().chain(idle).collect();
+        let file = folder.join(name).with_extension("pcapng.gz");
+        let mut gzip = flate2::write::GzEncoder::new(
+            fs::File::create(&file).unwrap(),
+            flate2::Compression::fast(),
+        );
+        gzip.write_all(&pcapng(&all)).unwrap();
+        gzip.finish().unwrap();
+        file
+    })
+}
+
+/// The same file without its end.
+fn cut_off(file: &Path) -> PathBuf {
+    let bytes = fs::read(file).unwrap();
+    let cut = file.with_extension("cut");
+    fs::write(&cut, &bytes[..bytes.len() - 20]).unwrap();
+    cut
+}
+
 #[test]
 fn threads_change_nothing() {
     let files = [sample("front.pcap"), sample("mid.pcap")];
     let files: Vec<PathBuf> = files.into_iter().filter(|file| file.exists()).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let compressed = compressed(folder.path());
     for files in [
         files,
         vec![sample(FAILED)],
         vec![sample("proxy-reloaded.pcapng")],
+        compressed.to_vec(),
+        vec![cut_off(&compressed[0])],
     ] {
         for form in ["json", "jsonl", "table", "markdown", "html"] {
             let bytes = |threads: &str| {
@@ -335,7 +367,7 @@ fn threads_change_nothing() {
                     .args(["--format", form, "--threads", threads])
                     .output()
                     .unwrap();
-                (output.stdout, output.status.code())
+                (output.stdout, output.stderr, output.status.code())
             };
             let one = bytes("1");
             assert!(!one.0.is_empty());
