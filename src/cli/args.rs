@@ -161,6 +161,11 @@ pub struct Select {
     #[arg(long, value_name = "ADDR", value_delimiter = ',')]
     pub host: Vec<Network>,
 
+    /// Only handshakes that ask for a URL with this text in it, e.g. chat.example or /ws/orders: in the host and path of any
+    /// hop. Others are not counted
+    #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub url: Vec<String>,
+
     /// Only packets that match this filter, in the language of tcpdump; it sees the outermost addresses
     #[arg(long, value_name = "BPF")]
     pub filter: Option<String>,

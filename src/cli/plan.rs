@@ -67,8 +67,8 @@ pub struct ReportFile {
 impl Plan {
     /// Whether only a part of the traffic is looked into.
     pub fn chooses(&self) -> bool {
-        let Selection { ports, hosts } = &self.selection;
-        !ports.is_empty() || !hosts.is_empty() || self.filter.is_some()
+        let Selection { ports, hosts, urls } = &self.selection;
+        !ports.is_empty() || !hosts.is_empty() || !urls.is_empty() || self.filter.is_some()
     }
 
     /// The meaning of what was typed.
@@ -100,6 +100,12 @@ impl Plan {
             selection: Selection {
                 ports: args.select.port,
                 hosts: args.select.host,
+                urls: args
+                    .select
+                    .url
+                    .iter()
+                    .map(|url| without_scheme(url))
+                    .collect(),
             },
             filter: args.select.filter,
             keylogs: args.select.keylog,
@@ -122,6 +128,13 @@ impl Plan {
             threads: args.resources.threads,
         })
     }
+}
+
+/// What of a URL is on the wire: `wss://chat.example/ws` may be pasted as it is.
+fn without_scheme(url: &str) -> String {
+    url.split_once("://")
+        .map_or(url, |(_, rest)| rest)
+        .to_owned()
 }
 
 /// Whether a path stands for standard input.

@@ -89,7 +89,7 @@ pub(super) fn run(plan: &Plan) -> anyhow::Result<u8> {
         ));
     }
     if report.summary.handshakes == 0 && !plan.quiet && plan.chooses() {
-        message("only what --port, --host and --filter choose was looked into: try without");
+        message("only what --port, --host, --url and --filter choose was looked into: try without");
     }
     let nothing_read = failed && report.captures.iter().all(|capture| capture.frames == 0);
     // A document says in itself that nothing could be read; a page would only repeat the message.
@@ -209,6 +209,13 @@ impl Observer for Fan<'_> {
         self.collector.handshake(handshake, diagnosis);
         for lines in &mut self.lines {
             lines.handshake(handshake, diagnosis);
+        }
+    }
+
+    fn left_out(&mut self, handshake: &Handshake) {
+        self.collector.left_out(handshake);
+        for lines in &mut self.lines {
+            lines.left_out(handshake);
         }
     }
 

@@ -320,6 +320,7 @@ impl Engine {
     fn previewed(&self, handshakes: Vec<Handshake>) -> Vec<(Handshake, Diagnosis)> {
         handshakes
             .into_iter()
+            .filter(|handshake| self.selection.tells(handshake))
             .map(|handshake| {
                 let diagnosis = self.across.preview(&handshake);
                 (handshake, diagnosis)
@@ -433,7 +434,11 @@ impl Engine {
         for handshake in settled.drain(..) {
             let diagnosis = self.across.diagnose(&handshake);
             self.totals.handshake(&handshake);
-            observer.handshake(&handshake, &diagnosis);
+            if self.selection.tells(&handshake) {
+                observer.handshake(&handshake, &diagnosis);
+            } else {
+                observer.left_out(&handshake);
+            }
         }
     }
 }

@@ -1,17 +1,21 @@
-//! Which connections are looked at: by the innermost addresses and ports, so also within VLANs and tunnels.
+//! Which connections are looked at, by the innermost addresses and ports, so also within VLANs and tunnels; and which handshakes
+//! are told, by what they ask for.
 
 use std::net::IpAddr;
 use std::str::FromStr;
 
 use crate::decode::{Endpoint, Segment};
+use crate::hop::Handshake;
 
-/// Which connections are looked at. Empty lists select all.
+/// Which connections are looked at, and which handshakes are told. Empty lists select all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selection {
     /// Only connections to these ports.
     pub ports: Vec<u16>,
     /// Only connections with an end in one of these networks.
     pub hosts: Vec<Network>,
+    /// Only handshakes that ask for a URL with one of these texts in it.
+    pub urls: Vec<String>,
 }
 
 /// An address, or all addresses with the same beginning.
@@ -36,6 +40,27 @@ impl Selection {
                 || ends
                     .iter()
                     .any(|end| self.hosts.iter().any(|host| host.has(*end))))
+    }
+
+    /// Whether a handshake is told: on some hop one of the texts is in what it asks for, `Host` and request target as they were
+    /// sent (RFC 9110 7.1), whatever the case of ASCII letters. So is one whose TLS in front names the host. Of one
+    /// whose requests were not captured nobody can tell: it is not.
+    pub(super) fn tells(&self, handshake: &Handshake) -> bool {
+        if self.urls.is_empty() {
+            return true;
+        }
+        let hops = handshake.hops.iter().filter_map(|hop| {
+            let request = hop.exchange().request.as_ref()?;
+            let host = request.fields.first("host").unwrap_or_default();
+            Some([&*host, request.target()].concat())
+        });
+        let front = handshake.front.as_ref();
+        let name = front.and_then(|front| front.record.tls.as_ref()?.sni.as_deref());
+        hops.chain(name.map(str::to_owned)).any(|mut url| {
+            url.make_ascii_lowercase();
+            let has = |text: &String| url.contains(&text.to_ascii_lowercase());
+            self.urls.iter().any(has)
+        })
     }
 }
 

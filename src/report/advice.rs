@@ -11,6 +11,10 @@ pub(super) struct Advice {
 
 /// What was seen, most of it first: how many, what, what that means.
 pub(super) fn seen(report: &Report, most: usize) -> Vec<[String; 3]> {
+    // They may be where the handshakes are that were not asked for.
+    if report.summary.left_out > 0 {
+        return Vec::new();
+    }
     let traffic = &report.traffic;
     let mut ports: Vec<(u64, &str, u16)> = traffic
         .ports
@@ -79,6 +83,9 @@ pub(super) fn next_capture(report: &Report) -> Vec<Advice> {
             .to_owned(),
         command: Some("tcpdump -i any -s 0 -w case.pcap tcp"),
     }];
+    if report.summary.left_out > 0 {
+        return advice;
+    }
     if has("http-upgrade-required") {
         advice.push(Advice {
             text: "A plain curl, or the address in a browser, asks for no WebSocket. For a curl that does:".to_owned(),

@@ -64,6 +64,8 @@ pub struct Collector {
     keep: Keep,
     redactor: Redactor,
     summary: Summary,
+    /// Handshakes settled, those included that are left out.
+    settled: usize,
     starts: Vec<FrameRef>,
     kept: Kept,
     /// Bytes of memory that handshakes take there, about.
@@ -89,6 +91,7 @@ impl Collector {
             keep,
             redactor: Redactor::new(redact),
             summary: Summary::default(),
+            settled: 0,
             starts: Vec::new(),
             kept: Kept::default(),
             kept_bytes: 0,
@@ -164,6 +167,17 @@ impl Collector {
     /// The counts so far.
     pub const fn summary(&self) -> Summary {
         self.summary
+    }
+
+    /// The number of a handshake by the order in which they settle, and its start, by which it gets its id.
+    fn number(&mut self, handshake: &Handshake) -> (usize, FrameRef) {
+        let number = self.settled;
+        self.settled += 1;
+        let start = build::start(handshake);
+        if number < STARTS_MAX {
+            self.starts.push(start);
+        }
+        (number, start)
     }
 
     /// Whether a handshake is wanted as a whole; counts it in any case.
@@ -380,11 +394,7 @@ impl Observer for Collector {
         for &(capture, nanos) in &handshake.clock_offsets {
             self.offsets.entry(capture.0).or_insert(nanos);
         }
-        let number = usize::try_from(self.summary.handshakes).unwrap_or(usize::MAX);
-        let start = build::start(handshake);
-        if number < STARTS_MAX {
-            self.starts.push(start);
-        }
+        let (number, start) = self.number(handshake);
         if !self.tally(handshake, diagnosis, number) {
             return;
         }
@@ -409,6 +419,11 @@ impl Observer for Collector {
             }
         }
         self.kept.handshake(number, view, findings);
+    }
+
+    fn left_out(&mut self, handshake: &Handshake) {
+        self.summary.left_out += 1;
+        self.number(handshake);
     }
 
     fn connection(&mut self, record: &Record, notable: bool) {

@@ -251,6 +251,10 @@ impl<W: Write> Observer for JsonLines<W> {
         });
     }
 
+    fn left_out(&mut self, _: &Handshake) {
+        self.settled += 1;
+    }
+
     fn connection(&mut self, _: &Record, _: bool) {}
 
     fn finding(&mut self, finding: &Finding) {

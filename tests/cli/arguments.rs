@@ -326,6 +326,60 @@ fn ports_and_filters_choose_what_is_looked_at() {
 }
 
 #[test]
+fn a_url_chooses_handshakes() {
+    let told = |files: &[&str], url: &[&str]| {
+        let files: Vec<String> = files.iter().map(|file| path(file)).collect();
+        let mut all: Vec<&str> = files.iter().map(String::as_str).collect();
+        all.extend(["--format", "json"]);
+        all.extend(url.iter().flat_map(|text| ["--url", text]));
+        let json: serde_json::Value = serde_json::from_slice(&read(&all).stdout).unwrap();
+        let summary = &json["summary"];
+        let counts = [&summary["handshakes"], &summary["left_out"]].map(serde_json::Value::as_u64);
+        let handshakes = json["handshakes"].as_array().unwrap();
+        let ids = handshakes.iter().map(|h| h["id"].as_str().unwrap());
+        (ids.map(str::to_owned).collect::<Vec<_>>(), counts)
+    };
+    let files = [FAILED, "path-rewritten.pcapng", "idle-timeout-tls.pcapng"];
+    let cases: [(&[&str], &[&str], Option<u64>); 8] = [
+        (&[], &["h1", "h2", "h3"], None),
+        (&["/app/"], &["h2"], Some(2)),
+        // The path behind the proxy, in other letters, with its host.
+        (&["BK/ws"], &["h1", "h2", "h3"], None),
+        (&["wss://192.168.50.1/ws"], &["h1"], Some(2)),
+        (&["192.168.50.1/ws", "/app"], &["h1", "h2"], Some(1)),
+        // The name that the client asked for within TLS.
+        (&["lab.example"], &["h3"], Some(2)),
+        (&["/other"], &[], Some(3)),
+        (&["[a-z]"], &[], Some(3)),
+    ];
+    for (url, ids, left_out) in cases {
+        let handshakes = Some(ids.len() as u64);
+        let wanted: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            told(&files, url),
+            (wanted, [handshakes, left_out]),
+            "{url:?}"
+        );
+    }
+    let file = path(FAILED);
+    for form in ["table", "markdown", "html"] {
+        let none = read(&[&file, "--url", "/other", "--format", form]);
+        let text = stdout(&none);
+        assert!(text.contains("for this URL"), "{text}");
+        assert!(text.contains("but 1 for others"), "{text}");
+        assert!(!text.contains("joined after"), "{text}");
+        assert_eq!(code(&none), 0);
+        let second = path("path-rewritten.pcapng");
+        let some = stdout(&read(&[&file, &second, "--url", "/app", "--format", form]));
+        assert!(
+            some.contains("1 handshake for other URLs left out"),
+            "{some}"
+        );
+    }
+    assert_eq!(code(&read(&[&file, "--url", ""])), 2);
+}
+
+#[test]
 fn explain_finds_a_code_by_its_name_or_a_part_of_it() {
     let whole = run(&["explain", "idle-timeout"]);
     assert_eq!(code(&whole), 0);

@@ -322,6 +322,10 @@ impl Watch {
 }
 
 impl Observer for Watch {
+    fn left_out(&mut self, handshake: &Handshake) {
+        self.collector.left_out(handshake);
+    }
+
     fn handshake(&mut self, handshake: &Handshake, diagnosis: &Diagnosis) {
         self.collector.handshake(handshake, diagnosis);
         let at = outcome(handshake).or_else(|| handshake.started());

@@ -77,6 +77,7 @@ fn page(report: &Report, hidden: u64) -> Markup {
                             " that went wrong not shown in full."
                         }
                     }
+                    @if let Some(text) = words::left_out(report) { p.faint { (text) } }
                     (faults(report, &lone.beside))
                     (besides(report, &lone.small))
                     (captures(report))
@@ -133,7 +134,7 @@ fn nothing(report: &Report, advise: bool) -> Markup {
     let rows = advice::seen(report, TRAFFIC_MAX);
     html! {
         section {
-            p { "No WebSocket opening handshake is in this capture." }
+            p { (words::none(report)) }
             @if !rows.is_empty() {
                 h2 { "Seen instead" }
                 table {

@@ -78,6 +78,9 @@ impl Page<'_> {
             );
             line!(self);
         }
+        if let Some(text) = words::left_out(report) {
+            line!(self, "{text}\n");
+        }
         self.faults(&lone.beside);
         self.besides(&lone.small);
         self.captures();
@@ -118,7 +121,7 @@ impl Page<'_> {
     }
 
     fn nothing(&mut self, advise: bool) {
-        line!(self, "No WebSocket opening handshake is in this capture.\n");
+        line!(self, "{}\n", words::none(self.report));
         let rows = advice::seen(self.report, TRAFFIC_MAX);
         if !rows.is_empty() {
             line!(

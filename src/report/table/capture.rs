@@ -22,7 +22,7 @@ pub(super) fn nothing(page: &mut Page, report: &Report, advise: bool) {
     } else if report.captures.iter().all(|capture| capture.frames == 0) {
         "No frame could be read, so there is nothing to explain."
     } else {
-        "No WebSocket opening handshake is in this capture."
+        &words::none(report)
     };
     let lead = if advise { "NOTHING FOUND  " } else { "" };
     page.paragraph(lead, Look::Odd, Look::Strong, text);

@@ -127,6 +127,10 @@ impl Table<'_> {
             );
             self.page.paragraph("", Look::Plain, Look::Faint, &text);
         }
+        if let Some(text) = words::left_out(self.report) {
+            self.page.gap();
+            self.page.paragraph("", Look::Plain, Look::Faint, &text);
+        }
         self.faults(&lone.beside);
         if summary.ok != summary.handshakes || summary.handshakes == 0 {
             self.page.gap();

@@ -186,6 +186,14 @@ pub struct Summary {
     pub warnings: u64,
     /// Findings of severity info.
     pub infos: u64,
+    /// Handshakes that ask for other URLs than were chosen, and count nowhere else.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub left_out: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// How many handshakes had one verdict and cause.

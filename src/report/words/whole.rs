@@ -12,6 +12,7 @@ use crate::tcp::ConnectionId;
 pub(in crate::report) fn title(report: &Report) -> String {
     let summary = report.summary;
     match (summary.handshakes, report.handshakes.as_slice()) {
+        (0, _) if summary.left_out > 0 => "WebSocket handshakes: none for this URL".to_owned(),
         (0, _) => lone_findings(report).over.first().map_or_else(
             || "WebSocket handshakes: none found".to_owned(),
             |(_, finding)| finding.title.clone(),
@@ -35,6 +36,26 @@ pub(in crate::report) fn title(report: &Report) -> String {
             )
         }
     }
+}
+
+/// That there is no handshake, or none that was asked for.
+pub(in crate::report) fn none(report: &Report) -> String {
+    match report.summary.left_out {
+        0 => "No WebSocket opening handshake is in this capture.".to_owned(),
+        others => format!(
+            "No WebSocket opening handshake for this URL is in this capture, but {} for others.",
+            thousands(others)
+        ),
+    }
+}
+
+/// That there are more handshakes than those that were asked for.
+pub(in crate::report) fn left_out(report: &Report) -> Option<String> {
+    let summary = report.summary;
+    (summary.handshakes > 0 && summary.left_out > 0).then(|| {
+        let others = count(summary.left_out, "handshake");
+        format!("{others} for other URLs left out (--url).")
+    })
 }
 
 /// Findings that belong to no handshake shown in full, the first of each kind with how many there are of it.
