@@ -190,7 +190,7 @@ impl Answers {
                     if rest.len() < chunk.data.len() || !begins_answer(rest) {
                         break;
                     }
-                    forget_unanswered(shared);
+                    forget_unanswered(shared, chunk.frame);
                     self.phase = Phase::Head(Gather::default());
                     self.lost = false;
                 }
@@ -209,10 +209,11 @@ impl Answers {
                     let switching = is_switching(&bytes);
                     let exchange =
                         self.partial(bytes, span, PartialWhy::Gap(gap.cause), shared, out);
-                    let websocket = shared.answered_request().is_none_or(|w| w.websocket);
+                    let request = shared.answered_request(span.first);
+                    let websocket = request.is_none_or(|request| request.websocket);
                     if switching && websocket {
                         // The rest of this head is in the hole, and so is the place where the new protocol begins.
-                        shared.answer();
+                        shared.answer(span.first);
                         shared.switch(exchange, true, false, out);
                     }
                 }
@@ -263,19 +264,20 @@ impl Answers {
     }
 
     fn answer(&mut self, head: ResponseHead, shared: &mut Shared, out: &mut Vec<HttpEvent>) {
-        let request = shared.answered_request();
+        let at = head.span.first;
+        let request = shared.answered_request(at);
         if (100..200).contains(&head.status) && head.status != 101 {
             let exchange = match (request, self.orphan) {
                 (Some(request), _) => request.exchange,
                 (None, Some(orphan)) => orphan,
-                (None, None) => *self.orphan.insert(shared.answer()),
+                (None, None) => *self.orphan.insert(shared.answer(at)),
             };
             out.push(HttpEvent::Interim { exchange, head });
             return;
         }
         let exchange = match (request, self.orphan.take()) {
             (None, Some(orphan)) => orphan,
-            _ => shared.answer(),
+            _ => shared.answer(at),
         };
         if head.status == 101 {
             let websocket = is_websocket(&head, request);
@@ -328,10 +330,10 @@ impl Answers {
         shared: &mut Shared,
         out: &mut Vec<HttpEvent>,
     ) -> u32 {
-        let exchange = match (shared.answered_request(), self.orphan) {
+        let exchange = match (shared.answered_request(span.first), self.orphan) {
             (Some(request), _) => request.exchange,
             (None, Some(orphan)) => orphan,
-            (None, None) => *self.orphan.insert(shared.answer()),
+            (None, None) => *self.orphan.insert(shared.answer(span.first)),
         };
         out.push(HttpEvent::PartialHead {
             direction: Direction::ToClient,
@@ -388,9 +390,10 @@ fn is_head_instead(body: &Body, is_start: bool, rest: &[u8]) -> bool {
 
 /// Behind a hole a client that does not pipeline waits for the answer to its last request; those before it were
 /// answered in the hole.
-fn forget_unanswered(shared: &mut Shared) {
-    let answered = shared.waiting.len().saturating_sub(1);
-    shared.waiting.drain(..answered);
+fn forget_unanswered(shared: &mut Shared, answer: FrameRef) {
+    let asked = |waiting: &&Waiting| waiting.may_get(answer);
+    let answered = shared.waiting.iter().take_while(asked).count();
+    shared.waiting.drain(..answered.saturating_sub(1));
 }
 
 /// Whether the beginning of a head says 101.

@@ -59,12 +59,23 @@ struct Begun {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Waiting {
     pub(super) exchange: u32,
+    /// Where its head ends.
+    pub(super) asked: FrameRef,
     /// The method decides about the body of the answer; `None` when the request is not known in full.
     pub(super) method: Option<Method>,
     /// It is an attempt at a WebSocket opening handshake.
     pub(super) websocket: bool,
     /// What the client sends behind it is held.
     pub(super) holds: bool,
+}
+
+impl Waiting {
+    /// Whether an answer that begins in this frame may be to it. Bytes that take long to decrypt may come out behind later
+    /// ones of the other direction, and what came before a request does not answer it.
+    pub(super) fn may_get(&self, answer: FrameRef) -> bool {
+        let before = answer.at < self.asked.at && answer.number() < self.asked.number();
+        !(before && answer.capture() == self.asked.capture())
+    }
 }
 
 /// A method, as far as it matters to the answer (RFC 9112 6.3).
@@ -105,12 +116,15 @@ impl Shared {
         self.begun = None;
     }
 
-    /// The request that the answer now beginning belongs to.
-    pub(super) fn answered_request(&self) -> Option<Waiting> {
-        self.waiting.first().copied().or_else(|| {
-            let begun = self.begun.filter(|begun| !begun.answered)?;
-            Some(Waiting {
+    /// The request that the answer which begins in this frame belongs to.
+    pub(super) fn answered_request(&self, answer: FrameRef) -> Option<Waiting> {
+        if let Some(first) = self.waiting.first() {
+            return first.may_get(answer).then_some(*first);
+        }
+        self.begun.and_then(|begun| {
+            (!begun.answered).then_some(Waiting {
                 exchange: begun.exchange,
+                asked: answer,
                 method: None,
                 websocket: false,
                 holds: false,
@@ -124,11 +138,14 @@ impl Shared {
     }
 
     /// That request has its final answer; an exchange of its own for an answer whose request is unknown.
-    pub(super) fn answer(&mut self) -> u32 {
-        if !self.waiting.is_empty() {
-            let waiting = self.waiting.remove(0);
-            self.refused |= waiting.holds;
-            return waiting.exchange;
+    pub(super) fn answer(&mut self, answer: FrameRef) -> u32 {
+        if let Some(first) = self.waiting.first().copied() {
+            if !first.may_get(answer) {
+                return self.new_exchange();
+            }
+            self.waiting.remove(0);
+            self.refused |= first.holds;
+            return first.exchange;
         }
         match &mut self.begun {
             Some(begun) if !begun.answered => {

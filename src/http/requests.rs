@@ -259,6 +259,7 @@ fn request(head: RequestHead, shared: &mut Shared, out: &mut Vec<HttpEvent>) -> 
     if !answered {
         shared.wait(Waiting {
             exchange,
+            asked: head.span.last,
             method: Some(method),
             websocket,
             holds,
@@ -280,6 +281,7 @@ fn partial(
     if !answered {
         shared.wait(Waiting {
             exchange,
+            asked: span.first,
             method: None,
             websocket: false,
             holds: false,

@@ -135,3 +135,33 @@ fn a_capture_that_begins_inside_a_body_waits_for_a_head() {
         ["0 GET /ws", "0 answer 101", "0 switched true"]
     );
 }
+
+/// As TLS may have it, where what a direction said before is opened late.
+#[test]
+fn what_came_before_a_request_does_not_answer_it() {
+    let page = "GET /page HTTP/1.1\r\n\r\n";
+    let found = "HTTP/1.1 200 x\r\nContent-Length: 0\r\n\r\n";
+    let said = [
+        (ToServer, page, 0, 1),
+        (ToServer, UPGRADE, page.len(), 5),
+        (ToClient, found, 0, 4),
+        (ToClient, SWITCHING, found.len(), 6),
+    ];
+    for mut conversation in [Conversation::new(), Conversation::midstream()] {
+        let mut events = Vec::new();
+        for (direction, text, position, number) in said {
+            let chunk = Chunk {
+                direction,
+                position: position as u64,
+                data: text.as_bytes(),
+                frame: frame(number),
+            };
+            conversation.bytes(&chunk, &mut events);
+        }
+        let answers = events.iter().filter_map(|event| match event {
+            HttpEvent::Response { exchange, head } => Some((*exchange, head.status)),
+            _ => None,
+        });
+        assert_eq!(answers.collect::<Vec<_>>(), [(0, 200), (1, 101)]);
+    }
+}
