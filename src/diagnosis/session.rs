@@ -40,7 +40,7 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
     let before = out.len();
     super::frames::rules(story, out);
     let faulty = out.len() > before;
-    match end.first_close() {
+    match story.handshake.first_close() {
         Some((hop, close)) => out.extend(end.by_close(hop, close)),
         // Frames, Close frames among them, may have gone the way that was not captured.
         None if end.hops().all(HopView::one_way) => {}
@@ -81,17 +81,6 @@ impl<'a> End<'a> {
         self.session
             .ended
             .or_else(|| self.session.endings.first().copied())
-    }
-
-    /// The earliest Close frame on any hop.
-    fn first_close(&self) -> Option<(&'a Hop, &'a CloseFrame)> {
-        self.hops()
-            .flat_map(|hop| {
-                hop.session()
-                    .into_iter()
-                    .flat_map(move |session| session.closes.iter().map(move |close| (hop, close)))
-            })
-            .min_by_key(|(_, close)| self.story.time(close.frame))
     }
 
     /// Whether just one hop of several was captured, so that the ending's cause may lie behind it.

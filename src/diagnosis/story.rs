@@ -133,13 +133,7 @@ impl<'a> Story<'a> {
 
     /// The time of a frame on the clock of the first hop's capture.
     pub(super) fn time(&self, frame: FrameRef) -> Timestamp {
-        let offset = self
-            .handshake
-            .clock_offsets
-            .iter()
-            .find(|(capture, _)| *capture == frame.capture())
-            .map_or(0, |(_, nanos)| *nanos);
-        frame.at.shifted(offset)
+        self.handshake.time(frame)
     }
 
     /// Whether the handshake came up.

@@ -5,7 +5,7 @@ use super::record::{Exchange, SharedRecord};
 use crate::capture::{FrameRef, Timestamp};
 use crate::http::PartialWhy;
 use crate::tcp::{Direction, EndingHow, Side};
-use crate::websocket::{Accept, SessionFacts, Silence};
+use crate::websocket::{Accept, CloseFrame, SessionFacts, Silence};
 
 /// What a hop connects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -328,6 +328,34 @@ impl Handshake {
     /// Whether some hop shows all that a side sent in the session, so that what it did not send there it never sent.
     pub fn hears(&self, side: Side) -> bool {
         self.tunnel().any(|(_, hop)| hop.hears(side))
+    }
+
+    /// The earliest Close frame that any hop shows.
+    pub fn first_close(&self) -> Option<(&Hop, &CloseFrame)> {
+        self.tunnel()
+            .filter_map(|(_, hop)| Some((hop, hop.session()?)))
+            .flat_map(|(hop, session)| session.closes.iter().map(move |close| (hop, close)))
+            .min_by_key(|(_, close)| self.time(close.frame))
+    }
+
+    /// Who sent the first Close frame; `None` without any, or where the other side may have sent one before it that the
+    /// capture lacks.
+    pub fn closed_by(&self) -> Option<Side> {
+        let (_, first) = self.first_close()?;
+        let other = first.by.other();
+        let sessions = || self.tunnel().filter_map(|(_, hop)| hop.session());
+        let known = self.hears(other) || sessions().any(|facts| facts.close_by(other).is_some());
+        known.then_some(first.by)
+    }
+
+    /// The time of a frame on the clock of the first hop's capture.
+    pub fn time(&self, frame: FrameRef) -> Timestamp {
+        let offset = self
+            .clock_offsets
+            .iter()
+            .find(|(capture, _)| *capture == frame.capture())
+            .map_or(0, |(_, nanos)| *nanos);
+        frame.at.shifted(offset)
     }
 
     /// Whether a Close frame of `by` was answered by one of the other side; `None` where an answer may not be in the

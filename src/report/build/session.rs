@@ -22,7 +22,9 @@ pub(super) fn session(
     let hop = handshake.hops.get(session.hop)?;
     let facts = hop.session()?;
     let answer = hop.exchange().response.as_ref();
-    let close = facts.closes.first();
+    // As the hop that saw most of it has it, if it has it.
+    let first = handshake.first_close().map(|(_, close)| close);
+    let close = first.map(|first| facts.close_by(first.by).unwrap_or(first));
     let cuts: Vec<_> = handshake
         .hops
         .iter()
@@ -37,7 +39,8 @@ pub(super) fn session(
         to_server: carried(&facts.to_server),
         to_client: carried(&facts.to_client),
         close: close.map(|close| CloseView {
-            by: side(close.by),
+            by: handshake.closed_by().map(side),
+            sender: side(close.by),
             code: close.code,
             cut: close.cut,
             reason: close.reason.to_string(),

@@ -113,8 +113,11 @@ pub struct FramesView {
 /// The first Close frame of a session.
 #[derive(Debug, Clone, Serialize)]
 pub struct CloseView {
-    /// `client` or `server`: who sent it.
-    pub by: &'static str,
+    /// `client` or `server`: who sent it; null where the other side may have sent one before that is not in the capture.
+    pub by: Option<&'static str>,
+    /// Who sent the one that is told here.
+    #[serde(skip)]
+    pub sender: &'static str,
     /// The status code.
     pub code: Option<u16>,
     /// Without a code here, it may have had one: the capture lacks bytes of it.

@@ -121,14 +121,15 @@ pub(in crate::report) fn session(
             let at = session
                 .close_frame
                 .map_or_else(String::new, |frame| format!("  {}", frames.at(frame)));
-            let answered = match close.answered {
-                Some(true) => "answered",
-                Some(false) => "not answered",
-                None => "an answer is not in the capture",
+            let answered = match (close.by, close.answered) {
+                (None, _) => "whether the first one is not in the capture",
+                (_, Some(true)) => "answered",
+                (_, Some(false)) => "not answered",
+                (_, None) => "an answer is not in the capture",
             };
             (
                 Tone::Plain,
-                format!("{code}{reason} by the {}, {answered}{at}", close.by),
+                format!("{code}{reason} by the {}, {answered}{at}", close.sender),
             )
         }
         None => (Tone::Odd, "none seen".to_owned()),
