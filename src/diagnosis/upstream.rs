@@ -114,11 +114,27 @@ fn merge(failures: Vec<Failure>) -> Vec<Draft> {
         .collect()
 }
 
+/// Answers after which proxies ask again, if they are told to (nginx proxy_next_upstream, HAProxy retry-on). With any other
+/// one the exchange was no failure, but a question of another kind, or a hop whose place the capture does not tell.
+const ASKED_AGAIN_AFTER: &[u16] = &[401, 403, 404, 408, 421, 425, 429, 500, 501, 502, 503, 504];
+
+/// Whether a hop is seen to have failed: an answer may be in a hole of the capture.
+fn is_failure(hop: &Hop) -> bool {
+    match hop.status() {
+        Some(status) => ASKED_AGAIN_AFTER.contains(&status),
+        None => {
+            !(hop.exchange().gap_in_answer
+                || hop.one_way()
+                || hop.record.lacks(Direction::ToClient))
+        }
+    }
+}
+
 fn retried(story: &Story<'_>, failures: &[Draft]) -> Option<Draft> {
     let overcome = |parent: usize| is_overcome(story, parent);
     let given_up: Vec<&Hop> = story
         .inner_hops()
-        .filter(|hop| hop.retried && hop.parent.is_some_and(overcome))
+        .filter(|hop| hop.retried && hop.parent.is_some_and(overcome) && is_failure(hop))
         .collect();
     let attempts = || story.attempts().filter(|one| overcome(one.parent));
     let connections: Vec<String> = attempts()

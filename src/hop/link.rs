@@ -6,6 +6,7 @@ use super::handshake::PairedBy;
 use super::known::Known;
 use super::node::{LinkKind, Named, Node, View, split_target};
 use crate::capture::FrameRef;
+use crate::tcp::Opening;
 
 /// What speaks for a pair, the weightiest first; compared as a whole. Time decides only between equal ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,6 +52,9 @@ pub(super) fn nested(outer: &Node, inner: &Node) -> bool {
     {
         return flows_inward(outer, inner) && !are_siblings(outer, inner);
     }
+    if outer.begin.is_none() && opened_after(outer, inner) {
+        return false;
+    }
     let begun = inner.begin.or(inner.answer);
     if begun
         .zip(outer.over())
@@ -59,6 +63,13 @@ pub(super) fn nested(outer: &Node, inner: &Node) -> bool {
         return false;
     }
     !are_siblings(outer, inner)
+}
+
+/// Whether a connection was opened after another one's request came, and so did not bring what that one passes on.
+fn opened_after(outer: &Node, inner: &Node) -> bool {
+    let syn = outer.record.connection.syn;
+    outer.capture() == inner.capture()
+        && syn.zip(inner.begin).is_some_and(|(syn, begin)| begin < syn)
 }
 
 /// Whether both are attempts at one listener, which are never nested; but a proxy may connect to itself.
@@ -219,7 +230,10 @@ pub(super) fn is_relayed(outer: &Node, inner: &Node) -> bool {
         from.zip(to)
             .is_some_and(|(from, to)| from < to && to.at.nanos_since(from.at) <= RELAY_NANOS)
     };
-    let syn = inner.record.connection.syn;
+    let connection = &inner.record.connection;
+    // Of an opening without its SYN, what is left of it is but a round trip later.
+    let partial = connection.opening == Opening::Partial;
+    let syn = connection.syn.or(partial.then_some(connection.first));
     outer.capture() == inner.capture()
         && outer.status.is_some()
         && outer.status == inner.status

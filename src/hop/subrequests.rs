@@ -36,8 +36,17 @@ pub(super) fn is_misunderstood(outer: &Node, inner: &Node) -> bool {
 /// Whether a request only asks for permission. `follower`: the same proxy sent a request to another target after this one was answered.
 pub(super) fn is_subrequest(outer: &Node, inner: &Node, follower: bool) -> bool {
     // A head that breaks off may have its Upgrade in the part that is missing.
-    if !inner.is_whole() || inner.asked.upgrade || !outer.asked.upgrade || !other_path(outer, inner)
-    {
+    if !inner.is_whole() || inner.asked.upgrade {
+        return false;
+    }
+    let allowed = inner
+        .status
+        .is_some_and(|status| (200..300).contains(&status));
+    // Of a request that was not captured only what came then tells.
+    if outer.begin.is_none() {
+        return follower && allowed;
+    }
+    if !outer.asked.upgrade || !other_path(outer, inner) {
         return false;
     }
     let told = inner.traits().written_by == Some(ProxyFields::OriginalUri);
@@ -47,9 +56,8 @@ pub(super) fn is_subrequest(outer: &Node, inner: &Node, follower: bool) -> bool 
         // Without an answer only the recipe's own fields tell it from a request that lost its Upgrade.
         return told || waiting;
     };
-    let allows = (200..300).contains(&status);
     let passed_on = outer.status == Some(status);
-    told || follower && allows
+    told || follower && allowed
         || matches!(status, 401 | 403) && (passed_on || outer.status.is_none())
-        || allows && (waiting || outer.status.is_some() && !passed_on)
+        || allowed && (waiting || outer.status.is_some() && !passed_on)
 }
