@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use super::story::Story;
 use super::text::{contains, short, short_target};
-use super::view::HopView;
+use super::view::{HopView, RecordView};
 use super::{Answered, AnsweredBy};
 use crate::decode::Endpoint;
 use crate::hop::{BackendSight, Confidence, Hop, Role, is_nginx_name};
@@ -189,7 +189,10 @@ fn by_hops(story: &Story<'_>, status: u16) -> Answerer {
         };
     }
     let unseen = story.inner_hops().any(|hop| {
-        !hop.retried && hop.status().is_none() && (hop.exchange().gap_in_answer || hop.one_way())
+        let answerless = !hop.retried && hop.status().is_none();
+        // An answer to what is in a hole of the requests is not taken for that of the request behind it.
+        let hidden = hop.exchange().gap_in_answer || hop.record.has_holes() || hop.one_way();
+        answerless && (hidden || hop.has_unread_answer())
     });
     if unseen {
         Answerer::unknown("the capture lacks what the backend answered")
