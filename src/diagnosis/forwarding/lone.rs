@@ -15,6 +15,15 @@ use crate::tcp::Side;
 /// How soon after its 101 a lenient backend closes when it cannot work over HTTP/1.0 after all (tornado: at once).
 const AT_ONCE_NANOS: i64 = 1_000_000_000;
 
+/// Whether a request has the Connection field of nginx's defaults: `close` in HTTP/1.0, none since 1.29.7.
+fn drops_by_default(head: &RequestHead) -> bool {
+    match head.fields.combined("connection").as_deref() {
+        Some("close") => head.minor_version == 0,
+        Some(_) => false,
+        None => head.minor_version == 1,
+    }
+}
+
 /// A draft about a request and its answer.
 fn about(hop: &Hop, head: &RequestHead, code: Code) -> Draft {
     let answer = hop.exchange().response.as_ref();
@@ -28,7 +37,7 @@ fn about(hop: &Hop, head: &RequestHead, code: Code) -> Draft {
 }
 
 /// A request between a proxy and a backend, with nothing to compare it with. That it has a key and no Upgrade is
-/// proof by itself: no client sends one without the other.
+/// proof by itself where the proxy drops it by default: no WebSocket client sends one without the other.
 pub(super) fn lone_backend_request(story: &Story<'_>, hop: &Hop, out: &mut Vec<Draft>) {
     let Some(head) = &hop.exchange().request else {
         return;
@@ -39,7 +48,11 @@ pub(super) fn lone_backend_request(story: &Story<'_>, hop: &Hop, out: &mut Vec<D
     let alone = |code: Code| about(hop, head, code).upstream(backend);
     let has_key = head.fields.count("sec-websocket-key") > 0;
     let has_upgrade = head.fields.count("upgrade") > 0;
-    let sure = if hop.has_nginx_signature() || hop.role == Role::ProxyBackend {
+    // By its defaults nginx drops both, whatever came. A proxy that was told what to write into Connection may have been
+    // told to forward them, and got none: the usual map writes `close` then.
+    let sure = if drops_by_default(head)
+        && (hop.has_nginx_signature() || hop.role == Role::ProxyBackend)
+    {
         Confidence::Certain
     } else {
         Confidence::Likely
