@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  Close frame seen ──▶ its code decides; who sends FIN after it does not matter
+//!  none, but MQTT's own goodbye ──▶ that decides
 //!  none ──▶ who sent the first FIN or RST, over all hops?
 //!            proxy    reader stuck? data outstanding? silence of a timeout? else closed by the proxy
 //!            backend  FIN or RST, inside a frame or not
@@ -12,6 +13,7 @@
 //! A timeout is called one only if nothing was outstanding on any hop.
 
 mod by_ends;
+mod by_mqtt;
 mod by_proxy;
 mod cut;
 mod undelivered;
@@ -329,6 +331,15 @@ impl<'a> End<'a> {
         if let Some(draft) = self.lost_before(ending) {
             out.push(draft);
             return;
+        }
+        if party != Some(Party::Proxy) {
+            if self.client_disconnected() {
+                return;
+            }
+            if let Some(draft) = self.by_broker() {
+                out.push(draft);
+                return;
+            }
         }
         if party != Some(Party::Proxy) && ending.how == EndingHow::Fin && self.lost_sync() {
             out.push(self.close_may_be_hidden());

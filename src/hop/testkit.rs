@@ -101,6 +101,7 @@ pub(crate) fn session(established: FrameRef) -> SessionFacts {
         longest_silence: None,
         latest_silence: None,
         timer: Timer::started(established),
+        mqtt: None,
         fingerprint: None,
     }
 }

@@ -10,6 +10,8 @@ use utf8::Utf8;
 
 use super::Rule;
 use super::header::{is_ascii, opcode};
+use super::mqtt::Packets;
+use crate::capture::FrameRef;
 
 /// How deep to look into the compressed messages of each direction of a session. Text that is not compressed is always
 /// looked into: that takes no memory and hardly any time.
@@ -72,6 +74,8 @@ pub(super) struct Content {
     utf8: Utf8,
     inflater: Option<Box<Inflater>>,
     left: Depth,
+    /// The packets in binary messages, where the subprotocol is MQTT and none was missed.
+    packets: Option<Box<Packets>>,
     /// All that inflating gave, for tests to compare.
     #[cfg(test)]
     pub(super) inflated: Vec<u8>,
@@ -82,12 +86,14 @@ enum Look {
     Nothing,
     Text,
     Inflate { text: bool },
+    Packets,
 }
 
 impl Content {
     /// Bytes that it holds besides itself.
     pub(super) fn held(&self) -> usize {
-        self.inflater.as_ref().map_or(0, |inflater| inflater.held())
+        let packets = self.packets.as_ref().map_or(0, |_| size_of::<Packets>());
+        self.inflater.as_ref().map_or(0, |inflater| inflater.held()) + packets
     }
 
     pub(super) fn new(depth: Depth, compression: Compression) -> Self {
@@ -97,11 +103,23 @@ impl Content {
             message: Look::Nothing,
             utf8: Utf8::default(),
             inflater: None,
+            packets: None,
             sated: false,
             window_lost: compression == Compression::Unknown,
             #[cfg(test)]
             inflated: Vec::new(),
         }
+    }
+
+    /// Follows the MQTT packets in binary messages too.
+    pub(super) fn with_packets(mut self) -> Self {
+        self.packets = Some(Box::default());
+        self
+    }
+
+    /// The MQTT packets, if all could be followed.
+    pub(super) fn packets(&self) -> Option<&Packets> {
+        self.packets.as_deref()
     }
 
     /// Whether RSV1 may be set on messages of this direction.
@@ -126,9 +144,12 @@ impl Content {
     pub(super) fn begin(&mut self, text: bool, compressed: bool) {
         self.utf8 = Utf8::default();
         self.message = if compressed {
+            self.packets = None;
             self.begin_compressed(text)
         } else if text {
             Look::Text
+        } else if self.packets.is_some() {
+            Look::Packets
         } else {
             Look::Nothing
         };
@@ -161,12 +182,20 @@ impl Content {
     /// Bytes of the message at hand are missing.
     pub(super) fn lose(&mut self) {
         self.message = Look::Nothing;
+        self.packets = None;
         self.give_up();
     }
 
     fn give_up(&mut self) {
         self.window_lost = true;
         self.inflater = None;
+    }
+
+    /// Takes bytes of a binary message, unmasked, that MQTT packets are in.
+    fn follow(&mut self, payload: &[u8], frame: FrameRef) {
+        if let Some(packets) = &mut self.packets {
+            packets.bytes(payload, frame);
+        }
     }
 
     /// Takes payload bytes as carried if they are nothing but ASCII of a text, as nearly all text is: then there is nothing
@@ -176,9 +205,13 @@ impl Content {
     }
 
     /// Takes payload bytes, unmasked; the rule they break.
-    pub(super) fn feed(&mut self, payload: &[u8]) -> Option<Rule> {
+    pub(super) fn feed(&mut self, payload: &[u8], frame: FrameRef) -> Option<Rule> {
         match self.message {
             Look::Nothing => None,
+            Look::Packets => {
+                self.follow(payload, frame);
+                None
+            }
             Look::Text => {
                 let fault = (!self.utf8.feed(payload)).then_some(Rule::TextNotUtf8);
                 if fault.is_some() {
@@ -206,7 +239,7 @@ impl Content {
     pub(super) fn end(&mut self) -> Option<Rule> {
         let look = std::mem::replace(&mut self.message, Look::Nothing);
         let text = match look {
-            Look::Nothing => return None,
+            Look::Nothing | Look::Packets => return None,
             Look::Text => true,
             Look::Inflate { text } => {
                 if let Some(fault) = self.end_compressed(text) {

@@ -3,6 +3,8 @@
 use crate::capture::FrameRef;
 use crate::tcp::{Direction, Side};
 
+use super::Mqtt;
+
 /// WebSocket frames of one direction by opcode (RFC 6455 5.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FrameCounts {
@@ -204,6 +206,8 @@ pub struct SessionFacts {
     pub latest_silence: Option<Silence>,
     /// Since when a proxy counts silence.
     pub timer: Timer,
+    /// How MQTT ended, where that is what the session carried and all of it could be followed.
+    pub mqtt: Option<Box<Mqtt>>,
     /// A hash over the first payload bytes each way as carried (client masking keys make it unique): to pair hops
     /// by identical bytes. `None` until enough bytes were seen.
     pub fingerprint: Option<u64>,

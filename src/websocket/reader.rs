@@ -15,6 +15,7 @@ use smallvec::SmallVec;
 use super::content::{Compression, Content, Depth};
 use super::header::{Header, MAX_CONTROL, MAX_HEADER, opcode, unmask};
 use super::ledger::Ledger;
+use super::mqtt::Packets;
 use super::trial::{POINTS_ALIGNED, Trial};
 use super::{Carried, Rule};
 use crate::capture::FrameRef;
@@ -109,6 +110,17 @@ impl Reader {
             trial: None,
             sated: None,
         }
+    }
+
+    /// Follows MQTT packets too.
+    pub(super) fn following_packets(mut self) -> Self {
+        self.content = self.content.with_packets();
+        self
+    }
+
+    /// The MQTT packets, if all could be followed.
+    pub(super) fn packets(&self) -> Option<&Packets> {
+        self.content.packets().filter(|_| !self.lost)
     }
 
     /// Looks at each cache line that the next bytes need.
@@ -362,7 +374,7 @@ impl Reader {
 
     /// Looks into unmasked payload of a message.
     fn feed(&mut self, payload: &[u8], frame: FrameRef, ledger: &mut Ledger) {
-        if let Some(rule) = self.content.feed(payload) {
+        if let Some(rule) = self.content.feed(payload, frame) {
             self.content_fault(rule, frame, ledger);
         }
         self.note_depth(frame);

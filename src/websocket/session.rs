@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 
 use super::content::{Compression, Depth};
 use super::ledger::{Ledger, fnv1a};
+use super::mqtt::Mqtt;
 use super::quiet::Quiet;
 use super::reader::Reader;
 use super::{CloseFrame, DeflateParams, Extensions, FrameFault, SessionFacts};
@@ -69,16 +70,27 @@ impl Session {
     /// reserved bits in its own way (RFC 6455 9), so that RSV1 is no fault then.
     pub fn behind(established: FrameRef, answer: &Fields, depth: Depth) -> Self {
         let deflate = DeflateParams::agreed(answer);
-        if deflate.is_some() || Extensions::chosen(answer).list.is_empty() {
-            return Self::new(established, deflate, depth);
+        if deflate.is_none() && !Extensions::chosen(answer).list.is_empty() {
+            let reader = |direction| Reader::new(direction, depth, Compression::Unknown);
+            return Self::with(
+                established,
+                false,
+                reader(Direction::ToServer),
+                reader(Direction::ToClient),
+            );
         }
-        let reader = |direction| Reader::new(direction, depth, Compression::Unknown);
-        Self::with(
-            established,
-            false,
-            reader(Direction::ToServer),
-            reader(Direction::ToClient),
-        )
+        let session = Self::new(established, deflate, depth);
+        let chosen = answer.first("sec-websocket-protocol");
+        if chosen.is_some_and(|name| Mqtt::is_named(name.trim())) {
+            return session.carrying_mqtt();
+        }
+        session
+    }
+
+    fn carrying_mqtt(mut self) -> Self {
+        self.to_server = self.to_server.following_packets();
+        self.to_client = self.to_client.following_packets();
+        self
     }
 
     /// The request before the 101 was not seen, and so it is not known which of the client's bytes come first: its
@@ -242,6 +254,15 @@ impl Session {
         self.facts_with(closes, faults)
     }
 
+    /// The last packets, where both directions could be followed.
+    fn mqtt(&self) -> Option<Box<Mqtt>> {
+        let (to_server, to_client) = (self.to_server.packets()?, self.to_client.packets()?);
+        Some(Box::new(Mqtt {
+            to_server: to_server.last(),
+            to_client: to_client.last(),
+        }))
+    }
+
     fn facts_with(&self, closes: Vec<CloseFrame>, faults: Vec<FrameFault>) -> SessionFacts {
         let carried =
             |direction, reader: &Reader| self.ledger.complete(direction, reader.carried());
@@ -271,6 +292,7 @@ impl Session {
             longest_silence: self.quiet.longest,
             latest_silence: self.quiet.latest,
             timer: self.quiet.timer,
+            mqtt: self.mqtt(),
             fingerprint: (self.start.len() == FINGERPRINT).then(|| fnv1a(&self.start)),
         }
     }

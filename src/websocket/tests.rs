@@ -10,6 +10,7 @@ mod agreed;
 mod counted;
 mod deflated;
 mod holes;
+mod mqtt;
 mod rules;
 mod segments;
 mod written;

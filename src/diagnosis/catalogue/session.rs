@@ -57,14 +57,14 @@ pub(super) static CLOSED_WITH_ERROR: Entry = Entry {
     code: Code::ClosedWithError,
     title: "The session was closed with an error code",
     severity: Severity::Error,
-    meaning: "A Close frame says why: its sender found something wrong.",
-    client_hop: "A Close frame with the code; usually the other side echoes it.",
+    meaning: "A Close frame says why: its sender found something wrong. An MQTT server says so in a packet of its own.",
+    client_hop: "A Close frame with the code; usually the other side echoes it. Of MQTT: CONNACK or DISCONNECT with a code as the server's last packet, then the end, without a Close frame.",
     backend_hop: "The same frame: nginx does not send or alter frames.",
     why: "What the code says, in the view of who sent it first.",
     fix: "Read the log of who sent the code first.",
     template: "",
     log: "nothing is logged",
-    source: "RFC 6455 5.5.1, 7.4",
+    source: "RFC 6455 5.5.1, 7.4; MQTT 3.1.1, 3.2.2.3; MQTT 5.0, 2.4, 3.2.2.2, 3.14",
 };
 
 pub(super) static BACKEND_CLOSED_WITHOUT_CLOSE: Entry = Entry {

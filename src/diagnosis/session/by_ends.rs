@@ -1,6 +1,7 @@
 //! Ends by the backend or the client, or by whoever stands behind the hop that was captured.
 
 use super::End;
+use super::by_mqtt::BROKER_CLOSES;
 use crate::diagnosis::Code;
 use crate::diagnosis::draft::Draft;
 use crate::diagnosis::text::{capital, duration};
@@ -49,6 +50,11 @@ impl End<'_> {
         let draft = self
             .titled(Code::BackendClosedWithoutClose, &text)
             .sure(sure);
+        let draft = if self.carries_mqtt() {
+            draft.detail(BROKER_CLOSES)
+        } else {
+            draft
+        };
         self.with_endings(draft)
     }
 

@@ -3,6 +3,7 @@
 use super::*;
 use crate::hop::Party;
 use crate::tcp::{Direction, Side};
+use crate::websocket::{Farewell, Mqtt};
 
 #[test]
 fn closed_by_the_proxy_without_a_silence() {
@@ -238,5 +239,60 @@ fn readers_that_do_not_read() {
         };
         let detail = &finding(&diagnosis, code).detail;
         assert!(detail.contains(directive), "{detail}");
+    }
+}
+
+#[test]
+fn mqtt_says_goodbye_in_its_own_way() {
+    let mqtt = |to_server, to_client| {
+        let mut facts = talk(2, 1.7, 100.0);
+        let last = |farewell: Option<Farewell>| farewell.map(|farewell| (farewell, at(100.0)));
+        facts.mqtt = Some(Box::new(Mqtt {
+            to_server: last(to_server),
+            to_client: last(to_client),
+        }));
+        facts
+    };
+    let left = || mqtt(Some(Farewell::Disconnect(0)), None);
+    for party in [Party::Backend, Party::Client] {
+        let diagnosis = diagnose(&ended(hops(left()), party, 100.5));
+        assert_eq!(diagnosis.verdict, Verdict::Ok, "{party:?}");
+        assert_eq!(found(&diagnosis), [""; 0], "{party:?}");
+    }
+    let (client, backend) = hops(left());
+    let reset = through(
+        client.fin(Side::Server, 100.6),
+        backend.rst(Side::Server, 100.5),
+    );
+    let reset = with_session(reset, Some(Party::Backend));
+    assert_eq!(found(&diagnose(&reset)), [""; 0]);
+
+    let table = [
+        (
+            Farewell::Refused(5),
+            "refused the MQTT connection (not authorized)",
+        ),
+        (
+            Farewell::Disconnect(0x8d),
+            "ended the MQTT connection (keep alive timeout)",
+        ),
+    ];
+    for (farewell, said) in table {
+        let handshake = ended(hops(mqtt(None, Some(farewell))), Party::Backend, 100.5);
+        let diagnosis = check_only("mqtt", &handshake, Verdict::Broken, Code::ClosedWithError);
+        assert!(diagnosis.headline.contains(said), "{}", diagnosis.headline);
+    }
+
+    // A broker that goes without a word, and what is not MQTT.
+    for (facts, told) in [(mqtt(None, None), true), (talk(2, 1.7, 100.0), false)] {
+        let handshake = ended(hops(facts), Party::Backend, 400.0);
+        let diagnosis = check_only(
+            "closed",
+            &handshake,
+            Verdict::Broken,
+            Code::BackendClosedWithoutClose,
+        );
+        let detail = &diagnosis.findings[0].detail;
+        assert_eq!(detail.contains("same client identifier"), told, "{detail}");
     }
 }

@@ -5,6 +5,10 @@ use super::*;
 use flate2::{Compress, Compression as Level, FlushCompress};
 use proptest::prelude::*;
 
+use crate::capture::{CaptureId, FrameNo, Timestamp};
+
+const NOWHERE: FrameRef = FrameRef::new(Timestamp::from_nanos(0), CaptureId(0), FrameNo(1));
+
 const DEFLATE: Compression = Compression::Deflate {
     no_context_takeover: false,
     window_bits: None,
@@ -32,7 +36,7 @@ impl Sender {
 fn look(content: &mut Content, payload: &[u8], compressed: bool, step: usize) -> Option<Rule> {
     content.begin(true, compressed);
     for piece in payload.chunks(step.max(1)) {
-        let fault = content.feed(piece);
+        let fault = content.feed(piece, NOWHERE);
         if fault.is_some() {
             return fault;
         }
@@ -211,7 +215,7 @@ fn only_the_first_compressed_bytes_are_inflated() {
     let mut content = Content::new(Depth::BOUNDED, DEFLATE);
     content.begin(false, true);
     for piece in long.chunks(1400) {
-        assert_eq!(content.feed(piece), None);
+        assert_eq!(content.feed(piece, NOWHERE), None);
     }
     assert_eq!(content.end(), None);
     assert!(content.inflater.is_none());

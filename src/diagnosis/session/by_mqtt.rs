@@ -1,0 +1,90 @@
+//! Ends of MQTT: it has its own goodbye, and brokers and clients then close without a Close frame.
+
+use super::End;
+use crate::capture::FrameRef;
+use crate::diagnosis::Code;
+use crate::diagnosis::draft::Draft;
+use crate::diagnosis::text::capital;
+use crate::tcp::Direction;
+use crate::websocket::Farewell;
+
+/// Why a broker closes without a word (MQTT 3.1.1, 3.1.4-2, 3.1.2-24 and 4.8).
+pub(super) const BROKER_CLOSES: &str = "The backend closed its TCP connection without the closing handshake of WebSocket. An MQTT broker does so when another client connects with the same client identifier, when nothing came for one and a half times the keep-alive interval, or on what breaks the protocol.";
+
+impl End<'_> {
+    fn farewell(&self, direction: Direction) -> Option<(Farewell, FrameRef)> {
+        self.facts()?.mqtt.as_ref()?.last(direction)
+    }
+
+    pub(super) fn carries_mqtt(&self) -> bool {
+        self.facts().is_some_and(|facts| facts.mqtt.is_some())
+    }
+
+    /// Whether the client's last packet is DISCONNECT: both sides are to close then, and need no Close frame
+    /// (MQTT 3.1.1 and 5.0, 3.14.4).
+    pub(super) fn client_disconnected(&self) -> bool {
+        let last = self.farewell(Direction::ToServer);
+        matches!(last, Some((Farewell::Disconnect(_), _)))
+    }
+
+    /// What the broker's last packet says about why it closed.
+    pub(super) fn by_broker(&self) -> Option<Draft> {
+        let backend = capital(&self.backend());
+        let (farewell, frame) = self.farewell(Direction::ToClient)?;
+        let (packet, code, text) = match farewell {
+            Farewell::Refused(code) => ("CONNACK", code, "refused the MQTT connection"),
+            Farewell::Disconnect(code) => ("DISCONNECT", code, "ended the MQTT connection"),
+        };
+        let said = format!("MQTT {packet} {code:#04x} ({})", meaning(code));
+        let text = format!("{backend} {text} ({})", meaning(code));
+        let draft = self
+            .titled(Code::ClosedWithError, &text)
+            .detail(format!(
+                "Its last packet is {said}, and behind that it has to close: the WebSocket did what it should."
+            ))
+            .fix("Read the broker's log, and compare what the client sends in CONNECT (client identifier, user name, password, version) with what the broker allows.")
+            .saw(frame, said);
+        Some(self.with_endings(draft))
+    }
+}
+
+/// What a return code (MQTT 3.1.1, 3.2.2.3) or a reason code (5.0, 2.4) says.
+const fn meaning(code: u8) -> &'static str {
+    match code {
+        0x00 => "normal",
+        0x01 | 0x84 => "unsupported protocol version",
+        0x02 | 0x85 => "client identifier not valid",
+        0x03 | 0x88 => "server unavailable",
+        0x04 | 0x86 => "bad user name or password",
+        0x05 | 0x87 => "not authorized",
+        0x80 => "unspecified error",
+        0x81 => "malformed packet",
+        0x82 => "protocol error",
+        0x83 => "implementation specific error",
+        0x89 => "server busy",
+        0x8a => "banned",
+        0x8b => "server shutting down",
+        0x8c => "bad authentication method",
+        0x8d => "keep alive timeout",
+        0x8e => "session taken over by another client of the same identifier",
+        0x8f => "topic filter invalid",
+        0x90 => "topic name invalid",
+        0x93 => "receive maximum exceeded",
+        0x94 => "topic alias invalid",
+        0x95 => "packet too large",
+        0x96 => "message rate too high",
+        0x97 => "quota exceeded",
+        0x98 => "administrative action",
+        0x99 => "payload format invalid",
+        0x9a => "retain not supported",
+        0x9b => "QoS not supported",
+        0x9c => "use another server",
+        0x9d => "server moved",
+        0x9e => "shared subscriptions not supported",
+        0x9f => "connection rate exceeded",
+        0xa0 => "maximum connect time",
+        0xa1 => "subscription identifiers not supported",
+        0xa2 => "wildcard subscriptions not supported",
+        _ => "a code that is not defined",
+    }
+}
