@@ -8,7 +8,7 @@ mod rewriting;
 
 use super::draft::Draft;
 use super::story::{Link, Outcome, Story};
-use super::text::{contains, field, short, shows_request, shows_response};
+use super::text::{contains, duration, field, short, shows_request, shows_response};
 use super::view::HopView;
 use super::{Code, Severity};
 use crate::hop::{Confidence, Hop, PairedBy};
@@ -16,13 +16,13 @@ use crate::http::RequestHead;
 use crate::websocket::Extensions;
 
 pub(super) use lone::forced_upgrade;
-use lone::{before_first_hop, http10_session_closed, lone_backend_request};
+use lone::{before_first_hop, lone_backend_request};
 pub(super) use rewriting::origin_is_host;
 use rewriting::{origin, target};
 
 pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
     if story.is_up() {
-        http10_session_closed(story, out);
+        lone::closed_at_once(story, out);
         return;
     }
     if story.backend_only() {
@@ -52,8 +52,13 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
 
 /// `, which answered 426` or nothing: the second half of a headline.
 fn which_answered(hop: &Hop) -> String {
-    hop.status()
-        .map_or(String::new(), |status| format!(", which answered {status}"))
+    let Some(status) = hop.status() else {
+        return String::new();
+    };
+    match lone::served_for(hop).filter(|_| status == 101) {
+        Some(nanos) => format!(", which answered 101 and closed {} later", duration(nanos)),
+        None => format!(", which answered {status}"),
+    }
 }
 
 fn asks_websocket(head: &RequestHead) -> bool {

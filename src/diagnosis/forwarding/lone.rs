@@ -1,18 +1,17 @@
 //! What one request tells without another to compare it with.
 
-use super::{asks_websocket, generation, names_upgrade, which_answered};
+use super::{asks_websocket, generation, names_upgrade, upgrade_fields, which_answered};
 use crate::diagnosis::draft::Draft;
 use crate::diagnosis::story::{Link, Story};
-use crate::diagnosis::text::{
-    duration, field, path, short, short_target, shows_request, shows_response,
-};
+use crate::diagnosis::text::{field, path, short, short_target, shows_request, shows_response};
 use crate::diagnosis::view::{HopView, RecordView};
 use crate::diagnosis::{Code, Severity};
 use crate::hop::{Confidence, Hop, Record, Role, tells_original};
 use crate::http::RequestHead;
 use crate::tcp::Side;
 
-/// How soon after its 101 a lenient backend closes when it cannot work over HTTP/1.0 after all (tornado: at once).
+/// How soon after its 101 a lenient backend closes when it does not work after all (tornado over HTTP/1.0, prosody behind
+/// `Connection: close`: at once).
 const AT_ONCE_NANOS: i64 = 1_000_000_000;
 
 /// Whether a request has the Connection field of nginx's defaults: `close` in HTTP/1.0, none since 1.29.7.
@@ -344,44 +343,41 @@ pub(super) fn made_an_attempt(story: &Story<'_>, link: Link<'_>, out: &mut Vec<D
     );
 }
 
-/// A backend that answered 101 to HTTP/1.0 and closed at once.
-pub(super) fn http10_session_closed(story: &Story<'_>, out: &mut Vec<Draft>) {
+/// How long a backend served a session before it ended it, where that is no time: it answered 101 and was done with it.
+pub(super) fn served_for(hop: &Hop) -> Option<i64> {
+    let answer = hop.exchange().response.as_ref()?;
+    let end = hop.record.connection.ended?;
+    let nanos = end.frame.at.nanos_since(answer.span.last.at);
+    (end.by == Side::Server && nanos <= AT_ONCE_NANOS).then_some(nanos)
+}
+
+/// A backend that answered 101 to a request in which the proxy had lost something, and closed at once: some take
+/// `Connection: close` or HTTP/1.0 at their word behind any answer.
+pub(super) fn closed_at_once(story: &Story<'_>, out: &mut Vec<Draft>) {
     let hop = story.inner;
-    let exchange = hop.exchange();
-    let (Some(head), Some(answer), Some(end)) = (
-        &exchange.request,
-        &exchange.response,
-        hop.record.connection.ended,
-    ) else {
+    let Some(end) = hop.record.connection.ended else {
         return;
     };
-    let behind_proxy = hop.parent.is_some() || story.backend_only();
     // What one hop lacks, another may show; and whoever said goodbye was served.
     let mut sessions = story.handshake.hops.iter().filter_map(Hop::session);
     let silent = sessions.all(|facts| facts.to_client.messages == 0 && facts.closes.is_empty())
         && !hop.record.has_holes();
-    let gap = end.frame.at.nanos_since(answer.span.last.at);
-    if head.minor_version == 0
-        && behind_proxy
-        && end.by == Side::Server
-        && silent
-        && gap <= AT_ONCE_NANOS
+    if !silent || served_for(hop).is_none() {
+        return;
+    }
+    let first = out.len();
+    let mut links = story.links();
+    if story.backend_only() {
+        lone_backend_request(story, hop, out);
+    } else if let Some(link) = links.find(|link| std::ptr::eq(link.child, hop))
+        && let Some((before, after)) = link.requests()
     {
-        let proxy = story.proxy_of(hop);
-        let backend = hop.record.connection.server;
-        out.push(
-            Draft::new(Code::Http10ToBackend)
-                .sure(Confidence::Likely)
-                .on(&hop.record)
-                .title(format!("{proxy} spoke HTTP/1.0 to {backend}"))
-                .headline(format!(
-                    "{proxy} spoke HTTP/1.0 to {backend}, which answered 101 and closed {} later",
-                    duration(gap)
-                ))
-                .saw(head.span.first, shows_request(head))
-                .saw(answer.span.first, shows_response(answer))
-                .saw(end.frame, "the backend closes"),
-        );
+        upgrade_fields(story, link, before, after, out);
+    }
+    for draft in out.drain(first..).collect::<Vec<_>>() {
+        let mut draft = draft.saw(end.frame, "the backend closes");
+        draft.at_most(Confidence::Likely);
+        out.push(draft);
     }
 }
 

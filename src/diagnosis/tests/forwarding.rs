@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::decode::Endpoint;
-use crate::hop::Role;
+use crate::hop::{Confidence, Party, Role};
 use crate::tcp::Side;
 
 #[test]
@@ -507,4 +507,77 @@ fn extensions_that_the_backend_insists_on() {
     }
     let renamed = diagnose(&build(FORWARDED, "permessage-deflate is required"));
     assert!(!found(&renamed).contains(&"error origin-host-mismatch".to_owned()));
+}
+
+/// Some backends answer 101 to whatever has a key, and then close as Connection says (prosody).
+#[test]
+fn a_101_to_what_lost_its_fields_and_an_end_at_once() {
+    let half = FORWARDED.replace("Connection: upgrade", "Connection: close");
+    for (name, sent, cause, codes) in [
+        (
+            "old defaults",
+            STRIPPED_OLD,
+            Some(Code::UpgradeNotForwarded),
+            &[
+                "error upgrade-not-forwarded",
+                "error connection-not-forwarded",
+                "error backend-closed-without-close",
+            ][..],
+        ),
+        (
+            "no Connection",
+            &half,
+            Some(Code::ConnectionNotForwarded),
+            &[
+                "error connection-not-forwarded",
+                "error backend-closed-without-close",
+            ],
+        ),
+        (
+            "all of it",
+            FORWARDED,
+            Some(Code::BackendClosedWithoutClose),
+            &["error backend-closed-without-close"],
+        ),
+    ] {
+        let session = |conn: Conn, texts| conn.session(talk(texts, 1.7, 1.8));
+        let closed = |texts, ms| {
+            with_session(
+                through(
+                    session(front().ask(ASK, 0.5).answer(SWITCHED, 1.7), texts)
+                        .fin(Side::Server, ms + 0.2),
+                    session(back().ask(sent, 1.2).answer(SWITCH, 1.6), texts).fin(Side::Server, ms),
+                ),
+                Some(Party::Backend),
+            )
+        };
+        let diagnosis = diagnose(&closed(0, 2.0));
+        assert_eq!(diagnosis.cause, cause, "{name}");
+        assert_eq!(diagnosis.verdict, Verdict::Broken, "{name}");
+        let mut found = found(&diagnosis);
+        let mut codes: Vec<_> = codes.iter().map(ToString::to_string).collect();
+        found.sort();
+        codes.sort();
+        assert_eq!(found, codes, "{name}");
+        if cause != Some(Code::BackendClosedWithoutClose) {
+            assert!(
+                diagnosis.headline.contains("which answered 101 and closed"),
+                "{}",
+                diagnosis.headline
+            );
+            let cause = finding(&diagnosis, cause.unwrap());
+            assert_eq!(cause.confidence, Confidence::Likely, "{name}");
+        }
+        // One that served it, or for a while, has another reason to end.
+        for (texts, ms) in [(2, 2.0), (0, 4_000.0)] {
+            let served = diagnose(&closed(texts, ms));
+            let lost = served.findings.iter().any(|one| {
+                matches!(
+                    one.code,
+                    Code::UpgradeNotForwarded | Code::ConnectionNotForwarded
+                )
+            });
+            assert!(!lost, "{name}, {texts} texts, {ms} ms");
+        }
+    }
 }
