@@ -473,3 +473,40 @@ fn tls_towards_the_backend() {
         );
     }
 }
+
+/// Some servers close on a path or a subprotocol that they do not serve.
+#[test]
+fn what_a_backend_that_closed_was_asked_for() {
+    let offers = |head: &str| format!("{head}\nSec-WebSocket-Protocol: chat");
+    let other = FORWARDED.replace("GET /ws", "GET //ws");
+    for (asked, sent, told) in [
+        (
+            ASK.to_owned(),
+            FORWARDED.to_owned(),
+            Some("asked for /ws: some"),
+        ),
+        (
+            ASK.to_owned(),
+            other,
+            Some("asked for //ws where the client asked for /ws: some"),
+        ),
+        (
+            offers(ASK),
+            offers(FORWARDED),
+            Some("asked for /ws, with the subprotocol chat: some"),
+        ),
+        // What it lacked is reason enough.
+        (ASK.to_owned(), STRIPPED_OLD.to_owned(), None),
+    ] {
+        let handshake = through(
+            front().ask(&asked, 0.5).answer(BAD_GATEWAY, 1.8).body(PAGE),
+            back().ask(&sent, 1.2).fin(Side::Server, 1.5),
+        );
+        let diagnosis = diagnose(&handshake);
+        let closed = finding(&diagnosis, Code::BackendClosedEarly);
+        match told {
+            Some(told) => assert!(closed.detail.contains(told), "{}", closed.detail),
+            None => assert!(!closed.detail.contains("asked for"), "{}", closed.detail),
+        }
+    }
+}

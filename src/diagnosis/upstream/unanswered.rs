@@ -6,7 +6,7 @@ use crate::diagnosis::Code;
 use crate::diagnosis::draft::Draft;
 use crate::diagnosis::http2::{BACKEND_SPEAKS_H2, BEGINS_WITH_SETTINGS};
 use crate::diagnosis::story::Story;
-use crate::diagnosis::text::{duration, list, preview, shows_request, shows_response};
+use crate::diagnosis::text::{duration, list, path, preview, short, shows_request, shows_response};
 use crate::diagnosis::view::{HopView, RecordView, hole};
 use crate::hop::{Confidence, Hop};
 use crate::http::{HeadFault, PartialWhy, RequestHead, ResponseHead};
@@ -214,9 +214,14 @@ fn broke_off(
     };
     match (end.by, end.how) {
         (Side::Server, EndingHow::Fin) => Some(
-            draft(
-                Code::BackendClosedEarly,
-                "closed the connection before it answered",
+            what_it_may_not_serve(
+                story,
+                hop,
+                request,
+                draft(
+                    Code::BackendClosedEarly,
+                    "closed the connection before it answered",
+                ),
             )
             .saw(end.frame, format!("FIN from the backend {after}")),
         ),
@@ -231,6 +236,36 @@ fn broke_off(
         (Side::Client, _) if proxy_was_left(story, hop, end.frame) => None,
         (Side::Client, _) => Some(timed_out(story, hop, request, end, draft)),
     }
+}
+
+/// What some servers do not refuse but leave: a path (node without a handler for it) or a subprotocol (libwebsockets) that they do
+/// not serve.
+fn what_it_may_not_serve(
+    story: &Story<'_>,
+    hop: &Hop,
+    request: &RequestHead,
+    draft: Draft,
+) -> Draft {
+    let whole = request.fields.has_token("upgrade", "websocket")
+        && request.fields.has_token("connection", "upgrade");
+    if !whole || hop.exchange().partial_response.is_some() {
+        return draft;
+    }
+    let (asked, got) = (story.path(), short(path(request.target())));
+    let instead = if asked == got {
+        String::new()
+    } else {
+        format!(" where the client asked for {asked}")
+    };
+    let offered = request
+        .fields
+        .combined("sec-websocket-protocol")
+        .map_or(String::new(), |offered| {
+            format!(", with the subprotocol {}", short(&offered))
+        });
+    draft.detail(format!(
+        "The backend took the request and closed without a complete response head. It was asked for {got}{instead}{offered}: some servers close so on what they do not serve."
+    ))
 }
 
 /// Whether the proxy closed because it was left waiting no longer: its own client, another proxy, had closed before.
