@@ -116,6 +116,10 @@ pub(super) fn target(
             .fix("End both the location and the proxy_pass with a slash: then one slash takes the place of the other.")
             .snippet(SLASHES)
             .location(prefix);
+    } else if lost_slash(was, is) {
+        draft = draft
+            .fix("End the proxy_pass with a slash, as the location does: nginx replaces all that the location matched, its last slash included.")
+            .snippet("# in the location that serves this path, and that ends with a slash\nproxy_pass http://{upstream}/...;   # its path ends with one too");
     }
     out.push(
         draft
@@ -132,6 +136,14 @@ pub(super) fn target(
                 which_answered(link.child)
             )),
     );
+}
+
+/// Whether `location /a/` and `proxy_pass http://backend/b` made `/bws` of `/a/ws`: what is left of the path follows without the
+/// slash that was before it.
+fn lost_slash(was: &str, is: &str) -> bool {
+    let behind = was.rsplit('/').next().unwrap_or_default();
+    let before = is.strip_suffix(behind).filter(|_| !behind.is_empty());
+    before.is_some_and(|before| before.len() > 1 && !before.ends_with('/'))
 }
 
 /// What a location took away of a path, with the slash behind it, where `location /app` and `proxy_pass http://backend/` made

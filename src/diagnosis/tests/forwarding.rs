@@ -581,3 +581,19 @@ fn a_101_to_what_lost_its_fields_and_an_end_at_once() {
         }
     }
 }
+
+/// `location /app/` and `proxy_pass http://backend/base`.
+#[test]
+fn a_slash_that_the_location_took_away() {
+    let asked = ASK.replace("GET /ws", "GET /app/ws");
+    let not_found = "HTTP/1.1 404 Not Found\nServer: backend/1";
+    for (path, lost) in [("/basews", true), ("/base/ws", false), ("/", false)] {
+        let sent = FORWARDED
+            .replace("GET /ws", &format!("GET {path}"))
+            .replace("Host: bk", "Host: 192.168.50.1");
+        let diagnosis = diagnose(&refused(&asked, &sent, not_found));
+        let rewritten = finding(&diagnosis, Code::PathRewritten);
+        let told = rewritten.fix.starts_with("End the proxy_pass with a slash");
+        assert_eq!(told, lost, "{path}: {}", rewritten.fix);
+    }
+}
