@@ -1,7 +1,7 @@
 //! The finding that an answer's status is: who refused what, with all that the answer says about why.
 
 use super::about;
-use super::origin::{Origin, other_origin};
+use super::origin::{Origin, other_origin, untold_https};
 use crate::diagnosis::answerer::{Answerer, answerer, answerer_behind, own_of_balancer};
 use crate::diagnosis::catalogue::{BALANCER, CHALLENGE_MET, told_by};
 use crate::diagnosis::draft::Draft;
@@ -114,6 +114,13 @@ fn advised(draft: Draft, story: &Story<'_>, answer: &ResponseHead, by: AnsweredB
                 .fix("Open the final address, with ws or wss.")
                 .snippet(""),
         },
+        Code::Forbidden | Code::NotFound
+            if by == AnsweredBy::Backend && untold_https(story, answer.status).is_some() =>
+        {
+            draft
+                .fix("Compare the path in the backend's request with what the application serves. If that is right: tell the application that the client used https, let it trust the proxy, and read its log.")
+                .snippet(TOLD_HTTPS)
+        }
         Code::Forbidden if by == AnsweredBy::Backend => match Origin::of(story) {
             Some(origin) => draft.fix(origin.fix()).snippet(""),
             None if same_host(story) => draft.fix("Host reached it as the client sent it: add the public origin to the application's list, and read its log."),
@@ -244,6 +251,7 @@ fn hints(story: &Story<'_>, hop: &Hop, answer: &ResponseHead, by: AnsweredBy) ->
         hints.extend(dropped_names(story));
         hints.extend(other_host(story, answer.status));
         hints.extend(other_origin(story, answer.status));
+        hints.extend(untold_https(story, answer.status));
         hints.extend(other_path(story, answer.status));
     }
     if by == AnsweredBy::Backend && answer.status == 403 {
@@ -315,9 +323,14 @@ fn other_path(story: &Story<'_>, status: u16) -> Option<String> {
         return None;
     }
     let (asked, got) = (path_of(story.outer)?, path_of(story.inner)?);
-    (asked != got).then(|| {
-        format!("It was asked for {got} where the client asked for {asked}: some servers answer 400 (ws of node) or 403 (Starlette) to a path that they do not serve.")
-    })
+    let instead = if asked == got {
+        String::new()
+    } else {
+        format!(" where the client asked for {asked}")
+    };
+    Some(format!(
+        "It was asked for {got}{instead}: some servers answer 400 (ws of node) or 403 (Starlette) to a path that they do not serve."
+    ))
 }
 
 /// A request without what most applications know a user by.

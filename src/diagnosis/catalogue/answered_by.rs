@@ -71,8 +71,8 @@ pub(in crate::diagnosis) const fn told_by(code: Code, by: AnsweredBy) -> Option<
 const fn by_backend(code: Code) -> Option<&'static Told> {
     Some(match code {
         Code::BadRequest => &Told {
-            why: "A request that breaks a rule of RFC 6455, or an application that does not trust the proxy: X-Forwarded-*, Host, Origin.",
-            fix: "Read the answer's body and the application's log: its list of trusted proxies and allowed hosts, X-Forwarded-Proto and Host as it expects them.",
+            why: "A path at which the application serves no WebSocket, a request that breaks a rule of RFC 6455, or an application that does not trust the proxy: X-Forwarded-*, Host, Origin.",
+            fix: "Read the answer's body and the application's log. Compare the path with what it serves, then what it expects of the proxy: its list of trusted proxies and allowed hosts, X-Forwarded-Proto and Host as it expects them.",
             template: "# beside the other proxy_set_header lines of this path\nproxy_set_header Host $http_host;\nproxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;\nproxy_set_header X-Forwarded-Proto $scheme;",
             log: PASSED_ON,
         },
@@ -83,7 +83,7 @@ const fn by_backend(code: Code) -> Option<&'static Told> {
             log: PASSED_ON,
         },
         Code::Forbidden => &Told {
-            why: "The backend checks Origin against Host or a list of its own, distrusts the proxy, or its access rules refuse.",
+            why: "The backend checks Origin against Host or a list of its own, distrusts the proxy, its access rules refuse, or it serves no WebSocket at this path.",
             fix: "Pass Host on unchanged, add the public origin to the application's list, and read its log.",
             template: "# beside the other proxy_set_header lines of this path\nproxy_set_header Host $http_host;",
             log: PASSED_ON,

@@ -310,7 +310,7 @@ fn a_bad_request_may_be_for_the_host() {
 
 /// Servers that answer 400 or 403 to a path which they do not serve.
 #[test]
-fn a_refusal_of_another_path_names_both() {
+fn a_refusal_may_be_for_the_path() {
     let kept = FORWARDED.replace("Host: bk", "Host: 192.168.50.1");
     for (status, code) in [
         ("400 Bad Request", Code::BadRequest),
@@ -320,7 +320,9 @@ fn a_refusal_of_another_path_names_both() {
         let asked = ASK.replace("/ws", "/app/ws");
         let told = |sent: &str| {
             let diagnosis = diagnose(&refused(&asked, sent, &answer));
-            finding(&diagnosis, code).detail.clone()
+            let refusal = finding(&diagnosis, code);
+            assert!(refusal.fix.contains("ompare the path"), "{}", refusal.fix);
+            refusal.detail.clone()
         };
         let moved = told(&kept);
         assert!(
@@ -328,7 +330,7 @@ fn a_refusal_of_another_path_names_both() {
             "{moved}"
         );
         let same = told(&kept.replace("/ws", "/app/ws"));
-        assert!(!same.contains("It was asked for"), "{same}");
+        assert!(same.contains("It was asked for /app/ws: some"), "{same}");
     }
 }
 
@@ -578,6 +580,43 @@ fn a_101_to_what_lost_its_fields_and_an_end_at_once() {
                 )
             });
             assert!(!lost, "{name}, {texts} texts, {ms} ms");
+        }
+    }
+}
+
+/// TLS ends at the proxy, and nothing tells the application: a comparison of whole origins fails.
+#[test]
+fn an_https_origin_and_nothing_that_says_so() {
+    let https = |head: &str| {
+        head.replace("Origin: http://", "Origin: https://")
+            .replace("Host: bk", "Host: 192.168.50.1")
+    };
+    let told = format!("{}\nX-Forwarded-Proto: https", https(FORWARDED));
+    for (code, status) in [
+        (Code::Forbidden, "403 Forbidden"),
+        (Code::NotFound, "404 Not Found"),
+    ] {
+        let answer = format!("HTTP/1.1 {status}\nServer: backend/1");
+        for (sent, untold) in [(https(FORWARDED), true), (told.clone(), false)] {
+            let diagnosis = diagnose(&refused(&https(ASK), &sent, &answer));
+            let refusal = finding(&diagnosis, code);
+            assert_eq!(
+                refusal
+                    .detail
+                    .contains("nothing else in the request says https"),
+                untold,
+                "{}",
+                refusal.detail
+            );
+            let snippet = refusal.nginx_snippet.contains("X-Forwarded-Proto $scheme");
+            assert_eq!(snippet, untold, "{}", refusal.nginx_snippet);
+            let not_it = refusal.detail.contains("is not the reason");
+            assert_eq!(
+                not_it,
+                !untold && code == Code::Forbidden,
+                "{}",
+                refusal.detail
+            );
         }
     }
 }
