@@ -74,6 +74,8 @@ struct Cause<'a> {
     next_dialled: Option<FrameRef>,
     /// No other connection of this handshake was seen.
     alone: bool,
+    /// The addresses of the hops around it, where it is the innermost of several.
+    chain: Option<Vec<IpAddr>>,
     /// The proxy asked for permission first, which takes its time.
     asked_first: bool,
 }
@@ -84,6 +86,29 @@ enum Address {
     Unknown,
     /// The proxy's.
     Proxy,
+}
+
+impl Cause<'_> {
+    /// Whether a connect of an address that is not known to be the proxy's, and that led to the outcome, may be its own.
+    fn is_likely(&self, record: &Record) -> bool {
+        if self.alone {
+            return record.protocol != Protocol::Http2;
+        }
+        let from = record.connection.client.ip();
+        match &self.chain {
+            // A proxy may dial from another address than the one it listens on, but not from one of those in front of it.
+            Some(others) => {
+                self.hop > 0 && record.protocol != Protocol::Http2 && !others.contains(&from)
+            }
+            // Its client shares its address, and so may others: a first try is refused, and the next one follows.
+            None => {
+                self.hop == 0
+                    && self.next_dialled.is_some()
+                    && record.connection.opening == Opening::Refused
+                    && is_local(self.node)
+            }
+        }
+    }
 }
 
 struct Claim {
@@ -137,6 +162,7 @@ pub(super) fn assign(
         next: None,
         next_dialled: None,
         alone: true,
+        chain: None,
         asked_first: false,
     }));
     let mut claims: BTreeMap<(FrameRef, ConnectionId), Vec<Claim>> = BTreeMap::new();
@@ -211,6 +237,12 @@ fn causes<'a>(
                 let syn = child.record.connection.syn.map(|syn| offsets.correct(syn));
                 syn.filter(|syn| Some(*syn) > node.begin).or(child.begin)
             };
+            let innermost = children.clone().next().is_none() && nodes.len() > 1;
+            let chain = innermost.then(|| {
+                let views = nodes.iter().flat_map(|node| &node.views);
+                let ends = views.flat_map(|view| [view.client.ip(), view.server.ip()]);
+                ends.collect()
+            });
             let next_dialled = children.filter_map(|(_, child)| dialled(child)).min();
             causes.push(Cause {
                 handshake,
@@ -219,6 +251,7 @@ fn causes<'a>(
                 next,
                 next_dialled,
                 alone: found.hops.len() == 1,
+                chain,
                 asked_first: !found.subrequests.is_empty(),
             });
         }
@@ -254,7 +287,7 @@ fn claims_of(
             let fits = fits(cause, record, offsets);
             // What answered a proxy may be an application, which connects to servers of its own.
             let believed = address == Address::Proxy && (cause.hop == 0 || fits)
-                || fits && cause.alone && record.protocol != Protocol::Http2;
+                || fits && cause.is_likely(record);
             believed.then_some((*key, record.as_ref(), address, fits))
         })
         .collect();
@@ -345,10 +378,7 @@ fn address(node: &Node, record: &Record, known: &Known) -> Option<Address> {
         // Another client's connection to the proxy.
         return None;
     }
-    let local = node
-        .views
-        .iter()
-        .all(|view| view.client.ip() == view.server.ip());
+    let local = is_local(node);
     let learned = node
         .views
         .iter()
@@ -362,6 +392,13 @@ fn address(node: &Node, record: &Record, known: &Known) -> Option<Address> {
     }
     let client = node.views.iter().any(|view| view.client.ip() == from);
     (!client).then_some(Address::Unknown)
+}
+
+/// Whether the client is on the proxy's own host.
+fn is_local(node: &Node) -> bool {
+    node.views
+        .iter()
+        .all(|view| view.client.ip() == view.server.ip())
 }
 
 /// Whether the outcome of the request is what this failure leads to.

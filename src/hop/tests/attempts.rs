@@ -77,6 +77,49 @@ fn what_the_server_behind_a_proxy_connects_to() {
     }
 }
 
+/// Of a chain's last proxy nobody may have seen yet from which address it dials (networks of containers).
+#[test]
+fn the_last_proxy_of_a_chain_may_dial_from_another_address() {
+    for (name, from, status, attempts) in [
+        ("another address", "10.30.0.3:41000", 502, 1),
+        ("an answer that is no gateway's", "10.30.0.3:41000", 404, 0),
+        ("another one's failure", "10.30.0.3:41000", 504, 0),
+        ("the proxy in front", "192.168.50.1:41000", 502, 0),
+        ("the client", "192.168.50.23:41000", 502, 0),
+    ] {
+        let refused = Build::new(2, from, "10.30.0.12:8080", 2.2).opening(Opening::Refused, 2.3);
+        let handshake = one([
+            client(0, 1.0, 3.0, &key(1), status),
+            backend(1, 2.0, 1.0, &key(1), status),
+            refused,
+        ]);
+        let found: Vec<_> = handshake.attempts.iter().map(|a| a.parent).collect();
+        assert_eq!(found, vec![1; attempts], "{name}");
+    }
+}
+
+/// Where the client shares the proxy's address, what is refused may be anybody's, unless the proxy goes on from there.
+#[test]
+fn a_first_try_of_a_proxy_on_the_clients_own_host() {
+    let key = key(1);
+    for (name, at, attempts) in [
+        ("before the next try", 1.2, 1),
+        ("long before it", 1.2 - 100.0, 0),
+        ("after it", 5.0, 0),
+    ] {
+        let handshake = one([
+            Build::new(0, "10.20.0.1:40380", "10.20.0.1:80", -150.0)
+                .ask(if at < 0.0 { -120.0 } else { 1.0 }, &upgrade("/ws", &key))
+                .tell(9.0, &(switching(&key) + "Server: nginx/1.22.1\r\n")),
+            Build::new(1, "10.20.0.1:50999", "10.20.0.12:8080", at)
+                .opening(Opening::Refused, at + 0.1),
+            backend(2, 2.0, 1.0, &key, 101),
+        ]);
+        assert_eq!(ids(&handshake), [0, 2], "{name}");
+        assert_eq!(handshake.attempts.len(), attempts, "{name}");
+    }
+}
+
 /// A proxy that relays bytes connects before it has seen the request, and hangs up when it cannot.
 #[test]
 fn a_relay_that_finds_no_backend_hangs_up() {
