@@ -26,6 +26,8 @@ use lived::Lived;
 use mass::{Ended, Listener, Tunnel, bursts, code_of, span, tunnel, why};
 
 use super::draft::{Draft, Values};
+use super::program::Program;
+use super::story::Story;
 use super::text::count;
 use super::{Code, Diagnosis, Finding, Severity};
 use crate::capture::{FrameRef, Timestamp};
@@ -203,7 +205,9 @@ impl Across {
             "{proxy} closed this tunnel together with {} at one instant",
             count(group.len() - 1, "other")
         );
+        let program = Story::new(handshake).map(|story| story.program_at(story.outer));
         let mut draft = Draft::new(code)
+            .may_be_by(program)
             // The event as a whole is one error, said once; each tunnel is one of its victims.
             .bad(Severity::Warning)
             .sure(sure)
@@ -396,7 +400,12 @@ impl Across {
         } else {
             "closed"
         };
+        let programs = group.iter().map(|tunnel| tunnel.program);
+        let program = programs
+            .reduce(|one, other| if one == other { one } else { Program::Unknown })
+            .unwrap_or(Program::Unknown);
         let mut draft = Draft::new(code)
+            .by(program)
             .sure(sure)
             .title(format!(
                 "{} {what} {} at one instant",

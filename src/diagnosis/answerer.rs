@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use super::program::Program;
 use super::story::Story;
 use super::text::{contains, short, short_target};
 use super::view::{HopView, RecordView};
@@ -44,6 +45,24 @@ impl Answerer {
             },
             subject: Subject::Front,
         }
+    }
+
+    /// The program that gave the answer if a proxy did; else the one in front of it.
+    pub(super) fn program(&self, story: &Story<'_>) -> Option<Program> {
+        if self.answered.by == AnsweredBy::Backend {
+            return None;
+        }
+        let hop = match self.subject {
+            Subject::Proxy(server) => {
+                let hops = story.handshake.hops.iter();
+                hops.rev()
+                    .find(|hop| hop.record.connection.server == server)?
+            }
+            _ => story.outer,
+        };
+        let program = story.program_at(hop);
+        // Of what shows no proxy the texts say for themselves what is nginx's.
+        (program != Program::Unknown || hop.role == Role::ClientProxy).then_some(program)
     }
 
     /// As the subject of a sentence.

@@ -9,6 +9,7 @@ mod answered_by;
 mod capture;
 mod client_request;
 mod connect;
+mod elsewhere;
 mod forwarding;
 mod proxy_protocol;
 mod session;
@@ -23,6 +24,7 @@ use super::{Code, Severity};
 pub(super) use answered_by::{
     BALANCER, CHALLENGE_MET, OLD_DRAFT, RETURNED_101, Told, UNDECRYPTED, told_by,
 };
+pub(super) use elsewhere::{IF_NGINX, NOT_IN_NGINX, elsewhere, speaks_of_nginx};
 pub(super) use forwarding::SLASHES;
 pub(super) use session::IDLE_RELAY;
 

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::catalogue::{self, Entry, Filling, Told};
+use super::catalogue::{self, Entry, Filling, IF_NGINX, NOT_IN_NGINX, Told, speaks_of_nginx};
+use super::program::Program;
 use super::{Code, Evidence, Finding, Severity};
 use crate::capture::FrameRef;
 use crate::decode::Endpoint;
@@ -26,6 +27,7 @@ pub(super) struct Draft {
     location: Option<String>,
     log: Option<&'static str>,
     upstream: Option<Endpoint>,
+    program: Option<Program>,
     evidence: Vec<Evidence>,
 }
 
@@ -38,6 +40,10 @@ pub(super) struct Values<'a> {
     pub(super) over_tls: Vec<Endpoint>,
     /// What the proxy sets of fields on the way to each server: configuration to copy has to keep it.
     pub(super) kept: Vec<(Endpoint, Vec<&'static str>)>,
+    /// Which program asked each server.
+    pub(super) programs: Vec<(Endpoint, Program)>,
+    /// Which one findings are about that name no server.
+    pub(super) program: Program,
 }
 
 impl Default for Values<'_> {
@@ -47,6 +53,8 @@ impl Default for Values<'_> {
             upstream: None,
             over_tls: Vec::new(),
             kept: Vec::new(),
+            programs: Vec::new(),
+            program: Program::Nginx,
         }
     }
 }
@@ -55,6 +63,11 @@ impl Values<'_> {
     fn kept(&self, server: &Endpoint) -> &[&'static str] {
         let found = self.kept.iter().find(|(to, _)| to == server);
         found.map_or(&[], |(_, lines)| lines)
+    }
+
+    fn program(&self, asked: Option<&Endpoint>) -> Program {
+        let found = asked.and_then(|asked| self.programs.iter().find(|(to, _)| to == asked));
+        found.map_or(self.program, |&(_, program)| program)
     }
 }
 
@@ -75,6 +88,7 @@ impl Draft {
             location: None,
             log: None,
             upstream: None,
+            program: None,
             evidence: Vec::new(),
         }
     }
@@ -142,6 +156,18 @@ impl Draft {
     /// What the snippet passes to, where that is not the last hop: of a chain of proxies each has its own.
     pub(super) const fn upstream(mut self, server: Endpoint) -> Self {
         self.upstream = Some(server);
+        self
+    }
+
+    /// Which program the proxy runs that it is about, where that is not the one that asked `upstream`.
+    pub(super) const fn by(mut self, program: Program) -> Self {
+        self.program = Some(program);
+        self
+    }
+
+    /// As `by`, where that is known.
+    pub(super) fn may_be_by(mut self, program: Option<Program>) -> Self {
+        self.program = program.or(self.program);
         self
     }
 
@@ -271,7 +297,34 @@ impl Draft {
             https: server.is_some_and(|server| values.over_tls.contains(server)),
             kept: server.map_or(&[], |server| values.kept(server)),
         };
-        let template = self.snippet.unwrap_or(entry.template);
+        let program = self
+            .program
+            .unwrap_or_else(|| values.program(self.upstream.as_ref()));
+        let mut template = self.snippet.unwrap_or(entry.template);
+        let mut why = self.why.unwrap_or(entry.why);
+        let mut fix = self.fix.unwrap_or(Cow::Borrowed(entry.fix));
+        let mut log = self.log.unwrap_or(entry.log);
+        match program {
+            Program::Nginx => {}
+            Program::Unknown => {
+                if !template.is_empty() || speaks_of_nginx(&fix) {
+                    fix.to_mut().push_str(IF_NGINX);
+                }
+            }
+            Program::Other(product) => {
+                let (other_why, other_fix) = catalogue::elsewhere(entry.code, product);
+                if speaks_of_nginx(why) {
+                    why = other_why;
+                }
+                if speaks_of_nginx(&fix) || !template.is_empty() {
+                    fix = other_fix;
+                }
+                template = "";
+                if !log.is_empty() {
+                    log = NOT_IN_NGINX;
+                }
+            }
+        }
         Some(Finding {
             code: entry.code,
             severity: self.severity,
@@ -279,10 +332,10 @@ impl Draft {
             connections: self.connections,
             title: self.title.unwrap_or_else(|| entry.title.to_owned()),
             detail: self.detail.unwrap_or_else(|| entry.meaning.to_owned()),
-            cause: self.why.unwrap_or(entry.why),
-            fix: self.fix.unwrap_or(Cow::Borrowed(entry.fix)),
+            cause: why,
+            fix,
             nginx_snippet: catalogue::fill(template, &filling),
-            nginx_log: self.log.unwrap_or(entry.log),
+            nginx_log: log,
             evidence,
         })
     }

@@ -7,6 +7,7 @@ mod lone;
 mod rewriting;
 
 use super::draft::Draft;
+use super::program::Program;
 use super::story::{Link, Outcome, Story};
 use super::text::{contains, duration, field, short, shows_request, shows_response};
 use super::view::HopView;
@@ -129,7 +130,7 @@ fn upgrade_fields(
                 .detail(format!(
                     "The request came in with `{}` and went out to {backend} without Upgrade ({}).{}",
                     field(before.fields.combined("upgrade").as_deref(), "Upgrade"),
-                    generation(after),
+                    generation(after, story.program_of(link.child)),
                     answered_like_any(link),
                 )),
         );
@@ -196,9 +197,11 @@ fn upgrade_fields(
 }
 
 /// Which generation of nginx defaults a request to a backend shows.
-fn generation(after: &RequestHead) -> &'static str {
+fn generation(after: &RequestHead, by: Program) -> &'static str {
     let connection = after.fields.combined("connection");
     match (after.minor_version, connection.as_deref()) {
+        (0, _) if matches!(by, Program::Other(_)) => "HTTP/1.0",
+        (_, None) if matches!(by, Program::Other(_)) => "HTTP/1.1 without Connection",
         (0, Some("close")) => "HTTP/1.0 and `Connection: close` are nginx's defaults before 1.29.7",
         (0, _) => "HTTP/1.0 is nginx's default before 1.29.7",
         (_, None) => "HTTP/1.1 without Connection is nginx's default since 1.29.7",

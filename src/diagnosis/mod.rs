@@ -28,6 +28,7 @@ mod http2;
 mod kept;
 mod negotiation;
 mod primary;
+mod program;
 mod proxy_protocol;
 mod sealed_front;
 mod session;
@@ -53,6 +54,7 @@ use std::borrow::Cow;
 
 use crate::hop::{Handshake, Protocol, Record};
 use draft::{Draft, Values};
+use program::Program;
 use story::Story;
 
 /// What happened to a handshake, and why.
@@ -136,6 +138,8 @@ pub fn diagnose_connection(record: &Record) -> Vec<Finding> {
         location: "/",
         over_tls: Vec::new(),
         kept: Vec::new(),
+        programs: Vec::new(),
+        program: Program::Nginx,
     };
     finish(drafts, &values)
 }

@@ -20,6 +20,7 @@ mod undelivered;
 
 use super::close::{self, Meaning};
 use super::draft::Draft;
+use super::program::Program;
 use super::sealed_front;
 use super::story::Story;
 use super::text::{capital, duration, short};
@@ -231,16 +232,29 @@ impl<'a> End<'a> {
         }
     }
 
-    /// The proxy that ended the tunnel: between the hop where it is the server and the one where it is the client.
-    fn proxy(&self, ending: HopEnding) -> String {
+    /// The hop on which the proxy that ended the tunnel is the client.
+    fn behind(&self, ending: HopEnding) -> Option<&'a Hop> {
         let hops = &self.story.handshake.hops;
-        let child = match ending.by {
+        match ending.by {
             Side::Client => hops.get(ending.hop),
             Side::Server => hops
                 .iter()
                 .find(|hop| hop.parent == Some(ending.hop) && !hop.retried),
-        };
+        }
+    }
+
+    /// The proxy that ended the tunnel: between the hop where it is the server and the one where it is the client.
+    fn proxy(&self, ending: HopEnding) -> String {
+        let child = self.behind(ending);
         child.map_or_else(|| self.story.front(), |hop| self.story.proxy_of(hop))
+    }
+
+    /// The program that it runs.
+    fn program(&self, ending: HopEnding) -> Program {
+        self.behind(ending).map_or_else(
+            || self.story.program_at(self.story.outer),
+            |hop| self.story.program_of(hop),
+        )
     }
 
     fn lasted(&self) -> String {

@@ -2,6 +2,7 @@
 
 use super::draft::Values;
 use super::kept;
+use super::program::Program;
 use super::text::{path, short};
 use super::view::HopView;
 use crate::capture::{FrameRef, Timestamp};
@@ -225,11 +226,49 @@ impl<'a> Story<'a> {
             },
             |parent| parent.record.connection.server.ip(),
         );
-        let nginx = match parent {
-            Some(parent) => parent.answered_by_nginx(Some(child)),
-            None => false,
-        } || child.has_nginx_signature();
-        format!("{} {address}", if nginx { "nginx" } else { "the proxy" })
+        format!("{} {address}", self.program_of(child).name())
+    }
+
+    /// The program of the proxy that made `child`.
+    pub(super) fn program_of(&self, child: &Hop) -> Program {
+        let parent = child
+            .parent
+            .and_then(|place| self.handshake.hops.get(place));
+        Program::of(parent, Some(child))
+    }
+
+    /// The program of the proxy that is asked on this hop.
+    pub(super) fn program_at(&self, hop: &Hop) -> Program {
+        let behind = self.links().find(|link| std::ptr::eq(link.parent, hop));
+        behind.map_or_else(
+            || Program::of(Some(hop), None),
+            |link| self.program_of(link.child),
+        )
+    }
+
+    /// The program of the proxy that asks, or would have to ask, the backend. Of a lone hop that shows no proxy, texts stay
+    /// what they are: they say for themselves what is nginx's.
+    fn last_program(&self) -> Program {
+        if self.handshake.hops.len() > 1 || self.backend_only() {
+            return self.program_of(self.inner);
+        }
+        match Program::of(Some(self.outer), None) {
+            Program::Unknown if self.outer.role != Role::ClientProxy => Program::Nginx,
+            program => program,
+        }
+    }
+
+    /// Which program asked each server.
+    fn programs(&self) -> Vec<(Endpoint, Program)> {
+        let links = self.links().map(|link| {
+            let server = link.child.record.connection.server;
+            (server, self.program_of(link.child))
+        });
+        let tried = self.attempts().filter_map(|attempt| {
+            let parent = self.handshake.hops.get(attempt.parent)?;
+            Some((attempt.record.connection.server, self.program_at(parent)))
+        });
+        links.chain(tried).collect()
     }
 
     /// The proxy that made an attempt.
@@ -242,10 +281,9 @@ impl<'a> Story<'a> {
             .hops
             .get(attempt.parent)
             .unwrap_or(self.outer);
-        let nginx = parent.answered_by_nginx(None);
         format!(
             "{} {}",
-            if nginx { "nginx" } else { "the proxy" },
+            self.program_at(parent).name(),
             parent.record.connection.server.ip()
         )
     }
@@ -310,6 +348,8 @@ impl<'a> Story<'a> {
             upstream: backend,
             over_tls: self.over_tls(),
             kept: kept::by_proxies(self),
+            programs: self.programs(),
+            program: self.last_program(),
         }
     }
 

@@ -15,6 +15,7 @@ mod doors;
 mod endings;
 mod forwarding;
 mod healthy;
+mod programs;
 mod quoted;
 mod requests;
 mod silence;

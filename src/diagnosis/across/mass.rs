@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use crate::capture::{FrameRef, Timestamp};
 use crate::decode::Endpoint;
 use crate::diagnosis::Code;
+use crate::diagnosis::program::Program;
+use crate::diagnosis::story::Story;
 use crate::diagnosis::timeout;
 use crate::hop::{Confidence, Handshake, Hop, Party, Record};
 use crate::tcp::{ConnectionId, Direction, EndingHow, Opening, Side};
@@ -22,6 +24,7 @@ pub(super) struct Tunnel {
     pub(super) connections: Vec<ConnectionId>,
     pub(super) opened: FrameRef,
     pub(super) cut: bool,
+    pub(super) program: Program,
 }
 
 /// A hop of a tunnel that was ended without a Close frame.
@@ -170,7 +173,9 @@ pub(super) fn tunnel(handshake: &Handshake) -> Option<Tunnel> {
     if closed || !by_proxy {
         return None;
     }
+    let program = Story::new(handshake)?.program_at(outer);
     Some(Tunnel {
+        program,
         proxy: outer.record.connection.server.ip(),
         front: outer.record.connection.server,
         ended: ended.frame,

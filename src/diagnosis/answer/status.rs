@@ -21,6 +21,7 @@ pub(super) fn draft(story: &Story<'_>, answer: &ResponseHead) -> Draft {
         .or_else(|| answerer_behind(story, answer))
         .unwrap_or(Answerer::unknown("nothing in the capture tells"));
     let name = answerer.name(story);
+    let program = answerer.program(story);
     let Answered {
         by,
         confidence,
@@ -78,6 +79,7 @@ pub(super) fn draft(story: &Story<'_>, answer: &ResponseHead) -> Draft {
     let mut detail = format!("{said}: {tells}. {}", hints(story, story.outer, answer, by));
     detail.truncate(detail.trim_end().len());
     let draft = about(story, code, answer)
+        .may_be_by(program)
         .title(title.clone())
         .headline(title);
     if let Some((again, switched)) = met_challenge(story.outer, answer) {

@@ -85,7 +85,7 @@ pub(super) fn lone_backend_request(story: &Story<'_>, hop: &Hop, out: &mut Vec<D
         let headline = format!("{proxy} did not forward {lost} to {backend}{answered}");
         let detail = format!(
             "The request has a Sec-WebSocket-Key and no Upgrade: a client sends both, so a proxy dropped the one ({}).{}",
-            generation(head),
+            generation(head, story.program_of(hop)),
             if permission {
                 " A question of auth_request to an auth service looks the same: if this is one, look at the request that follows it."
             } else {

@@ -4,6 +4,7 @@ use super::End;
 use super::by_mqtt::BROKER_CLOSES;
 use crate::diagnosis::Code;
 use crate::diagnosis::draft::Draft;
+use crate::diagnosis::program::Program;
 use crate::diagnosis::text::{capital, duration};
 use crate::diagnosis::timeout::{self, Limit};
 use crate::diagnosis::view::HopView;
@@ -77,7 +78,13 @@ impl End<'_> {
             "What {nginx} said to its own backend is not in the capture: that may have ended it."
         );
         let limit = Limit::seconds(timeout);
-        let draft = self.idle_draft(&nginx, &limit, silence, sure, Some(&unseen));
+        let draft = self.idle_draft(
+            (&nginx, Program::Nginx),
+            &limit,
+            silence,
+            sure,
+            Some(&unseen),
+        );
         Some(
             self.with_endings(draft)
                 .sure(sure)

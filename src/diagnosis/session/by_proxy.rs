@@ -4,6 +4,7 @@ use super::End;
 use crate::diagnosis::Code;
 use crate::diagnosis::catalogue::IDLE_RELAY;
 use crate::diagnosis::draft::Draft;
+use crate::diagnosis::program::Program;
 use crate::diagnosis::text::{capital, count, duration, list};
 use crate::diagnosis::timeout::{self, EARLY_NANOS, Limit};
 use crate::diagnosis::view::HopView;
@@ -43,7 +44,7 @@ impl End<'_> {
             capital(&proxy),
             duration(silence)
         );
-        let mut draft = self.draft(Code::ProxyClosed);
+        let mut draft = self.draft(Code::ProxyClosed).by(self.program(ending));
         let unseen = self.unseen();
         let mut told = Vec::new();
         if let Some(earlier) = self.lived_through(silence) {
@@ -151,7 +152,7 @@ impl End<'_> {
         let proxy = self.proxy(ending);
         let unseen = self.unseen();
         let draft = self
-            .idle_draft(&proxy, limit, silence, sure, unseen)
+            .idle_draft((&proxy, self.program(ending)), limit, silence, sure, unseen)
             .sure(sure);
         out.push(self.with_endings(draft));
         if self.silent() {
@@ -162,12 +163,13 @@ impl End<'_> {
     /// The texts of an idle timeout; `unseen`: what the capture lacks of what would show it.
     pub(super) fn idle_draft(
         &self,
-        proxy: &str,
+        proxy: (&str, Program),
         limit: &Limit,
         silence: i64,
         sure: Confidence,
         unseen: Option<&str>,
     ) -> Draft {
+        let (proxy, program) = proxy;
         let proxy = capital(proxy);
         let silent = duration(silence);
         let text = &limit.text;
@@ -178,10 +180,8 @@ impl End<'_> {
         let relays = self.relays();
         let directive = if relays {
             "idle timeout (proxy_timeout, if it is nginx)"
-        } else if proxy.starts_with("nginx") {
-            "proxy_read_timeout"
         } else {
-            "idle timeout (proxy_read_timeout, if it is nginx)"
+            program.idle_timeout()
         };
         let shown = if sure == Confidence::Guess {
             format!(
@@ -209,6 +209,7 @@ impl End<'_> {
         }
         let draft = self
             .draft(Code::IdleTimeout)
+            .by(program)
             .title(format!(
                 "{proxy} closed the tunnel after {silent} of silence ({}{directive} {text})",
                 if sure == Confidence::Guess {
@@ -231,6 +232,12 @@ impl End<'_> {
         if relays {
             return draft.told(Some(&IDLE_RELAY)).fix(format!(
                 "Send a ping at least every {every} from either side, and raise the timeout as well."
+            ));
+        }
+        if let Program::Other(_) = program {
+            let raised = program.idle_timeout();
+            return draft.snippet("").fix(format!(
+                "Send a ping at least every {every} from either side, and raise the {raised} as well."
             ));
         }
         draft.fix(format!(

@@ -4,6 +4,7 @@ use super::End;
 use crate::capture::FrameRef;
 use crate::diagnosis::Code;
 use crate::diagnosis::draft::Draft;
+use crate::diagnosis::program::Program;
 use crate::diagnosis::text::{capital, duration};
 use crate::diagnosis::timeout::{self, EARLY_NANOS};
 use crate::hop::{Confidence, Hop, HopEnding, Party};
@@ -57,7 +58,11 @@ impl<'a> End<'a> {
 
     /// How long a proxy that ended it had waited for a reader, and the timeout that shows.
     fn patience(&self, side: Side) -> String {
+        let other = self
+            .ended()
+            .is_some_and(|ending| matches!(self.program(ending), Program::Other(_)));
         let directive = match side {
+            _ if other => "timeout",
             Side::Client => "send_timeout",
             Side::Server => "proxy_send_timeout",
         };

@@ -136,7 +136,7 @@ fn in_a_chain_the_first_that_lost_it_is_guilty() {
             front().ask(ASK, 0.5).answer(&passed(UPGRADE_REQUIRED), 2.0),
             conn(2, BACK, inner_front, 1.0)
                 .ask(to_inner, 1.1)
-                .answer(UPGRADE_REQUIRED, 1.9),
+                .answer(&passed(UPGRADE_REQUIRED), 1.9),
             conn(1, inner_front, BACKEND, 1.2)
                 .ask(to_backend, 1.3)
                 .answer(UPGRADE_REQUIRED, 1.8),

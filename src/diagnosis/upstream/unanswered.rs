@@ -5,6 +5,7 @@ use crate::capture::FrameRef;
 use crate::diagnosis::Code;
 use crate::diagnosis::draft::Draft;
 use crate::diagnosis::http2::{BACKEND_SPEAKS_H2, BEGINS_WITH_SETTINGS};
+use crate::diagnosis::program::Program;
 use crate::diagnosis::story::Story;
 use crate::diagnosis::text::{duration, list, path, preview, short, shows_request, shows_response};
 use crate::diagnosis::view::{HopView, RecordView, hole};
@@ -143,6 +144,7 @@ fn timed_out(
     draft: impl Fn(Code, &str) -> Draft,
 ) -> Draft {
     let (record, proxy) = (&hop.record, story.proxy_of(hop));
+    let program = story.program_of(hop);
     let backend = record.connection.server;
     let so = so_the_client_got(story);
     let waited = end.frame.at.nanos_since(request.span.last.at);
@@ -150,7 +152,7 @@ fn timed_out(
         .saw(end.frame, "the proxy gives up and closes");
     let waited = match waited {
         // A timeout of 0 is none to nginx: it is over when it begins.
-        ..NO_TIME_NANOS if story.status() == Some(504) => {
+        ..NO_TIME_NANOS if story.status() == Some(504) && !matches!(program, Program::Other(_)) => {
             return draft
                 .headline(format!(
                     "{proxy} gave {backend} no time to answer{so}: that is `proxy_read_timeout 0`"
@@ -176,7 +178,8 @@ fn timed_out(
                 "{last} took the request of {asker} and gave no answer; {proxy} waited {waited}{so}"
             ))
             .detail(format!(
-                "{backend} passed the request on and waited for {last}, which said nothing. {proxy} waited {waited} and closed: that is its timeout (proxy_read_timeout)."
+                "{backend} passed the request on and waited for {last}, which said nothing. {proxy} waited {waited} and closed: that is its timeout{}.",
+                program.answer_timeout()
             ))
             .on(&innermost.record)
             .may_saw(
@@ -194,7 +197,8 @@ fn timed_out(
             "{backend} took the request of {proxy} and gave no answer in {waited}{so}"
         ))
         .detail(format!(
-            "{received} for {waited}, until the proxy closed: that is its timeout (proxy_read_timeout)."
+            "{received} for {waited}, until the proxy closed: that is its timeout{}.",
+            program.answer_timeout()
         ))
 }
 

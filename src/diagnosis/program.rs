@@ -1,0 +1,217 @@
+//! Which program a proxy is, as far as what it wrote tells: configuration for nginx helps nobody who runs another one.
+
+use super::text::contains;
+use super::view::HopView;
+use crate::hop::{Hop, is_nginx_name};
+use crate::http::{Fields, RequestHead};
+
+/// The program that a proxy runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Program {
+    /// nginx, or a server built on it.
+    Nginx,
+    /// Another one.
+    Other(Product),
+    /// The capture does not tell.
+    Unknown,
+}
+
+/// A proxy that is not nginx.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Product {
+    HaProxy,
+    Apache,
+    Envoy,
+    Caddy,
+    Traefik,
+    /// What it writes is not nginx's, and does not name it.
+    Unnamed,
+}
+
+/// How the Server and Via fields of products begin.
+const NAMES: &[(&str, Product)] = &[
+    ("haproxy", Product::HaProxy),
+    ("apache/", Product::Apache),
+    ("httpd", Product::Apache),
+    ("envoy", Product::Envoy),
+    ("istio-envoy", Product::Envoy),
+    ("caddy", Product::Caddy),
+    ("traefik", Product::Traefik),
+    ("varnish", Product::Unnamed),
+    ("cloudflare", Product::Unnamed),
+    ("cloudfront", Product::Unnamed),
+    ("awselb", Product::Unnamed),
+    ("microsoft-iis", Product::Unnamed),
+    ("ats", Product::Unnamed),
+    ("squid", Product::Unnamed),
+];
+
+/// What only their own pages say.
+const PAGES: &[(&str, Product)] = &[
+    (
+        "No server is available to handle this request",
+        Product::HaProxy,
+    ),
+    (
+        "The server returned an invalid or incomplete response",
+        Product::HaProxy,
+    ),
+    ("The server didn't respond in time", Product::HaProxy),
+    ("upstream connect error or disconnect/reset", Product::Envoy),
+    ("no healthy upstream", Product::Envoy),
+    ("upstream request timeout", Product::Envoy),
+];
+
+impl Program {
+    /// The proxy that was asked on the one hop and asks on the other; either may be missing.
+    pub(super) fn of(asked: Option<&Hop>, asks: Option<&Hop>) -> Self {
+        let alone = asks.is_none();
+        if asked.is_some_and(|hop| hop.answered_by_nginx(asks)) {
+            return Self::Nginx;
+        }
+        if let Some(product) = asked.and_then(|hop| signed(hop, asks)) {
+            return Self::Other(match product {
+                // What stands behind an unseen hop may have signed, and anything but nginx passed it on.
+                Product::Apache | Product::Caddy if alone => Product::Unnamed,
+                product => product,
+            });
+        }
+        let before = asked.and_then(request);
+        let Some((after, hop)) = asks.and_then(|hop| Some((request(hop)?, hop))) else {
+            return Self::Unknown;
+        };
+        if let Some(product) = before.and_then(|before| marked(before, after)) {
+            return Self::Other(product);
+        }
+        if hop.has_nginx_signature() {
+            return Self::Nginx;
+        }
+        // What relays bytes, as nginx does in `stream`, signs nothing.
+        let relays = before.is_some_and(|before| before.fields.raw() == after.fields.raw());
+        if !relays && asked.is_some_and(|asked| passes_server(asked, hop)) {
+            return Self::Other(Product::Unnamed);
+        }
+        Self::Unknown
+    }
+
+    /// How it is called before its address.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Nginx => "nginx",
+            Self::Other(product) => product.name(),
+            Self::Unknown => "the proxy",
+        }
+    }
+
+    /// The timeout of a tunnel in which nobody speaks.
+    pub(super) const fn idle_timeout(self) -> &'static str {
+        match self {
+            Self::Nginx => "proxy_read_timeout",
+            Self::Other(Product::HaProxy) => "timeout tunnel",
+            Self::Other(Product::Envoy) => "stream_idle_timeout",
+            Self::Other(_) => "idle timeout",
+            Self::Unknown => "idle timeout (proxy_read_timeout, if it is nginx)",
+        }
+    }
+
+    /// The timeout of an answer, behind a space.
+    pub(super) const fn answer_timeout(self) -> &'static str {
+        match self {
+            Self::Nginx => " (proxy_read_timeout)",
+            Self::Other(Product::HaProxy) => " (timeout server)",
+            Self::Other(Product::Apache) => " (ProxyTimeout)",
+            Self::Other(Product::Envoy) => " (timeout of the route)",
+            Self::Other(_) => "",
+            Self::Unknown => " (proxy_read_timeout, if it is nginx)",
+        }
+    }
+}
+
+impl Product {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::HaProxy => "HAProxy",
+            Self::Apache => "Apache",
+            Self::Envoy => "Envoy",
+            Self::Caddy => "Caddy",
+            Self::Traefik => "Traefik",
+            Self::Unnamed => "the proxy",
+        }
+    }
+}
+
+fn request(hop: &Hop) -> Option<&RequestHead> {
+    hop.exchange().request.as_ref()
+}
+
+fn server(hop: &Hop) -> Option<std::borrow::Cow<'_, str>> {
+    hop.exchange().response.as_ref()?.fields.first("server")
+}
+
+/// Who signed an answer that did not come so from behind.
+fn signed(hop: &Hop, behind: Option<&Hop>) -> Option<Product> {
+    let name = server(hop);
+    if name.is_some() && name != behind.and_then(server) {
+        return name.and_then(|name| named(&name));
+    }
+    let body = hop.exchange().body.as_deref()?;
+    let own = behind.is_none_or(|behind| behind.status() != hop.status());
+    let page = PAGES.iter().find(|(text, _)| contains(body, text));
+    page.filter(|_| own).map(|&(_, product)| product)
+}
+
+fn named(text: &str) -> Option<Product> {
+    let begins = |name: &str| {
+        let start = text.get(..name.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(name))
+    };
+    let found = NAMES.iter().find(|(name, _)| begins(name));
+    // Without its version, Apache is that word alone.
+    let bare = text.eq_ignore_ascii_case("apache");
+    found
+        .map(|&(_, product)| product)
+        .or(bare.then_some(Product::Apache))
+}
+
+/// Who left marks in a request that it passed on, as nginx never does by itself.
+fn marked(before: &RequestHead, after: &RequestHead) -> Option<Product> {
+    let new_envoy = after.fields.names().any(|name| {
+        let text = String::from_utf8_lossy(name).to_ascii_lowercase();
+        text.starts_with("x-envoy-") && before.fields.count(&text) == 0
+    });
+    if new_envoy {
+        return Some(Product::Envoy);
+    }
+    if after.fields.list("via").count() > before.fields.list("via").count() {
+        // The last one is its own: `1.1 Caddy`.
+        let last = after.fields.list("via").last();
+        let by = last.as_deref().and_then(|via| via.split_once(' '));
+        let product = by.and_then(|(_, name)| named(name.trim_start()));
+        return Some(product.unwrap_or(Product::Unnamed));
+    }
+    respelled(&before.fields, &after.fields).then_some(Product::Unnamed)
+}
+
+/// Whether the names of fields came out in other letters, as from HAProxy, Envoy and programs in Go: nginx copies them.
+fn respelled(before: &Fields, after: &Fields) -> bool {
+    const COPIED: [&[u8]; 2] = [b"sec-websocket-key", b"sec-websocket-version"];
+    const IN_GO: [&[u8]; 2] = [b"Sec-Websocket-Key", b"Sec-Websocket-Version"];
+    let spelled = |fields: &Fields, usual: &[u8]| {
+        let mut names = fields.names();
+        let name = names.find(|name| name.eq_ignore_ascii_case(usual));
+        name.map(<[u8]>::to_vec)
+    };
+    COPIED.iter().zip(IN_GO).any(|(&small, in_go)| {
+        let (was, is) = (spelled(before, small), spelled(after, small));
+        was.is_some() && is.is_some() && was != is && {
+            let is = is.unwrap_or_default();
+            is == small || is == in_go
+        }
+    })
+}
+
+/// Whether an answer went on with the Server of what is behind: nginx writes its own in its place.
+fn passes_server(asked: &Hop, asks: &Hop) -> bool {
+    let name = server(asks);
+    name.as_deref().is_some_and(|name| !is_nginx_name(name)) && name == server(asked)
+}

@@ -1,0 +1,191 @@
+//! Proxies that are not nginx: what is told about them must be of use to who runs them.
+
+use super::*;
+use crate::decode::Endpoint;
+use crate::hop::{Party, Role};
+use crate::tcp::Side;
+
+const NEXT: Endpoint = Endpoint::v4([10, 20, 0, 2], 80);
+
+/// As HAProxy passes it on: names in small letters.
+fn small(text: &str) -> String {
+    let (line, fields) = text.split_once('\n').unwrap();
+    let lines = fields.lines().map(|field| {
+        let (name, value) = field.split_once(": ").unwrap();
+        format!("\n{}: {value}", name.to_ascii_lowercase())
+    });
+    format!("{line}{}", lines.collect::<String>())
+}
+
+fn lost(to_backend: &str, answer: &str, to_client: &str) -> Diagnosis {
+    diagnose(&through(
+        front().ask(ASK, 0.5).answer(to_client, 1.7),
+        back().ask(to_backend, 1.2).answer(answer, 1.6),
+    ))
+}
+
+#[test]
+fn what_is_not_nginx_gets_none_of_its_directives() {
+    let bare = "HTTP/1.1 426 Upgrade Required";
+    let apache = "HTTP/1.1 426 Upgrade Required\nServer: Apache/2.4.71 (Debian)";
+    let via = format!("{STRIPPED_NEW}\nVia: 1.1 Caddy");
+    let envoy = format!("{STRIPPED_NEW}\nX-Envoy-Expected-Rq-Timeout-Ms: 15000");
+    for (name, sent, answer, got, called, tells) in [
+        (
+            "names in small letters",
+            small(STRIPPED_NEW).as_str(),
+            bare,
+            bare,
+            "The proxy ",
+            "HAProxy",
+        ),
+        (
+            "Server of its own",
+            STRIPPED_NEW,
+            bare,
+            apache,
+            "Apache ",
+            "ProxyPass",
+        ),
+        ("Via", &via, bare, bare, "Caddy ", "header_up"),
+        (
+            "fields of its own",
+            &envoy,
+            bare,
+            bare,
+            "Envoy ",
+            "upgrade_configs",
+        ),
+        (
+            "Server of the backend",
+            STRIPPED_NEW,
+            UPGRADE_REQUIRED,
+            UPGRADE_REQUIRED,
+            "The proxy ",
+            "HAProxy",
+        ),
+    ] {
+        let diagnosis = lost(sent, answer, got);
+        assert!(
+            diagnosis.headline.starts_with(called),
+            "{name}: {}",
+            diagnosis.headline
+        );
+        let finding = finding(&diagnosis, Code::UpgradeNotForwarded);
+        assert!(finding.fix.contains(tells), "{name}: {}", finding.fix);
+        assert_eq!(finding.nginx_snippet, "", "{name}");
+        let all = format!("{} {} {}", finding.detail, finding.cause, finding.fix);
+        assert!(!all.contains("nginx"), "{name}: {all}");
+        assert!(!finding.nginx_log.contains("[error]"), "{name}");
+    }
+}
+
+#[test]
+fn nginx_is_told_its_directives_and_who_may_be_it_that_they_are_so() {
+    let passed = passed(UPGRADE_REQUIRED);
+    for (name, sent, got, sure) in [
+        ("its Server", STRIPPED_NEW, passed.as_str(), true),
+        (
+            "its way to write requests",
+            STRIPPED_OLD,
+            "HTTP/1.1 426 No",
+            true,
+        ),
+        (
+            "its Server, under a client in small letters",
+            &small(STRIPPED_NEW),
+            &passed,
+            true,
+        ),
+        ("nothing", STRIPPED_NEW, "HTTP/1.1 426 No", false),
+    ] {
+        let diagnosis = lost(sent, UPGRADE_REQUIRED, got);
+        let finding = finding(&diagnosis, Code::UpgradeNotForwarded);
+        let snippet = &finding.nginx_snippet;
+        assert!(snippet.contains("$http_upgrade"), "{name}: {snippet}");
+        let hedged = finding.fix.contains("whether this proxy is nginx");
+        assert_eq!(hedged, !sure, "{name}: {}", finding.fix);
+        assert_eq!(
+            diagnosis.headline.starts_with("nginx "),
+            sure,
+            "{name}: {}",
+            diagnosis.headline
+        );
+    }
+}
+
+/// Of two proxies each is told what is its own.
+#[test]
+fn each_proxy_of_a_chain_is_told_its_own() {
+    let build = |to_inner: &str, to_backend: &str| {
+        let got = passed(UPGRADE_REQUIRED);
+        diagnose(&chain(vec![
+            front().ask(ASK, 0.5).answer(&got, 2.0),
+            conn(2, BACK, NEXT, 1.0)
+                .ask(to_inner, 1.1)
+                .answer(&got, 1.9),
+            conn(1, NEXT, BACKEND, 1.2)
+                .ask(to_backend, 1.3)
+                .answer(UPGRADE_REQUIRED, 1.8),
+        ]))
+    };
+    let outer = build(&small(STRIPPED_NEW), &small(STRIPPED_NEW));
+    let outer = finding(&outer, Code::UpgradeNotForwarded);
+    assert_eq!(outer.nginx_snippet, "");
+    let inner = build(&small(ASK), &small(STRIPPED_OLD));
+    let inner = finding(&inner, Code::UpgradeNotForwarded);
+    assert!(
+        inner.title.starts_with("nginx 10.20.0.2"),
+        "{}",
+        inner.title
+    );
+    assert!(inner.nginx_snippet.contains("$http_upgrade"));
+}
+
+#[test]
+fn timeouts_have_the_names_of_who_waits() {
+    let page = b"<html><body><h1>504 Gateway Time-out</h1>\nThe server didn't respond in time.\n";
+    let silent = through(
+        front()
+            .ask(ASK, 0.5)
+            .answer("HTTP/1.1 504 Gateway Time-out", 3001.3)
+            .body(page),
+        back().ask(&small(ASK), 1.2).rst(Side::Client, 3001.4),
+    );
+    let diagnosis = diagnose(&silent);
+    let waited = finding(&diagnosis, Code::BackendTimeout);
+    assert!(diagnosis.headline.contains("HAProxy 192.168.50.1"));
+    assert!(
+        waited.detail.contains("timeout server"),
+        "{}",
+        waited.detail
+    );
+    assert!(!waited.fix.contains("proxy_read_timeout"), "{}", waited.fix);
+
+    let facts = talk(2, 1.7, 10.0);
+    let envoy = format!("{FORWARDED}\nx-envoy-attempt-count: 1");
+    let client = front()
+        .ask(ASK, 0.5)
+        .answer(SWITCH, 1.7)
+        .session(facts.clone());
+    let backend = back().ask(&envoy, 1.2).answer(SWITCH, 1.6).session(facts);
+    let diagnosis = diagnose(&ended((client, backend), Party::Proxy, 300_010.0));
+    let idle = finding(&diagnosis, Code::IdleTimeout);
+    assert!(idle.title.contains("stream_idle_timeout"), "{}", idle.title);
+    assert!(idle.fix.contains("stream_idle_timeout"), "{}", idle.fix);
+    assert_eq!(idle.nginx_snippet, "");
+}
+
+/// Apache behind HAProxy answers so, and HAProxy passes it on: only that no nginx did is sure.
+#[test]
+fn who_signed_an_unseen_hop_is_not_named() {
+    let answer = "HTTP/1.1 503 Service Unavailable\nServer: Apache/2.4.71 (Debian)";
+    let diagnosis = diagnose(&alone(
+        front().ask(ASK, 0.5).answer(answer, 1.7),
+        Role::ClientProxy,
+    ));
+    let refused = finding(&diagnosis, Code::ServiceUnavailable);
+    assert!(!refused.cause.contains("limit_conn"), "{}", refused.cause);
+    assert_eq!(refused.nginx_snippet, "");
+    assert!(diagnosis.headline.starts_with("The proxy "));
+}
