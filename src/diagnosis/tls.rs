@@ -1,6 +1,6 @@
 //! TLS as far as clear bytes show it: certificates refused, no common ground, the wrong protocol on a port.
 
-use super::catalogue::Told;
+use super::catalogue::{NO_NAME, NOT_VERIFIED, OTHER_NAME, Told};
 use super::draft::Draft;
 use super::http2::{BEGINS_WITH_SETTINGS, LISTENS_FOR_H2};
 use super::story::Story;
@@ -233,7 +233,17 @@ pub(super) fn of_attempt(story: &Story<'_>, attempt: &ConnectAttempt) -> Option<
                     .saw(alert.frame, shows),
             );
         }
-        return Some(draft(Code::BackendTlsRejected, &what).saw(alert.frame, shows));
+        let told = match (alert.from, alert.description) {
+            (Side::Client, number) if alert::is_certificate(number) => Some(&NOT_VERIFIED),
+            (Side::Server, alert::UNRECOGNIZED_NAME) if tls.sni.is_none() => Some(&NO_NAME),
+            (Side::Server, alert::UNRECOGNIZED_NAME) => Some(&OTHER_NAME),
+            _ => None,
+        };
+        return Some(
+            draft(Code::BackendTlsRejected, &what)
+                .told(told)
+                .saw(alert.frame, shows),
+        );
     }
     tls_left(story, attempt, tls, draft)
 }
@@ -262,11 +272,14 @@ fn tls_left(
                 .saw(end.frame, "the proxy gives up"),
         );
     }
-    let what = match end.by {
+    // Who closes TLS says so first, and the other one hangs up.
+    let alert = tls.sealed_alert.filter(|&(_, frame)| frame < end.frame);
+    let by = alert.map_or(end.by, |(from, _)| from);
+    let what = match by {
         Side::Client => format!("{proxy} closed the TLS connection to {backend} without a request"),
         Side::Server => format!("{backend} closed the TLS connection of {proxy} without an answer"),
     };
-    let looks = match end.by {
+    let looks = match by {
         Side::Client => {
             "A certificate that does not verify looks like this: nginx leaves right after the handshake."
         }
@@ -278,6 +291,11 @@ fn tls_left(
         draft(Code::BackendTlsRejected, &what)
             .sure(Confidence::Likely)
             .detail(format!("The proxy asked {}. {looks}", asked_for(tls)))
+            .told((by == Side::Client).then_some(&NOT_VERIFIED))
+            .may_saw(
+                alert.map(|(_, frame)| frame),
+                format!("an encrypted alert from the {}", side(by)),
+            )
             .saw(end.frame, format!("the {} ends it", side(end.by))),
     )
 }
@@ -289,6 +307,7 @@ fn toward_backend(story: &Story<'_>, attempt: &ConnectAttempt, code: Code, what:
     });
     Draft::new(code)
         .sure(attempt.confidence)
+        .upstream(attempt.record.connection.server)
         .on(&story.outer.record)
         .on(&attempt.record)
         .title(what)

@@ -97,6 +97,8 @@ pub struct TlsFacts {
     pub alpn: Option<Box<str>>,
     /// Alerts in clear or opened, in order.
     pub alerts: Vec<Alert>,
+    /// The first alert that nobody opened, of whatever kind: who sent it, and where.
+    pub sealed_alert: Option<(Side, FrameRef)>,
     /// Encrypted data records were seen in each direction: the handshake came through.
     pub application_data: (Option<FrameRef>, Option<FrameRef>),
     /// One side spoke TLS and the other answered with something else: who, where, how its bytes begin.

@@ -112,7 +112,12 @@ impl Sight {
                 {
                     *opaque = true;
                 }
-                (kind::ALERT, Part::Start(_)) => *alert_len = 0,
+                (kind::ALERT, Part::Start(_)) => {
+                    *alert_len = 0;
+                    if fragment.header.len > 2 {
+                        facts.sealed_alert.get_or_insert((from, fragment.frame));
+                    }
+                }
                 (kind::ALERT, Part::Bytes(data)) => {
                     for &byte in data {
                         if let Some(slot) = alert.get_mut(*alert_len) {

@@ -233,6 +233,9 @@ fn without_frames(mut facts: TlsFacts) -> TlsFacts {
     for alert in &mut facts.alerts {
         alert.frame = none;
     }
+    if let Some((_, frame)) = &mut facts.sealed_alert {
+        *frame = none;
+    }
     if let Some(sizes) = &mut facts.sizes {
         sizes.change_frames(|_| none);
     }

@@ -1,6 +1,6 @@
 //! TLS and HTTP/2 where the classic handshake should be.
 
-use super::Entry;
+use super::{Entry, Told};
 use crate::diagnosis::{Code, Severity};
 
 pub(super) static PLAIN_TO_TLS_PORT: Entry = Entry {
@@ -141,4 +141,28 @@ pub(super) static HTTP2_CONNECTION_HEADER: Entry = Entry {
     template: "",
     log: "[info] client sent \"Connection\" header",
     source: "RFC 9113 8.2.2",
+};
+
+/// The texts for a backend that a proxy did not tell which name it wants.
+pub(in crate::diagnosis) static NO_NAME: Told = Told {
+    why: "nginx sends no server name (SNI) to backends unless proxy_ssl_server_name is on; this backend refuses TLS without a name that it serves.",
+    fix: "Switch proxy_ssl_server_name on, and name the backend with proxy_ssl_name where proxy_pass has an address or another name.",
+    template: "proxy_pass https://{upstream};\nproxy_ssl_server_name on;\nproxy_ssl_name backend.example;   # a name that the backend serves",
+    log: "[error] SSL_do_handshake() failed (... unrecognized name:SSL alert number 112) while SSL handshaking to upstream",
+};
+
+/// The texts for a backend that does not serve the name that a proxy asked for.
+pub(in crate::diagnosis) static OTHER_NAME: Told = Told {
+    why: "The backend serves other names. nginx asks for the name in proxy_pass unless proxy_ssl_name gives another.",
+    fix: "Ask for a name that the backend serves, or add this one there.",
+    template: "proxy_ssl_server_name on;\nproxy_ssl_name backend.example;   # a name that the backend serves",
+    log: NO_NAME.log,
+};
+
+/// The texts for a proxy that left a backend for its certificate.
+pub(in crate::diagnosis) static NOT_VERIFIED: Told = Told {
+    why: "proxy_ssl_verify is on, and the backend's certificate is not signed by an authority of proxy_ssl_trusted_certificate, has expired, or has another name than proxy_ssl_name, which is the name or address in proxy_pass by default.",
+    fix: "Trust the authority that signed it, and verify the name that stands in it.",
+    template: "proxy_ssl_trusted_certificate /etc/nginx/backend-ca.pem;\nproxy_ssl_name backend.example;   # the name in the certificate\nproxy_ssl_server_name on;",
+    log: "[error] upstream SSL certificate verify error: (...), or upstream SSL certificate does not match \"...\", while SSL handshaking to upstream",
 };

@@ -510,3 +510,78 @@ fn what_a_backend_that_closed_was_asked_for() {
         }
     }
 }
+
+/// What a proxy is told of TLS towards a backend is what its bytes show went wrong.
+#[test]
+fn tls_towards_the_backend_has_texts_of_its_own() {
+    use crate::hop::Protocol;
+    use crate::tls::{Alert, TlsFacts};
+    let told = |change: &dyn Fn(&mut TlsFacts), end: Side| {
+        let mut facts = TlsFacts {
+            client_hello: Some(at(1.2)),
+            server_hello: Some(at(1.3)),
+            ..TlsFacts::default()
+        };
+        change(&mut facts);
+        let tried = back().fin(end, 1.6).edit(|c| {
+            c.record.protocol = Protocol::Tls;
+            c.record.exchange_count = 0;
+            c.record.connection.to_server.payload_bytes = 200;
+            c.record.tls = Some(Box::new(facts));
+        });
+        let client = front().ask(ASK, 0.5).answer(BAD_GATEWAY, 1.7).body(PAGE);
+        finding(
+            &diagnose(&self::tried(client, vec![tried])),
+            Code::BackendTlsRejected,
+        )
+        .clone()
+    };
+    let unknown_name = Alert {
+        from: Side::Server,
+        level: 2,
+        description: 112,
+        frame: at(1.5),
+    };
+    let nameless = told(&|facts| facts.alerts = vec![unknown_name], Side::Server);
+    assert!(nameless.cause.contains("sends no server name"));
+    let pass = "proxy_pass https://10.20.0.11:8080;";
+    assert!(
+        nameless.nginx_snippet.contains(pass),
+        "{}",
+        nameless.nginx_snippet
+    );
+    assert!(!nameless.nginx_snippet.contains("trusted_certificate"));
+    let named = told(
+        &|facts| {
+            facts.sni = Some("x.example".into());
+            facts.alerts = vec![unknown_name];
+        },
+        Side::Server,
+    );
+    assert!(
+        named.cause.contains("serves other names"),
+        "{}",
+        named.cause
+    );
+    // The server hangs up second: the proxy had said so before, in an alert that nobody can read.
+    let left = told(
+        &|facts| facts.sealed_alert = Some((Side::Client, at(1.5))),
+        Side::Server,
+    );
+    assert!(
+        left.title.starts_with("nginx 192.168.50.1 closed"),
+        "{}",
+        left.title
+    );
+    assert!(
+        left.cause.contains("proxy_ssl_verify is on"),
+        "{}",
+        left.cause
+    );
+    let hung_up = told(&|_| {}, Side::Server);
+    assert!(
+        hung_up.title.starts_with("10.20.0.11:8080 closed"),
+        "{}",
+        hung_up.title
+    );
+}
