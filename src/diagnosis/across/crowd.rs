@@ -31,6 +31,10 @@ const BEFORE_NANOS: (i64, i64) = (11_000_000_000, 1_000_000_000);
 /// Explanations that are needed before an event is one: fewer are a coincidence.
 const EXPLANATIONS: usize = 3;
 
+/// A worker that closes its tunnels closes the next one within this time: of two that ended so, with no other ending near, one
+/// reason is likelier than two.
+const NEXT_NANOS: i64 = 10_000_000;
+
 /// The shortest timeout that anybody sets, as early as a timer may fire: who said something later was not idle.
 const SHORTEST_NANOS: i64 = 1_000_000_000 - EARLY_NANOS;
 
@@ -101,11 +105,20 @@ impl Crowds {
             .filter(|ended| ended.followed)
             .collect();
         group.sort_by_key(|ended| ended.frame);
-        if explanations(&group) < EXPLANATIONS {
-            return None;
-        }
         let (from, to) = BEFORE_NANOS;
         let usual = between(-from, -to).count();
+        let needed = explanations(&group);
+        if needed < EXPLANATIONS {
+            let one_by_one = group.windows(2).all(|pair| match pair {
+                [one, next] => next.frame.at.nanos_since(one.frame.at) <= NEXT_NANOS,
+                _ => true,
+            });
+            // Who had just spoken may have been closed for what was said, and who was idle for a usual time for that.
+            let idle = group
+                .iter()
+                .all(|one| one.silence_nanos >= SHORTEST_NANOS && !is_usual(one.silence_nanos));
+            return (needed > 1 && usual == 0 && one_by_one && idle).then_some(group);
+        }
         (group.len() >= EXPLANATIONS + usual_together(usual)).then_some(group)
     }
 
@@ -223,7 +236,8 @@ impl Crowds {
         let group = connection
             .ended
             .filter(|end| end.by == Side::Client)
-            .and_then(|end| self.of(connection.server, Side::Client, end.frame));
+            .and_then(|end| self.of(connection.server, Side::Client, end.frame))
+            .filter(|group| group.len() >= EXPLANATIONS);
         if let (Some(group), Some(finding)) = (group, idle_timeout(diagnosis)) {
             finding.confidence = Confidence::Guess;
             add(
@@ -257,6 +271,11 @@ fn idle_timeout(diagnosis: &mut Diagnosis) -> Option<&mut Finding> {
     findings.find(|finding| finding.code == Code::IdleTimeout)
 }
 
+/// Whether a silence is as long as a timeout that people set.
+fn is_usual(silence_nanos: i64) -> bool {
+    silence_nanos >= SHORT_NANOS && timeout::usual(silence_nanos).is_some()
+}
+
 /// How many timeouts, or other reasons of their own, it takes to explain these endings.
 fn explanations(group: &[Ended]) -> usize {
     let mut busy = 0;
@@ -266,7 +285,7 @@ fn explanations(group: &[Ended]) -> usize {
         let silence = ended.silence_nanos;
         if silence < SHORTEST_NANOS {
             busy += 1;
-        } else if silence >= SHORT_NANOS && timeout::usual(silence).is_some() {
+        } else if is_usual(silence) {
             usual = true;
         } else {
             odd.push(silence);

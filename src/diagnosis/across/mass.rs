@@ -227,6 +227,10 @@ pub(super) fn after<M: Member>(group: &[&M], listener: Listener) -> (bool, bool)
 /// Restart or crash.
 pub(super) fn code_of<M: Member>(group: &[&M], listener: Listener) -> (Code, Confidence) {
     let (accepted, refused) = after(group, listener);
+    // Two have no order to speak of.
+    if group.len() <= 2 {
+        return (Code::ProxyRestarted, Confidence::Guess);
+    }
     let (newest_first, clear) = newest_first(group);
     let sure = if clear {
         Confidence::Likely
@@ -249,7 +253,9 @@ pub(super) fn code_of<M: Member>(group: &[&M], listener: Listener) -> (Code, Con
 pub(super) fn why<M: Member>(group: &[&M], listener: Listener) -> &'static str {
     let (accepted, refused) = after(group, listener);
     let (newest_first, clear) = newest_first(group);
-    if refused {
+    if group.len() <= 2 && !refused {
+        "They ended together after silences that have nothing in common, as at a reload, a stop or a crash; two may do so by chance."
+    } else if refused {
         "Afterwards its port refuses connections: it was stopped."
     } else if !clear {
         "They ended in no clear order: a reload, a stop or a crash."

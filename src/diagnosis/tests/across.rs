@@ -189,6 +189,21 @@ fn others_confirm_a_timeout_or_rule_it_out() {
         "{detail}"
     );
 
+    // A few seconds fit some timeout by chance: of two that ended within milliseconds, one reason is likelier than two.
+    let (one, other) = (tunnel(3, 1000.0, 3950.0), tunnel(4, 300.0, 3953.0));
+    let (diagnoses, found) = together(&[one.clone(), other], &[]);
+    assert_eq!(found, [Code::ProxyRestarted]);
+    for diagnosis in &diagnoses {
+        assert_eq!(diagnosis.cause, Some(Code::ProxyRestarted));
+        assert_eq!(diagnosis.findings[0].confidence, Confidence::Guess);
+        assert!(diagnosis.headline.contains("together with 1 other"));
+    }
+    // After the same silence they have a timeout in common, and further apart nothing at all.
+    for (last, end) in [(1003.0, 3953.0), (300.0, 3990.0)] {
+        let (diagnoses, _) = together(&[one.clone(), tunnel(4, last, end)], &[]);
+        assert_eq!(diagnoses[0].cause, Some(Code::IdleTimeout), "{end}");
+    }
+
     // What it says itself when it is over does not count.
     let mut late = tunnel(0, 1000.0, 60_900.0);
     let hop = std::sync::Arc::make_mut(&mut late.hops[0].record);
