@@ -308,9 +308,9 @@ pub(super) static HTTP2_TO_BACKEND: Entry = Entry {
     meaning: "HTTP/2 has no Upgrade; the classic handshake cannot travel over it.",
     client_hop: "A complete upgrade request, answered 400, 405 or 502.",
     backend_hop: "The HTTP/2 preface instead of an HTTP/1.1 request.",
-    why: "`proxy_http_version 2` applies to the location that serves WebSocket.",
-    fix: "Use proxy_http_version 1.1 in this location.",
+    why: "grpc_pass, or `proxy_http_version 2` (since nginx 1.29.4), applies to the location that serves WebSocket: both speak HTTP/2 to the backend.",
+    fix: "Use proxy_pass with proxy_http_version 1.1 in this location, and no grpc_pass.",
     template: UPGRADE_SNIPPET,
     log: "what the backend's refusal leads to; often nothing",
-    source: "RFC 9113 8.6; nginx proxy_http_version",
+    source: "RFC 9113 8.6; nginx proxy_http_version, grpc_pass",
 };
