@@ -136,6 +136,14 @@ impl Draft {
         self
     }
 
+    /// As `detail`, where there is something to say.
+    pub(super) fn may_detail(self, detail: Option<String>) -> Self {
+        match detail {
+            Some(detail) => self.detail(detail),
+            None => self,
+        }
+    }
+
     pub(super) fn fix(mut self, fix: impl Into<Cow<'static, str>>) -> Self {
         self.fix = Some(fix.into());
         self

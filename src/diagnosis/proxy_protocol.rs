@@ -117,7 +117,7 @@ fn missing(story: &Story<'_>, out: &[Draft]) -> Option<Draft> {
                 duration(waited)
             ))
             .headline(format!(
-                "{} closed {} after the request without a byte, as a listener does that expects a PROXY protocol header",
+                "{} closed {} after the request without a byte, as `return 444` does, or a listener that expects a PROXY protocol header",
                 story.front(),
                 duration(waited)
             ))

@@ -89,6 +89,10 @@ pub(super) struct Listener {
     pub(super) speaks_http: bool,
     pub(super) last_accepted: Option<FrameRef>,
     pub(super) last_refused: Option<FrameRef>,
+    /// It answered a request on a connection that began with a PROXY protocol header.
+    pub(super) answered_behind_header: Option<FrameRef>,
+    /// The same on one without.
+    pub(super) answered_without: Option<FrameRef>,
 }
 
 /// A session on a connection that ended without a Close frame, and by which side.

@@ -438,3 +438,65 @@ fn nobody_left_to_ask() {
     let (diagnoses, _) = together(&[second], &[]);
     assert_eq!(diagnoses[0].cause, Some(Code::BadGateway));
 }
+
+/// Whether a listener that closes without a byte expects a PROXY protocol header, its other connections tell.
+#[test]
+fn what_a_listener_does_to_others() {
+    let closed = || {
+        alone(
+            front().ask(ASK, 0.5).fin(Side::Server, 0.6),
+            crate::hop::Role::ClientProxy,
+        )
+    };
+    let other = |header: bool| {
+        let mut record = conn(9, Endpoint::v4([192, 168, 50, 24], 46_000), FRONT, 10.0).record;
+        record.connection.to_client.payload_bytes = 100;
+        record.connection.to_client.first_data = Some(at(11.0));
+        record.proxy_header = header.then(|| crate::hop::ProxyHeader {
+            version: 1,
+            frame: at(10.2),
+            source: None,
+        });
+        record
+    };
+    for (name, records, cause, confidence, headline) in [
+        (
+            "nobody else",
+            vec![],
+            Code::ProxyProtocolMissing,
+            Confidence::Guess,
+            "`return 444`",
+        ),
+        (
+            "one without a header is answered",
+            vec![other(false)],
+            Code::NoAnswer,
+            Confidence::Likely,
+            "`return 444`",
+        ),
+        (
+            "one with a header is answered",
+            vec![other(true)],
+            Code::ProxyProtocolMissing,
+            Confidence::Likely,
+            "expects a PROXY protocol header",
+        ),
+        (
+            "both are answered",
+            vec![other(false), other(true)],
+            Code::ProxyProtocolMissing,
+            Confidence::Guess,
+            "`return 444`",
+        ),
+    ] {
+        let (all, _) = together(&[closed()], &records);
+        let diagnosis = &all[0];
+        assert_eq!(diagnosis.cause, Some(cause), "{name}");
+        assert_eq!(finding(diagnosis, cause).confidence, confidence, "{name}");
+        assert!(
+            diagnosis.headline.contains(headline),
+            "{name}: {}",
+            diagnosis.headline
+        );
+    }
+}

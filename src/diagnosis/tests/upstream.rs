@@ -585,3 +585,20 @@ fn tls_towards_the_backend_has_texts_of_its_own() {
         hung_up.title
     );
 }
+
+/// Behind another proxy, too, `return 444` and a header that did not come look like a backend that hangs up.
+#[test]
+fn a_backend_that_hangs_up_at_once_may_not_have_looked() {
+    let detail = |end: f64| {
+        let diagnosis = diagnose(&through(
+            front()
+                .ask(ASK, 0.5)
+                .answer(BAD_GATEWAY, end + 0.2)
+                .body(PAGE),
+            back().ask(FORWARDED, 1.2).fin(Side::Server, end),
+        ));
+        finding(&diagnosis, Code::BackendClosedEarly).detail.clone()
+    };
+    assert!(detail(1.4).contains("return 444"));
+    assert!(!detail(30.0).contains("return 444"));
+}

@@ -218,15 +218,11 @@ fn broke_off(
     };
     match (end.by, end.how) {
         (Side::Server, EndingHow::Fin) => Some(
-            what_it_may_not_serve(
-                story,
-                hop,
-                request,
-                draft(
-                    Code::BackendClosedEarly,
-                    "closed the connection before it answered",
-                ),
+            draft(
+                Code::BackendClosedEarly,
+                "closed the connection before it answered",
             )
+            .may_detail(unwanted(story, hop, request, end))
             .saw(end.frame, format!("FIN from the backend {after}")),
         ),
         (Side::Server, EndingHow::Rst) => Some(
@@ -242,18 +238,31 @@ fn broke_off(
     }
 }
 
+/// What a backend may not have wanted that closed instead of answering.
+fn unwanted(story: &Story<'_>, hop: &Hop, request: &RequestHead, end: Ending) -> Option<String> {
+    let asked = what_it_may_not_serve(story, hop, request);
+    let server = unread_by_server(hop, request, end);
+    let how = if server.is_some() {
+        "at once, without a byte"
+    } else {
+        "without a complete response head"
+    };
+    (asked.is_some() || server.is_some()).then(|| {
+        let begins = format!("The backend took the request and closed {how}.");
+        let parts = std::iter::once(begins)
+            .chain(asked)
+            .chain(server.map(str::to_owned));
+        parts.collect::<Vec<_>>().join(" ")
+    })
+}
+
 /// What some servers do not refuse but leave: a path (node without a handler for it) or a subprotocol (libwebsockets) that they do
 /// not serve.
-fn what_it_may_not_serve(
-    story: &Story<'_>,
-    hop: &Hop,
-    request: &RequestHead,
-    draft: Draft,
-) -> Draft {
+fn what_it_may_not_serve(story: &Story<'_>, hop: &Hop, request: &RequestHead) -> Option<String> {
     let whole = request.fields.has_token("upgrade", "websocket")
         && request.fields.has_token("connection", "upgrade");
     if !whole || hop.exchange().partial_response.is_some() {
-        return draft;
+        return None;
     }
     let (asked, got) = (story.path(), short(path(request.target())));
     let instead = if asked == got {
@@ -267,9 +276,21 @@ fn what_it_may_not_serve(
         .map_or(String::new(), |offered| {
             format!(", with the subprotocol {}", short(&offered))
         });
-    draft.detail(format!(
-        "The backend took the request and closed without a complete response head. It was asked for {got}{instead}{offered}: some servers close so on what they do not serve."
+    Some(format!(
+        "It was asked for {got}{instead}{offered}: some servers close so on what they do not serve."
     ))
+}
+
+/// What else looks like a backend that hangs up: a server that closes at once, without a byte, may not have wanted any request.
+fn unread_by_server(hop: &Hop, request: &RequestHead, end: Ending) -> Option<&'static str> {
+    /// No application has looked at a request sooner than this.
+    const AT_ONCE_NANOS: i64 = 2_000_000;
+    let waited = end.frame.at.nanos_since(request.span.last.at);
+    let mute = hop.record.said_bytes(Direction::ToClient) == 0 && hop.record.proxy_header.is_none();
+    let first = hop.exchange().index == 0;
+    (mute && first && (0..AT_ONCE_NANOS).contains(&waited)).then_some(
+        "If it is an nginx, `return 444` does that, and a listener that expects a PROXY protocol header (`listen ... proxy_protocol`): its error log tells.",
+    )
 }
 
 /// Whether the proxy closed because it was left waiting no longer: its own client, another proxy, had closed before.
