@@ -2,7 +2,7 @@
 
 use super::text::contains;
 use super::view::HopView;
-use crate::hop::{Hop, is_nginx_name};
+use crate::hop::Hop;
 use crate::http::{Fields, RequestHead};
 
 /// The program that a proxy runs.
@@ -86,11 +86,7 @@ impl Program {
         if hop.has_nginx_signature() {
             return Self::Nginx;
         }
-        // What relays bytes, as nginx does in `stream`, signs nothing.
-        let relays = before.is_some_and(|before| before.fields.raw() == after.fields.raw());
-        if !relays && asked.is_some_and(|asked| passes_server(asked, hop)) {
-            return Self::Other(Product::Unnamed);
-        }
+        // Who passes the Server of what is behind may still be nginx: `proxy_pass_header Server`, as Tornado's documentation has it.
         Self::Unknown
     }
 
@@ -208,10 +204,4 @@ fn respelled(before: &Fields, after: &Fields) -> bool {
             is == small || is == in_go
         }
     })
-}
-
-/// Whether an answer went on with the Server of what is behind: nginx writes its own in its place.
-fn passes_server(asked: &Hop, asks: &Hop) -> bool {
-    let name = server(asks);
-    name.as_deref().is_some_and(|name| !is_nginx_name(name)) && name == server(asked)
 }

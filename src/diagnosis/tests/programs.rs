@@ -56,14 +56,6 @@ fn what_is_not_nginx_gets_none_of_its_directives() {
             "Envoy ",
             "upgrade_configs",
         ),
-        (
-            "Server of the backend",
-            STRIPPED_NEW,
-            UPGRADE_REQUIRED,
-            UPGRADE_REQUIRED,
-            "The proxy ",
-            "HAProxy",
-        ),
     ] {
         let diagnosis = lost(sent, answer, got);
         assert!(
@@ -98,6 +90,13 @@ fn nginx_is_told_its_directives_and_who_may_be_it_that_they_are_so() {
             true,
         ),
         ("nothing", STRIPPED_NEW, "HTTP/1.1 426 No", false),
+        // proxy_pass_header Server
+        (
+            "the backend's Server",
+            STRIPPED_NEW,
+            UPGRADE_REQUIRED,
+            false,
+        ),
     ] {
         let diagnosis = lost(sent, UPGRADE_REQUIRED, got);
         let finding = finding(&diagnosis, Code::UpgradeNotForwarded);
