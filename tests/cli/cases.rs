@@ -1,5 +1,6 @@
-//! Small captures with what must be said about them: one for every finding code, `tests/cases/CODE/case.toml`, and one for
-//! every way that TLS can be read with keys, `tests/cases/with-keys/NAME/case.toml`.
+//! Small captures with what must be said about them: one for every finding code, `tests/cases/CODE/case.toml`, one for every
+//! way that TLS can be read with keys, `tests/cases/with-keys/NAME/case.toml`, and some of applications that end sessions in a
+//! way of their own, `tests/cases/with-software/NAME/case.toml`.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -13,6 +14,9 @@ use crate::support::{read_json_with, root};
 
 /// The folder of the cases with keys, beside those of the codes.
 const WITH_KEYS: &str = "with-keys";
+
+/// The folder of the cases with applications that the lab has not.
+const WITH_SOFTWARE: &str = "with-software";
 
 /// A case as it is written down.
 pub(crate) struct Case {
@@ -50,13 +54,18 @@ impl Case {
 
     /// All cases with keys, by name.
     pub(crate) fn with_keys() -> Vec<Self> {
-        let folder = root().join("tests/cases").join(WITH_KEYS);
+        Self::below(WITH_KEYS)
+    }
+
+    /// All cases in a folder of `tests/cases`, by name.
+    fn below(within: &str) -> Vec<Self> {
+        let folder = root().join("tests/cases").join(within);
         let mut names: Vec<_> = fs::read_dir(folder)
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         names.sort_unstable();
-        let named = names.iter().map(|name| format!("{WITH_KEYS}/{name}"));
+        let named = names.iter().map(|name| format!("{within}/{name}"));
         named.map(|name| Self::named(&name)).collect()
     }
 
@@ -152,6 +161,13 @@ fn sessions_with_keys_are_read() {
     differ_nowhere(&cases);
 }
 
+#[test]
+fn applications_end_sessions_in_their_own_ways() {
+    let cases = Case::below(WITH_SOFTWARE);
+    assert!(!cases.is_empty());
+    differ_nowhere(&cases);
+}
+
 /// Prints the matrix, and fails with all that is wrong in it.
 fn differ_nowhere(cases: &[Case]) {
     let check = |cases: &[Case]| cases.iter().map(Case::check).collect::<Vec<_>>();
@@ -177,7 +193,9 @@ fn every_case_is_the_case_of_a_code() {
     for entry in fs::read_dir(root().join("tests/cases")).unwrap() {
         let entry = entry.unwrap();
         let name = entry.file_name().into_string().unwrap();
-        if entry.file_type().unwrap().is_dir() && name != WITH_KEYS {
+        if entry.file_type().unwrap().is_dir()
+            && ![WITH_KEYS, WITH_SOFTWARE].contains(&name.as_str())
+        {
             assert!(
                 name.parse::<Code>().is_ok(),
                 "tests/cases/{name} is the case of no code"
