@@ -279,11 +279,16 @@ impl<'a> End<'a> {
 
     fn by_close(&self, hop: &Hop, close: &'a CloseFrame) -> Option<Draft> {
         let told = self.with_code(close);
-        let code = told.code?;
-        let (meaning, severity) = match close::meaning(code) {
-            Meaning::Normal => return None,
-            Meaning::Planned(text) | Meaning::Private(text) => (text, Severity::Warning),
-            Meaning::Error(text) => (text, Severity::Error),
+        let (code, meaning, severity) = match told.code.map(|code| (code, close::meaning(code))) {
+            // A broker may have said why in its own words.
+            None | Some((_, Meaning::Normal)) => {
+                let draft = self.by_broker()?;
+                return Some(draft.saw(close.frame, "a Close frame ends the session"));
+            }
+            Some((code, Meaning::Planned(text) | Meaning::Private(text))) => {
+                (code, text, Severity::Warning)
+            }
+            Some((code, Meaning::Error(text))) => (code, text, Severity::Error),
         };
         let who = match close.by {
             Side::Client => self.client(),
@@ -347,11 +352,11 @@ impl<'a> End<'a> {
             return;
         }
         if party != Some(Party::Proxy) {
-            if self.client_disconnected() {
+            if self.mqtt_ended() {
                 return;
             }
             if let Some(draft) = self.by_broker() {
-                out.push(draft);
+                out.push(self.with_endings(draft));
                 return;
             }
         }

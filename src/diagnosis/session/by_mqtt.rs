@@ -11,6 +11,9 @@ use crate::websocket::Farewell;
 /// Why a broker closes without a word (MQTT 3.1.1, 3.1.4-2, 3.1.2-24 and 4.8).
 pub(super) const BROKER_CLOSES: &str = "The backend closed its TCP connection without the closing handshake of WebSocket. An MQTT broker does so when another client connects with the same client identifier, when nothing came for one and a half times the keep-alive interval, or on what breaks the protocol.";
 
+/// What to do about a broker that says why it ends.
+const READ_ITS_LOG: &str = "Read the broker's log, and compare what the client sends in CONNECT (client identifier, user name, password, version) with what the broker allows.";
+
 impl End<'_> {
     fn farewell(&self, direction: Direction) -> Option<(Farewell, FrameRef)> {
         self.facts()?.mqtt.as_ref()?.last(direction)
@@ -20,31 +23,31 @@ impl End<'_> {
         self.facts().is_some_and(|facts| facts.mqtt.is_some())
     }
 
-    /// Whether the client's last packet is DISCONNECT: both sides are to close then, and need no Close frame
-    /// (MQTT 3.1.1 and 5.0, 3.14.4).
-    pub(super) fn client_disconnected(&self) -> bool {
-        let last = self.farewell(Direction::ToServer);
-        matches!(last, Some((Farewell::Disconnect(_), _)))
+    /// Whether MQTT came to its end: behind the client's DISCONNECT both sides are to close, and so they are behind a server's
+    /// that says it is a normal one. Neither needs a Close frame then (MQTT 3.1.1 and 5.0, 3.14.4).
+    pub(super) fn mqtt_ended(&self) -> bool {
+        let of_client = self.farewell(Direction::ToServer);
+        let of_server = self.farewell(Direction::ToClient);
+        matches!(of_client, Some((Farewell::Disconnect(_), _)))
+            || matches!(of_server, Some((Farewell::Disconnect(0), _)))
     }
 
-    /// What the broker's last packet says about why it closed.
+    /// What the broker's last packet says about why the session ended, with a Close frame or without.
     pub(super) fn by_broker(&self) -> Option<Draft> {
         let backend = capital(&self.backend());
         let (farewell, frame) = self.farewell(Direction::ToClient)?;
         let (packet, code, text) = match farewell {
             Farewell::Refused(code) => ("CONNACK", code, "refused the MQTT connection"),
+            Farewell::Disconnect(0) => return None,
             Farewell::Disconnect(code) => ("DISCONNECT", code, "ended the MQTT connection"),
         };
         let said = format!("MQTT {packet} {code:#04x} ({})", meaning(code));
         let text = format!("{backend} {text} ({})", meaning(code));
-        let draft = self
-            .titled(Code::ClosedWithError, &text)
-            .detail(format!(
-                "Its last packet is {said}, and behind that it has to close: the WebSocket did what it should."
-            ))
-            .fix("Read the broker's log, and compare what the client sends in CONNECT (client identifier, user name, password, version) with what the broker allows.")
-            .saw(frame, said);
-        Some(self.with_endings(draft))
+        let detail = format!(
+            "Its last packet is {said}, and behind that it has to close: the WebSocket did what it should."
+        );
+        let draft = self.titled(Code::ClosedWithError, &text).detail(detail);
+        Some(draft.fix(READ_ITS_LOG).saw(frame, said))
     }
 }
 

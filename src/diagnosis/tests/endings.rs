@@ -254,8 +254,13 @@ fn mqtt_says_goodbye_in_its_own_way() {
         facts
     };
     let left = || mqtt(Some(Farewell::Disconnect(0)), None);
-    for party in [Party::Backend, Party::Client] {
-        let diagnosis = diagnose(&ended(hops(left()), party, 100.5));
+    let dismissed = || mqtt(None, Some(Farewell::Disconnect(0)));
+    for (facts, party) in [
+        (left(), Party::Backend),
+        (left(), Party::Client),
+        (dismissed(), Party::Backend),
+    ] {
+        let diagnosis = diagnose(&ended(hops(facts), party, 100.5));
         assert_eq!(diagnosis.verdict, Verdict::Ok, "{party:?}");
         assert_eq!(found(&diagnosis), [""; 0], "{party:?}");
     }
@@ -281,6 +286,18 @@ fn mqtt_says_goodbye_in_its_own_way() {
         let handshake = ended(hops(mqtt(None, Some(farewell))), Party::Backend, 100.5);
         let diagnosis = check_only("mqtt", &handshake, Verdict::Broken, Code::ClosedWithError);
         assert!(diagnosis.headline.contains(said), "{}", diagnosis.headline);
+    }
+
+    // With a Close frame, too; but where nobody was refused, that is a normal end.
+    for (farewell, cause) in [
+        (Some(Farewell::Refused(5)), Some(Code::ClosedWithError)),
+        (Some(Farewell::Disconnect(0)), None),
+        (None, None),
+    ] {
+        let mut facts = mqtt(None, farewell);
+        facts.closes = vec![close(Side::Server, Some(1000), "", 100.2)];
+        let handshake = ended(hops(facts), Party::Backend, 100.5);
+        assert_eq!(diagnose(&handshake).cause, cause);
     }
 
     // A broker that goes without a word, and what is not MQTT.
