@@ -1,5 +1,7 @@
 //! A handshake as the rules read it: who stands where, how it came out, what each hop carried.
 
+use std::net::IpAddr;
+
 use super::draft::Values;
 use super::kept;
 use super::program::Program;
@@ -209,8 +211,20 @@ impl<'a> Story<'a> {
         self.handshake.attempts.iter()
     }
 
-    /// The proxy that made `child`: `nginx 192.0.2.1` or `the proxy 192.0.2.1`.
+    /// The proxy that made `child`: `nginx 192.0.2.1` or `the proxy 192.0.2.1`; one of two, where they spoke unread.
     pub(super) fn proxy_of(&self, child: &Hop) -> String {
+        let parent = child
+            .parent
+            .and_then(|place| self.handshake.hops.get(place));
+        let unread = parent.and_then(|parent| {
+            let inner = self.unread_behind(Some(parent), child.record.connection.client)?;
+            Some(one_of(parent.record.connection.server.ip(), inner))
+        });
+        unread.unwrap_or_else(|| self.proxy_before(child))
+    }
+
+    /// The proxy in front of `child`.
+    fn proxy_before(&self, child: &Hop) -> String {
         let parent = child
             .parent
             .and_then(|place| self.handshake.hops.get(place));
@@ -227,6 +241,14 @@ impl<'a> Story<'a> {
             |parent| parent.record.connection.server.ip(),
         );
         format!("{} {address}", self.program_of(child).name())
+    }
+
+    /// The address of a proxy that was asked on a connection that nobody can read, and asked in its turn from there.
+    fn unread_behind(&self, parent: Option<&Hop>, from: Endpoint) -> Option<IpAddr> {
+        let front = parent?.record.connection.server.ip();
+        let mut unread = self.handshake.unread.iter();
+        let there = unread.any(|server| server.ip() == from.ip());
+        (there && front != from.ip()).then(|| from.ip())
     }
 
     /// The program of the proxy that made `child`.
@@ -281,6 +303,10 @@ impl<'a> Story<'a> {
             .hops
             .get(attempt.parent)
             .unwrap_or(self.outer);
+        let dialled = attempt.record.connection.client;
+        if let Some(inner) = self.unread_behind(Some(parent), dialled) {
+            return format!("the proxy {inner}");
+        }
         format!(
             "{} {}",
             self.program_at(parent).name(),
@@ -291,7 +317,7 @@ impl<'a> Story<'a> {
     /// The server of the outermost hop: `nginx 192.0.2.1`, `the proxy 192.0.2.1` or `192.0.2.1:80`.
     pub(super) fn front(&self) -> String {
         if let Some(child) = self.handshake.hops.get(1) {
-            return self.proxy_of(child);
+            return self.proxy_before(child);
         }
         if self.sealed_front().is_some() {
             return self.proxy_of(self.outer);
@@ -360,6 +386,11 @@ impl<'a> Story<'a> {
             .map(|hop| hop.record.connection.server)
             .collect()
     }
+}
+
+/// Two proxies, of which the capture does not show what the one said to the other.
+fn one_of(outer: IpAddr, inner: IpAddr) -> String {
+    format!("one of the proxies {outer} and {inner}")
 }
 
 /// Whether a path may stand in configuration that is made to be copied.

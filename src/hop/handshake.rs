@@ -3,6 +3,7 @@
 use super::front::Front;
 use super::record::{Exchange, SharedRecord};
 use crate::capture::{FrameRef, Timestamp};
+use crate::decode::Endpoint;
 use crate::http::PartialWhy;
 use crate::tcp::{Direction, EndingHow, Side};
 use crate::websocket::{Accept, CloseFrame, SessionFacts, Silence};
@@ -264,6 +265,9 @@ pub struct Handshake {
     pub backend: BackendSight,
     /// Other exchanges pair as well as the ones chosen (repeated sample keys in parallel, say).
     pub ambiguous: bool,
+    /// Listeners that a proxy of it was connected to by what nobody can read, on hosts from which its hops or attempts were
+    /// dialled: proxies further in, whose own requests are not seen.
+    pub unread: Vec<Endpoint>,
     /// What followed the 101.
     pub session: Option<Session>,
     /// Nanoseconds to add to the times of captures to compare them with the first hop's, where they differ.
@@ -282,6 +286,7 @@ impl Handshake {
             subrequests: Vec::new(),
             backend: BackendSight::NotVisible,
             ambiguous: false,
+            unread: Vec::new(),
             session: None,
             clock_offsets: Vec::new(),
             settled,

@@ -24,6 +24,7 @@ const OPAQUE_MAX: usize = 65_536;
 #[derive(Debug, Clone, Copy)]
 struct Opaque {
     client: IpAddr,
+    server: Endpoint,
     from: Timestamp,
     to: Timestamp,
 }
@@ -71,6 +72,7 @@ impl Known {
         }
         self.opaque.push_back(Opaque {
             client: record.connection.client.ip(),
+            server: record.connection.server,
             from: record.connection.first.at,
             to: record.connection.last.at,
         });
@@ -107,6 +109,24 @@ impl Known {
             .iter()
             .filter(|opaque| within(opaque))
             .any(|opaque| opaque.client == front.ip() || self.is_back(front, opaque.client))
+    }
+
+    /// Where a connection led from the proxy behind `front` to a host, within a time, that nobody can read: a proxy on that
+    /// host may have got a request by it.
+    pub(super) fn unread_to(
+        &self,
+        front: Endpoint,
+        host: IpAddr,
+        (from, to): (FrameRef, FrameRef),
+    ) -> Option<Endpoint> {
+        let mut opaque = self.opaque.iter().rev();
+        let found = opaque.find(|opaque| {
+            opaque.server.ip() == host
+                && opaque.from <= to.at
+                && opaque.to >= from.at
+                && (opaque.client == front.ip() || self.is_back(front, opaque.client))
+        });
+        found.map(|opaque| opaque.server)
     }
 
     /// The addresses that the proxy behind `front` uses towards backends, and in which capture that was seen.

@@ -93,6 +93,9 @@ pub(super) fn weigh(nodes: Vec<Node>, context: &mut Context<'_>) -> Vec<Handshak
             role::assign_tried(handshake);
             handshake.backend = BackendSight::Seen;
         }
+        if offsets.is_zero() {
+            note_unread(handshake, context.known);
+        }
         session::join(handshake, &offsets);
         note_offsets(handshake, hops, &offsets);
     }
@@ -118,6 +121,33 @@ pub(super) fn order(handshake: &Handshake) -> (Option<FrameRef>, Option<(u64, u3
         .first()
         .map(|hop| (hop.record.connection.id.0, hop.exchange().index));
     (handshake.started(), first)
+}
+
+/// Writes down the proxies that stand between a hop and what was asked for it: of TLS between two proxies only its ends show.
+fn note_unread(handshake: &mut Handshake, known: &Known) {
+    let hops = handshake.hops.iter();
+    let asked = hops.filter_map(|hop| Some((hop.parent?, &hop.record, hop.started())));
+    let tried = handshake.attempts.iter().map(|tried| {
+        let connection = &tried.record.connection;
+        let at = connection.syn.unwrap_or(connection.first);
+        (tried.parent, &tried.record, at)
+    });
+    let mut unread = Vec::new();
+    for (parent, record, at) in asked.chain(tried) {
+        let from = record.connection.client.ip();
+        let Some(parent) = handshake.hops.get(parent) else {
+            continue;
+        };
+        let front = parent.record.connection.server;
+        // A proxy that dials from the address it listens on was asked by nobody else.
+        if front.ip() != from
+            && let Some(server) = known.unread_to(front, from, (parent.started(), at))
+            && !unread.contains(&server)
+        {
+            unread.push(server);
+        }
+    }
+    handshake.unread = unread;
 }
 
 /// Writes down the offsets of the captures that a handshake's frames are in, against its first hop's.

@@ -80,6 +80,7 @@ pub(crate) fn handshake(hops: Vec<Hop>, backend: BackendSight) -> Handshake {
         subrequests: Vec::new(),
         backend,
         ambiguous: false,
+        unread: Vec::new(),
         session: None,
         clock_offsets: Vec::new(),
         settled: true,

@@ -12,7 +12,7 @@ pub(super) static PROXY_PROTOCOL_MISSING: Entry = Entry {
     backend_hop: "Nothing.",
     why: "`return 444` closes so, and is usual in a default server for names that no other one serves. `listen ... proxy_protocol` closes connections that do not begin with the header. On the wire both are the same; nginx's logs tell.",
     fix: "See which server block serves this Host: add the name to server_name of the right one. If the listener has proxy_protocol, send the header at the balancer in front, or remove it there: both ends must agree.",
-    template: "server_name chat.example.org;   # the name that clients use, in the server { } that serves it\nlisten 80;                      # without proxy_protocol, if nothing in front sends the header",
+    template: "listen 80;                  # without proxy_protocol, if nothing in front sends the header",
     log: "444 in the access log for `return 444`; [error] broken header: \"GET ...\" while reading PROXY protocol",
     source: "PROXY protocol 2; nginx listen proxy_protocol",
 };

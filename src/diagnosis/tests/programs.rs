@@ -188,3 +188,38 @@ fn who_signed_an_unseen_hop_is_not_named() {
     assert_eq!(refused.nginx_snippet, "");
     assert!(diagnosis.headline.starts_with("The proxy "));
 }
+
+/// Two proxies with TLS between them, which nobody opened: either may have lost what did not come out.
+#[test]
+fn what_two_proxies_said_to_each_other_is_not_known() {
+    let refused = || {
+        through(
+            front().ask(ASK, 0.5).answer(&passed(UPGRADE_REQUIRED), 1.7),
+            back().ask(STRIPPED_OLD, 1.2).answer(UPGRADE_REQUIRED, 1.6),
+        )
+    };
+    let tried = || {
+        let client = front().ask(ASK, 0.5).answer(BAD_GATEWAY, 1.7).body(PAGE);
+        let mut opening = back();
+        opening.record.connection.opening = crate::tcp::Opening::Refused;
+        tried(client, vec![opening])
+    };
+    for (handshake, alone, behind) in [
+        (
+            refused(),
+            "nginx 192.168.50.1 did not forward Upgrade",
+            "One of the proxies 192.168.50.1 and 10.20.0.1 did not forward Upgrade",
+        ),
+        (
+            tried(),
+            "10.20.0.11:8080 refused the connection of nginx 192.168.50.1,",
+            "10.20.0.11:8080 refused the connection of the proxy 10.20.0.1,",
+        ),
+    ] {
+        assert!(diagnose(&handshake).headline.starts_with(alone));
+        let mut unread = handshake;
+        unread.unread = vec![Endpoint::v4([10, 20, 0, 1], 443)];
+        let headline = diagnose(&unread).headline;
+        assert!(headline.starts_with(behind), "{headline}");
+    }
+}

@@ -313,3 +313,33 @@ fn failed_first_try_before_a_backend_that_answers() {
     assert_eq!(handshake.attempts[0].parent, 0);
     assert_eq!(handshake.attempts[0].confidence, Confidence::Certain);
 }
+
+/// Of TLS between two proxies only its ends show: what was asked or tried from there is not the first one's.
+#[test]
+fn a_proxy_behind_what_nobody_can_read() {
+    let tls = |to: &str, ms: f64| {
+        Build::new(1, "192.168.50.1:50000", to, ms).with(|record| {
+            record.protocol = crate::hop::Protocol::Tls;
+            let mut facts = crate::tls::TlsFacts::default();
+            let first = Some(record.connection.first);
+            facts.application_data = (first, first);
+            record.tls = Some(Box::new(facts));
+        })
+    };
+    for (name, to, ms, unread) in [
+        ("to the host of the next request", "10.20.0.1:443", 1.2, 1),
+        ("to another host", "10.20.0.9:443", 1.2, 0),
+        ("over before", "10.20.0.1:443", -500.0, 0),
+    ] {
+        let asked = one([
+            client(0, 1.0, 3.0, &key(1), 426),
+            tls(to, ms),
+            backend(2, 2.0, 1.0, &key(1), 426),
+        ]);
+        assert_eq!(asked.unread.len(), unread, "{name}: asked");
+        let refused = Build::new(2, BACK, BACKEND, 3.0).opening(Opening::Refused, 3.1);
+        let tried = one([client(0, 1.0, 3.0, &key(1), 502), tls(to, ms), refused]);
+        assert_eq!(tried.attempts.len(), 1, "{name}");
+        assert_eq!(tried.unread.len(), unread, "{name}: tried");
+    }
+}
