@@ -1,10 +1,12 @@
 //! One connection seen at several vantage points is one hop: before and after address translation, on two hosts.
 
 use foldhash::{HashMap, HashMapExt as _};
+use smallvec::SmallVec;
 
 use super::node::Node;
 use super::record::SharedRecord;
 use crate::decode::{Endpoint, SeqNo};
+use crate::tcp::Side;
 
 /// A hop, and the records of the same exchange seen elsewhere.
 pub(super) struct Merged {
@@ -12,11 +14,12 @@ pub(super) struct Merged {
     pub(super) copies: Vec<SharedRecord>,
 }
 
-/// What copies of an exchange have in common: both initial sequence numbers, or (without them) the client's
-/// endpoint and every byte of the request; and the exchange's number.
+/// What copies of an exchange have in common: both initial sequence numbers, or (where a SYN of one was lost) that of one
+/// side or the client's endpoint, and every byte of the request; and the exchange's number.
 #[derive(PartialEq, Eq, Hash)]
 enum Same {
     Numbers(u32, u32, u32),
+    Half(Side, u32, u64, u32),
     Request(Endpoint, u64),
 }
 
@@ -31,20 +34,46 @@ pub(super) fn are_apart(a: &Node, b: &Node) -> bool {
     numbers(a).zip(numbers(b)).is_some_and(|(a, b)| a != b)
 }
 
-/// Whether two exchanges are one, seen before and after address translation.
-pub(super) fn are_one(a: &Node, b: &Node) -> bool {
-    same(a).zip(same(b)).is_some_and(|(a, b)| a == b)
+/// Whether the numbers of two exchanges differ where both are known.
+fn contradict(a: &Node, b: &Node) -> bool {
+    let (a, b) = (&a.record.connection, &b.record.connection);
+    let differ = |a: Option<SeqNo>, b: Option<SeqNo>| a.zip(b).is_some_and(|(a, b)| a != b);
+    differ(a.to_server.isn, b.to_server.isn) || differ(a.to_client.isn, b.to_client.isn)
 }
 
-fn same(node: &Node) -> Option<Same> {
-    if let Some((SeqNo(client), SeqNo(server))) = numbers(node) {
-        return Some(Same::Numbers(client, server, node.slot.exchange));
+/// Whether two exchanges are one, seen before and after address translation.
+pub(super) fn are_one(a: &Node, b: &Node) -> bool {
+    if numbers(a).is_some() && numbers(b).is_some() {
+        return numbers(a) == numbers(b) && a.slot.exchange == b.slot.exchange;
     }
+    !contradict(a, b) && by_request(a).any(|a| by_request(b).any(|b| a == b))
+}
+
+/// What tells it by its numbers alone.
+fn by_numbers(node: &Node) -> Option<Same> {
+    let (SeqNo(client), SeqNo(server)) = numbers(node)?;
+    Some(Same::Numbers(client, server, node.slot.exchange))
+}
+
+/// What tells it by its request as well, which counts where a number of it or of the other is not known.
+fn by_request(node: &Node) -> impl Iterator<Item = Same> {
+    let connection = &node.record.connection;
+    let raw = node.traits().raw;
+    let numbers = [
+        (Side::Client, connection.to_server.isn),
+        (Side::Server, connection.to_client.isn),
+    ];
+    let exchange = node.slot.exchange;
+    let half = numbers
+        .into_iter()
+        .filter_map(move |(side, number)| Some(Same::Half(side, number?.0, raw?, exchange)));
     // The server's endpoint is left out: that is what a translation of destinations changes.
-    Some(Same::Request(
-        node.views.first()?.client,
-        node.traits().raw?,
-    ))
+    let client = node.views.first().map(|view| view.client);
+    half.chain(
+        client
+            .zip(raw)
+            .map(|(client, raw)| Same::Request(client, raw)),
+    )
 }
 
 /// Joins the copies of each exchange: the most complete and earliest one stands for all.
@@ -56,23 +85,25 @@ pub(super) fn merge(mut nodes: Vec<Node>) -> Vec<Merged> {
     nodes.sort_by_cached_key(|node| (!complete(node), node.start(), node.slot));
     let mut merged: Vec<Merged> = Vec::with_capacity(nodes.len());
     let mut places: HashMap<Same, usize> = HashMap::new();
+    let lost = nodes.iter().any(|node| numbers(node).is_none());
     for node in nodes {
-        let Some(same) = same(&node) else {
-            merged.push(Merged::alone(node));
+        let known = by_numbers(&node);
+        let requests = by_request(&node).filter(|_| lost);
+        let keys: SmallVec<[Same; 4]> = known.into_iter().chain(requests).collect();
+        let found = keys.iter().find_map(|key| {
+            let place = *places.get(key)?;
+            let original: &Merged = merged.get(place)?;
+            let one = original.is_copy(&node) && are_one(&original.node, &node);
+            one.then_some(place)
+        });
+        if let Some(original) = found.and_then(|place| merged.get_mut(place)) {
+            original.add(&node);
             continue;
-        };
-        match places.entry(same) {
-            std::collections::hash_map::Entry::Vacant(entry) => {
-                entry.insert(merged.len());
-                merged.push(Merged::alone(node));
-            }
-            std::collections::hash_map::Entry::Occupied(entry) => {
-                match merged.get_mut(*entry.get()) {
-                    Some(original) if original.is_copy(&node) => original.add(&node),
-                    _ => merged.push(Merged::alone(node)),
-                }
-            }
         }
+        for key in keys {
+            places.entry(key).or_insert(merged.len());
+        }
+        merged.push(Merged::alone(node));
     }
     merged.sort_by_key(|merged| (merged.node.start(), merged.node.slot));
     merged

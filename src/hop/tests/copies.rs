@@ -21,6 +21,49 @@ fn same_numbers_at_other_addresses_are_copies() {
     assert_eq!(handshake.hops[0].role, Role::Direct);
 }
 
+/// Where a SYN of one copy was lost, the numbers that are left and the request tell.
+#[test]
+fn a_copy_whose_syn_was_lost_is_no_further_proxy() {
+    type Change = fn(Build) -> Build;
+    let no_syn: Change = |build| build.with(|record| record.connection.to_server.isn = None);
+    let neither: Change = |build| {
+        build.with(|record| {
+            record.connection.to_server.isn = None;
+            record.connection.to_client.isn = None;
+        })
+    };
+    let other: Change = |build| {
+        build.with(|record| {
+            record.connection.to_server.isn = None;
+            record.connection.to_client.isn = Some(crate::decode::SeqNo(99));
+        })
+    };
+    let key = key(1);
+    for (name, from, change, hops) in [
+        ("destination translated", CLIENT, neither, 1),
+        ("both translated", "172.17.0.1:33000", no_syn, 1),
+        (
+            "both translated, no number left",
+            "172.17.0.1:33000",
+            neither,
+            2,
+        ),
+        ("another connection", "172.17.0.1:33000", other, 2),
+    ] {
+        let original = Build::new(0, CLIENT, FRONT, 0.0)
+            .ask(1.0, &upgrade("/ws", &key))
+            .tell(2.0, &switching(&key))
+            .isn(11, 22);
+        let translated = Build::new(1, from, "172.17.0.2:8080", 0.1)
+            .ask(1.1, &upgrade("/ws", &key))
+            .tell(1.9, &switching(&key))
+            .isn(11, 22);
+        let handshake = one([original, change(translated)]);
+        assert_eq!(handshake.hops.len(), hops, "{name}");
+        assert_eq!(handshake.hops[0].copies.len(), 2 - hops, "{name}");
+    }
+}
+
 /// A published port of a container: what translates addresses is not remembered as a proxy, whatever the answer.
 #[test]
 fn address_translation_is_no_proxy() {
