@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::catalogue::{UNDECRYPTED, entry};
 use super::draft::{Draft, Values};
-use super::story::Story;
-use super::text::{count, duration, shows_request};
+use super::story::{Outcome, Story};
+use super::text::{count, duration, shows_request, shows_response};
 use super::view::{HopView, RecordView, hole};
 use super::{Code, Finding, Severity};
 use crate::capture::{CaptureId, CaptureInfo, FrameNo, FrameRef};
@@ -137,6 +137,7 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
     for hop in &story.handshake.hops {
         out.extend(holes(hop));
     }
+    out.extend(undecided(story));
     if story.blind()
         && !out
             .iter()
@@ -222,6 +223,24 @@ fn ambiguous(story: &Story<'_>) -> Option<Draft> {
             .title("Other exchanges fit this handshake as well as the ones chosen")
             .saw(request.span.first, shows_request(request)),
     )
+}
+
+/// A 101 that the client may have refused: with what it asked for it is not known whether it fits.
+fn undecided(story: &Story<'_>) -> Option<Draft> {
+    let answer = story.answer().filter(|answer| answer.status == 101)?;
+    let connection = &story.outer.record.connection;
+    let left = connection.ended?;
+    (story.outcome == Outcome::Unknown && story.may_be_declined()).then(|| {
+        Draft::new(Code::CaptureGap)
+            .on(&story.outer.record)
+            .title(format!(
+                "The request from {} to {} is not in the capture, so whether the 101 fits it is unknown",
+                connection.client, connection.server
+            ))
+            .detail("The client left behind the 101 without a word, as one does that must refuse it.")
+            .saw(answer.span.first, shows_response(answer))
+            .saw(left.frame, "the client leaves")
+    })
 }
 
 /// Holes in the heads of a hop.

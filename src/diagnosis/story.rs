@@ -6,12 +6,12 @@ use super::draft::Values;
 use super::kept;
 use super::program::Program;
 use super::text::{path, short};
-use super::view::HopView;
+use super::view::{HopView, RecordView};
 use crate::capture::{FrameRef, Timestamp};
 use crate::decode::Endpoint;
 use crate::hop::{BackendSight, Confidence, ConnectAttempt, Exchange, Handshake, Hop, Role};
 use crate::http::{PartialWhy, RequestHead, ResponseHead};
-use crate::tcp::{Direction, Opening};
+use crate::tcp::{Direction, Opening, Side};
 
 /// How the opening handshake came out, judged on the outermost hop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,10 +70,14 @@ impl<'a> Story<'a> {
         let exchange = self.outer.exchange();
         match &exchange.response {
             Some(answer) if answer.status == 101 => {
-                if self.defects.is_empty() || self.client_spoke() {
+                if self.client_spoke() {
                     Outcome::Up
-                } else {
+                } else if !self.defects.is_empty() {
                     Outcome::BadAnswer(answer)
+                } else if self.may_be_declined() {
+                    Outcome::Unknown
+                } else {
+                    Outcome::Up
                 }
             }
             Some(answer) => Outcome::Refused(answer),
@@ -122,6 +126,19 @@ impl<'a> Story<'a> {
             })
             || self.outer.one_way()
             || self.outer.record.lacks(Direction::ToClient)
+    }
+
+    /// Whether the client left without a word behind a 101 of which nobody can tell whether it fits: the request is not in the
+    /// capture. It may have refused it.
+    pub(super) fn may_be_declined(&self) -> bool {
+        let exchange = self.outer.exchange();
+        let unasked = exchange.request.is_none() && exchange.ordinary.is_none();
+        let said_goodbye = || {
+            let mut sessions = self.handshake.hops.iter().filter_map(Hop::session);
+            sessions.any(|session| session.close_by(Side::Client).is_some())
+        };
+        let left = || self.outer.record.end_by(Side::Client).is_some();
+        unasked && left() && !self.client_spoke() && !said_goodbye()
     }
 
     /// Whether the client sent ws frames of its own accord: then it accepted the 101.
