@@ -39,6 +39,12 @@ pub(super) fn ended_by(story: &Story<'_>, cause: Option<Code>) -> Option<Party> 
         ) if session.endings.len() < hops.max(2) && story.outer.role != Role::Direct => {
             session.ended_by.filter(|by| *by == Party::Proxy)
         }
+        // A reset that was not captured leaves no trace: who is not seen to end may have been the first to do so.
+        Some(Code::ProxyClosed) if session.endings.len() < hops => None,
+        // In front of the only hop is a proxy, which may just have passed on an end; a Close frame tells whose it was.
+        _ if story.backend_only() && story.handshake.first_close().is_none() => {
+            session.ended_by.filter(|by| *by == Party::Backend)
+        }
         _ => session.ended_by,
     }
 }

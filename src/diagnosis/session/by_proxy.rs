@@ -8,7 +8,7 @@ use crate::diagnosis::program::Program;
 use crate::diagnosis::text::{capital, count, duration, list};
 use crate::diagnosis::timeout::{self, EARLY_NANOS, Limit};
 use crate::diagnosis::view::HopView;
-use crate::hop::{Confidence, Hop, HopEnding};
+use crate::hop::{Confidence, Hop, HopEnding, Role};
 use crate::tcp::Direction;
 use crate::websocket::Silence;
 
@@ -60,11 +60,18 @@ impl End<'_> {
             draft = draft.saw(earlier.until, format!("data ends a silence of {long}"));
         }
         told.extend(unseen.map(str::to_owned));
+        let in_vain = self.repeated_in_vain();
+        if in_vain {
+            told.push(
+                "Bytes were sent again and never acknowledged: a loss may be why it ended."
+                    .to_owned(),
+            );
+        }
         if !told.is_empty() {
             draft = draft.detail(told.join(" "));
         }
         let draft = draft
-            .sure(if unseen.is_some() {
+            .sure(if unseen.is_some() || in_vain {
                 Confidence::Guess
             } else {
                 Confidence::Likely
@@ -109,6 +116,19 @@ impl End<'_> {
         } else {
             None
         }
+    }
+
+    /// Whether some side sent bytes again that were never acknowledged. A repetition more would show a loss, and may be what
+    /// the capture lacks.
+    fn repeated_in_vain(&self) -> bool {
+        self.hops().any(|hop| {
+            [Direction::ToServer, Direction::ToClient]
+                .iter()
+                .any(|&direction| {
+                    let stream = hop.record.connection.stream(direction);
+                    stream.unacknowledged > 0 && stream.last_retransmission.is_some()
+                })
+        })
     }
 
     /// Whether a silence is one of this session's.
@@ -311,8 +331,17 @@ impl End<'_> {
     }
 
     fn silent_after_101(&self, who: &str, silence: i64) -> Draft {
+        // That the backend sent its 101 does not show that the proxy made a tunnel of it.
+        let direct = self.story.outer.role == Role::Direct && !self.story.backend_only();
+        let alone = self.one_hop() && !direct;
+        let sure = if alone {
+            Confidence::Likely
+        } else {
+            Confidence::Certain
+        };
         let draft = self
             .draft(Code::SilentAfter101)
+            .sure(sure)
             .title(format!(
                 "Nobody said anything for {} after the 101",
                 duration(silence)
