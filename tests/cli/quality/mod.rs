@@ -3,6 +3,7 @@
 mod containers;
 mod counted;
 mod links;
+mod lost;
 mod order;
 mod worse;
 
