@@ -118,14 +118,15 @@ fn merge(failures: Vec<Failure>) -> Vec<Draft> {
 /// one the exchange was no failure, but a question of another kind, or a hop whose place the capture does not tell.
 const ASKED_AGAIN_AFTER: &[u16] = &[401, 403, 404, 408, 421, 425, 429, 500, 501, 502, 503, 504];
 
-/// Whether a hop is seen to have failed: an answer may be in a hole of the capture.
+/// Whether a hop is seen to have failed: an answer may be in a hole of the capture, or come yet.
 fn is_failure(hop: &Hop) -> bool {
     match hop.status() {
         Some(status) => ASKED_AGAIN_AFTER.contains(&status),
         None => {
-            !(hop.exchange().gap_in_answer
+            let hidden = hop.exchange().gap_in_answer
                 || hop.one_way()
-                || hop.record.lacks(Direction::ToClient))
+                || hop.record.lacks(Direction::ToClient);
+            hop.record.connection.ended.is_some() && !hidden
         }
     }
 }
