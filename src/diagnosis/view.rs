@@ -18,6 +18,8 @@ pub(super) trait HopView {
     fn has_nginx_signature(&self) -> bool;
     /// Whether the request has passed a proxy: forwarding fields, or the way nginx writes requests.
     fn has_proxy_marks(&self) -> bool;
+    /// Whether it has fields that only proxies write.
+    fn has_forwarding_fields(&self) -> bool;
     /// Whether only one direction of its connection was captured.
     fn one_way(&self) -> bool;
     /// Whether the server sent bytes after the request that nobody could make sense of.
@@ -76,6 +78,14 @@ impl HopView for Hop {
     }
 
     fn has_proxy_marks(&self) -> bool {
+        self.has_nginx_signature()
+            || self.has_forwarding_fields()
+            || self.exchange().request.as_ref().is_some_and(|head| {
+                head.fields.count("sec-websocket-key") > 0 && head.fields.count("connection") == 0
+            })
+    }
+
+    fn has_forwarding_fields(&self) -> bool {
         const FORWARDING: &[&str] = &[
             "x-forwarded-for",
             "x-forwarded-proto",
@@ -83,12 +93,10 @@ impl HopView for Hop {
             "forwarded",
             "via",
         ];
-        self.has_nginx_signature()
-            || self.exchange().request.as_ref().is_some_and(|head| {
-                FORWARDING.iter().any(|name| head.fields.count(name) > 0)
-                    || (head.fields.count("sec-websocket-key") > 0
-                        && head.fields.count("connection") == 0)
-            })
+        self.exchange()
+            .request
+            .as_ref()
+            .is_some_and(|head| FORWARDING.iter().any(|name| head.fields.count(name) > 0))
     }
 
     fn has_device_in_front(&self) -> bool {

@@ -6,7 +6,7 @@ use crate::diagnosis::story::{Link, Story};
 use crate::diagnosis::text::{field, path, short, short_target, shows_request, shows_response};
 use crate::diagnosis::view::{HopView, RecordView};
 use crate::diagnosis::{Code, Severity};
-use crate::hop::{Confidence, Hop, Record, Role, tells_original};
+use crate::hop::{Confidence, Hop, Record, tells_original};
 use crate::http::RequestHead;
 use crate::tcp::Side;
 
@@ -49,13 +49,13 @@ pub(super) fn lone_backend_request(story: &Story<'_>, hop: &Hop, out: &mut Vec<D
     let has_upgrade = head.fields.count("upgrade") > 0;
     // By its defaults nginx drops both, whatever came. A proxy that was told what to write into Connection may have been
     // told to forward them, and got none: the usual map writes `close` then.
-    let sure = if drops_by_default(head)
-        && (hop.has_nginx_signature() || hop.role == Role::ProxyBackend)
-    {
-        Confidence::Certain
-    } else {
-        Confidence::Likely
-    };
+    // Without Connection a request may also be that of a client which sends neither.
+    let sure =
+        if drops_by_default(head) && (hop.has_nginx_signature() || hop.has_forwarding_fields()) {
+            Confidence::Certain
+        } else {
+            Confidence::Likely
+        };
     // A request of auth_request has the key and no Upgrade, too, and is answered by one of these.
     let permission = matches!(hop.status(), Some(204 | 401 | 403));
     let sure = if permission {

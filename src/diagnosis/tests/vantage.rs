@@ -11,10 +11,19 @@ use crate::tcp::{GapCause, Side};
 
 #[test]
 fn the_backend_hop_alone_is_proof() {
-    for (name, sent, role) in [
-        ("old, known role", STRIPPED_OLD, Role::ProxyBackend),
-        ("old, unknown role", STRIPPED_OLD, Role::Unknown),
-        ("new, known role", STRIPPED_NEW, Role::ProxyBackend),
+    let forwarded = STRIPPED_NEW.replacen("\nHost", "\nX-Forwarded-For: 192.0.2.7\nHost", 1);
+    let (sure, likely) = (Confidence::Certain, Confidence::Likely);
+    for (name, sent, role, confidence) in [
+        ("old, known role", STRIPPED_OLD, Role::ProxyBackend, sure),
+        ("old, unknown role", STRIPPED_OLD, Role::Unknown, sure),
+        ("new, by a proxy", &*forwarded, Role::ProxyBackend, sure),
+        // A client that sends neither Upgrade nor Connection looks the same.
+        (
+            "new, no field of a proxy",
+            STRIPPED_NEW,
+            Role::ProxyBackend,
+            likely,
+        ),
     ] {
         let diagnosis = check(
             name,
@@ -35,7 +44,8 @@ fn the_backend_hop_alone_is_proof() {
         assert_eq!(diagnosis.answered_by(), Some(AnsweredBy::Backend));
         assert_eq!(
             finding(&diagnosis, Code::UpgradeNotForwarded).confidence,
-            crate::hop::Confidence::Certain
+            confidence,
+            "{name}"
         );
     }
 }
