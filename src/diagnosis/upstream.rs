@@ -120,15 +120,12 @@ const ASKED_AGAIN_AFTER: &[u16] = &[401, 403, 404, 408, 421, 425, 429, 500, 501,
 
 /// Whether a hop is seen to have failed: an answer may be in a hole of the capture, or come yet.
 fn is_failure(hop: &Hop) -> bool {
-    match hop.status() {
-        Some(status) => ASKED_AGAIN_AFTER.contains(&status),
-        None => {
-            let hidden = hop.exchange().gap_in_answer
-                || hop.one_way()
-                || hop.record.lacks(Direction::ToClient);
-            hop.record.connection.ended.is_some() && !hidden
-        }
+    if let Some(status) = hop.status() {
+        return ASKED_AGAIN_AFTER.contains(&status);
     }
+    let exchange = hop.exchange();
+    let hidden = exchange.gap_in_answer || hop.one_way() || hop.record.lacks(Direction::ToClient);
+    hop.record.connection.ended.is_some() && !hidden
 }
 
 fn retried(story: &Story<'_>, failures: &[Draft]) -> Option<Draft> {
