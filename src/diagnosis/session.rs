@@ -18,6 +18,8 @@ mod by_proxy;
 mod cut;
 mod undelivered;
 
+use by_mqtt::GOODBYE_HIDDEN;
+
 use super::close::{self, Meaning};
 use super::draft::Draft;
 use super::program::Program;
@@ -31,6 +33,12 @@ use crate::capture::{FrameRef, Timestamp};
 use crate::hop::{Confidence, Hop, HopEnding, Party, Role, Session};
 use crate::tcp::{EndingHow, Side};
 use crate::websocket::{CloseFrame, SessionFacts, Silence};
+
+/// What a session says of itself whose frames could not be read to the end.
+const CLOSE_HIDDEN: [&str; 2] = [
+    "Frames of this session could not be read, so whether it was closed by a Close frame is unknown",
+    "Bytes are missing in the capture, and the frames behind them could not be found again.",
+];
 
 pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
     let Some(session) = &story.handshake.session else {
@@ -360,9 +368,15 @@ impl<'a> End<'a> {
                 return;
             }
         }
-        if party != Some(Party::Proxy) && ending.how == EndingHow::Fin && self.lost_sync() {
-            out.push(self.close_may_be_hidden());
-            return;
+        if party != Some(Party::Proxy) && ending.how == EndingHow::Fin {
+            if self.lost_sync() {
+                out.push(self.end_may_be_hidden(CLOSE_HIDDEN));
+                return;
+            }
+            if self.hides_mqtt() {
+                out.push(self.end_may_be_hidden(GOODBYE_HIDDEN));
+                return;
+            }
         }
         match party {
             Some(Party::Proxy) => self.by_proxy(ending, out),
@@ -381,11 +395,8 @@ impl<'a> End<'a> {
             .all(|session| session.lost_sync.is_some())
     }
 
-    fn close_may_be_hidden(&self) -> Draft {
-        let draft = self
-            .draft(Code::CaptureGap)
-            .title("Frames of this session could not be read, so whether it was closed by a Close frame is unknown")
-            .detail("Bytes are missing in the capture, and the frames behind them could not be found again.");
+    fn end_may_be_hidden(&self, [title, detail]: [&'static str; 2]) -> Draft {
+        let draft = self.draft(Code::CaptureGap).title(title).detail(detail);
         self.session.endings.iter().fold(draft, |draft, ending| {
             draft.saw(ending.frame, "the connection ends")
         })

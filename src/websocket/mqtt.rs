@@ -33,7 +33,7 @@ pub struct Mqtt {
 
 impl Mqtt {
     /// Whether a subprotocol is MQTT: 3.1.1 and 5.0 have one name, 3.1 had another.
-    pub(super) fn is_named(subprotocol: &str) -> bool {
+    pub fn is_named(subprotocol: &str) -> bool {
         matches!(subprotocol, "mqtt" | "mqttv3.1")
     }
 

@@ -5,22 +5,45 @@ use crate::capture::FrameRef;
 use crate::diagnosis::Code;
 use crate::diagnosis::draft::Draft;
 use crate::diagnosis::text::capital;
+use crate::hop::Hop;
 use crate::tcp::Direction;
-use crate::websocket::Farewell;
+use crate::websocket::{Farewell, Mqtt};
 
 /// Why a broker closes without a word (MQTT 3.1.1, 3.1.4-2, 3.1.2-24 and 4.8).
 pub(super) const BROKER_CLOSES: &str = "The backend closed its TCP connection without the closing handshake of WebSocket. An MQTT broker does so when another client connects with the same client identifier, when nothing came for one and a half times the keep-alive interval, or on what breaks the protocol.";
 
+/// What a session says of itself that may have ended so.
+pub(super) const GOODBYE_HIDDEN: [&str; 2] = [
+    "This session of MQTT could not be followed to its end, so whether it ended in order is unknown",
+    "Behind MQTT's DISCONNECT both sides close without a Close frame. Bytes are missing in the capture, or its messages were compressed.",
+];
+
 /// What to do about a broker that says why it ends.
 const READ_ITS_LOG: &str = "Read the broker's log, and compare what the client sends in CONNECT (client identifier, user name, password, version) with what the broker allows.";
 
-impl End<'_> {
+impl<'a> End<'a> {
+    /// What a hop shows that could be followed from start to end: proxies pass frames on as they are.
+    fn mqtt(&self) -> Option<&'a Mqtt> {
+        let mut sessions = self.hops().filter_map(Hop::session);
+        sessions.find_map(|facts| facts.mqtt.as_deref())
+    }
+
     fn farewell(&self, direction: Direction) -> Option<(Farewell, FrameRef)> {
-        self.facts()?.mqtt.as_ref()?.last(direction)
+        self.mqtt()?.last(direction)
     }
 
     pub(super) fn carries_mqtt(&self) -> bool {
-        self.facts().is_some_and(|facts| facts.mqtt.is_some())
+        self.mqtt().is_some()
+    }
+
+    /// Whether the session is one of MQTT that no hop shows in full: its goodbye may be in what could not be followed.
+    pub(super) fn hides_mqtt(&self) -> bool {
+        let chosen = |hop: &Hop| {
+            let answer = hop.exchange().response.as_ref()?;
+            let name = answer.fields.first("sec-websocket-protocol")?;
+            Some(Mqtt::is_named(name.trim()))
+        };
+        !self.carries_mqtt() && self.hops().any(|hop| chosen(hop) == Some(true))
     }
 
     /// Whether MQTT came to its end: behind the client's DISCONNECT both sides are to close, and so they are behind a server's

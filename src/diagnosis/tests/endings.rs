@@ -3,7 +3,7 @@
 use super::*;
 use crate::hop::Party;
 use crate::tcp::{Direction, Side};
-use crate::websocket::{Farewell, Mqtt};
+use crate::websocket::{Farewell, Mqtt, SessionFacts};
 
 #[test]
 fn closed_by_the_proxy_without_a_silence() {
@@ -298,6 +298,27 @@ fn mqtt_says_goodbye_in_its_own_way() {
         facts.closes = vec![close(Side::Server, Some(1000), "", 100.2)];
         let handshake = ended(hops(facts), Party::Backend, 100.5);
         assert_eq!(diagnose(&handshake).cause, cause);
+    }
+
+    // What one hop lacks, the other one shows; where neither could be followed, nobody is accused.
+    for (shown, said) in [(left().mqtt, &[][..]), (None, &["warning capture-gap"])] {
+        let protocol = "\nSec-WebSocket-Protocol: mqtt";
+        let ask = |head: &str| format!("{head}{protocol}");
+        let facts = |mqtt| SessionFacts {
+            mqtt,
+            ..talk(2, 1.7, 100.0)
+        };
+        let client = front()
+            .ask(&ask(ASK), 0.5)
+            .answer(&ask(SWITCHED), 1.7)
+            .session(facts(None));
+        let backend = back()
+            .ask(&ask(FORWARDED), 1.2)
+            .answer(&ask(SWITCH), 1.6)
+            .session(facts(shown));
+        let diagnosis = diagnose(&ended((client, backend), Party::Backend, 100.5));
+        assert_eq!(diagnosis.verdict, Verdict::Ok);
+        assert_eq!(found(&diagnosis), said);
     }
 
     // A broker that goes without a word, and what is not MQTT.
