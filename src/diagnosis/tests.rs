@@ -18,10 +18,12 @@ mod healthy;
 mod programs;
 mod quoted;
 mod requests;
+mod rewriting;
 mod silence;
 mod tls;
 mod told;
 mod upstream;
+mod upstream_tls;
 mod vantage;
 mod ws_frames;
 
