@@ -78,14 +78,6 @@ struct Sight {
 
 /// The moments of a handshake's session.
 pub(super) fn moments(handshake: &Handshake, start: FrameRef) -> Vec<MomentView> {
-    let corrected = |frame: FrameRef| {
-        let offset = handshake
-            .clock_offsets
-            .iter()
-            .find(|(capture, _)| *capture == frame.capture())
-            .map_or(0, |(_, nanos)| *nanos);
-        frame.at.shifted(offset)
-    };
     let mut open: Vec<(Leg, Sight)> = Vec::new();
     let answered = handshake
         .tunnel()
@@ -128,7 +120,7 @@ pub(super) fn moments(handshake: &Handshake, start: FrameRef) -> Vec<MomentView>
             Direction::ToServer => leg.place,
             Direction::ToClient => usize::MAX - leg.place,
         };
-        (corrected(sight.frame), order, sight.frame)
+        (handshake.time(sight.frame), order, sight.frame)
     });
     let mut moments: Vec<(MomentView, Option<u64>, Direction)> = Vec::new();
     for (leg, sight) in open {
@@ -161,7 +153,7 @@ pub(super) fn moments(handshake: &Handshake, start: FrameRef) -> Vec<MomentView>
         }
         let moment = MomentView {
             at: sight.frame.at,
-            after_ms: corrected(sight.frame).ms_since(corrected(start)),
+            after_ms: handshake.time(sight.frame).ms_since(handshake.time(start)),
             event: sight.event,
             what: sight.what,
             from,

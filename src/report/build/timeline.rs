@@ -51,14 +51,7 @@ pub(super) fn timeline(handshake: &Handshake) -> Vec<EventView> {
             session_events(facts, &mut push);
         }
     }
-    events.sort_by_key(|event| {
-        let offset = handshake
-            .clock_offsets
-            .iter()
-            .find(|(capture, _)| *capture == event.frame.capture())
-            .map_or(0, |(_, nanos)| *nanos);
-        (event.frame.at.shifted(offset), event.frame)
-    });
+    events.sort_by_key(|event| (handshake.time(event.frame), event.frame));
     events.dedup();
     events
 }
