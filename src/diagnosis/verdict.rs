@@ -41,8 +41,12 @@ pub(super) fn ended_by(story: &Story<'_>, cause: Option<Code>) -> Option<Party> 
         }
         // A reset that was not captured leaves no trace: who is not seen to end may have been the first to do so.
         Some(Code::ProxyClosed) if session.endings.len() < hops => None,
-        // In front of the only hop is a proxy, which may just have passed on an end; a Close frame tells whose it was.
-        _ if story.backend_only() && story.handshake.first_close().is_none() => {
+        // In front of the only hop is a proxy, which may just have passed on an end; a Close frame tells whose it was, and so
+        // does the TLS connection in front.
+        _ if story.backend_only()
+            && story.sealed_front().is_none()
+            && story.handshake.first_close().is_none() =>
+        {
             session.ended_by.filter(|by| *by == Party::Backend)
         }
         _ => session.ended_by,
