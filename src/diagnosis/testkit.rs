@@ -13,8 +13,8 @@ use crate::capture::{CaptureId, FrameNo, FrameRef, Timestamp};
 use crate::decode::Endpoint;
 use crate::hop::testkit;
 use crate::hop::{
-    AcceptCheck, BackendSight, Confidence, ConnectAttempt, Exchange, Handshake, Hop, HopEnding,
-    OrdinaryExchange, PairedBy, Party, Protocol, Record, Role, Session,
+    AcceptCheck, BackendSight, Confidence, ConnectAttempt, Exchange, Front, Handshake, Hop,
+    HopEnding, JoinedBy, OrdinaryExchange, PairedBy, Party, Protocol, Record, Role, Session,
 };
 use crate::http::testkit as heads;
 use crate::http::{RequestHead, ResponseHead};
@@ -269,6 +269,19 @@ pub(super) fn hops(facts: SessionFacts) -> (Conn, Conn) {
             .answer(SWITCH, 1.6)
             .session(facts),
     )
+}
+
+/// Joins a TLS connection in front that nobody opened.
+pub(super) fn join_front(handshake: &mut Handshake, confidence: Confidence) {
+    handshake.front = Some(Box::new(Front {
+        record: handshake.hops[0].record.clone(),
+        by: JoinedBy::Time,
+        confidence,
+        request: at(0.0),
+        answer: Some(at(1.7)),
+        agreed: 0,
+        offset_nanos: 0,
+    }));
 }
 
 /// A client hop whose proxy tried `attempts` in vain.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::diagnosis::timeout;
-use crate::hop::{Confidence, Front, JoinedBy, Party, Role};
+use crate::hop::{Confidence, Party, Role};
 use crate::tcp::Side;
 use crate::websocket::Silence;
 
@@ -61,15 +61,7 @@ fn a_timeout_is_no_surer_than_the_front_that_tells_it() {
         (Confidence::Certain, "its proxy_read_timeout is 60 s"),
     ] {
         let mut handshake = ended(hops(talk(2, 1.7, 10.0)), Party::Proxy, 59_900.4);
-        handshake.front = Some(Box::new(Front {
-            record: handshake.hops[0].record.clone(),
-            by: JoinedBy::Time,
-            confidence,
-            request: at(0.0),
-            answer: Some(at(1.7)),
-            agreed: 0,
-            offset_nanos: 0,
-        }));
+        join_front(&mut handshake, confidence);
         let diagnosis = diagnose(&handshake);
         let idle = finding(&diagnosis, Code::IdleTimeout);
         assert_eq!(idle.confidence, confidence.min(Confidence::Likely));

@@ -5,9 +5,24 @@ const REQUIRED: &str = "HTTP/1.1 426 Upgrade Required\nServer: backend/1";
 
 use super::*;
 use crate::diagnosis::Severity;
-use crate::hop::{Confidence, PartialHead, Role};
+use crate::hop::{Confidence, PartialHead, Party, Role};
 use crate::http::PartialWhy;
 use crate::tcp::{GapCause, Side};
+
+/// The proxy in front of the only hop may just have passed on an end, unless the connection in front of it is known.
+#[test]
+fn who_ended_what_the_backend_hop_alone_shows() {
+    for (front, ended_by) in [(false, None), (true, Some(Party::Client))] {
+        let backend = back().ask(FORWARDED, 1.2).answer(SWITCH, 1.6);
+        let backend = backend.session(talk(2, 1.7, 10.0)).fin(Side::Client, 20.0);
+        let handshake = alone(backend, Role::ProxyBackend);
+        let mut handshake = with_session(handshake, Some(Party::Client));
+        if front {
+            join_front(&mut handshake, Confidence::Likely);
+        }
+        assert_eq!(diagnose(&handshake).ended_by, ended_by, "front: {front}");
+    }
+}
 
 #[test]
 fn the_backend_hop_alone_is_proof() {
