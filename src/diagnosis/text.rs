@@ -22,6 +22,15 @@ pub(super) fn path(target: &str) -> &str {
     end.and_then(|end| target.get(..end)).unwrap_or(target)
 }
 
+/// The path that a backend got, and the client's where that is another one.
+pub(super) fn asked_for(asked: &str, got: &str) -> String {
+    if asked == got {
+        got.to_owned()
+    } else {
+        format!("{got} where the client asked for {asked}")
+    }
+}
+
 /// The path for a sentence; a query is shown to be there and no more.
 pub(super) fn short_target(target: &str) -> String {
     let path = path(target);

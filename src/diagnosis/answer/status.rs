@@ -6,7 +6,9 @@ use crate::diagnosis::answerer::{Answerer, answerer, answerer_behind, own_of_bal
 use crate::diagnosis::catalogue::{BALANCER, CHALLENGE_MET, told_by};
 use crate::diagnosis::draft::Draft;
 use crate::diagnosis::story::Story;
-use crate::diagnosis::text::{self, contains, short, short_target, shows_request, shows_response};
+use crate::diagnosis::text::{
+    self, asked_for, contains, short, short_target, shows_request, shows_response,
+};
 use crate::diagnosis::view::HopView;
 use crate::diagnosis::{Answered, AnsweredBy, Code, Severity};
 use crate::hop::{Confidence, Hop, Role};
@@ -325,13 +327,9 @@ fn other_path(story: &Story<'_>, status: u16) -> Option<String> {
         return None;
     }
     let (asked, got) = (path_of(story.outer)?, path_of(story.inner)?);
-    let instead = if asked == got {
-        String::new()
-    } else {
-        format!(" where the client asked for {asked}")
-    };
+    let asked_for = asked_for(&asked, &got);
     Some(format!(
-        "It was asked for {got}{instead}: some servers answer 400 (ws of node) or 403 (Starlette) to a path that they do not serve."
+        "It was asked for {asked_for}: some servers answer 400 (ws of node) or 403 (Starlette) to a path that they do not serve."
     ))
 }
 

@@ -7,7 +7,9 @@ use crate::diagnosis::draft::Draft;
 use crate::diagnosis::http2::{BACKEND_SPEAKS_H2, BEGINS_WITH_SETTINGS};
 use crate::diagnosis::program::Program;
 use crate::diagnosis::story::Story;
-use crate::diagnosis::text::{duration, list, path, preview, short, shows_request, shows_response};
+use crate::diagnosis::text::{
+    asked_for, duration, list, path, preview, short, shows_request, shows_response,
+};
 use crate::diagnosis::view::{HopView, RecordView, hole};
 use crate::hop::{Confidence, Hop};
 use crate::http::{HeadFault, PartialWhy, RequestHead, ResponseHead};
@@ -264,12 +266,7 @@ fn what_it_may_not_serve(story: &Story<'_>, hop: &Hop, request: &RequestHead) ->
     if !whole || hop.exchange().partial_response.is_some() {
         return None;
     }
-    let (asked, got) = (story.path(), short(path(request.target())));
-    let instead = if asked == got {
-        String::new()
-    } else {
-        format!(" where the client asked for {asked}")
-    };
+    let asked_for = asked_for(&story.path(), &short(path(request.target())));
     let offered = request
         .fields
         .combined("sec-websocket-protocol")
@@ -277,7 +274,7 @@ fn what_it_may_not_serve(story: &Story<'_>, hop: &Hop, request: &RequestHead) ->
             format!(", with the subprotocol {}", short(&offered))
         });
     Some(format!(
-        "It was asked for {got}{instead}{offered}: some servers close so on what they do not serve."
+        "It was asked for {asked_for}{offered}: some servers close so on what they do not serve."
     ))
 }
 
