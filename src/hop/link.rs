@@ -65,11 +65,13 @@ pub(super) fn nested(outer: &Node, inner: &Node) -> bool {
     !are_siblings(outer, inner)
 }
 
-/// Whether a connection was opened after another one's request came, and so did not bring what that one passes on.
+/// Whether a connection was opened after another one's request came, and so did not bring what that one passes on. Where only
+/// what its server sent was captured, its SYN-ACK tells: it too comes before the first request.
 fn opened_after(outer: &Node, inner: &Node) -> bool {
-    let syn = outer.record.connection.syn;
+    let connection = &outer.record.connection;
+    let opened = connection.syn.or(connection.syn_ack);
     outer.capture() == inner.capture()
-        && syn.zip(inner.begin).is_some_and(|(syn, begin)| begin < syn)
+        && (opened.zip(inner.begin)).is_some_and(|(opened, begin)| begin < opened)
 }
 
 /// Whether both are attempts at one listener, which are never nested; but a proxy may connect to itself.

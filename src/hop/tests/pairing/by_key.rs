@@ -133,3 +133,19 @@ fn stripped_request_with_a_rewritten_prefix_is_a_hop() {
     assert_eq!(ids(&handshake), [0, 1]);
     assert!(handshake.subrequests.is_empty());
 }
+
+/// Taps of one direction each: of the client hop what the client sent, of the backend hop what the backend sent. That was
+/// opened for the request, and so is behind it.
+#[test]
+fn an_answer_on_a_connection_opened_later_is_the_inner_one() {
+    let key = key(1);
+    for (opened, ids_of) in [(2.0, [0, 1]), (0.5, [1, 0])] {
+        let asked = Build::new(0, CLIENT, FRONT, 0.9)
+            .ask(1.0, &upgrade("/ws", &key))
+            .with(|record| record.connection.syn_ack = None);
+        let told = Build::new(1, BACK, BACKEND, opened)
+            .only_answer(3.0, &switching(&key))
+            .with(|record| record.connection.syn = None);
+        assert_eq!(ids(&one([asked, told])), ids_of, "{opened}");
+    }
+}
