@@ -28,8 +28,11 @@ impl<'a> End<'a> {
         sessions.find_map(|facts| facts.mqtt.as_deref())
     }
 
+    /// The goodbye of a side, from any hop that has it: the capture may end before it comes through the next.
     fn farewell(&self, direction: Direction) -> Option<(Farewell, FrameRef)> {
-        self.mqtt()?.last(direction)
+        let sessions = self.hops().filter_map(Hop::session);
+        let mut told = sessions.filter_map(|facts| facts.mqtt.as_deref()?.last(direction));
+        told.next()
     }
 
     pub(super) fn carries_mqtt(&self) -> bool {

@@ -334,3 +334,21 @@ fn mqtt_says_goodbye_in_its_own_way() {
         assert_eq!(detail.contains("same client identifier"), told, "{detail}");
     }
 }
+
+/// The capture ends, or has a hole, before the broker's last packet comes through the client hop.
+#[test]
+fn mqtt_that_one_hop_shows_is_enough() {
+    let facts = |to_client: Option<Farewell>| {
+        let mut facts = talk(2, 1.7, 100.0);
+        facts.mqtt = Some(Box::new(Mqtt {
+            to_server: None,
+            to_client: to_client.map(|farewell| (farewell, at(100.0))),
+        }));
+        facts
+    };
+    let (client, _) = hops(facts(None));
+    let (_, backend) = hops(facts(Some(Farewell::Refused(5))));
+    let handshake = through(client, backend.fin(Side::Server, 100.5));
+    let handshake = with_session(handshake, Some(Party::Backend));
+    check_only("mqtt", &handshake, Verdict::Broken, Code::ClosedWithError);
+}
