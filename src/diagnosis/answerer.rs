@@ -13,6 +13,7 @@ use super::{Answered, AnsweredBy};
 use crate::decode::Endpoint;
 use crate::hop::{BackendSight, Confidence, Hop, Role, is_nginx_name};
 use crate::http::ResponseHead;
+use crate::tcp::Opening;
 
 /// Who produced the answer that the client got.
 #[derive(Debug, Clone)]
@@ -209,15 +210,31 @@ fn by_hops(story: &Story<'_>, status: u16) -> Answerer {
     }
     let unseen = story.inner_hops().any(|hop| {
         let answerless = !hop.retried && hop.status().is_none();
-        // An answer to what is in a hole of the requests is not taken for that of the request behind it.
-        let hidden = hop.exchange().gap_in_answer || hop.record.has_holes() || hop.one_way();
-        answerless && (hidden || hop.has_unread_answer())
+        answerless && (may_hide_answer(hop) || !makes_by_itself(hop, status))
     });
     if unseen {
         Answerer::unknown("the capture lacks what the backend answered")
     } else {
         proxy(Confidence::Certain, "no backend hop carries this answer")
     }
+}
+
+/// Whether an answer of this hop may be where the capture cannot show it.
+fn may_hide_answer(hop: &Hop) -> bool {
+    let exchange = hop.exchange();
+    // An answer to what is in a hole of the requests is not taken for that of the request behind it.
+    let hidden = exchange.gap_in_answer || hop.record.has_holes() || hop.one_way();
+    // Request and answer may both have come before the capture began.
+    let earlier = hop.record.connection.opening == Opening::Midstream
+        && exchange.request.is_none()
+        && exchange.ordinary.is_none();
+    hidden || earlier || hop.has_unread_answer()
+}
+
+/// Whether a proxy answers so by itself while a backend owes it an answer: never 101, and else it gives that connection up,
+/// unless it says that it is the gateway that fails.
+fn makes_by_itself(hop: &Hop, status: u16) -> bool {
+    status != 101 && (status >= 502 || hop.record.connection.ended.is_some())
 }
 
 /// Only the hop that the client is on is seen, or only the backend's.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::hop::{Confidence, Role};
+use crate::tcp::{Opening, Side};
 
 #[test]
 fn an_answer_too_fast_for_any_backend() {
@@ -95,5 +96,28 @@ fn who_answered_follows_from_the_answer_itself() {
         let answered = diagnosis.answered.as_ref().unwrap();
         assert_eq!(answered.confidence, sure, "{answer}");
         assert!(!answered.reason.is_empty(), "{answer}");
+    }
+}
+
+/// A backend that was asked and whose answer was not seen: a proxy answers by itself when it has given up on it, or says that the
+/// gateway fails, and never with 101.
+#[test]
+fn an_answer_without_the_backends_is_the_proxys_only_where_it_gave_up() {
+    let status = |status: &str| format!("HTTP/1.1 {status} X\nServer: nginx/1.22.1");
+    let open = || back().ask(FORWARDED, 1.2);
+    let closed = || open().fin(Side::Client, 4.0);
+    let earlier = || back().edit(|c| c.record.connection.opening = Opening::Midstream);
+    let (proxy, unknown) = (AnsweredBy::Proxy, AnsweredBy::Unknown);
+    for (answer, backend, by) in [
+        (status("426"), open(), unknown),
+        (status("426"), closed(), proxy),
+        (status("504"), open(), proxy),
+        (status("504"), earlier(), unknown),
+        (SWITCHED.to_owned(), open(), unknown),
+        (SWITCHED.to_owned(), closed(), unknown),
+    ] {
+        let told = format!("{answer}: {:?}", backend.record.connection.ended);
+        let handshake = through(front().ask(ASK, 0.5).answer(&answer, 5.0), backend);
+        assert_eq!(diagnose(&handshake).answered_by(), Some(by), "{told}");
     }
 }
