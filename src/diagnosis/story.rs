@@ -129,7 +129,7 @@ impl<'a> Story<'a> {
     }
 
     /// Whether the client left without a word behind a 101 of which nobody can tell whether it fits: the request is not in the
-    /// capture. It may have refused it.
+    /// capture. It may have refused it. Of a client hop in one direction another hop tells that there was no word.
     pub(super) fn may_be_declined(&self) -> bool {
         let exchange = self.outer.exchange();
         let unasked = exchange.request.is_none() && exchange.ordinary.is_none();
@@ -137,7 +137,12 @@ impl<'a> Story<'a> {
             let mut sessions = self.handshake.hops.iter().filter_map(Hop::session);
             sessions.any(|session| session.close_by(Side::Client).is_some())
         };
-        let left = || self.outer.record.end_by(Side::Client).is_some();
+        let connection = &self.outer.record.connection;
+        let left = || {
+            let unheard = connection.to_server.frames == 0 && self.handshake.hears(Side::Client);
+            self.outer.record.end_by(Side::Client).is_some()
+                || unheard && connection.ended.is_some()
+        };
         unasked && left() && !self.client_spoke() && !said_goodbye()
     }
 

@@ -453,3 +453,26 @@ fn silence_of_a_backend_that_ends_the_connection() {
         assert_eq!(diagnosis.cause, Some(code));
     }
 }
+
+/// The client's bytes are in the capture on the backend hop alone: there were none behind the 101.
+#[test]
+fn who_left_without_a_word_may_have_refused_what_cannot_be_checked() {
+    let silent = |texts| talk(texts, 1.7, 5.0);
+    for (texts, heard, unclear) in [(0, true, true), (0, false, false), (2, true, false)] {
+        let client = front().answer(SWITCHED, 1.7).session(silent(texts));
+        let client = client.fin(Side::Server, 8.0).edit(|c| {
+            c.record.connection.to_server.frames = 0;
+        });
+        let backend = back().ask(FORWARDED, 1.2).answer(SWITCH, 1.6);
+        let backend = backend.session(silent(texts)).edit(|c| {
+            c.record.connection.to_server.missing_bytes = u64::from(!heard);
+        });
+        let handshake = with_session(through(client, backend.fin(Side::Client, 7.9)), None);
+        let verdict = diagnose(&handshake).verdict;
+        assert_eq!(
+            verdict == Verdict::Unclear,
+            unclear,
+            "{texts} {heard}: {verdict:?}"
+        );
+    }
+}
