@@ -94,13 +94,13 @@ impl<S> Flow<S> {
     pub(super) fn acknowledge(&mut self, direction: Direction, segment: &Segment<'_>) {
         let after_syn = self.cold.connection.syn.is_some();
         let peer = self.half_mut(direction.reverse());
-        if !peer.marks.known
-            && after_syn
-            && direction == Direction::ToServer
-            && !segment.flags.syn()
-        {
-            // The SYN-ACK was not captured, but here is the number that it announced.
-            peer.start(segment.ack);
+        if !peer.marks.known && !segment.flags.syn() {
+            if after_syn && direction == Direction::ToServer {
+                // The SYN-ACK was not captured, but here is the number that it announced.
+                peer.start(segment.ack);
+            } else {
+                peer.start_by_acknowledgments(segment.ack);
+            }
         }
         peer.acknowledge(segment.ack);
     }

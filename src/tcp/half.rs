@@ -37,6 +37,9 @@ pub(super) struct Half {
     held: Option<Box<Held>>,
 }
 
+/// So many acknowledged numbers are bytes that the capture lacks: a single one may as well be a FIN.
+const HOLE_MIN: i32 = 2;
+
 /// What is so about a direction.
 #[derive(Debug, Clone, Copy, Default)]
 #[expect(
@@ -46,6 +49,8 @@ pub(super) struct Half {
 pub(super) struct Marks {
     /// Whether the numbers mean anything yet.
     pub(super) known: bool,
+    /// They do not, but there was an acknowledgment: it is `next_seq`.
+    pub(super) awaited: bool,
     /// There is a FIN, an RST or a hole: a segment needs a closer look.
     pub(super) troubled: bool,
     /// The numbers mean something, the window is open, and there is no trouble.
@@ -114,6 +119,17 @@ impl Half {
     pub(super) fn start(&mut self, seq: SeqNo) {
         self.marks.known = true;
         self.next_seq = seq;
+    }
+
+    /// Takes the peer's acknowledgment of a stream of which nothing was captured yet: where two of them differ, bytes were sent
+    /// in between, and position 0 is where the first one stood.
+    pub(super) fn start_by_acknowledgments(&mut self, ack: SeqNo) {
+        if !self.marks.awaited {
+            self.next_seq = ack;
+            self.marks.awaited = true;
+        } else if ack.distance(self.next_seq) >= HOLE_MIN {
+            self.marks.known = true;
+        }
     }
 
     /// The position of a sequence number, negative before the start.
@@ -278,9 +294,8 @@ impl Half {
         }
         let fin = self.fin.at();
         let end = fin.map_or(self.acked, |fin| fin.max(self.acked));
-        // A single number beyond the last byte may as well be a FIN that the capture lacks.
-        let at_least = if fin.is_some() { 1 } else { 2 };
-        (end >= self.next + at_least).then_some(end)
+        let at_least = if fin.is_some() { 1 } else { HOLE_MIN.into() };
+        (end.cast_signed() >= self.next.cast_signed() + at_least).then_some(end)
     }
 
     /// Notes the hole at `next` (or that there is none), and one more segment of the connection.

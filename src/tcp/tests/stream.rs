@@ -421,3 +421,27 @@ fn a_number_far_away_is_no_part_of_the_stream() {
     assert_eq!(lab.calls(), ["c1 opened", ">0:abc f4", ">3:d f7"]);
     assert_eq!(lab.only().to_server.missing_bytes, 0);
 }
+
+/// Of a stream that began before the capture the peer's acknowledgments tell of bytes, if nothing else does. A single number
+/// may be a FIN.
+#[test]
+fn bytes_that_only_their_acknowledgments_show_are_missing() {
+    for (second, missing) in [(300, 0), (301, 0), (302, 2), (500, 200)] {
+        let mut lab = Lab::new();
+        lab.send(data(UP, 100, 300, b"GET / HTTP/1.1"))
+            .send(seg(UP, ACK, 114, second))
+            .finish();
+        assert_eq!(lab.only().to_client.missing_bytes, missing, "{second}");
+    }
+    // Bytes behind the first acknowledgment come as ever.
+    let mut lab = Lab::new();
+    lab.send(data(UP, 100, 300, b"GET / HTTP/1.1"))
+        .send(seg(UP, ACK, 114, 308))
+        .send(data(DOWN, 300, 114, b"HTTP/1.1"))
+        .finish();
+    let c = lab.only();
+    assert_eq!(
+        (c.to_client.payload_bytes, c.to_client.missing_bytes),
+        (8, 0)
+    );
+}
