@@ -195,8 +195,12 @@ impl<S> Flow<S> {
             by,
             frame,
         });
-        let answered = connection.syn_ack.is_some() || self.reading != Reading::Nothing;
-        if by == Side::Server && connection.syn.is_some() && !answered {
+        // Its SYN-ACK may not be in the capture: then the client acknowledges it, or more than the SYN is acknowledged here.
+        let answered = connection.syn_ack.is_some()
+            || self.reading != Reading::Nothing
+            || self.half(direction).marks.known
+            || self.half(direction.reverse()).acked > 0;
+        if by == Side::Server && self.cold.connection.syn.is_some() && !answered {
             self.refused = true;
         }
     }

@@ -296,3 +296,28 @@ fn a_late_answer_after_an_icmp_error_still_opens() {
     assert_eq!(c.unreachable.unwrap().1, Unreachable::Host);
     assert_eq!(c.syns, 2);
 }
+
+/// A reset refuses a connection that was not accepted. Of one that was, the SYN-ACK may not be in the capture.
+#[test]
+fn what_the_client_acknowledged_was_not_refused() {
+    let cases: [(&[Seg<'_>], Opening); 3] = [
+        (&[seg(DOWN, RST, 0, 1)], Opening::Refused),
+        (
+            &[seg(UP, ACK, 1, 1), seg(DOWN, RST, 1, 1)],
+            Opening::Partial,
+        ),
+        (
+            &[seg(UP, ACK, 1, 1), seg(DOWN, RST, 1, 157)],
+            Opening::Partial,
+        ),
+    ];
+    for (behind, opening) in cases {
+        let mut lab = Lab::new();
+        lab.send(seg(UP, SYN, 0, 0));
+        for segment in behind {
+            lab.send(*segment);
+        }
+        lab.finish();
+        assert_eq!(lab.only().opening, opening, "{behind:?}");
+    }
+}
