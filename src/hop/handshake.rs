@@ -152,6 +152,16 @@ impl Hop {
         followed && stream.frames > 0 && !self.record.lacks(side.sends())
     }
 
+    /// Whether the last bytes that a side sent are not in the capture, or those after which nothing could be followed: a Close
+    /// frame may be among them.
+    pub(super) fn may_hide_close(&self, side: Side) -> bool {
+        let stream = self.record.connection.stream(side.sends());
+        let lost = self
+            .session()
+            .is_none_or(|session| session.lost_sync == Some(side.sends()));
+        lost || stream.unseen_at_end > 1
+    }
+
     /// Whether its answer was a 101, or may have been one, of which the capture lacks too much to follow what came then.
     fn may_hide_session(&self) -> bool {
         let exchange = self.exchange();

@@ -39,6 +39,29 @@ fn may_hide_earlier(tunnel: &[(usize, &Hop)], by: Party) -> bool {
     }
 }
 
+/// Whether the capture lacks what may have been the FIN of somebody else: a proxy ends a hop as well when the other one ended,
+/// and what was not captured at the end of a stream may be its FIN.
+fn may_hide_end(tunnel: &[(usize, &Hop)], by: Party) -> bool {
+    if by != Party::Proxy {
+        return false;
+    }
+    let unseen = |place: Option<&(usize, &Hop)>, from: Side| {
+        place.is_some_and(|(_, hop)| {
+            let connection = &hop.record.connection;
+            let unseen = |direction| match connection.stream(direction) {
+                stream if stream.fin.is_some() || stream.rst.is_some() => 0,
+                stream => stream.unseen_at_end,
+            };
+            match connection.ended {
+                // What came before an end that was seen is a hole by then; a number more is the FIN that answers.
+                Some(_) => unseen(from.sends()) > 1,
+                None => unseen(Direction::ToServer).max(unseen(Direction::ToClient)) > 0,
+            }
+        })
+    };
+    unseen(tunnel.first(), Side::Client) || unseen(tunnel.last(), Side::Server)
+}
+
 /// How much of a session a hop saw.
 fn seen(session: &SessionFacts) -> (bool, u64, u64) {
     let sum = |of: fn(&crate::websocket::Carried) -> u64| {
@@ -116,7 +139,8 @@ fn joined(handshake: &Handshake, offsets: &Offsets) -> Option<Session> {
         .collect();
     endings.sort_by_key(|ending| (offsets.correct(ending.frame), ending.hop));
     let (ended, ended_by) = decide(handshake, &sessions, &endings, offsets);
-    let ended_by = ended_by.filter(|by| !may_hide_earlier(&tunnel, *by));
+    let hidden = |by| may_hide_earlier(&tunnel, by) || may_hide_end(&tunnel, by);
+    let ended_by = ended_by.filter(|by| !hidden(*by));
     let end = ended.map(|ending| offsets.correct(ending.frame));
     let last_data = tunnel
         .iter()
@@ -284,7 +308,19 @@ fn decide(
         .filter(|(at, _)| *at <= end)
         .min();
     let Some((_, side)) = first else {
-        return (Some(ended), by);
+        let hidden = |side: Side| {
+            let mut hops = sessions
+                .iter()
+                .filter_map(|(place, _)| handshake.hops.get(*place));
+            hops.all(|hop| hop.may_hide_close(side))
+        };
+        let known = match by {
+            Some(Party::Client) => !hidden(Side::Server),
+            Some(Party::Backend) => !hidden(Side::Client),
+            Some(Party::Proxy) => !hidden(Side::Client) && !hidden(Side::Server),
+            None => true,
+        };
+        return (Some(ended), by.filter(|_| known));
     };
     // Proxies make no Close frames, they pass them on.
     let (by, other) = match side {

@@ -169,6 +169,9 @@ pub struct StreamFacts {
     pub conflicts: u64,
     /// Bytes sent (SYN and FIN not counted) and not acknowledged by the end of the capture or connection.
     pub unacknowledged: u64,
+    /// Numbers at the end of the stream, before its FIN if that was seen, that the capture lacks although the peer acknowledged
+    /// them (or that came before the FIN). One without a FIN is most likely that FIN.
+    pub unseen_at_end: u64,
     /// The initial sequence number.
     pub isn: Option<SeqNo>,
     /// First frame with payload.

@@ -214,11 +214,21 @@ impl Half {
         let held = self.held.as_ref().map_or(0, |held| held.pieces.bytes());
         facts.payload_bytes = (self.next + held).saturating_sub(facts.missing_bytes);
         facts.last_data = self.last_data;
+        facts.unseen_at_end = self.unseen_at_end();
         facts.unacknowledged = if one_sided {
             0
         } else {
             self.top.saturating_sub(self.acked)
         };
+    }
+
+    /// How many numbers at the end were not captured: what the peer acknowledged beyond the last byte seen, and the gap declared
+    /// last if nothing came behind it.
+    fn unseen_at_end(&self) -> u64 {
+        let gap = self.held.as_ref().map_or(0..0, |held| held.gap.clone());
+        let open = (gap.end == self.next && self.next == self.top).then_some(gap);
+        let from = open.map_or(self.top, |gap| gap.start);
+        self.top.max(self.acked).saturating_sub(from)
     }
 
     /// Brings `troubled` and `usual` up to date.

@@ -266,3 +266,38 @@ fn data_on_its_way_at_the_end_is_outstanding() {
         stream.last_retransmission = Some(in_capture(0, 59_000.0));
     }));
 }
+
+/// What a capture lacks at the end of a stream may have been the FIN of an outer party, or its Close frame.
+#[test]
+fn an_end_that_may_hide_another_is_nobodys() {
+    let lacks = |numbers: u64| {
+        move |build: Build| build.with(|record| record.connection.to_server.unseen_at_end = numbers)
+    };
+    let proxy = |outer: Build| [outer, inner().fin(100.0, Side::Client)];
+    let backend = |outer: Build| [outer, inner().fin(100.0, Side::Server)];
+    let ended = || outer().fin(100.1, Side::Server);
+    for (name, hops, by) in [
+        ("nothing lacks", proxy(ended()), Some(Party::Proxy)),
+        ("no end seen in front", proxy(outer()), Some(Party::Proxy)),
+        ("a FIN in front", proxy(lacks(1)(outer())), None),
+        (
+            "one that answers",
+            proxy(lacks(1)(ended())),
+            Some(Party::Proxy),
+        ),
+        ("bytes before the end", proxy(lacks(9)(ended())), None),
+        (
+            "the other hop has them",
+            backend(lacks(9)(ended())),
+            Some(Party::Backend),
+        ),
+    ] {
+        assert_eq!(one(hops).session.unwrap().ended_by, by, "{name}");
+    }
+    // Both hops lack what may be the client's Close.
+    let hops = [
+        lacks(9)(ended()),
+        lacks(9)(inner().fin(100.0, Side::Server)),
+    ];
+    assert_eq!(one(hops).session.unwrap().ended_by, None);
+}

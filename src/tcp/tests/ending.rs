@@ -303,3 +303,26 @@ fn late_repetitions_are_counted_while_a_connection_lingers() {
         FrameNo(6)
     );
 }
+
+/// What the peer acknowledged at the end of a stream and the capture lacks may be its FIN.
+#[test]
+fn numbers_at_the_end_that_were_not_captured_are_counted() {
+    let cases: [(&[Seg<'_>], u64); 6] = [
+        (&[seg(DOWN, ACK, 1, 4)], 0),
+        (&[seg(DOWN, ACK, 1, 5)], 1),
+        (&[seg(DOWN, FIN, 1, 9)], 5),
+        (&[seg(UP, FIN, 4, 1), seg(DOWN, FIN, 1, 5)], 0),
+        (&[seg(UP, FIN, 8, 1), seg(DOWN, FIN, 1, 9)], 4),
+        // Not at the end.
+        (&[data(UP, 8, 1, b"xyz"), seg(DOWN, FIN, 1, 11)], 0),
+    ];
+    for (behind, unseen) in cases {
+        let mut lab = Lab::new();
+        lab.open().send(data(UP, 1, 1, b"abc"));
+        for segment in behind {
+            lab.send(*segment);
+        }
+        lab.finish();
+        assert_eq!(lab.only().to_server.unseen_at_end, unseen, "{behind:?}");
+    }
+}

@@ -14,7 +14,7 @@ fn client(n: u32) -> Endpoint {
 fn records_have_the_size_that_the_documentation_states() {
     assert_eq!(size_of::<Embryo>(), 80);
     assert_eq!(size_of::<Flow<()>>(), 360);
-    assert_eq!(size_of::<Cold>(), 728);
+    assert_eq!(size_of::<Cold>(), 744);
 }
 
 #[test]
