@@ -70,11 +70,11 @@ impl Program {
             return Self::Nginx;
         }
         if let Some(product) = asked.and_then(|hop| signed(hop, asks)) {
-            return Self::Other(match product {
-                // What stands behind an unseen hop may have signed, and anything but nginx passed it on.
-                Product::Apache | Product::Caddy if alone => Product::Unnamed,
-                product => product,
-            });
+            return match product {
+                // What stands behind an unseen hop may have signed, and any proxy passed it on: nginx too, if told to.
+                Product::Apache | Product::Caddy if alone => Self::Unknown,
+                product => Self::Other(product),
+            };
         }
         let before = asked.and_then(request);
         let Some((after, hop)) = asks.and_then(|hop| Some((request(hop)?, hop))) else {
