@@ -39,11 +39,6 @@ impl End<'_> {
             out.push(draft);
             return;
         }
-        let title = format!(
-            "{} closed the tunnel, {} after the last frame",
-            capital(&proxy),
-            duration(silence)
-        );
         let mut draft = self.draft(Code::ProxyClosed).by(self.program(ending));
         let unseen = self.unseen();
         let mut told = Vec::new();
@@ -70,18 +65,20 @@ impl End<'_> {
         if !told.is_empty() {
             draft = draft.detail(told.join(" "));
         }
+        let (sure, perhaps) = if unseen.is_some() || in_vain {
+            (Confidence::Guess, ", perhaps of its own accord")
+        } else {
+            (Confidence::Likely, "")
+        };
+        let (proxy, silence) = (capital(&proxy), duration(silence));
+        let lasted = self.lasted();
         let draft = draft
-            .sure(if unseen.is_some() || in_vain {
-                Confidence::Guess
-            } else {
-                Confidence::Likely
-            })
-            .title(title)
+            .sure(sure)
+            .title(format!(
+                "{proxy} closed the tunnel, {silence} after the last frame{perhaps}"
+            ))
             .headline(format!(
-                "{} closed the tunnel{}, without a Close frame, {} after the last frame",
-                capital(&proxy),
-                self.lasted(),
-                duration(silence)
+                "{proxy} closed the tunnel{lasted}, without a Close frame, {silence} after the last frame{perhaps}"
             ));
         out.push(self.with_endings(draft));
     }

@@ -359,3 +359,27 @@ fn a_limit_in_front() {
         }
     }
 }
+
+/// Of two hops one is not seen to end: somebody else may have ended the session, and the texts say so as well.
+#[test]
+fn a_proxy_that_may_have_passed_on_an_end_is_not_said_to_have_closed() {
+    for (seen, perhaps) in [(true, false), (false, true)] {
+        let (client, backend) = hops(talk(2, 1.7, 20.0));
+        let client = if seen {
+            client.fin(Side::Server, 333.2)
+        } else {
+            client
+        };
+        let handshake = through(client, backend.fin(Side::Client, 333.0));
+        let diagnosis = diagnose(&with_session(handshake, Some(Party::Proxy)));
+        let closed = finding(&diagnosis, Code::ProxyClosed);
+        assert_eq!(closed.confidence == Confidence::Guess, perhaps);
+        for text in [&closed.title, &diagnosis.headline] {
+            assert_eq!(
+                text.contains("perhaps of its own accord"),
+                perhaps,
+                "{text}"
+            );
+        }
+    }
+}
