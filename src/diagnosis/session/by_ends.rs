@@ -17,6 +17,9 @@ const AT_ONCE_NANOS: i64 = 1_000_000_000;
 /// Idle limits of devices in front of proxies, seconds: balancers, CDNs, NAT gateways.
 const FRONT_LIMITS: &[i64] = &[50, 55, 60, 100, 230, 240, 300, 350, 600, 3600];
 
+/// What may excuse it where the 101 was not captured.
+const SUBPROTOCOL_UNSEEN: &str = "The backend closed its TCP connection without the closing handshake of WebSocket. On which subprotocol both sides agreed is not in the capture: some have a goodbye of their own, as MQTT has, behind which none is due.";
+
 impl End<'_> {
     pub(super) fn by_backend(&self, ending: HopEnding) -> Draft {
         let backend = self.backend();
@@ -53,6 +56,8 @@ impl End<'_> {
             .sure(sure);
         let draft = if self.carries_mqtt() {
             draft.detail(BROKER_CLOSES)
+        } else if self.hops().all(|hop| hop.exchange().response.is_none()) {
+            draft.sure(Confidence::Guess).detail(SUBPROTOCOL_UNSEEN)
         } else {
             draft
         };

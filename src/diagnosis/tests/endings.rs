@@ -1,8 +1,8 @@
 //! Sessions that somebody ended, or that the network did, without a goodbye.
 
 use super::*;
-use crate::hop::Party;
-use crate::tcp::{Direction, Side};
+use crate::hop::{Confidence, Party};
+use crate::tcp::{Direction, Opening, Side};
 use crate::websocket::{Farewell, Mqtt, SessionFacts};
 
 #[test]
@@ -351,4 +351,24 @@ fn mqtt_that_one_hop_shows_is_enough() {
     let handshake = through(client, backend.fin(Side::Server, 100.5));
     let handshake = with_session(handshake, Some(Party::Backend));
     check_only("mqtt", &handshake, Verdict::Broken, Code::ClosedWithError);
+}
+
+/// Some subprotocols have a goodbye of their own, and which one it was is not in the capture.
+#[test]
+fn a_session_whose_opening_was_not_seen_may_have_ended_as_it_should() {
+    for (seen, sure) in [(true, Confidence::Certain), (false, Confidence::Guess)] {
+        let unseen = |conn: Conn| {
+            conn.edit(|c| {
+                if !seen {
+                    (c.exchange.request, c.exchange.response) = (None, None);
+                    c.record.connection.opening = Opening::Midstream;
+                }
+            })
+        };
+        let (client, backend) = hops(talk(2, 1.7, 20.0));
+        let handshake = ended((unseen(client), unseen(backend)), Party::Backend, 100.0);
+        let diagnosis = diagnose(&handshake);
+        let closed = finding(&diagnosis, Code::BackendClosedWithoutClose);
+        assert_eq!(closed.confidence, sure, "{}", closed.detail);
+    }
 }
