@@ -55,7 +55,7 @@ fn may_hide_end(tunnel: &[(usize, &Hop)], by: Party) -> bool {
             match connection.ended {
                 // What came before an end that was seen is a hole by then; a number more is the FIN that answers.
                 Some(_) => unseen(from.sends()) > 1,
-                None => unseen(Direction::ToServer).max(unseen(Direction::ToClient)) > 0,
+                None => connection.may_have_ended(),
             }
         })
     };

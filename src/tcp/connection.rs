@@ -285,6 +285,13 @@ impl Connection {
         })
     }
 
+    /// Whether it may have ended all the same where no end was captured: what was acknowledged behind the last bytes is a FIN, or
+    /// hides one.
+    pub const fn may_have_ended(&self) -> bool {
+        self.ended.is_none()
+            && (self.to_server.unseen_at_end > 0 || self.to_client.unseen_at_end > 0)
+    }
+
     /// What went in a direction.
     pub const fn stream(&self, direction: Direction) -> &StreamFacts {
         match direction {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::decode::{Endpoint, Unreachable};
-use crate::hop::{BackendSight, ConnectAttempt, Role};
+use crate::hop::{BackendSight, Confidence, ConnectAttempt, Role};
 use crate::http::PartialWhy;
 use crate::tcp::{EndingHow, Opening, Side};
 
@@ -441,4 +441,18 @@ fn a_backend_that_hangs_up_at_once_may_not_have_looked() {
     };
     assert!(detail(1.4).contains("return 444"));
     assert!(!detail(30.0).contains("return 444"));
+}
+
+/// What was acknowledged at the end of the client hop and not captured may be the FIN of a client that left.
+#[test]
+fn a_backend_is_not_late_for_a_client_that_may_have_left() {
+    for (unseen, sure) in [(0, Confidence::Certain), (1, Confidence::Guess)] {
+        let client = front().ask(ASK, 0.5).edit(|c| {
+            c.record.connection.to_client.unseen_at_end = unseen;
+        });
+        let backend = back().ask(FORWARDED, 1.2).fin(Side::Client, 1001.2);
+        let diagnosis = diagnose(&through(client, backend));
+        let late = finding(&diagnosis, Code::BackendTimeout);
+        assert_eq!(late.confidence, sure, "{unseen}");
+    }
 }

@@ -236,7 +236,15 @@ fn broke_off(
         ),
         (Side::Client, _) if client_left_before(story, end.frame) => None,
         (Side::Client, _) if proxy_was_left(story, hop, end.frame) => None,
-        (Side::Client, _) => Some(timed_out(story, hop, request, end, draft)),
+        (Side::Client, _) => {
+            let draft = timed_out(story, hop, request, end, draft);
+            // The client may have left before, in frames that the capture lacks.
+            Some(if story.outer.record.connection.may_have_ended() {
+                draft.sure(Confidence::Guess)
+            } else {
+                draft
+            })
+        }
     }
 }
 
