@@ -15,10 +15,10 @@ use super::*;
 
 /// What a report may say instead of something else: the new code, the one of the complete report, how sure the new one may be
 /// at most, and why it is true all the same.
-type Instead = (&'static str, &'static str, &'static str, &'static str);
+pub(super) type Instead = (&'static str, &'static str, &'static str, &'static str);
 
 /// All that may take the place of something else, beside [`STATUS`].
-const INSTEAD: &[Instead] = &[
+pub(super) const INSTEAD: &[Instead] = &[
     // Of two hops one is left, and what it shows is as wrong as before; who made it so is not known any more.
     (
         "accept-missing",
@@ -160,9 +160,12 @@ const STATUS: &[(&str, u64)] = &[
     ("gateway-timeout", 504),
 ];
 
-/// Facts of a handshake that may be others than in the complete report: which, its value there, its value now, whether only
-/// where one hop of several is left, why.
-const OTHER_FACTS: &[(&str, &str, &str, bool, &str)] = &[
+/// A fact of a handshake that may be another than in the complete report: which, its value there, its value now (a verdict with
+/// its cause in parentheses, if it is just that one), whether only where one hop of several is left, why.
+pub(super) type OtherFact = (&'static str, &'static str, &'static str, bool, &'static str);
+
+/// All of them.
+pub(super) const OTHER_FACTS: &[OtherFact] = &[
     (
         "verdict",
         "broken",
@@ -207,11 +210,43 @@ const OTHER_FACTS: &[(&str, &str, &str, bool, &str)] = &[
     ),
 ];
 
-/// Entries of both tables that were needed.
-#[derive(Default)]
-struct Needed {
-    instead: RefCell<BTreeSet<usize>>,
-    facts: RefCell<BTreeSet<usize>>,
+/// What is allowed in a test, and which of it was needed.
+pub(super) struct Allowed {
+    instead: Vec<Instead>,
+    facts: Vec<OtherFact>,
+    needed_instead: RefCell<BTreeSet<usize>>,
+    needed_facts: RefCell<BTreeSet<usize>>,
+}
+
+impl Allowed {
+    pub(super) fn new(instead: &[&[Instead]], facts: &[&[OtherFact]]) -> Self {
+        Self {
+            instead: instead.concat(),
+            facts: facts.concat(),
+            needed_instead: RefCell::default(),
+            needed_facts: RefCell::default(),
+        }
+    }
+
+    /// Those of a test's own entries, which come last, that nothing needed.
+    pub(super) fn superfluous(&self, instead: &[Instead], facts: &[OtherFact]) -> Vec<String> {
+        let (all, needed) = (&self.instead, self.needed_instead.borrow());
+        let of_instead = (all.len() - instead.len()..all.len())
+            .filter(|place| !needed.contains(place))
+            .map(|place| format!("not needed: {:?}", all[place]));
+        let (all, needed) = (&self.facts, self.needed_facts.borrow());
+        let of_facts = (all.len() - facts.len()..all.len())
+            .filter(|place| !needed.contains(place))
+            .map(|place| format!("not needed: {:?}", all[place]));
+        of_instead.chain(of_facts).collect()
+    }
+
+    /// What is wrong in a report of a part of what `wanted` is the report of.
+    pub(super) fn wrong(&self, got: &Value, wanted: &Value) -> Vec<String> {
+        let mut wrong = accusations(got, wanted, self);
+        wrong.extend(other_facts(got, wanted, self));
+        wrong
+    }
 }
 
 fn rank(confidence: &Value) -> usize {
@@ -225,7 +260,7 @@ fn list<'a>(value: &'a Value, name: &str) -> &'a [Value] {
 }
 
 /// Findings that accuse somebody whom the complete report does not accuse, or more surely than it does.
-fn accusations(got: &Value, wanted: &Value, needed: &Needed) -> Vec<String> {
+fn accusations(got: &Value, wanted: &Value, all: &Allowed) -> Vec<String> {
     let known = |code: &Value| {
         let same = list(wanted, "findings").iter();
         same.filter(|one| one["code"] == *code)
@@ -254,10 +289,10 @@ fn accusations(got: &Value, wanted: &Value, needed: &Needed) -> Vec<String> {
         {
             return true;
         }
-        let place = INSTEAD.iter().position(|&(name, of, at_most, _)| {
+        let place = all.instead.iter().position(|&(name, of, at_most, _)| {
             name == code && known(&json!(of)).is_some() && sure <= rank(&json!(at_most))
         });
-        needed.instead.borrow_mut().extend(place);
+        all.needed_instead.borrow_mut().extend(place);
         place.is_some()
     };
     let new = list(got, "findings").iter().filter(|one| !allowed(one));
@@ -284,7 +319,7 @@ fn hops<'a>(report: &'a Value, handshake: &'a Value) -> Vec<(&'a Value, &'a Valu
 }
 
 /// Facts of handshakes that are others than in the complete report. Not to know them any more is no other fact.
-fn other_facts(got: &Value, wanted: &Value, needed: &Needed) -> Vec<String> {
+fn other_facts(got: &Value, wanted: &Value, all: &Allowed) -> Vec<String> {
     let facts = |one: &Value| {
         let session = &one["session"];
         [
@@ -314,12 +349,15 @@ fn other_facts(got: &Value, wanted: &Value, needed: &Needed) -> Vec<String> {
                 continue;
             }
             let alone = mine.len() == 1 && list(before, "hops").len() > 1;
-            let place = OTHER_FACTS
-                .iter()
-                .position(|&(name, before, now, if_alone, _)| {
-                    name == what && before == was && now == is && (alone || !if_alone)
-                });
-            needed.facts.borrow_mut().extend(place);
+            let fits = |entry: &str, value: &str, of: &Value| {
+                let cause = text(&of["cause"]);
+                entry == value || what == "verdict" && entry == format!("{value} ({cause})")
+            };
+            let place = all.facts.iter().position(|&(name, from, to, if_alone, _)| {
+                let same = name == what && fits(from, &was, before) && fits(to, &is, now);
+                same && (alone || !if_alone)
+            });
+            all.needed_facts.borrow_mut().extend(place);
             if place.is_none() {
                 let (before, now) = (&before["headline"], &now["headline"]);
                 others.push(format!("{what} {was} -> {is}: {before} -> {now}"));
@@ -330,7 +368,7 @@ fn other_facts(got: &Value, wanted: &Value, needed: &Needed) -> Vec<String> {
 }
 
 /// Whether a frame carries more than an acknowledgement: bytes, SYN, FIN or RST.
-fn says_something(packet: &Packet) -> bool {
+pub(super) fn says_something(packet: &Packet) -> bool {
     let (kind, ip) = network(packet);
     let (tcp, end) = match kind {
         [0x08, 0x00] if ip[9] == 6 => {
@@ -351,7 +389,7 @@ fn without_each(
     name: &str,
     files: &[Vec<u8>],
     lost: impl Fn(&Packet) -> bool,
-    needed: &Needed,
+    allowed: &Allowed,
 ) -> (Vec<String>, usize) {
     let wanted = report(files);
     let all: Vec<Vec<Packet>> = files.iter().map(|file| packets(file)).collect();
@@ -362,10 +400,7 @@ fn without_each(
             let mut rest = all.clone();
             rest[file].remove(number);
             let rest: Vec<Vec<u8>> = rest.iter().map(|packets| pcapng(packets)).collect();
-            let got = report(&rest);
-            let mut what = accusations(&got, &wanted, needed);
-            what.extend(other_facts(&got, &wanted, needed));
-            let what = what.into_iter();
+            let what = allowed.wrong(&report(&rest), &wanted).into_iter();
             wrong.extend(what.map(|what| format!("{name} without frame {}: {what}", number + 1)));
             runs += 1;
         }
@@ -376,30 +411,30 @@ fn without_each(
 /// Cases longer than this take too long here; their kinds of traffic are in shorter ones as well.
 const FRAMES_MAX: usize = 60;
 
-/// Of samples any frame, of cases any that says something (bare acknowledgements are alike everywhere). Those inside TLS have a
-/// test of their own.
+/// The cases that are tried. Those inside TLS have a test of their own.
+pub(super) fn short_cases() -> impl Iterator<Item = (String, Vec<Vec<u8>>)> {
+    let short = |files: &[Vec<u8>]| packets(&files[0]).len() <= FRAMES_MAX;
+    let cases = cases().into_iter();
+    cases.filter(move |(name, files)| !name.contains("with-keys") && short(files))
+}
+
+/// Of samples any frame, of cases any that says something (bare acknowledgements are alike everywhere).
 #[test]
 fn a_lost_frame_makes_a_report_weaker_and_never_wrong() {
-    let needed = Needed::default();
+    let allowed = Allowed::new(&[INSTEAD], &[OTHER_FACTS]);
     let mut wrong = Vec::new();
     let mut runs = 0;
     for (name, files) in samples() {
-        let (found, tried) = without_each(&name, &files, |_| true, &needed);
+        let (found, tried) = without_each(&name, &files, |_| true, &allowed);
         wrong.extend(found);
         runs += tried;
     }
-    for (name, files) in cases() {
-        if name.contains("with-keys") || packets(&files[0]).len() > FRAMES_MAX {
-            continue;
-        }
-        let (found, tried) = without_each(&name, &files, says_something, &needed);
+    for (name, files) in short_cases() {
+        let (found, tried) = without_each(&name, &files, says_something, &allowed);
         wrong.extend(found);
         runs += tried;
     }
-    let of_instead = (0..INSTEAD.len()).filter(|place| !needed.instead.borrow().contains(place));
-    wrong.extend(of_instead.map(|place| format!("not needed: {:?}", INSTEAD[place])));
-    let of_facts = (0..OTHER_FACTS.len()).filter(|place| !needed.facts.borrow().contains(place));
-    wrong.extend(of_facts.map(|place| format!("not needed: {:?}", OTHER_FACTS[place])));
+    wrong.extend(allowed.superfluous(INSTEAD, OTHER_FACTS));
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(runs > 2_000, "{runs}");
 }

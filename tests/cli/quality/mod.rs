@@ -2,6 +2,7 @@
 
 mod containers;
 mod counted;
+mod cut;
 mod links;
 mod lost;
 mod order;

@@ -1,0 +1,118 @@
+//! A capture that begins too late or ends too soon: its report may be weaker than that of the whole, never wrong.
+//!
+//! What weaker means, and what may stand for something else, is as where one frame is lost; here is what only a cut makes.
+
+use super::lost::{Allowed, INSTEAD, Instead, OTHER_FACTS, OtherFact, says_something, short_cases};
+use super::*;
+
+/// What a capture that begins too late may say of a handshake.
+const LATE_FACTS: &[OtherFact] = &[(
+    "verdict",
+    "ok",
+    "broken (backend-closed-without-close)",
+    false,
+    "a guess: the subprotocol, which has a goodbye of its own, was agreed on before",
+)];
+
+/// What one that ends too soon may say instead of something else.
+const EARLY_INSTEAD: &[Instead] = &[
+    (
+        "backend-closed-early",
+        "backend-retried",
+        "certain",
+        "the next try comes later",
+    ),
+    (
+        "connection-not-forwarded",
+        "connection-not-forwarded",
+        "certain",
+        "that the backend closed because of it is likely, and comes later",
+    ),
+    (
+        "connection-not-forwarded",
+        "upgrade-added",
+        "likely",
+        "a proxy that adds none may have got none",
+    ),
+    (
+        "upgrade-not-forwarded",
+        "upgrade-added",
+        "likely",
+        "a proxy that adds none may have got none",
+    ),
+];
+
+/// And of a handshake.
+const EARLY_FACTS: &[OtherFact] = &[
+    (
+        "verdict",
+        "failed (subprotocol-not-chosen)",
+        "ok",
+        false,
+        "some clients accept such a 101, this one leaves later",
+    ),
+    (
+        "verdict",
+        "failed (subprotocol-not-forwarded)",
+        "ok",
+        false,
+        "some clients accept such a 101, this one leaves later",
+    ),
+];
+
+/// Cuts the frames of all files, in the order of their times, at each frame that says something: what is wrong in the reports of
+/// what is left, and how many there were. `late`: it is the last one that is not left, else the last one that is.
+fn cut(name: &str, files: &[Vec<u8>], late: bool, allowed: &Allowed) -> (Vec<String>, usize) {
+    let wanted = report(files);
+    let all: Vec<Vec<Packet>> = files.iter().map(|file| packets(file)).collect();
+    let mut marks: Vec<i64> = all
+        .iter()
+        .flatten()
+        .filter(|packet| says_something(packet))
+        .map(|packet| packet.at)
+        .collect();
+    marks.sort_unstable();
+    marks.dedup();
+    let mut wrong = Vec::new();
+    for &mark in &marks {
+        let left = |packet: &Packet| (packet.at > mark) == late;
+        let rest: Vec<Vec<u8>> = each(files, |mut packets| {
+            packets.retain(left);
+            packets
+        });
+        let side = if late { "from behind" } else { "up to" };
+        let number = all
+            .iter()
+            .flatten()
+            .filter(|packet| packet.at <= mark)
+            .count();
+        let what = allowed.wrong(&report(&rest), &wanted).into_iter();
+        wrong.extend(what.map(|what| format!("{name} {side} frame {number}: {what}")));
+    }
+    (wrong, marks.len())
+}
+
+/// Cuts all samples and cases.
+fn all_cut(late: bool, instead: &[Instead], facts: &[OtherFact]) {
+    let allowed = Allowed::new(&[INSTEAD, instead], &[OTHER_FACTS, facts]);
+    let mut wrong = Vec::new();
+    let mut runs = 0;
+    for (name, files) in samples().into_iter().chain(short_cases()) {
+        let (found, tried) = cut(&name, &files, late, &allowed);
+        wrong.extend(found);
+        runs += tried;
+    }
+    wrong.extend(allowed.superfluous(instead, facts));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(runs > 1_000, "{runs}");
+}
+
+#[test]
+fn a_capture_that_begins_late_is_weaker_and_never_wrong() {
+    all_cut(true, &[], LATE_FACTS);
+}
+
+#[test]
+fn a_capture_that_ends_early_is_weaker_and_never_wrong() {
+    all_cut(false, EARLY_INSTEAD, EARLY_FACTS);
+}
