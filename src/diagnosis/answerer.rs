@@ -246,6 +246,19 @@ fn by_itself(story: &Story<'_>) -> Answerer {
     }
     if let Some(attempt) = story.attempts().last() {
         let to = attempt.record.connection.server;
+        if let Some(request) = &attempt.record.cgi {
+            return if request.status().is_some() && request.status() == story.status() {
+                let why = format!("its own hop carries this answer, in {}", request.cgi.name());
+                backend(Subject::Server(to), attempt.confidence, why)
+            } else if attempt.record.has_holes() {
+                Answerer::unknown("the capture lacks what the backend answered")
+            } else {
+                proxy(
+                    attempt.confidence,
+                    format!("its connection to {to} carries no such answer"),
+                )
+            };
+        }
         return proxy(
             Confidence::Likely,
             format!("its connection to {to} never carried the request"),

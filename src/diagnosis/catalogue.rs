@@ -243,6 +243,7 @@ pub fn entry(code: Code) -> &'static Entry {
         Code::Http2WebsocketRefused => &tls::HTTP2_WEBSOCKET_REFUSED,
         Code::Http2ConnectionHeader => &tls::HTTP2_CONNECTION_HEADER,
         Code::Http2ToBackend => &forwarding::HTTP2_TO_BACKEND,
+        Code::CgiToBackend => &forwarding::CGI_TO_BACKEND,
         Code::ProxyProtocolMissing => &proxy_protocol::PROXY_PROTOCOL_MISSING,
         Code::ProxyProtocolUnexpected => &proxy_protocol::PROXY_PROTOCOL_UNEXPECTED,
         Code::ProxyProtocolToBackend => &proxy_protocol::PROXY_PROTOCOL_TO_BACKEND,

@@ -108,6 +108,7 @@ codes! {
     Http2WebsocketRefused = "http2-websocket-refused",
     Http2ConnectionHeader = "http2-connection-header",
     Http2ToBackend = "http2-to-backend",
+    CgiToBackend = "cgi-to-backend",
     ProxyProtocolMissing = "proxy-protocol-missing",
     ProxyProtocolUnexpected = "proxy-protocol-unexpected",
     ProxyProtocolToBackend = "proxy-protocol-to-backend",

@@ -17,6 +17,7 @@ mod answerer;
 mod capture;
 pub mod catalogue;
 mod certainty;
+mod cgi;
 mod client_request;
 mod close;
 mod code;
@@ -127,6 +128,7 @@ pub fn diagnose_connection(record: &Record) -> Vec<Finding> {
     let mut drafts = Vec::new();
     drafts.extend(tls::of_connection(record));
     drafts.extend(http2::of_connection(record));
+    drafts.extend(cgi::of_connection(record));
     drafts.extend(proxy_protocol::of_connection(record));
     drafts.extend(forwarding::forced_upgrade(record));
     if drafts.is_empty() {

@@ -35,6 +35,7 @@ pub(super) const ORDER: &[Code] = &[
     Code::ConnectionNotForwarded,
     Code::Http10ToBackend,
     Code::Http2ToBackend,
+    Code::CgiToBackend,
     Code::KeyNotForwarded,
     Code::KeyRewritten,
     Code::VersionNotForwarded,

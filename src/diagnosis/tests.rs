@@ -10,6 +10,7 @@
 mod across;
 mod answerer;
 mod answers;
+mod cgi;
 mod connections;
 mod doors;
 mod endings;

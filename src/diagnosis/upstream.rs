@@ -198,7 +198,7 @@ fn retried(story: &Story<'_>, failures: &[Draft]) -> Option<Draft> {
 }
 
 /// Evidence of what the client got, and when.
-fn with_answer(story: &Story<'_>, draft: Draft) -> Draft {
+pub(super) fn with_answer(story: &Story<'_>, draft: Draft) -> Draft {
     let answer = story.answer();
     draft.on(&story.outer.record).may_saw(
         answer.map(|head| head.span.first),
@@ -209,7 +209,7 @@ fn with_answer(story: &Story<'_>, draft: Draft) -> Draft {
 }
 
 /// `, so the client got 502` or nothing.
-fn so_the_client_got(story: &Story<'_>) -> String {
+pub(super) fn so_the_client_got(story: &Story<'_>) -> String {
     story.status().map_or(String::new(), |status| {
         format!(", so the client got {status}")
     })

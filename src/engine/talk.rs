@@ -78,6 +78,11 @@ impl Talk {
                 *self = Self::Followed(Box::new(followed));
                 return Interest::Bytes;
             }
+            Decision::Cgi(request) => {
+                let proxy_header = undecided.proxy_header.take();
+                *self = Self::Followed(Box::new(Followed::cgi(request, proxy_header)));
+                return Interest::Bytes;
+            }
             Decision::Read {
                 protocol,
                 held,

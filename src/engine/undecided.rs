@@ -5,7 +5,7 @@ use std::mem::take;
 
 use crate::capture::FrameRef;
 use crate::hop::{Protocol, ProxyHeader};
-use crate::http::{self, Probe};
+use crate::http::{self, CgiFound, CgiRequest, Probe};
 use crate::tcp::{Chunk, Direction, Gap};
 use crate::websocket::{Depth, Session};
 
@@ -63,6 +63,8 @@ pub(super) enum Decision {
     },
     /// A session that was up when the capture began; it has read the chunk already.
     WebSocket(Box<Session>),
+    /// A request for a WebSocket in a protocol of application servers, read already.
+    Cgi(Box<CgiRequest>),
 }
 
 impl Undecided {
@@ -79,6 +81,14 @@ impl Undecided {
             Probe::ProxyHeader(_) if from_client && self.proxy_header.is_none() => {
                 return self.proxy_header(held.len(), &joined, chunk);
             }
+            Probe::Cgi if from_client => match http::cgi_request(&joined, chunk.frame) {
+                CgiFound::WebSocket(request) => return Decision::Cgi(request),
+                CgiFound::NeedMore => {
+                    self.prefix = joined.into_owned();
+                    return Decision::Wait;
+                }
+                CgiFound::Other => Protocol::Other,
+            },
             Probe::NeedMore if from_client => return self.wait(joined.into_owned()),
             probe => protocol(probe),
         };
@@ -239,7 +249,7 @@ const fn protocol(probe: Probe) -> Protocol {
         Probe::Http2Preface => Protocol::Http2,
         Probe::Tls => Protocol::Tls,
         Probe::NeedMore => Protocol::None,
-        Probe::ProxyHeader(_) | Probe::No => Protocol::Other,
+        Probe::ProxyHeader(_) | Probe::Cgi | Probe::No => Protocol::Other,
     }
 }
 

@@ -53,6 +53,11 @@ impl Key {
             is_sample: sent == SAMPLE_KEY || sent.len() != KEY_LENGTH,
         }
     }
+
+    /// Whether it was sent so.
+    pub(super) fn is(self, sent: &[u8]) -> bool {
+        self.number == number(5, sent)
+    }
 }
 
 impl Asked {

@@ -1,8 +1,9 @@
 //! Connections that a proxy tried to open for a request and that never carried one: refused, unanswered,
 //! unreachable, closed, stuck in TLS.
 //!
-//! They have no bytes to pair by. What ties them to a request is time (the SYN lies between the request and its
-//! answer), the proxy's address, and the answer that such a failure causes (502, 504, and 503 of those that are not nginx).
+//! They have no bytes to pair by, but those that carried the request in FastCGI, uwsgi or SCGI, where its key tells. What
+//! ties the others to a request is time (the SYN lies between the request and its answer), the proxy's address, and the
+//! answer that such a failure causes (502, 504, and 503 of those that are not nginx).
 //! A scan or somebody else's failing connection must not be taken for the proxy's.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,6 +51,11 @@ pub(super) fn is_candidate(record: &Record) -> bool {
         Protocol::None => !record.lacks(Direction::ToServer),
         Protocol::Http2 => true,
         Protocol::Tls => tls_failed(record),
+        // uWSGI answers a WebSocket of its own with 101.
+        Protocol::Cgi => record
+            .cgi
+            .as_ref()
+            .is_some_and(|one| one.status() != Some(101)),
         Protocol::WebSocket | Protocol::Http | Protocol::Other => false,
     }
 }
@@ -283,6 +289,13 @@ fn claims_of(
     let mut found: Vec<Found<'_>> = all
         .filter(|(key, _)| inside(offsets.correct(key.0)))
         .filter_map(|(key, record)| {
+            if let Some(request) = &record.cgi {
+                let node = cause.node;
+                let is_same = node.asked.key.is_some_and(|key| key.is(&request.key));
+                // What led to a 101 was no failure, though its answer may be in a hole.
+                let is_failed = is_same && node.status != Some(101);
+                return is_failed.then_some((*key, record.as_ref(), Address::Proxy, true));
+            }
             let address = address(cause.node, record, context.known)?;
             let fits = fits(cause, record, offsets);
             // What answered a proxy may be an application, which connects to servers of its own.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::relayed::Relayed;
 use crate::capture::FrameRef;
-use crate::http::{PartialWhy, RequestHead, ResponseHead, Span};
+use crate::http::{CgiRequest, PartialWhy, RequestHead, ResponseHead, Span};
 use crate::http2::Http2Facts;
 use crate::tcp::{Connection, Direction, Ending, EndingHow};
 use crate::tls::{ClearStream, Sealed, TlsFacts};
@@ -22,6 +22,8 @@ pub enum Protocol {
     Http2,
     /// TLS records.
     Tls,
+    /// A request for a WebSocket in FastCGI, uwsgi or SCGI.
+    Cgi,
     /// Anything else.
     Other,
     /// No payload byte was seen.
@@ -174,6 +176,8 @@ pub struct Record {
     pub tls: Option<Box<TlsFacts>>,
     /// What HTTP/2 shows about WebSocket.
     pub http2: Option<Box<Http2Facts>>,
+    /// The request that it carried in a protocol of application servers.
+    pub cgi: Option<Box<CgiRequest>>,
 }
 
 impl Record {
@@ -190,6 +194,7 @@ impl Record {
             oversized_head: None,
             tls: None,
             http2: None,
+            cgi: None,
         }
     }
 
@@ -206,6 +211,7 @@ impl Record {
             oversized_head: self.oversized_head,
             tls: self.tls.take(),
             http2: self.http2.take(),
+            cgi: self.cgi.take(),
         }
     }
 

@@ -11,6 +11,7 @@
 //! without answers, and the client's bytes behind a request that asked to switch.
 mod answers;
 mod body;
+mod cgi;
 mod conversation;
 mod event;
 mod gather;
@@ -25,6 +26,7 @@ pub(crate) mod testkit;
 #[cfg(test)]
 mod tests;
 
+pub use cgi::{AnsweredIn, CGI_REQUEST_MAX, Cgi, CgiFound, CgiRequest, cgi_request};
 pub use conversation::Conversation;
 pub use event::{HttpEvent, PartialWhy};
 pub use head::{Fields, HeadFault, RequestHead, ResponseHead, Span};

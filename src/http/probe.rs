@@ -1,5 +1,7 @@
 //! What a connection speaks, judged by the first bytes of one direction.
 
+use super::cgi;
+
 /// The longest method token that is taken for one: `BASELINE-CONTROL` (RFC 3253) is the longest registered.
 const MAX_METHOD: usize = 24;
 
@@ -28,6 +30,8 @@ pub enum Probe {
     Tls,
     /// A PROXY protocol header of version 1 or 2; see [`super::proxy_header`].
     ProxyHeader(u8),
+    /// A request in a protocol of application servers; see [`super::cgi_request`].
+    Cgi,
     /// Too few bytes to tell. Never said of more than [`PROBE_MAX`] bytes.
     NeedMore,
     /// None of these.
@@ -45,7 +49,11 @@ pub fn probe(bytes: &[u8]) -> Probe {
         Some(0x14..=0x17) => probe_tls(bytes),
         Some(b'\r' | b'\n') => probe_line_end(bytes),
         Some(byte) if byte.is_ascii_alphabetic() => probe_word(bytes),
-        Some(_) => Probe::No,
+        Some(_) => match cgi::begins(bytes) {
+            Some((_, Verdict::Yes(_))) => Probe::Cgi,
+            Some((_, Verdict::NeedMore)) => Probe::NeedMore,
+            Some((_, Verdict::No)) | None => Probe::No,
+        },
     }
 }
 
@@ -256,6 +264,14 @@ mod tests {
         (b"*1\r\n$4\r\nPING\r\n", Probe::No),
         (b"\x81\x85abcdhello", Probe::No),
         (b"\0\0\0\x10", Probe::No),
+        (b"\x01\x01\0\x01\0\x08\0\0\0\x01\0\0\0\0\0\0", Probe::Cgi),
+        (b"\x01\x01\0\x01\0\x08\0\0\0\x02", Probe::No),
+        (b"\x01\0\0\0", Probe::No),
+        (b"\0\x3a\x02\0\x0c\0QUERY_STRING\0\0", Probe::Cgi),
+        (b"\0\x3a\x02\0\x0c\0\0\0", Probe::No),
+        (b"70:CONTENT_LENGTH\x000\0SCGI\x001\0", Probe::Cgi),
+        (b"12:34:56 started\n", Probe::No),
+        (b"220 mail.example.org ESMTP\r\n", Probe::No),
     ];
 
     #[test]

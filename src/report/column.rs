@@ -2,7 +2,8 @@
 //! connections that carried no request.
 
 use super::view::{
-    ConnectionView, FrontView, HandshakeView, HopView, Report, RequestView, ResponseView,
+    AttemptView, ConnectionView, FrontView, HandshakeView, HopView, Report, RequestView,
+    ResponseView,
 };
 use super::words::{self, Frames};
 use crate::capture::FrameRef;
@@ -25,8 +26,8 @@ enum Carried<'a> {
     Sealed(&'a FrontView),
     /// The handshake.
     Hop(&'a HopView),
-    /// No request: it was tried for the handshake, and this became of it.
-    Tried(&'a str),
+    /// No request of HTTP: it was tried for the handshake.
+    Tried(&'a AttemptView),
 }
 
 /// What a column shows as its request.
@@ -67,7 +68,7 @@ impl<'a> Column<'a> {
             .iter()
             .map(|hop| column(hop.connection, hop.role, Carried::Hop(hop)));
         let attempts = handshake.attempts.iter().map(|attempt| {
-            let carried = Carried::Tried(&attempt.outcome);
+            let carried = Carried::Tried(attempt);
             column(attempt.connection, "proxy-backend", carried)
         });
         front.chain(hops).chain(attempts).collect()
@@ -96,6 +97,9 @@ impl<'a> Column<'a> {
                 Some(request) => Asked::Request(request),
                 None => Asked::Unseen("not in the capture as a whole"),
             },
+            Carried::Tried(AttemptView {
+                spoke: Some(spoke), ..
+            }) => Asked::Unseen(spoke),
             Carried::Tried(_) if protocol == Some("tls") => Asked::Unseen("none seen inside TLS"),
             Carried::Tried(_) => Asked::Never("never sent"),
         }
@@ -110,7 +114,7 @@ impl<'a> Column<'a> {
                 .as_ref()
                 .map_or(NONE, |record| Answered::Sealed(record.at_frame)),
             Carried::Hop(hop) => hop.response.as_ref().map_or(NONE, Answered::Response),
-            Carried::Tried(outcome) => Answered::None(outcome),
+            Carried::Tried(attempt) => Answered::None(&attempt.outcome),
         }
     }
 

@@ -37,6 +37,7 @@ NOT_CURED = {
     "closed-without-answer": "`return 444` looks like the missing header: that is a guess, and says so",
     "extension-parameters-invalid": "the backend is a script that always answers so",
     "extensions-not-forwarded": "the backend is a script that always refuses",
+    "fastcgi-application": "the backend is an application behind FastCGI: the WebSocket is served elsewhere",
     "keys-accept-mismatch": "the backend computes a wrong Sec-WebSocket-Accept",
     "keys-backend-wants-certificate": "the backend is a script that says nothing inside TLS",
     "no-live-backend": "the backends do not run",

@@ -63,6 +63,12 @@ def location(path: str, body: str = UPGRADE, to: str = "http://bk") -> str:
     return f"location {path} {{\n{indent(chr(10).join(lines))}\n}}"
 
 
+def variables(protocol: str) -> str:
+    """What an application is told by `fastcgi`, `uwsgi` or `scgi`, besides the fields of the request."""
+    given = {"CONTENT_LENGTH": "$content_length", "SCGI": "1", "REQUEST_URI": "$request_uri"}
+    return "\n".join(f"{protocol}_param {name} {value};" for name, value in given.items())
+
+
 def server(*parts: str, listen: str = f"{PROXY_FRONT}:80") -> str:
     """A server block."""
     return f"server {{\n{indent(chr(10).join([f'listen {listen};', *parts]))}\n}}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,14 @@ def page(status: str, body: str = "", *more: str) -> tuple:
     """A `lines`-like step with an ordinary answer and its body."""
     head = [f"HTTP/1.1 {status}", "Content-Type: text/plain", f"Content-Length: {len(body)}", *more]
     return ("send", "".join(line + "\r\n" for line in head) + "\r\n" + body)
+
+
+def fastcgi_answer(status: str) -> str:
+    """An answer in FastCGI, in hexadecimal: output, its end, the end of the request."""
+    said = f"Status: {status}\r\nContent-Type: text/html\r\n\r\nhello\n".encode()
+    stdout, ended = (1, 6, 1), (1, 3, 1)
+    records = ((stdout, said), (stdout, b""), (ended, bytes(8)))
+    return b"".join(struct.pack("!BBHHBB", *kind, len(data), 0, 0) + data for kind, data in records).hex()
 
 
 def _tell(steps: tuple) -> str:

@@ -251,18 +251,20 @@ fn hints(story: &Story<'_>, hop: &Hop, answer: &ResponseHead, by: AnsweredBy) ->
     if denied && by != AnsweredBy::Proxy {
         hints.push("An auth subrequest was refused.".to_owned());
     }
-    if by == AnsweredBy::Backend {
+    // What came in FastCGI, uwsgi or SCGI was not read as a hop.
+    let is_read = by == AnsweredBy::Backend && story.attempts().all(|one| one.record.cgi.is_none());
+    if is_read {
         hints.extend(dropped_names(story));
         hints.extend(other_host(story, answer.status));
         hints.extend(other_origin(story, answer.status));
         hints.extend(untold_https(story, answer.status));
         hints.extend(other_path(story, answer.status));
     }
-    if by == AnsweredBy::Backend && answer.status == 403 {
+    if is_read && answer.status == 403 {
         hints.extend(Origin::of(story).map(|origin| origin.told()));
         hints.extend(no_credentials(story).map(str::to_owned));
     }
-    if by == AnsweredBy::Backend && matches!(answer.status, 400 | 403) {
+    if is_read && matches!(answer.status, 400 | 403) {
         let forwarded = story
             .inner
             .exchange()

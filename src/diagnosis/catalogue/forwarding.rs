@@ -314,3 +314,17 @@ pub(super) static HTTP2_TO_BACKEND: Entry = Entry {
     log: "what the backend's refusal leads to; often nothing",
     source: "RFC 9113 8.6; nginx proxy_http_version, grpc_pass",
 };
+
+pub(super) static CGI_TO_BACKEND: Entry = Entry {
+    code: Code::CgiToBackend,
+    title: "The proxy spoke FastCGI, uwsgi or SCGI to the backend",
+    severity: Severity::Error,
+    meaning: "The request reached the backend in a protocol of application servers in place of HTTP.",
+    client_hop: "A complete upgrade request; 502 or 504 by the proxy, 400 by a server of HTTP, or whatever the application answers to an ordinary request.",
+    backend_hop: "A FastCGI record, a uwsgi packet or a netstring of SCGI; its variables have the key (HTTP_SEC_WEBSOCKET_KEY).",
+    why: "fastcgi_pass, uwsgi_pass or scgi_pass applies to the location that serves WebSocket: its own, or the one that takes all paths for PHP or Python.",
+    fix: "Give the WebSocket path a location with proxy_pass to a server that speaks HTTP and WebSocket.",
+    template: UPGRADE_SNIPPET,
+    log: "[error] upstream sent unsupported FastCGI protocol version: 72 while reading response header from upstream; or upstream timed out (110: Connection timed out); nothing when a backend answers 400",
+    source: "FastCGI 1.0, uwsgi protocol, SCGI; nginx fastcgi_pass, uwsgi_pass, scgi_pass",
+};

@@ -15,6 +15,9 @@ pub(super) fn of_attempt(story: &Story<'_>, attempt: &ConnectAttempt) -> Option<
         return Some(draft);
     }
     let record = &attempt.record;
+    if record.cgi.is_some() {
+        return crate::diagnosis::cgi::of_attempt(story, attempt);
+    }
     let connection = &record.connection;
     let backend = connection.server;
     let proxy = story.proxy_of_attempt(attempt);

@@ -16,7 +16,7 @@ use crate::capture::FrameRef;
 use crate::hop::{
     Exchange, ORDINARY_TARGET_MAX, OrdinaryExchange, PartialHead, Protocol, ProxyHeader, Relayed,
 };
-use crate::http::{self, Held, HttpEvent, RequestHead};
+use crate::http::{self, CgiRequest, Held, HttpEvent, RequestHead};
 use crate::tcp::{Chunk, Direction, EndingHow, Gap, Interest, StreamEnd};
 use crate::websocket::{Depth, Session};
 use crate::{http2, tls};
@@ -53,6 +53,8 @@ pub(super) enum Reader {
     /// Inside TLS: nothing was opened so far, or too few bytes to judge.
     Tls(Option<Box<Undecided>>),
     Http2(Box<http2::Sight>),
+    /// The answer to a request that is known.
+    Cgi(Box<CgiRequest>),
     /// Nothing more to read, but there is something to report.
     Done(Protocol),
 }
@@ -171,6 +173,11 @@ impl Followed {
         followed
     }
 
+    /// A connection that began with a request for a WebSocket in a protocol of application servers.
+    pub(super) fn cgi(request: Box<CgiRequest>, proxy_header: Option<ProxyHeader>) -> Self {
+        Self::with(Reader::Cgi(request), proxy_header)
+    }
+
     /// Whether an attempt at a handshake was seen on it.
     pub(super) fn has_attempt(&self) -> bool {
         !self.exchanges.is_empty()
@@ -181,7 +188,7 @@ impl Followed {
         match &self.reader {
             Reader::WebSocket { session, .. } => session.touch(direction),
             Reader::Http(http) => http.exchanges() as usize,
-            Reader::Tls(_) | Reader::Http2(_) | Reader::Done(_) => 0,
+            Reader::Tls(_) | Reader::Http2(_) | Reader::Cgi(_) | Reader::Done(_) => 0,
         }
     }
 
@@ -250,6 +257,7 @@ impl Followed {
                 scratch.grow(len);
                 sight.bytes(chunk)
             }
+            Reader::Cgi(request) => request.bytes(chunk),
             Reader::WebSocket { .. } | Reader::Done(_) => Interest::Counters,
         }
     }
@@ -292,7 +300,8 @@ impl Followed {
                 Interest::Bytes
             }
             Reader::Http2(sight) => sight.gap(gap),
-            Reader::Done(_) => Interest::Counters,
+            // Behind a hole nobody knows whose bytes they are.
+            Reader::Cgi(_) | Reader::Done(_) => Interest::Counters,
         }
     }
 
@@ -434,6 +443,7 @@ impl Followed {
             Reader::WebSocket { session, .. } => size_of::<Session>() + session.held(),
             Reader::Tls(waiting) => waiting.as_ref().map_or(0, |undecided| undecided.held()),
             Reader::Http2(sight) => size_of::<http2::Sight>() + sight.held(),
+            Reader::Cgi(request) => size_of::<CgiRequest>() + request.held(),
             Reader::Done(_) => 0,
         };
         let partials = self.partials.iter().map(|(_, head)| head.bytes.len());

@@ -111,6 +111,7 @@ impl Followed {
             Reader::WebSocket { .. } => Protocol::WebSocket,
             Reader::Tls(_) => Protocol::Tls,
             Reader::Http2(_) => Protocol::Http2,
+            Reader::Cgi(_) => Protocol::Cgi,
             Reader::Done(protocol) => *protocol,
         };
         if let Some((place, facts)) = session
@@ -125,6 +126,10 @@ impl Followed {
             Reader::Http2(sight) => Some(Box::new(sight.facts().clone())),
             _ => None,
         };
+        let cgi = match &self.reader {
+            Reader::Cgi(request) => Some(request.clone()),
+            _ => None,
+        };
         Record {
             exchange_count: self.exchange_count,
             exchanges,
@@ -134,6 +139,7 @@ impl Followed {
             oversized_head: self.oversized_head,
             tls,
             http2,
+            cgi,
             ..Record::bare(connection, protocol)
         }
     }

@@ -150,7 +150,9 @@ impl Followed {
         }
         match self.reader {
             // A reader that has begun wants to know how the streams end.
-            Reader::Http(_) | Reader::WebSocket { .. } | Reader::Http2(_) => Interest::Bytes,
+            Reader::Http(_) | Reader::WebSocket { .. } | Reader::Http2(_) | Reader::Cgi(_) => {
+                Interest::Bytes
+            }
             Reader::Tls(_) => interest,
             Reader::Done(_) => Interest::Counters,
         }
@@ -170,6 +172,10 @@ impl Followed {
         let (protocol, held, skip) = match decision {
             Decision::Wait => {
                 self.reader = Reader::Tls(Some(undecided));
+                return Interest::Bytes;
+            }
+            Decision::Cgi(request) => {
+                self.reader = Reader::Cgi(request);
                 return Interest::Bytes;
             }
             Decision::Read {

@@ -13,6 +13,7 @@ use super::timeline::timeline;
 use crate::capture::{CaptureId, FrameNo, FrameRef, Timestamp};
 use crate::diagnosis::{Diagnosis, headline};
 use crate::hop::{ConnectAttempt, Front, Handshake, Hop, Protocol, Record};
+use crate::http::AnsweredIn;
 use crate::report::redact::Redactor;
 use crate::report::view::{
     AttemptView, ChangeView, FindingView, FrontView, HandshakeView, HopView, RecordView,
@@ -182,6 +183,7 @@ pub(super) fn attempt(attempt: &ConnectAttempt) -> AttemptView {
     let connection = &attempt.record.connection;
     let ended = connection.ended;
     let outcome = match connection.opening {
+        _ if attempt.record.cgi.is_some() => of_cgi(&attempt.record),
         Opening::Refused => "refused".to_owned(),
         Opening::Unanswered if connection.unreachable.is_some() => "unreachable".to_owned(),
         Opening::Unanswered => match connection.syns {
@@ -198,8 +200,23 @@ pub(super) fn attempt(attempt: &ConnectAttempt) -> AttemptView {
         connection: connection.id,
         hop: attempt.parent,
         confidence: confidence(attempt.confidence),
+        spoke: attempt.record.cgi.as_ref().map(|one| one.cgi.name()),
         outcome,
         first: connection.first,
+    }
+}
+
+/// What became of a request that was no HTTP.
+fn of_cgi(record: &Record) -> String {
+    let request = record.cgi.as_deref();
+    let Some(request) = request.filter(|request| request.answer.is_some()) else {
+        return "no answer seen".to_owned();
+    };
+    match (request.answered_in(), request.status()) {
+        (Some(AnsweredIn::Kind), Some(status)) => format!("answered {status}"),
+        (Some(AnsweredIn::Kind) | None, _) => "answered".to_owned(),
+        (Some(AnsweredIn::Http), _) => "answered in HTTP".to_owned(),
+        (Some(AnsweredIn::Other), _) => format!("answer that is no {}", request.cgi.name()),
     }
 }
 

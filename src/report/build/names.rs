@@ -121,7 +121,7 @@ pub(in crate::report) const fn protocol(protocol: Protocol) -> &'static str {
         Protocol::Http => "http",
         Protocol::Http2 => "http2",
         Protocol::Tls => "tls",
-        Protocol::Other => "other",
+        Protocol::Cgi | Protocol::Other => "other",
         Protocol::None => "none",
     }
 }

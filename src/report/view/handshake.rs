@@ -102,6 +102,8 @@ pub struct AttemptView {
     pub hop: usize,
     /// How sure it is that it was made for this handshake.
     pub confidence: &'static str,
+    /// The protocol that its request was in, where that is FastCGI, uwsgi or SCGI; null where it carried none.
+    pub spoke: Option<&'static str>,
     /// What became of it, in a few words.
     pub outcome: String,
     /// Its first frame.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from model import INNER_FRONT, PROXY_FRONT, Scenario, View, Witness, expect, failed
-from nginx import MAP, NEW_DEFAULTS, UPGRADE, location, server, site, upstream
+from model import BACKEND, INNER_FRONT, PROXY_FRONT, Scenario, View, Witness, expect, failed
+from nginx import MAP, NEW_DEFAULTS, UPGRADE, location, server, site, upstream, variables
 from programs import (
     curl,
+    fastcgi_answer,
     handshake,
     node_backend,
     node_client,
@@ -262,5 +263,59 @@ SCENARIOS = [
         witness=Witness(access=("426", "426"), saw=({"status": 426},)),
         samples={"any": "two-proxies-outer-guilty.pcapng"},
         lesson="Only the hop whose outgoing request lost the field is at fault.",
+    ),
+    Scenario(
+        name="cgi-to-backend",
+        family="handshake",
+        row="",
+        title="The path of the WebSocket has `fastcgi_pass`; the backend speaks HTTP, and nginx answers 502.",
+        nginx=site(location("/ws", f"{variables('fastcgi')}\nfastcgi_pass {BACKEND}:8080;", to="")),
+        backends=(node_backend(),),
+        clients=(node_client(),),
+        expect=expect(failed("cgi-to-backend", answered_by="proxy", hops=1, status=502, sure="certain")),
+        witness=Witness(
+            access=("502",), saw=({"status": 502},), logged=("unsupported FastCGI protocol version: 72",)
+        ),
+    ),
+    Scenario(
+        name="uwsgi-to-backend",
+        family="handshake",
+        row="",
+        title="The same with `uwsgi_pass`: nginx passes on the 400 with which the backend answers bytes that are no HTTP.",
+        nginx=site(location("/ws", f"{variables('uwsgi')}\nuwsgi_pass {BACKEND}:8080;", to="")),
+        backends=(node_backend(),),
+        clients=(node_client(),),
+        expect=expect(
+            failed("cgi-to-backend", answered_by="backend", hops=1, status=400, sure="likely"), allowed="bad-request"
+        ),
+        witness=Witness(access=("400",), saw=({"status": 400},), not_logged=(r"\[error\]",)),
+    ),
+    Scenario(
+        name="scgi-to-silent-backend",
+        family="handshake",
+        row="",
+        title="The same with `scgi_pass`, and a backend that waits for the end of a line of HTTP.",
+        nginx=site(
+            location("/ws", f"{variables('scgi')}\nscgi_pass {BACKEND}:8080;\nscgi_read_timeout 1s;", to="")
+        ),
+        backends=(py_backend(),),
+        clients=(py_client(),),
+        expect=expect(
+            failed("cgi-to-backend", answered_by="proxy", hops=1, status=504, sure="guess"), allowed="gateway-timeout"
+        ),
+        witness=Witness(access=("504",), saw=({"status": 504},), logged=("upstream timed out",)),
+    ),
+    Scenario(
+        name="fastcgi-application",
+        family="handshake",
+        row="",
+        title="A location for PHP takes all paths, that of the WebSocket too: its application answers 404.",
+        nginx=site(location("/", f"{variables('fastcgi')}\nfastcgi_pass {BACKEND}:8080;", to="")),
+        backends=(raw_backend((("bytes", 200), ("hex", fastcgi_answer("404 Not Found"))),),),
+        clients=(node_client(),),
+        expect=expect(
+            failed("cgi-to-backend", answered_by="backend", hops=1, status=404, sure="certain"), allowed="not-found"
+        ),
+        witness=Witness(access=("404",), saw=({"status": 404},), not_logged=(r"\[error\]",)),
     ),
 ]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from model import BACKEND, BACKEND_2, PROXY_FRONT, Event, Peer, Scenario, Witness, expect, ok
-from nginx import NEW_DEFAULTS, UPGRADE, location, site, upstream
+from nginx import NEW_DEFAULTS, UPGRADE, location, site, upstream, variables
 from programs import (
     KEY,
     curl,
+    fastcgi_answer,
     grpc_backend,
     handshake,
     node_backend,
@@ -351,6 +352,14 @@ SCENARIOS = [
         BYE,
         ("frame_in",),
         ("drain",),
+    ),
+    plain(
+        "fastcgi-pages",
+        "Pages from an application behind FastCGI: none of our business.",
+        curl(f"http://{PROXY_FRONT}/"),
+        curl(f"http://{PROXY_FRONT}/missing"),
+        nginx=site(location("/", f"{variables('fastcgi')}\nfastcgi_pass {BACKEND}:8080;", to="")),
+        backends=(raw_backend((("bytes", 100), ("hex", fastcgi_answer("200 OK")))),),
     ),
     plain(
         "plain-http",
