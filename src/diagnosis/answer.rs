@@ -27,11 +27,18 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
     not_contacted(story, answer, out);
 }
 
+/// The text with which an answer refuses, quoted.
+fn saying(said: Option<&str>) -> String {
+    said.map_or_else(String::new, |said| format!(", saying \"{said}\""))
+}
+
 /// A draft about the answer: both requests and answers as evidence.
 fn about(story: &Story<'_>, code: Code, answer: &ResponseHead) -> Draft {
-    let mut draft = Draft::new(code)
-        .on(&story.outer.record)
-        .saw(answer.span.first, shows_response(answer));
+    let said = story.outer.exchange().said();
+    let mut draft = Draft::new(code).on(&story.outer.record).saw(
+        answer.span.first,
+        format!("{}{}", shows_response(answer), saying(said.as_deref())),
+    );
     if let Some(request) = &story.outer.exchange().request {
         draft = draft.saw(request.span.first, shows_request(request));
     }
@@ -40,9 +47,11 @@ fn about(story: &Story<'_>, code: Code, answer: &ResponseHead) -> Draft {
             draft = draft.on(&hop.record).saw(
                 inner.span.first,
                 format!(
-                    "{}: {}",
+                    "{}: {}{}",
                     hop.record.connection.server,
-                    shows_response(inner)
+                    shows_response(inner),
+                    // What the client got of it is quoted once.
+                    saying(hop.exchange().said().filter(|_| said.is_none()).as_deref())
                 ),
             );
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::relayed::Relayed;
 use crate::capture::FrameRef;
-use crate::http::{CgiRequest, PartialWhy, RequestHead, ResponseHead, Span};
+use crate::http::{CgiRequest, PartialWhy, RequestHead, ResponseHead, Span, said};
 use crate::http2::Http2Facts;
 use crate::tcp::{Connection, Direction, Ending, EndingHow};
 use crate::tls::{ClearStream, Sealed, TlsFacts};
@@ -86,6 +86,12 @@ pub struct Exchange {
 }
 
 impl Exchange {
+    /// The short text with which the answer refuses; `None` where the request is not seen, which it may repeat secrets of.
+    pub fn said(&self) -> Option<String> {
+        let asked = self.request.as_ref()?;
+        said(asked, self.response.as_ref()?, self.body.as_deref()?)
+    }
+
     /// About how many bytes of memory it takes.
     pub fn held(&self) -> usize {
         // A field's name and value each have a place of 8 bytes, for about 32 bytes of text.

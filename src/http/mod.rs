@@ -21,6 +21,7 @@ mod parse;
 mod probe;
 mod proxy;
 mod requests;
+mod said;
 #[cfg(test)]
 pub(crate) mod testkit;
 #[cfg(test)]
@@ -35,6 +36,7 @@ pub use held::{Handover, Held};
 pub(crate) use probe::is_token;
 pub use probe::{PROBE_MAX, Probe, probe};
 pub use proxy::{ProxyHeader, proxy_header};
+pub use said::said;
 
 /// The largest head we read: nginx accepts up to 4 x 8 KiB by default (`large_client_header_buffers`), servers
 /// seldom more than 64 KiB. Longer ones are reported as a limit.

@@ -22,7 +22,7 @@ pub(super) enum Kind<'a> {
     Endpoint,
     /// A value of the header field with this name.
     Field(&'a str),
-    /// The reason of a Close frame.
+    /// The reason of a Close frame, or what a refusal says in its body.
     Reason,
     /// The path of an input.
     Path,
@@ -142,6 +142,7 @@ fn hop(hop: &mut HopView, visit: &mut Visitor<'_>) {
     }
     if let Some(response) = &mut hop.response {
         visit(Kind::Line, &mut response.reason);
+        maybe(Kind::Reason, response.said.as_mut(), visit);
         maybe(Kind::Field("Upgrade"), response.upgrade.as_mut(), visit);
         maybe(
             Kind::Field("Connection"),

@@ -128,7 +128,7 @@ pub(super) fn hop(hop: &Hop) -> HopView {
         paired_by: hop.paired_by.map(|(key, _)| paired_by(key)),
         confidence: hop.paired_by.map(|(_, sure)| confidence(sure)),
         request: exchange.request.as_ref().map(request),
-        response: exchange.response.as_ref().map(response),
+        response: (exchange.response.as_ref()).map(|head| response(head, exchange.said())),
         accept: accept(hop.accept),
         accept_expected: hop.accept_expected.map(|one| one.as_str().to_owned()),
         changes: hop

@@ -50,7 +50,7 @@ pub(super) fn request(head: &RequestHead) -> RequestView {
     }
 }
 
-pub(super) fn response(head: &ResponseHead) -> ResponseView {
+pub(super) fn response(head: &ResponseHead, said: Option<String>) -> ResponseView {
     let fields = &head.fields;
     ResponseView {
         at: head.span.first.at,
@@ -64,6 +64,7 @@ pub(super) fn response(head: &ResponseHead) -> ResponseView {
         subprotocol: owned(fields, "sec-websocket-protocol"),
         extensions: list(fields, "sec-websocket-extensions"),
         server: owned(fields, "server"),
+        said,
         headers: Headers::new(fields.iter()),
         at_frame: head.span.first,
     }

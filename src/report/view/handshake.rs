@@ -236,6 +236,8 @@ pub struct ResponseView {
     pub extensions: Vec<String>,
     /// Server.
     pub server: Option<String>,
+    /// The short text with which it refuses; null where its body is a page, coded, or may hold a secret.
+    pub said: Option<String>,
     /// All fields in their order.
     pub headers: Headers,
     /// Its first frame, with its capture.

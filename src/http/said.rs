@@ -1,0 +1,205 @@
+//! What a refusal says for itself: the short text in its body.
+
+use std::net::Ipv4Addr;
+
+use serde_json::Value;
+
+use super::{RequestHead, ResponseHead};
+
+/// Characters of it that are quoted: a sentence.
+const SAID_MAX: usize = 120;
+
+/// The longest word with a digit that is still one of a sentence: keys, identifiers and tokens are longer.
+const WORD_MAX: usize = 12;
+
+/// The longest word without one.
+const LETTERS_MAX: usize = 32;
+
+/// The members of a JSON object in which applications say why.
+const MEMBERS: &[&str] = &[
+    "message",
+    "error_description",
+    "detail",
+    "error",
+    "reason",
+    "msg",
+    "title",
+];
+
+/// The first line of the text with which an answer refuses, or the message of its JSON. `None` of pages, of what is coded,
+/// of what says no more than the status line, and of what may hold a secret or a person's name.
+pub fn said(asked: &RequestHead, answer: &ResponseHead, body: &[u8]) -> Option<String> {
+    if answer.status < 400 {
+        return None;
+    }
+    let coding = answer.fields.first("content-encoding");
+    if coding.is_some_and(|coding| !coding.eq_ignore_ascii_case("identity")) {
+        return None;
+    }
+    let kind = answer.fields.first("content-type").unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    let kind = kind.to_ascii_lowercase();
+    let text = if kind == "application/json" || kind.ends_with("+json") {
+        message(&serde_json::from_slice(body).ok()?)?
+    } else if kind.is_empty() || kind.starts_with("text/") {
+        // The excerpt may end inside a character; its first line does not.
+        String::from_utf8_lossy(body).into_owned()
+    } else {
+        return None;
+    };
+    let line = text.trim_start().lines().next()?.trim_end();
+    let shown: String = line.chars().take(SAID_MAX).collect();
+    let is_sentence = !shown.is_empty()
+        && !shown.contains(['<', '@', '\u{fffd}'])
+        && !shown.chars().any(char::is_control)
+        && !shown.eq_ignore_ascii_case(answer.reason())
+        && words(line).all(|word| is_harmless(word) && !repeats(asked, word));
+    is_sentence.then(|| {
+        if shown.len() < line.len() {
+            format!("{shown}…")
+        } else {
+            shown
+        }
+    })
+}
+
+/// The message of an object, or of the one in it that tells of the error.
+fn message(json: &Value) -> Option<String> {
+    match json {
+        Value::String(text) => Some(text.clone()),
+        Value::Object(members) => {
+            let found = MEMBERS.iter().filter_map(|name| members.get(*name));
+            let mut texts = found.filter_map(|one| match one {
+                Value::String(text) => Some(text.clone()),
+                Value::Object(inner) => {
+                    let inner = MEMBERS.iter().filter_map(|name| inner.get(*name)?.as_str());
+                    inner.map(str::to_owned).next()
+                }
+                _ => None,
+            });
+            texts.next()
+        }
+        _ => None,
+    }
+}
+
+/// What stands between blanks and what ends or quotes a word.
+fn words(line: &str) -> impl Iterator<Item = &str> {
+    line.split(|c: char| c.is_whitespace() || "\"'`(),;:/=[]{}".contains(c))
+}
+
+/// Fields whose values are secrets.
+const SECRET_FIELDS: &[&str] = &["cookie", "authorization", "sec-websocket-protocol"];
+
+/// Whether a word is one of the query, a cookie or credentials: a password may look like any word.
+fn repeats(asked: &RequestHead, word: &str) -> bool {
+    /// Shorter ones are no secrets, and are in many sentences.
+    const SHORTEST: usize = 3;
+    let query = asked
+        .target()
+        .split_once('?')
+        .map(|(_, query)| query.to_owned());
+    let fields = SECRET_FIELDS
+        .iter()
+        .filter_map(|name| asked.fields.combined(name));
+    let mut given = query.into_iter().chain(fields.map(String::from));
+    let is_part = |text: &String| {
+        let mut parts = text.split(['&', ';', ',', ' ', '?']);
+        parts.any(|part| part.split_once('=').map_or(part, |(_, value)| value) == word)
+    };
+    word.len() >= SHORTEST && given.any(|text| is_part(&text))
+}
+
+/// Whether a word is not made to be kept secret.
+fn is_harmless(word: &str) -> bool {
+    let has_digit = word.bytes().any(|byte| byte.is_ascii_digit());
+    let most = if has_digit { WORD_MAX } else { LETTERS_MAX };
+    word.chars().count() <= most || word.parse::<Ipv4Addr>().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testkit::{request, response};
+    use super::*;
+    use crate::capture::{CaptureId, FrameNo, FrameRef, Timestamp};
+
+    fn of(head: &str, body: &str) -> Option<String> {
+        let at = FrameRef::new(Timestamp::from_nanos(1), CaptureId(0), FrameNo(1));
+        let asked = "GET /ws?token=hunter&room=7 HTTP/1.1\nHost: a\nCookie: id=letmein";
+        let head = response(&format!("HTTP/1.1 {head}"), at);
+        said(&request(asked, at), &head, body.as_bytes())
+    }
+
+    const TEXT: &str = "403 Forbidden\nContent-Type: text/plain; charset=utf-8";
+    const JSON: &str = "403 Forbidden\nContent-Type: application/json";
+
+    #[test]
+    fn quotes_the_sentence_that_names_the_reason() {
+        for (head, body, says) in [
+            (TEXT, "Origin not allowed\nmore", "Origin not allowed"),
+            (
+                "400 Bad Request",
+                "\r\nInvalid Host header\r\n",
+                "Invalid Host header",
+            ),
+            (
+                "400 Bad Request\nContent-Type: text/html",
+                "Missing or invalid Sec-WebSocket-Key header",
+                "Missing or invalid Sec-WebSocket-Key header",
+            ),
+            (
+                TEXT,
+                "Origin http://192.168.50.231:8080 is not allowed",
+                "Origin http://192.168.50.231:8080 is not allowed",
+            ),
+            (
+                JSON,
+                r#"{"code":4,"message":"Forbidden origin"}"#,
+                "Forbidden origin",
+            ),
+            (
+                JSON,
+                r#"{"error":{"code":4,"message":"No such app"}}"#,
+                "No such app",
+            ),
+            (
+                "422 Unprocessable\nContent-Type: application/problem+json",
+                r#"{"title":"Bad room","status":422}"#,
+                "Bad room",
+            ),
+        ] {
+            assert_eq!(of(head, body).as_deref(), Some(says), "{head}");
+        }
+        let long = of(TEXT, &"no ".repeat(100));
+        assert_eq!(long.map(|said| said.chars().count()), Some(SAID_MAX + 1));
+    }
+
+    #[test]
+    fn leaves_out_what_is_no_sentence_or_may_be_a_secret() {
+        for (head, body) in [
+            ("200 OK\nContent-Type: text/plain", "hello"),
+            ("403 Forbidden\nContent-Type: text/html", "<html><h1>No"),
+            (
+                "403 Forbidden\nContent-Type: text/plain\nContent-Encoding: gzip",
+                "x",
+            ),
+            (
+                "403 Forbidden\nContent-Type: application/octet-stream",
+                "no",
+            ),
+            (TEXT, "forbidden"),
+            (TEXT, ""),
+            (TEXT, "token 8f14e45fceea167a is not valid"),
+            (TEXT, "no key QmFzZTY0LXNlY3JldC1vZi1zb21lYm9keQ here"),
+            (TEXT, "unknown session=c29tZXNlY3JldA1"),
+            (TEXT, "jane.doe@example.org is not allowed"),
+            (TEXT, "the token 'hunter' has expired"),
+            (TEXT, "no session letmein"),
+            (TEXT, "no\u{7}bell"),
+            (JSON, "{\"message\":\"cut"),
+            (JSON, r#"{"token":"abc"}"#),
+        ] {
+            assert_eq!(of(head, body), None, "{head} {body}");
+        }
+    }
+}
