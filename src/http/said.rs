@@ -53,7 +53,8 @@ pub fn said(asked: &RequestHead, answer: &ResponseHead, body: &[u8]) -> Option<S
         && !shown.contains(['<', '@', '\u{fffd}'])
         && !shown.chars().any(char::is_control)
         && !shown.eq_ignore_ascii_case(answer.reason())
-        && words(line).all(|word| is_harmless(word) && !repeats(asked, word));
+        && words(line).all(is_harmless)
+        && !repeats(asked, line);
     is_sentence.then(|| {
         if shown.len() < line.len() {
             format!("{shown}…")
@@ -88,26 +89,48 @@ fn words(line: &str) -> impl Iterator<Item = &str> {
     line.split(|c: char| c.is_whitespace() || "\"'`(),;:/=[]{}".contains(c))
 }
 
-/// Fields whose values are secrets.
-const SECRET_FIELDS: &[&str] = &["cookie", "authorization", "sec-websocket-protocol"];
+/// Fields whose values are no secrets: an answer may quote what it refuses. Of all others it may not.
+const PUBLIC_FIELDS: &[&str] = &[
+    "accept",
+    "accept-encoding",
+    "accept-language",
+    "cache-control",
+    "connection",
+    "host",
+    "origin",
+    "pragma",
+    "sec-fetch-dest",
+    "sec-fetch-mode",
+    "sec-fetch-site",
+    "sec-websocket-extensions",
+    "sec-websocket-version",
+    "upgrade",
+    "user-agent",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-proto",
+];
 
-/// Whether a word is one of the query, a cookie or credentials: a password may look like any word.
-fn repeats(asked: &RequestHead, word: &str) -> bool {
-    /// Shorter ones are no secrets, and are in many sentences.
+/// Whether a line has anything of a value in the query, a cookie, credentials or an unknown field: a password may look like any
+/// word, and be coded in one of the places.
+fn repeats(asked: &RequestHead, line: &str) -> bool {
+    /// Shorter runs are no secrets, and are in many sentences.
     const SHORTEST: usize = 3;
-    let query = asked
-        .target()
-        .split_once('?')
-        .map(|(_, query)| query.to_owned());
-    let fields = SECRET_FIELDS
-        .iter()
-        .filter_map(|name| asked.fields.combined(name));
-    let mut given = query.into_iter().chain(fields.map(String::from));
-    let is_part = |text: &String| {
-        let mut parts = text.split(['&', ';', ',', ' ', '?']);
-        parts.any(|part| part.split_once('=').map_or(part, |(_, value)| value) == word)
+    let line = line.to_lowercase();
+    let is_in_line = |text: &str| {
+        let values = text.split(['&', ';', ',', ' ', '?']);
+        let values = values.map(|part| part.split_once('=').map_or(part, |(_, value)| value));
+        let mut runs = values.flat_map(|value| value.split(|c: char| !c.is_alphanumeric()));
+        runs.any(|run| run.len() >= SHORTEST && line.contains(&run.to_lowercase()))
     };
-    word.len() >= SHORTEST && given.any(|text| is_part(&text))
+    let is_public = |name: &str| {
+        let mut public = PUBLIC_FIELDS.iter();
+        public.any(|one| one.eq_ignore_ascii_case(name))
+    };
+    let query = asked.target().split_once('?').map(|(_, query)| query);
+    let mut fields = asked.fields.iter();
+    query.is_some_and(is_in_line)
+        || fields.any(|(name, value)| !is_public(&name) && is_in_line(&value))
 }
 
 /// Whether a word is not made to be kept secret.
@@ -125,7 +148,7 @@ mod tests {
 
     fn of(head: &str, body: &str) -> Option<String> {
         let at = FrameRef::new(Timestamp::from_nanos(1), CaptureId(0), FrameNo(1));
-        let asked = "GET /ws?token=hunter&room=7 HTTP/1.1\nHost: a\nCookie: id=letmein";
+        let asked = "GET /ws?token=hunter&room=7 HTTP/1.1\nHost: a\nCookie: id=letmein\nX-Pass: open%2Dsesame\nSec-Fetch-Mode: websocket";
         let head = response(&format!("HTTP/1.1 {head}"), at);
         said(&request(asked, at), &head, body.as_bytes())
     }
@@ -152,6 +175,7 @@ mod tests {
                 "Origin http://192.168.50.231:8080 is not allowed",
                 "Origin http://192.168.50.231:8080 is not allowed",
             ),
+            (TEXT, "No token, no websocket", "No token, no websocket"),
             (
                 JSON,
                 r#"{"code":4,"message":"Forbidden origin"}"#,
@@ -195,6 +219,7 @@ mod tests {
             (TEXT, "jane.doe@example.org is not allowed"),
             (TEXT, "the token 'hunter' has expired"),
             (TEXT, "no session letmein"),
+            (TEXT, "who said Open-Sesame?"),
             (TEXT, "no\u{7}bell"),
             (JSON, "{\"message\":\"cut"),
             (JSON, r#"{"token":"abc"}"#),
