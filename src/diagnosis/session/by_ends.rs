@@ -227,8 +227,12 @@ impl End<'_> {
             out.push(self.with_endings(draft));
             return;
         }
-        // A proxy passes no RST on; what is no proxy resets on its own account.
-        if ending.how == EndingHow::Rst && self.story.outer.role == Role::ClientProxy {
+        // A proxy passes no RST on; what is no proxy resets on its own account. Of several hops it is the ending's own server
+        // that reset it, whoever had begun to end the session in a hole.
+        let reset_on = (ending.how == EndingHow::Rst)
+            .then(|| self.story.handshake.hops.get(ending.hop))
+            .flatten();
+        if reset_on.is_some_and(|hop| hop.role == Role::ClientProxy) {
             let front = self.story.front();
             let text = format!("{} reset the session", capital(&front));
             let draft = self

@@ -41,6 +41,28 @@ fn the_backend_goes() {
 }
 
 #[test]
+fn a_reset_after_a_close_frame_that_may_be_in_a_hole_is_its_senders() {
+    let (client, backend) = hops(talk(2, 1.7, 100.0));
+    let by_backend = (
+        client.clone().fin(Side::Server, 400.3),
+        backend.clone().rst(Side::Server, 400.0),
+    );
+    let by_proxy = (
+        client.rst(Side::Server, 400.0),
+        backend.fin(Side::Client, 400.3),
+    );
+    for ((client, backend), code, sure) in [
+        (by_backend, Code::BackendReset, Confidence::Guess),
+        (by_proxy, Code::ProxyClosed, Confidence::Likely),
+    ] {
+        let handshake = with_session(through(client, backend), None);
+        let name = code.as_str();
+        let diagnosis = check_only(name, &handshake, Verdict::Broken, code);
+        assert_eq!(finding(&diagnosis, code).confidence, sure, "{name}");
+    }
+}
+
+#[test]
 fn the_client_goes() {
     let (client, backend) = hops(talk(2, 1.7, 1400.0));
     let left = through(
