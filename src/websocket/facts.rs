@@ -209,7 +209,8 @@ pub struct SessionFacts {
     /// How MQTT ended, where that is what the session carried and all of it could be followed.
     pub mqtt: Option<Box<Mqtt>>,
     /// A hash over the first payload bytes each way as carried (client masking keys make it unique): to pair hops
-    /// by identical bytes. `None` until enough bytes were seen.
+    /// by identical bytes. `None` until enough bytes were seen, and for bytes out of the middle of a session whose client uses
+    /// a masking key again.
     pub fingerprint: Option<u64>,
 }
 

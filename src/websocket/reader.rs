@@ -45,6 +45,10 @@ pub(super) struct Reader {
     lost: bool,
     /// Bytes of the payload in `control` are missing.
     control_lost: bool,
+    /// Two frames in a row had the same masking key.
+    mask_repeats: bool,
+    /// The masking key of the newest frame.
+    mask: Option<[u8; 4]>,
     /// The beginning of a header that segments cut.
     partial: [u8; MAX_HEADER],
     partial_len: usize,
@@ -105,6 +109,8 @@ impl Reader {
             content: Content::new(depth, compression),
             control: SmallVec::new(),
             control_lost: false,
+            mask_repeats: false,
+            mask: None,
             closed: false,
             lost: false,
             trial: None,
@@ -142,6 +148,11 @@ impl Reader {
 
     pub(super) const fn lost(&self) -> bool {
         self.lost
+    }
+
+    /// Whether a masking key was used again at once, which no sender that takes fresh ones does (RFC 6455 5.3).
+    pub(super) const fn mask_repeats(&self) -> bool {
+        self.mask_repeats
     }
 
     /// The payload bytes still to come when the stream ends inside a frame.
@@ -267,6 +278,8 @@ impl Reader {
     /// A frame begins. `start`: its first bytes, empty when they are those kept in `partial`.
     fn begin(&mut self, header: Header, start: &[u8], frame: FrameRef, ledger: &mut Ledger) -> Run {
         let faults = header.faults(self.direction, self.content.allows_rsv1());
+        self.mask_repeats |= header.mask.is_some() && header.mask == self.mask;
+        self.mask = header.mask;
         if let Some(trial) = &mut self.trial {
             if !Trial::fits(&header, faults) {
                 return Run::Failed;

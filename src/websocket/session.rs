@@ -27,6 +27,8 @@ pub struct Session {
     /// The client's first bytes, as carried.
     start: SmallVec<[u8; FINGERPRINT]>,
     start_lost: bool,
+    /// Where in the session these bytes are is not known.
+    start_anywhere: bool,
     deflate: bool,
     /// The 101 was not seen.
     noticed: bool,
@@ -97,6 +99,7 @@ impl Session {
     /// frames must be found.
     #[must_use]
     pub fn request_unseen(mut self) -> Self {
+        self.start_anywhere = true;
         self.to_server = self.to_server.searching();
         self
     }
@@ -120,12 +123,15 @@ impl Session {
     /// begins with one. Whether it is a session at all, [`Self::is_convincing`] tells.
     pub fn midstream(first: FrameRef, depth: Depth) -> Self {
         let reader = |direction| Reader::new(direction, depth, Compression::Unknown).searching();
-        Self::with(
-            first,
-            false,
-            reader(Direction::ToServer),
-            reader(Direction::ToClient),
-        )
+        Self {
+            start_anywhere: true,
+            ..Self::with(
+                first,
+                false,
+                reader(Direction::ToServer),
+                reader(Direction::ToClient),
+            )
+        }
     }
 
     fn with(established: FrameRef, deflate: bool, to_server: Reader, to_client: Reader) -> Self {
@@ -140,6 +146,7 @@ impl Session {
             cut: None,
             start: SmallVec::new(),
             start_lost: false,
+            start_anywhere: false,
         }
     }
 
@@ -293,7 +300,14 @@ impl Session {
             latest_silence: self.quiet.latest,
             timer: self.quiet.timer,
             mqtt: self.mqtt(),
-            fingerprint: (self.start.len() == FINGERPRINT).then(|| fnv1a(&self.start)),
+            fingerprint: self.fingerprint(),
         }
+    }
+
+    /// Masked the same every time, the same payload is the same bytes at many places of a session: from the middle of it,
+    /// they tell neither which session it is nor on which hop they came first.
+    fn fingerprint(&self) -> Option<u64> {
+        let at_many_places = self.start_anywhere && self.to_server.mask_repeats();
+        (self.start.len() == FINGERPRINT && !at_many_places).then(|| fnv1a(&self.start))
     }
 }

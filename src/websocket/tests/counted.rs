@@ -114,3 +114,31 @@ fn the_fingerprint_needs_sixteen_client_bytes_and_no_hole() {
     assert_eq!(print(&[Step::Gap(ToServer, 1), hello.clone()]), None);
     assert_eq!(print(&[hello, Step::Gap(ToServer, 1)]), Some(known));
 }
+
+#[test]
+fn bytes_of_a_key_that_is_used_again_are_a_fingerprint_only_where_a_session_begins() {
+    let masked = |mask: u8| {
+        let mut bytes = vec![0x82, 0x8c, mask, 2, 3, 4];
+        bytes.extend([7; 12]);
+        Step::Bytes(ToServer, bytes)
+    };
+    let constant = || [masked(1), masked(1), masked(1)];
+    let fresh = || [masked(1), masked(5), masked(9)];
+    let begun = || Session::new(frame_ref(1), None, Depth::BOUNDED);
+    let midstream = || Session::midstream(frame_ref(1), Depth::BOUNDED);
+    for (name, mut session, steps, known) in [
+        ("from its beginning", begun(), constant(), true),
+        ("fresh keys", begun(), fresh(), true),
+        ("from its middle", midstream(), constant(), false),
+        ("from its middle, fresh keys", midstream(), fresh(), true),
+        (
+            "request unseen",
+            begun().request_unseen(),
+            constant(),
+            false,
+        ),
+    ] {
+        let facts = run(&mut session, &steps);
+        assert_eq!(facts.fingerprint.is_some(), known, "{name}");
+    }
+}
