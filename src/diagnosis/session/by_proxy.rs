@@ -62,10 +62,17 @@ impl End<'_> {
                     .to_owned(),
             );
         }
+        let late = self.may_be_outstanding_since();
+        if late {
+            told.push(
+                "An end of it was not captured: what is outstanding may have been sent after that, and a timeout have ended it."
+                    .to_owned(),
+            );
+        }
         if !told.is_empty() {
             draft = draft.detail(told.join(" "));
         }
-        let (sure, perhaps) = if unseen.is_some() || in_vain {
+        let (sure, perhaps) = if unseen.is_some() || in_vain || late {
             (Confidence::Guess, ", perhaps of its own accord")
         } else {
             (Confidence::Likely, "")
@@ -126,6 +133,13 @@ impl End<'_> {
                     stream.unacknowledged > 0 && stream.last_retransmission.is_some()
                 })
         })
+    }
+
+    /// Whether what speaks against a timeout, bytes that are outstanding, may have come after the end: of that, the FIN is not
+    /// in the capture, only what it brought about.
+    fn may_be_outstanding_since(&self) -> bool {
+        let mut hops = self.hops();
+        self.session.outstanding && hops.any(|hop| hop.record.connection.ended_unseen())
     }
 
     /// Whether a silence is one of this session's.

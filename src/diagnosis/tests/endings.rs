@@ -187,6 +187,27 @@ fn with_data_outstanding_it_is_the_network() {
 }
 
 #[test]
+fn what_is_outstanding_may_have_been_sent_after_an_end_that_was_not_captured() {
+    for (name, captured, sure) in [
+        ("captured", true, Confidence::Likely),
+        ("not captured", false, Confidence::Guess),
+    ] {
+        let (client, backend) = hops(talk(2, 1.7, 10.0));
+        let backend = backend.fin(Side::Client, 1010.2).edit(|c| {
+            // The first sign of its FIN is then the backend's, which acknowledges it.
+            let late = if captured { 1010.4 } else { 1010.2 };
+            c.record.connection.to_client.fin = Some(at(late));
+        });
+        let ended = through(client.rst(Side::Server, 1010.0), backend);
+        let mut handshake = with_session(ended, Some(Party::Proxy));
+        handshake.session.as_mut().unwrap().outstanding = true;
+        let diagnosis = check_only(name, &handshake, Verdict::Broken, Code::ProxyClosed);
+        let closed = finding(&diagnosis, Code::ProxyClosed);
+        assert_eq!(closed.confidence, sure, "{name}");
+    }
+}
+
+#[test]
 fn a_peer_that_vanished() {
     let (client, backend) = hops(talk(2, 1.7, 10.0));
     let client = client.edit(|c| {
