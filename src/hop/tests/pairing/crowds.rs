@@ -106,6 +106,42 @@ fn the_backend_hop_of_one_client_does_not_forward_to_another_client() {
     }
 }
 
+/// Clients that do not mask with fresh keys send the same bytes in all sessions; the keys of their handshakes differ.
+#[test]
+fn sessions_of_the_same_bytes_are_joined_by_their_keys() {
+    let hop = |id: u32, client: &str, server: &str, from: f64, to: f64, n: u8| {
+        Build::new(id, client, server, from - 0.1)
+            .ask(from, &upgrade("/ws", &key(n)))
+            .tell(to, &switching(&key(n)))
+            .session(21.0, 29.0, 5)
+    };
+    for (case, hops) in [
+        (
+            "the later client is relayed first",
+            [
+                hop(0, "192.168.50.23:37954", FRONT, 1.0, 20.0, 1),
+                hop(2, "192.168.50.24:37958", FRONT, 2.0, 19.0, 2),
+                hop(3, "10.20.0.1:35390", BACKEND, 3.0, 17.0, 2),
+                hop(1, "10.20.0.1:35378", BACKEND, 4.0, 18.0, 1),
+            ],
+        ),
+        (
+            "the first one's answers lie around all of the other's",
+            [
+                hop(0, "192.168.50.23:37954", FRONT, 1.0, 20.0, 1),
+                hop(1, "10.20.0.1:35378", BACKEND, 2.0, 19.0, 1),
+                hop(2, "192.168.50.24:37958", FRONT, 3.0, 18.0, 2),
+                hop(3, "10.20.0.1:35390", BACKEND, 4.0, 17.0, 2),
+            ],
+        ),
+    ] {
+        let handshakes = paired(hops);
+        let found: Vec<_> = handshakes.iter().map(ids).collect();
+        assert_eq!(found, [[0, 1], [2, 3]], "{case}");
+        assert!(handshakes.iter().all(|one| !one.ambiguous), "{case}");
+    }
+}
+
 /// Alone, each pair looks like forwarding; together a client would come to one listener twice.
 #[test]
 fn nobody_comes_twice_in_one_chain() {
