@@ -414,8 +414,9 @@ fn confidence_of(score: Score, rival: bool, others: bool) -> Confidence {
         return Confidence::Guess;
     }
     match score.by() {
-        PairedBy::Bytes => Confidence::Certain,
-        PairedBy::Key | PairedBy::Accept | PairedBy::RequestId if !others => Confidence::Certain,
+        PairedBy::Bytes | PairedBy::Key | PairedBy::Accept | PairedBy::RequestId if !others => {
+            Confidence::Certain
+        }
         PairedBy::ForwardedFor if score.named == 2 => Confidence::Certain,
         PairedBy::PathAndTime if score.host < 2 && !score.relayed || others => Confidence::Guess,
         _ => Confidence::Likely,

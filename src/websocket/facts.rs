@@ -208,9 +208,9 @@ pub struct SessionFacts {
     pub timer: Timer,
     /// How MQTT ended, where that is what the session carried and all of it could be followed.
     pub mqtt: Option<Box<Mqtt>>,
-    /// A hash over the first payload bytes each way as carried (client masking keys make it unique): to pair hops
-    /// by identical bytes. `None` until enough bytes were seen, and for bytes out of the middle of a session whose client uses
-    /// a masking key again.
+    /// A hash over the client's first bytes as carried (its masking keys make it unique): to pair hops by identical bytes.
+    /// `None` until enough bytes were seen, and for bytes out of the middle of a session whose client uses a masking key
+    /// again. Of a session without its handshake all that the client sent is enough, if that is a whole frame at least.
     pub fingerprint: Option<u64>,
 }
 

@@ -155,6 +155,11 @@ impl Reader {
         self.mask_repeats
     }
 
+    /// Whether the newest frame was masked with a key that changes anything.
+    pub(super) fn masks_with_a_key(&self) -> bool {
+        !self.lost && self.mask.is_some_and(|key| key != [0; 4])
+    }
+
     /// The payload bytes still to come when the stream ends inside a frame.
     pub(super) const fn cut(&self) -> Option<u64> {
         match self.state {

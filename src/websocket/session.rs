@@ -18,6 +18,9 @@ use crate::tcp::{Chunk, Direction, EndingHow, Gap, StreamEnd};
 /// the mask and the beginning of a larger one. A fixed number, so that a hop that was cut earlier still matches.
 const FINGERPRINT: usize = 16;
 
+/// Fewer do where they are all that the client sent: an empty frame with its mask.
+const FINGERPRINT_LEAST: usize = 6;
+
 /// Follows the WebSocket frames of one connection. Any segmentation gives the same facts, but for the frames they name.
 ///
 /// What every segment touches lies in front.
@@ -305,9 +308,13 @@ impl Session {
     }
 
     /// Masked the same every time, the same payload is the same bytes at many places of a session: from the middle of it,
-    /// they tell neither which session it is nor on which hop they came first.
+    /// they tell neither which session it is nor on which hop they came first. Without its handshake a session that hardly
+    /// says anything is still known by all that it said.
     fn fingerprint(&self) -> Option<u64> {
         let at_many_places = self.start_anywhere && self.to_server.mask_repeats();
-        (self.start.len() == FINGERPRINT && !at_many_places).then(|| fnv1a(&self.start))
+        let (len, whole) = (self.start.len(), self.start_anywhere && !self.start_lost);
+        let is_enough = len == FINGERPRINT
+            || whole && len >= FINGERPRINT_LEAST && self.to_server.masks_with_a_key();
+        (is_enough && !at_many_places).then(|| fnv1a(&self.start))
     }
 }

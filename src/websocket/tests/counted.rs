@@ -116,6 +116,56 @@ fn the_fingerprint_needs_sixteen_client_bytes_and_no_hole() {
 }
 
 #[test]
+fn without_its_handshake_a_session_is_known_by_the_little_that_its_client_said() {
+    let masked = |mask: [u8; 4]| {
+        let mut bytes = vec![0x89, 0x80];
+        bytes.extend(mask);
+        Step::Bytes(ToServer, bytes)
+    };
+    let key = [1, 2, 3, 4];
+    let begun = || Session::new(frame_ref(1), None, Depth::BOUNDED);
+    let midstream = || Session::midstream(frame_ref(1), Depth::BOUNDED);
+    for (name, mut session, steps, known) in [
+        ("from its beginning", begun(), vec![masked(key)], false),
+        ("a ping", midstream(), vec![masked(key)], true),
+        (
+            "no key to speak of",
+            midstream(),
+            vec![masked([0; 4])],
+            false,
+        ),
+        (
+            "a hole behind it",
+            midstream(),
+            vec![masked(key), Step::Gap(ToServer, 1)],
+            false,
+        ),
+        (
+            "a hole in what the server says",
+            midstream(),
+            vec![masked(key), Step::Gap(ToClient, 1)],
+            true,
+        ),
+        (
+            "the same key twice",
+            midstream(),
+            vec![masked(key), masked(key)],
+            false,
+        ),
+        (
+            "half a frame",
+            midstream(),
+            vec![Step::Bytes(ToServer, vec![0x89, 0x80, 1, 2])],
+            false,
+        ),
+        ("nothing", midstream(), vec![server(0x89, "")], false),
+    ] {
+        let facts = run(&mut session, &steps);
+        assert_eq!(facts.fingerprint.is_some(), known, "{name}");
+    }
+}
+
+#[test]
 fn bytes_of_a_key_that_is_used_again_are_a_fingerprint_only_where_a_session_begins() {
     let masked = |mask: u8| {
         let mut bytes = vec![0x82, 0x8c, mask, 2, 3, 4];

@@ -107,6 +107,40 @@ fn all_cut(late: bool, instead: &[Instead], facts: &[OtherFact]) {
     assert!(runs > 1_000, "{runs}");
 }
 
+/// Most who look into sessions that drop begin to capture while they are up.
+#[test]
+fn a_session_captured_from_its_middle_is_still_one_over_both_hops() {
+    let switched = b"HTTP/1.1 101 ";
+    for name in [
+        "backend-closed-without-close",
+        "backend-reset",
+        "client-reset",
+        "connection-vanished",
+        "idle-timeout",
+    ] {
+        let path = root().join(format!("samples/{name}.pcapng"));
+        let files = [fs::read(path).unwrap()];
+        let [whole] = &files;
+        let answered = packets(whole)
+            .iter()
+            .rposition(|packet| packet.data.windows(switched.len()).any(|at| at == switched))
+            .expect("the sample has a 101");
+        let late = report(&each(&files, |packets| {
+            packets.into_iter().skip(answered + 1).collect()
+        }));
+        let told = |report: &Value| {
+            let [handshake] = report["handshakes"].as_array().unwrap().as_slice() else {
+                panic!("{name}: not one handshake");
+            };
+            let hops = handshake["hops"].as_array().unwrap().len();
+            let how = ["verdict", "cause"].map(|fact| handshake[fact].clone());
+            let ended = ["ended_by", "ended_how"].map(|fact| handshake["session"][fact].clone());
+            (hops, how, ended)
+        };
+        assert_eq!(told(&late), told(&report(&files)), "{name}");
+    }
+}
+
 #[test]
 fn a_capture_that_begins_late_is_weaker_and_never_wrong() {
     all_cut(true, &[], LATE_FACTS);

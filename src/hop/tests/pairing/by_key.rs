@@ -96,6 +96,23 @@ fn sessions_from_mid_stream_are_joined_by_their_bytes() {
 }
 
 #[test]
+fn bytes_that_two_sessions_have_in_common_are_no_certain_link() {
+    let other = "192.168.50.24:40001";
+    let handshakes = paired([
+        Build::new(0, CLIENT, FRONT, 0.0).session(10.0, 20.0, 5),
+        Build::new(1, other, FRONT, 0.0).session(10.05, 20.0, 5),
+        Build::new(2, "192.168.50.1:51000", BACKEND, 0.0).session(10.1, 20.1, 5),
+    ]);
+    let by = handshakes
+        .iter()
+        .flat_map(|handshake| &handshake.hops)
+        .filter_map(|hop| hop.paired_by);
+    let by: Vec<_> = by.collect();
+    assert_eq!(by, [(PairedBy::Bytes, Confidence::Guess)]);
+    assert_eq!(handshakes.len(), 2);
+}
+
+#[test]
 fn a_head_cut_short_pairs_by_what_is_there_and_lacks_nothing() {
     let key = key(1);
     let whole = upgrade("/ws", &key);
