@@ -143,23 +143,7 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
             .iter()
             .any(|draft| NEVER_PASSED_ON.contains(&draft.code()))
     {
-        out.push(
-            Draft::new(Code::BackendHopNotSeen)
-                .on(&story.outer.record)
-                .title(format!(
-                    "What {} sent to a backend is not in the capture",
-                    story.front()
-                ))
-                .detail(match story.handshake.backend {
-                    BackendSight::NotContacted => {
-                        "The capture shows other backends of the proxy and no connection for this request, although an application answered: nothing certain can be said about what was forwarded."
-                    }
-                    BackendSight::Seen | BackendSight::NotVisible => {
-                        entry(Code::BackendHopNotSeen).meaning
-                    }
-                })
-                .saw(first_frame(story.outer), "the only hop seen"),
-        );
+        out.push(backend_unseen(story));
     }
     if let Some(front) = story.sealed_front() {
         let connection = &front.record.connection;
@@ -205,6 +189,34 @@ fn first_frame(hop: &Hop) -> FrameRef {
         .map(|head| head.span.first)
         .or(exchange.response.as_ref().map(|head| head.span.first))
         .unwrap_or(hop.record.connection.first)
+}
+
+/// Behind a hop that goes to a proxy, no other is known. Without the handshake it may be there, and only bytes could tell.
+fn backend_unseen(story: &Story<'_>) -> Draft {
+    let front = story.front();
+    let (title, detail) = if began_late(story) {
+        (
+            format!("Whether {front} passed this on, and where to, cannot be told"),
+            "The handshake is not in the capture, and no connection to a backend carries the same bytes of the client: it was not captured, or the client sent nothing to know it by.",
+        )
+    } else {
+        (
+            format!("What {front} sent to a backend is not in the capture"),
+            match story.handshake.backend {
+                BackendSight::NotContacted => {
+                    "The capture shows other backends of the proxy and no connection for this request, although an application answered: nothing certain can be said about what was forwarded."
+                }
+                BackendSight::Seen | BackendSight::NotVisible => {
+                    entry(Code::BackendHopNotSeen).meaning
+                }
+            },
+        )
+    };
+    Draft::new(Code::BackendHopNotSeen)
+        .on(&story.outer.record)
+        .title(title)
+        .detail(detail)
+        .saw(first_frame(story.outer), "the only hop seen")
 }
 
 /// Neither request nor answer in the capture, but a session.
