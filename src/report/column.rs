@@ -17,6 +17,8 @@ pub(super) struct Column<'a> {
     pub(super) connection: Option<&'a ConnectionView>,
     /// What it connects.
     role: &'a str,
+    /// Its session was up, whoever answered.
+    up_unanswered: bool,
     carried: Carried<'a>,
 }
 
@@ -46,6 +48,8 @@ pub(super) enum Answered<'a> {
     Response(&'a ResponseView),
     /// The record that carried it or its beginning, by the frame that completed it.
     Sealed(FrameRef),
+    /// There was one, or may have been, and it was not captured.
+    Unseen(&'static str),
     /// None: what there was instead.
     None(&'a str),
 }
@@ -53,10 +57,13 @@ pub(super) enum Answered<'a> {
 impl<'a> Column<'a> {
     /// The columns of a handshake.
     pub(super) fn all(report: &'a Report, handshake: &'a HandshakeView) -> Vec<Self> {
+        let up_unanswered =
+            handshake.session.is_some() && handshake.hops.iter().all(|hop| hop.response.is_none());
         let column = |id, role, carried| Self {
             id,
             connection: report.connection(id),
             role,
+            up_unanswered,
             carried,
         };
         let front = handshake
@@ -108,12 +115,17 @@ impl<'a> Column<'a> {
     /// Its answer, or what there was instead.
     pub(super) fn answered(&self) -> Answered<'a> {
         const NONE: Answered<'_> = Answered::None("none seen");
+        const UNSEEN: Answered<'_> = Answered::Unseen("not in the capture");
+        // No session is up without its 101, and of a server without a frame nothing is known.
+        let silent = |connection: &ConnectionView| connection.to_client.frames == 0;
+        let captured = !self.up_unanswered && !self.connection.is_some_and(silent);
+        let none = if captured { NONE } else { UNSEEN };
         match self.carried {
             Carried::Sealed(front) => front
                 .answer
                 .as_ref()
                 .map_or(NONE, |record| Answered::Sealed(record.at_frame)),
-            Carried::Hop(hop) => hop.response.as_ref().map_or(NONE, Answered::Response),
+            Carried::Hop(hop) => hop.response.as_ref().map_or(none, Answered::Response),
             Carried::Tried(attempt) => Answered::None(&attempt.outcome),
         }
     }

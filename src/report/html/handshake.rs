@@ -175,6 +175,7 @@ fn answer_cell(column: &Column<'_>, frames: &Frames<'_>) -> Markup {
                 }
             }
             Answered::Sealed(record) => (sealed(record, frames)),
+            Answered::Unseen(what) => span.faint { (what) },
             Answered::None(instead) => span.bad { "✗ " (instead) },
         }
         @for note in column.hop().into_iter().flat_map(|hop| &hop.notes) { div.odd { (note) } }

@@ -108,7 +108,7 @@ impl Page<'_> {
                 let server = response.server.as_deref();
                 server.map_or_else(String::new, code)
             }
-            Answered::Sealed(_) | Answered::None(_) => String::new(),
+            Answered::Sealed(_) | Answered::Unseen(_) | Answered::None(_) => String::new(),
         });
         row("Accept", &|column| match column.hop() {
             Some(hop) if hop.response.is_some() => text(&words::accept(hop)),
@@ -371,6 +371,7 @@ fn answer_cell(column: &Column<'_>, frames: &Frames<'_>) -> String {
             frame(response.at_frame, frames)
         ),
         Answered::Sealed(record) => sealed(record, frames),
+        Answered::Unseen(what) => what.to_owned(),
         Answered::None(instead) => format!("**{}**", text(instead)),
     }
 }

@@ -262,6 +262,7 @@ impl Layout<'_> {
         let response = match column.answered() {
             Answered::Response(response) => response,
             Answered::Sealed(record) => return self.sealed(record),
+            Answered::Unseen(what) => return self.cell(Look::Faint, what, 2),
             Answered::None(instead) => {
                 return self.cell(Look::Bad, &format!("✗ {instead}"), 2);
             }
