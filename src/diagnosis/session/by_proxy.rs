@@ -214,9 +214,15 @@ impl End<'_> {
         } else {
             program.idle_timeout()
         };
+        let article = if directive.starts_with("idle") {
+            "an"
+        } else {
+            "a"
+        };
+        let a_directive = format!("{article} {directive}");
         let shown = if sure == Confidence::Guess {
             format!(
-                "this fits a {directive} of {text}, and a proxy that closed it then for another reason, as at a reload."
+                "this fits {a_directive} of {text}, and a proxy that closed it then for another reason, as at a reload."
             )
         } else {
             format!("the {directive} is {text}.")
@@ -251,7 +257,7 @@ impl End<'_> {
             ))
             .headline(if sure == Confidence::Guess {
                 format!(
-                    "{proxy} closed the tunnel after {silent} of silence, as a {directive} of {text} does"
+                    "{proxy} closed the tunnel after {silent} of silence, as {a_directive} of {text} does"
                 )
             } else {
                 format!(
