@@ -60,7 +60,6 @@ impl<'a> End<'a> {
 
     /// What the broker's last packet says about why the session ended, with a Close frame or without.
     pub(super) fn by_broker(&self) -> Option<Draft> {
-        let backend = capital(&self.backend());
         let (farewell, frame) = self.farewell(Direction::ToClient)?;
         let (packet, code, text) = match farewell {
             Farewell::Refused(code) => ("CONNACK", code, "refused the MQTT connection"),
@@ -68,6 +67,7 @@ impl<'a> End<'a> {
             Farewell::Disconnect(code) => ("DISCONNECT", code, "ended the MQTT connection"),
         };
         let said = format!("MQTT {packet} {code:#04x} ({})", meaning(code));
+        let backend = capital(&self.backend());
         let text = format!("{backend} {text} ({})", meaning(code));
         let detail = format!(
             "Its last packet is {said}, and behind that it has to close: the WebSocket did what it should."
