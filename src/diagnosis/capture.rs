@@ -120,7 +120,7 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
     if story.handshake.ambiguous {
         out.extend(ambiguous(story));
     }
-    if began_late(story) {
+    if story.began_late() {
         out.push(
             Draft::new(Code::CaptureMidStream)
                 .on(&story.outer.record)
@@ -194,7 +194,7 @@ fn first_frame(hop: &Hop) -> FrameRef {
 /// Behind a hop that goes to a proxy, no other is known. Without the handshake it may be there, and only bytes could tell.
 fn backend_unseen(story: &Story<'_>) -> Draft {
     let front = story.front();
-    let (title, detail) = if began_late(story) {
+    let (title, detail) = if story.began_late() {
         (
             format!("Whether {front} passed this on, and where to, cannot be told"),
             "The handshake is not in the capture, and no connection to a backend carries the same bytes of the client: it was not captured, or the client sent nothing to know it by.",
@@ -217,14 +217,6 @@ fn backend_unseen(story: &Story<'_>) -> Draft {
         .title(title)
         .detail(detail)
         .saw(first_frame(story.outer), "the only hop seen")
-}
-
-/// Neither request nor answer in the capture, but a session.
-fn began_late(story: &Story<'_>) -> bool {
-    let exchange = story.outer.exchange();
-    exchange.request.is_none()
-        && exchange.partial_request.is_none()
-        && story.outer.record.connection.opening == Opening::Midstream
 }
 
 fn ambiguous(story: &Story<'_>) -> Option<Draft> {

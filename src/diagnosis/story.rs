@@ -190,6 +190,14 @@ impl<'a> Story<'a> {
         })
     }
 
+    /// Neither request nor answer in the capture, but a session.
+    pub(super) fn began_late(&self) -> bool {
+        let exchange = self.outer.exchange();
+        exchange.request.is_none()
+            && exchange.partial_request.is_none()
+            && self.outer.record.connection.opening == Opening::Midstream
+    }
+
     /// The hops behind the outermost one.
     pub(super) fn inner_hops(&self) -> impl Iterator<Item = &'a Hop> {
         self.handshake.hops.iter().skip(1)

@@ -183,6 +183,16 @@ impl End<'_> {
             "The client's side closed the tunnel after {} of silence",
             duration(silence)
         );
+        let hint = if device {
+            "The request shows that another proxy or balancer stands in front.".to_owned()
+        } else if self.may_come_from_a_proxy() {
+            format!(
+                "The silence has the length of a usual idle limit of proxies, balancers and NAT. Without the request it is not known whether {} is the client or a proxy: nginx ends a tunnel after proxy_read_timeout, 60 s by default.",
+                self.story.outer.record.connection.client.ip()
+            )
+        } else {
+            "The silence has the length of a usual idle limit of balancers and NAT.".to_owned()
+        };
         let draft = self
             .draft(Code::IdleTimeoutInFront)
             .sure(sure)
@@ -192,16 +202,21 @@ impl End<'_> {
                 self.story.front()
             ))
             .detail(format!(
-                "Nothing was said or outstanding for {}. {} {}",
+                "Nothing was said or outstanding for {}. {} {hint}",
                 duration(silence),
                 self.pings(),
-                if device {
-                    "The request shows that another proxy or balancer stands in front."
-                } else {
-                    "The silence has the length of a usual idle limit of balancers and NAT."
-                }
             ));
+        let draft = if self.may_come_from_a_proxy() {
+            draft.fix("Send pings more often than that limit, and raise it where it is set: proxy_read_timeout if an nginx is in front, else the limit of the balancer or device there.")
+        } else {
+            draft
+        };
         Some(self.with_endings(draft))
+    }
+
+    /// One hop without its handshake: nothing tells what its client is.
+    fn may_come_from_a_proxy(&self) -> bool {
+        self.one_hop() && self.story.began_late()
     }
 
     /// The side that ended it hides who stands behind.

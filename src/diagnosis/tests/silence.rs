@@ -360,6 +360,35 @@ fn a_limit_in_front() {
     }
 }
 
+/// From mid-stream, one hop may be that of an nginx towards its backend as well: its timeout is the commonest of all.
+#[test]
+fn a_limit_in_front_of_a_hop_without_its_handshake_may_be_that_of_nginx() {
+    for (role, late, told) in [
+        (Role::Unknown, true, true),
+        (Role::ClientProxy, false, false),
+    ] {
+        let hop = front()
+            .session(talk(2, 1.7, 10.0))
+            .fin(Side::Client, 60_000.0)
+            .edit(|c| {
+                if late {
+                    (c.exchange.request, c.exchange.response) = (None, None);
+                    c.record.connection.opening = crate::tcp::Opening::Midstream;
+                }
+            });
+        let hop = if late {
+            hop
+        } else {
+            hop.ask(ASK, 0.5).answer(SWITCHED, 1.7)
+        };
+        let handshake = with_session(alone(hop, role), Some(Party::Client));
+        let diagnosis = diagnose(&handshake);
+        let limit = finding(&diagnosis, Code::IdleTimeoutInFront);
+        assert_eq!(limit.detail.contains("proxy_read_timeout"), told);
+        assert_eq!(limit.fix.contains("proxy_read_timeout"), told);
+    }
+}
+
 /// Of two hops one is not seen to end: somebody else may have ended the session, and the texts say so as well.
 #[test]
 fn a_proxy_that_may_have_passed_on_an_end_is_not_said_to_have_closed() {
