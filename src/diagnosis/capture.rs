@@ -154,7 +154,14 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
                     "What {} sent to {} is inside TLS, of which no keys are at hand",
                     connection.client, connection.server
                 ))
-                .saw(front.request, "the TLS record that fits the request"),
+                .saw(
+                    front.request.unwrap_or(connection.first),
+                    if front.request.is_some() {
+                        "the TLS record that fits the request"
+                    } else {
+                        "the first frame of it"
+                    },
+                ),
         );
     } else if story.backend_only() {
         out.push(

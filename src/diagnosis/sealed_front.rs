@@ -25,7 +25,8 @@ impl<'a> Story<'a> {
 
     /// When the client left the front, if that was before a frame of the outermost hop and it had no answer.
     pub(super) fn left_in_front(&self, before: FrameRef) -> Option<FrameRef> {
-        let front = self.sealed_front().filter(|front| front.answer.is_none())?;
+        let unanswered = |front: &&Front| front.request.is_some() && front.answer.is_none();
+        let front = self.sealed_front().filter(unanswered)?;
         front.left(None, before)
     }
 }
@@ -58,7 +59,8 @@ pub(super) fn gave_up(story: &Story<'_>) -> Option<Draft> {
     let end = end.filter(|end| end.by == Side::Client)?;
     let left = story.left_in_front(end.frame)?;
     let request = story.outer.exchange().request.as_ref()?;
-    let asked = front.request.at.shifted(front.offset_nanos);
+    let sealed = front.request?;
+    let asked = sealed.at.shifted(front.offset_nanos);
     let waited = duration(left.at.nanos_since(asked).max(0));
     let client = front.record.connection.client;
     Some(
@@ -73,7 +75,7 @@ pub(super) fn gave_up(story: &Story<'_>) -> Option<Draft> {
                 story.front()
             ))
             .detail("Its connection is closed TLS, found by the times and lengths of its records.")
-            .saw(front.request, "the TLS record that fits the request")
+            .saw(sealed, "the TLS record that fits the request")
             .saw(request.span.first, shows_request(request))
             .saw(
                 left,

@@ -277,7 +277,7 @@ pub(super) fn join_front(handshake: &mut Handshake, confidence: Confidence) {
         record: handshake.hops[0].record.clone(),
         by: JoinedBy::Time,
         confidence,
-        request: at(0.0),
+        request: Some(at(0.0)),
         answer: Some(at(1.7)),
         agreed: 0,
         offset_nanos: 0,

@@ -72,9 +72,9 @@ impl Talk {
                 *self = Self::Ignored(protocol);
                 return Interest::Counters;
             }
-            Decision::WebSocket(session) => {
+            Decision::WebSocket(found) => {
                 let proxy_header = undecided.proxy_header.take();
-                let followed = Followed::midstream(session, proxy_header);
+                let followed = Followed::midstream(*found, proxy_header);
                 *self = Self::Followed(Box::new(followed));
                 return Interest::Bytes;
             }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::mem::take;
 
 use crate::capture::FrameRef;
-use crate::hop::{Protocol, ProxyHeader};
+use crate::hop::{Protocol, ProxyHeader, Relayed};
 use crate::http::{self, CgiFound, CgiRequest, Probe};
 use crate::tcp::{Chunk, Direction, Gap};
 use crate::websocket::{Depth, Session};
@@ -28,7 +28,15 @@ pub(super) struct Undecided {
     /// Segments of a connection from mid-stream that began nothing we know.
     probes: u16,
     /// Reads these segments as WebSocket frames, to see whether that makes sense.
-    session: Option<Box<Session>>,
+    session: Option<Box<Midstream>>,
+}
+
+/// A session that was up when the capture began, if it is one.
+#[derive(Debug)]
+pub(super) struct Midstream {
+    pub(super) session: Session,
+    /// Its segments from the first one on.
+    pub(super) relayed: Relayed,
 }
 
 /// A server's bytes from before its client's first ones: inside TLS, where nginx sends its HTTP/2 settings at once.
@@ -62,7 +70,7 @@ pub(super) enum Decision {
         skip: usize,
     },
     /// A session that was up when the capture began; it has read the chunk already.
-    WebSocket(Box<Session>),
+    WebSocket(Box<Midstream>),
     /// A request for a WebSocket in a protocol of application servers, read already.
     Cgi(Box<CgiRequest>),
 }
@@ -141,11 +149,15 @@ impl Undecided {
 
     /// Bytes from the middle of something: WebSocket frames, perhaps, or what stands before the next HTTP head.
     fn search(&mut self, chunk: &Chunk<'_>) -> Decision {
-        let session = self
-            .session
-            .get_or_insert_with(|| Box::new(Session::midstream(chunk.frame, Depth::BOUNDED)));
-        session.bytes(chunk);
-        if session.is_convincing() {
+        let found = self.session.get_or_insert_with(|| {
+            Box::new(Midstream {
+                session: Session::midstream(chunk.frame, Depth::BOUNDED),
+                relayed: Relayed::default(),
+            })
+        });
+        found.relayed.note(chunk);
+        found.session.bytes(chunk);
+        if found.session.is_convincing() {
             return self
                 .session
                 .take()
@@ -165,13 +177,16 @@ impl Undecided {
         let greeting = self.greeting.as_ref();
         self.prefix.capacity()
             + greeting.map_or(0, |greeting| greeting.data.capacity())
-            + session.map_or(0, |session| size_of::<Session>() + session.held())
+            + session.map_or(0, |found| {
+                size_of::<Session>() + found.session.held() + found.relayed.held()
+            })
     }
 
     pub(super) fn gap(&mut self, gap: &Gap) {
         self.prefix.clear();
-        if let Some(session) = &mut self.session {
-            session.gap(gap);
+        if let Some(found) = &mut self.session {
+            found.relayed.stop();
+            found.session.gap(gap);
         }
     }
 

@@ -10,6 +10,8 @@
 //!                          n bytes                a moment later; and so on, both ways
 //! ```
 //!
+//! Of a session that was up when the capture began there is the last part alone, on both sides.
+//!
 //! Lengths are no identity: the times must fit as well, all the way, and a join is never called certain unless the
 //! backend was told the very port of the client.
 
@@ -19,9 +21,9 @@ use relay::{Compared, Relay, carried, marked};
 
 use super::handshake::Confidence;
 use super::node::Node;
-use super::record::{Record, SharedRecord};
+use super::record::{Exchange, Record, SharedRecord};
 use crate::capture::{FrameRef, Timestamp};
-use crate::tcp::{Direction, Side};
+use crate::tcp::{Direction, Opening, Side};
 use crate::tls::{Size, Sizes, TlsFacts};
 
 /// A proxy passes on what comes within this time, waiting for a busy worker included.
@@ -70,8 +72,8 @@ pub struct Front {
     pub by: JoinedBy,
     /// How sure that is.
     pub confidence: Confidence,
-    /// The record with the request.
-    pub request: FrameRef,
+    /// The record with the request; none where the session was up when the capture began.
+    pub request: Option<FrameRef>,
     /// The record with the answer, or with its beginning.
     pub answer: Option<FrameRef>,
     /// How many lengths of relayed data agree.
@@ -92,7 +94,8 @@ impl Front {
         let said = connection.to_server.last_data.filter(|said| {
             let before = end.at.nanos_since(at(*said));
             let unheard = relayed.is_none_or(|relayed| at(*said) > relayed.at);
-            unheard && *said > self.request && (0..=PROMPT_NANOS).contains(&before)
+            let behind = self.request.is_none_or(|request| *said > request);
+            unheard && behind && (0..=PROMPT_NANOS).contains(&before)
         });
         ended
             .filter(|frame| at(*frame) <= end.at)
@@ -104,7 +107,10 @@ impl Front {
 /// How well a front fits.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Fit {
-    pub(super) request: FrameRef,
+    /// The record with the request, or the first one of a session without.
+    pub(super) first: FrameRef,
+    /// The session was up when the capture began.
+    pub(super) late: bool,
     pub(super) answer: Option<FrameRef>,
     pub(super) agreed: usize,
     pub(super) by: JoinedBy,
@@ -139,6 +145,12 @@ fn may_be_alert(facts: &TlsFacts, size: &Size) -> bool {
             .is_some_and(|range| range.contains(&ALERT))
 }
 
+/// Whether the capture shows no more of a handshake than the session that it opened.
+pub(super) fn is_late(exchange: &Exchange, record: &Record) -> bool {
+    let asked = exchange.request.is_some() || exchange.partial_request.is_some();
+    !asked && exchange.response.is_none() && record.connection.opening == Opening::Midstream
+}
+
 /// Whether nobody opened a TLS connection that came far enough to carry a request.
 pub(super) fn is_candidate(record: &Record) -> bool {
     let sizes = record.tls.as_deref().and_then(|tls| tls.sizes.as_deref());
@@ -150,6 +162,9 @@ pub(super) fn is_candidate(record: &Record) -> bool {
 impl Behind<'_> {
     /// How well a front fits whose times are of the same clock.
     pub(super) fn fit(&self, front: &Record, lag: i64) -> Option<Fit> {
+        if is_late(self.node.exchange()?, &self.node.record) {
+            return self.fit_late(front, lag);
+        }
         let (facts, sizes) = self.comparable(front)?;
         let node = self.node;
         let exchange = node.exchange()?;
@@ -207,10 +222,58 @@ impl Behind<'_> {
         self.judged(
             front,
             Fit {
-                request: request.frame,
+                first: request.frame,
+                late: false,
                 answer: reply.map(|reply| reply.frame),
                 agreed,
                 by: JoinedBy::Time,
+                confidence: Confidence::Guess,
+                offset_nanos: 0,
+                is_named: false,
+            },
+        )
+    }
+
+    /// How well a front fits where the session was up when the capture began: by what was relayed since then alone. What a
+    /// record has beside its text is not known, but the same for all.
+    fn fit_late(&self, front: &Record, lag: i64) -> Option<Fit> {
+        let (facts, sizes) = self.comparable(front)?;
+        if !facts.began_before() || front.connection.opening != Opening::Midstream {
+            return None;
+        }
+        let relayed = self.node.exchange()?.relayed.as_deref()?;
+        let known = sizes.is_cut().then(|| newest(sizes)).flatten();
+        let back_known = relayed.is_cut().then(|| newest_mark(relayed)).flatten();
+        let ends = [&self.node.record.connection, &front.connection];
+        let end = ends
+            .iter()
+            .filter_map(|one| Some(one.ended?.frame.at))
+            .min();
+        let cut = sizes.is_cut();
+        let compared = |facts: &TlsFacts| {
+            let inward = Relay {
+                into: (carried(sizes.of(Direction::ToServer), facts, cut)?, known),
+                out: (marked(relayed.of(Direction::ToServer)), back_known),
+            };
+            let outward = Relay {
+                into: (marked(relayed.of(Direction::ToClient)), back_known),
+                out: (carried(sizes.of(Direction::ToClient), facts, cut)?, known),
+            };
+            let (inward, outward) = (inward.compare(lag, end)?, outward.compare(lag, end)?);
+            let agreed = inward.agreed + outward.agreed;
+            let enough = agreed >= SOME && agreed * 2 >= inward.of + outward.of;
+            enough.then_some(agreed)
+        };
+        let agreed = TlsFacts::guesses().iter().filter_map(compared).max()?;
+        let first = sizes.of(Direction::ToServer).first()?;
+        self.judged(
+            front,
+            Fit {
+                first: first.frame,
+                late: true,
+                answer: None,
+                agreed,
+                by: JoinedBy::RecordsAndTime,
                 confidence: Confidence::Guess,
                 offset_nanos: 0,
                 is_named: false,
@@ -310,7 +373,8 @@ impl Behind<'_> {
                     return None;
                 }
                 found = Some(Fit {
-                    request: request.frame,
+                    first: request.frame,
+                    late: false,
                     answer: Some(reply.frame),
                     agreed,
                     by: JoinedBy::Records,
@@ -394,9 +458,10 @@ impl Behind<'_> {
 }
 
 impl Fit {
-    /// Whether it fits so well that other fronts that fit less promptly are out of the question.
+    /// Whether it fits so well that other fronts that fit less promptly are out of the question. Without request and answer
+    /// none does: many say the same in the same moment.
     pub(super) const fn is_long(&self) -> bool {
-        self.agreed >= SOME
+        self.agreed >= SOME && !self.late
     }
 }
 

@@ -13,15 +13,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use foldhash::{HashSet, HashSetExt as _};
 
 use super::book::{Clocks, OpenConnections};
-use super::front::{Behind, Fit, Front, LAG_NANOS, PROMPT_NANOS, is_candidate};
+use super::front::{Behind, Fit, Front, LAG_NANOS, PROMPT_NANOS, is_candidate, is_late};
 use super::handshake::{BackendSight, Handshake, Role};
 use super::known::Known;
 use super::node::Node;
 use super::record::{Record, SharedRecord};
 use super::session;
 use crate::capture::Timestamp;
-use crate::tcp::{ConnectionId, Direction};
-use crate::tls::Sizes;
+use crate::tcp::{ConnectionId, Direction, Opening};
+use crate::tls::{Sizes, TlsFacts};
 
 /// Closed connections kept: those of some minutes of a busy proxy. About 1.5 KiB each.
 const KEPT_MAX: usize = 16_384;
@@ -32,6 +32,10 @@ const NEAR_MAX: usize = 512;
 
 /// Pairs compared where the clocks do not tell.
 const PAIRS_MAX: usize = 1 << 20;
+
+/// A session that was up when the capture began is held from its end on only: what may be in front of it is kept for so
+/// long, until a connection that nobody closes any more is forgotten as well.
+const LATE_NANOS: i64 = 60_000_000_000;
 
 /// Other hops looked at that a front may belong to.
 pub(super) const RIVALS_MAX: usize = 64;
@@ -52,7 +56,8 @@ pub(super) struct Fronts {
 /// An exchange that a front may belong to as well.
 pub(super) type Rival = (SharedRecord, usize);
 
-/// When what a front asked for began: from when on a proxy did something for it, and when its request went out.
+/// When what a front asked for began: from when on a proxy did something for it, and when its request went out. Without a
+/// request, when the first of its bytes went out.
 #[derive(Clone, Copy)]
 struct Span {
     from: Timestamp,
@@ -61,7 +66,12 @@ struct Span {
 
 impl Span {
     fn of(handshake: &Handshake) -> Option<Self> {
-        let request = handshake.first()?.exchange().request.as_ref()?;
+        let exchange = handshake.first()?.exchange();
+        let Some(request) = exchange.request.as_ref() else {
+            let relayed = exchange.relayed.as_deref()?.of(Direction::ToServer);
+            let begin = relayed.first()?.frame.at;
+            return Some(Self { from: begin, begin });
+        };
         // What was made for it, and connections that carry nothing before it.
         let hops = handshake.hops.iter().chain(&handshake.subrequests);
         let dialled = hops
@@ -109,6 +119,7 @@ impl Fronts {
         let place = place(record);
         self.open.remove(&place);
         let spent = self.spent.remove(&place.1);
+        let wanted = wanted || was_up(record);
         if spent || !wanted || !is_candidate(record) {
             return;
         }
@@ -126,8 +137,11 @@ impl Fronts {
         if self.closed.is_empty() {
             return;
         }
-        self.closed
-            .retain(|_, record| record.connection.last.at >= least);
+        let late = least.shifted(-LATE_NANOS);
+        self.closed.retain(|_, record| {
+            let newest = record.connection.last.at;
+            newest >= least || newest >= late && was_up(record)
+        });
     }
 
     /// Joins handshakes with the fronts that are theirs beyond doubt. `rivals`: exchanges of others that begin about as one
@@ -174,8 +188,8 @@ impl Fronts {
             let chosen = choose(&behind, &found, same);
             let alone = chosen.filter(|chosen| {
                 let span = (
-                    chosen.fit.request.at.shifted(-LAG_NANOS),
-                    chosen.fit.request.at.shifted(LAG_NANOS),
+                    chosen.fit.first.at.shifted(-LAG_NANOS),
+                    chosen.fit.first.at.shifted(LAG_NANOS),
                 );
                 let Some(others) = rivals(span.0, span.1) else {
                     return false;
@@ -273,7 +287,8 @@ impl Fronts {
 impl Found {
     fn front(&self) -> Front {
         let Fit {
-            request,
+            first,
+            late,
             answer,
             agreed,
             by,
@@ -285,7 +300,7 @@ impl Found {
             record: self.record.clone(),
             by,
             confidence,
-            request,
+            request: (!late).then_some(first),
             answer,
             agreed,
             offset_nanos,
@@ -298,10 +313,18 @@ impl Found {
     }
 }
 
+/// Whether it was up when the capture began, and its hellos are not in it.
+fn was_up(front: &Record) -> bool {
+    let tls = front.tls.as_deref();
+    front.connection.opening == Opening::Midstream && tls.is_some_and(TlsFacts::began_before)
+}
+
 /// The first hop of a handshake, if it is in clear and may have a front.
 fn root(handshake: &Handshake) -> Option<Rival> {
     let hop = handshake.first()?;
-    let clear = hop.record.tls.is_none() && hop.exchange().request.is_some();
+    let exchange = hop.exchange();
+    let late = || exchange.relayed.is_some() && is_late(exchange, &hop.record);
+    let clear = hop.record.tls.is_none() && (exchange.request.is_some() || late());
     (clear && handshake.front.is_none()).then(|| (hop.record.clone(), hop.place))
 }
 
@@ -430,7 +453,7 @@ fn put(handshake: &mut Handshake, front: Front) {
             handshake.backend = BackendSight::Seen;
         }
     }
-    let (capture, offset) = (front.request.capture(), front.offset_nanos);
+    let (capture, offset) = (front.record.connection.first.capture(), front.offset_nanos);
     let offsets = &mut handshake.clock_offsets;
     if offset != 0 && offsets.iter().all(|(noted, _)| *noted != capture) {
         offsets.push((capture, offset));

@@ -99,7 +99,12 @@ impl<'a> Column<'a> {
     pub(super) fn asked(&self) -> Asked<'a> {
         let protocol = self.connection.map(|connection| connection.protocol);
         match self.carried {
-            Carried::Sealed(front) => Asked::Sealed(front.request.at_frame),
+            Carried::Sealed(front) => front
+                .request
+                .as_ref()
+                .map_or(Asked::Unseen("before the capture"), |record| {
+                    Asked::Sealed(record.at_frame)
+                }),
             Carried::Hop(hop) => match &hop.request {
                 Some(request) => Asked::Request(request),
                 None => Asked::Unseen("not in the capture as a whole"),
@@ -124,7 +129,7 @@ impl<'a> Column<'a> {
             Carried::Sealed(front) => front
                 .answer
                 .as_ref()
-                .map_or(NONE, |record| Answered::Sealed(record.at_frame)),
+                .map_or(none, |record| Answered::Sealed(record.at_frame)),
             Carried::Hop(hop) => hop.response.as_ref().map_or(none, Answered::Response),
             Carried::Tried(attempt) => Answered::None(&attempt.outcome),
         }

@@ -90,7 +90,7 @@ pub(super) fn moments(handshake: &Handshake, start: FrameRef) -> Vec<MomentView>
             place: 0,
             role: FrontView::ROLE,
         };
-        let ends = of_connection(connection, front.answer.or(Some(front.request)));
+        let ends = of_connection(connection, front.answer.or(front.request));
         open.extend(ends.into_iter().map(|sight| (leg, sight)));
     }
     for (place, hop) in handshake.tunnel().filter(|(_, hop)| !hop.retried) {

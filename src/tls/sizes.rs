@@ -93,8 +93,9 @@ impl Watch {
         facts: &TlsFacts,
     ) {
         if let Self::Before = self {
-            // Where the hellos were not seen, nobody knows what a record has beside its text.
-            *self = if facts.cipher.is_some() && may_be_http1(facts) {
+            // Of half a handshake nobody knows what a record has beside its text.
+            let is_known = facts.cipher.is_some() && may_be_http1(facts);
+            *self = if is_known || facts.began_before() {
                 Self::Watching(Box::default())
             } else {
                 Self::Over(None)
@@ -168,6 +169,26 @@ fn may_be_http1(facts: &TlsFacts) -> bool {
 }
 
 impl TlsFacts {
+    /// Whether neither hello was captured, as of a session that was up when the capture began.
+    pub const fn began_before(&self) -> bool {
+        self.client_hello.is_none() && self.server_hello.is_none()
+    }
+
+    /// What it may be where the hellos were not captured: as to what a record has beside its text, all that is in use comes
+    /// down to TLS 1.3, and 1.2 with AES-GCM or ChaCha20.
+    pub fn guesses() -> [Self; 3] {
+        let guess = |version, cipher| Self {
+            version: Some(version),
+            cipher: Some(cipher),
+            ..Self::default()
+        };
+        [
+            guess(0x0304, 0x1301),
+            guess(0x0303, 0xc02f),
+            guess(0x0303, 0xcca8),
+        ]
+    }
+
     /// How many bytes a record of a length may carry, by version and suite; `None` where these are not known. The bytes
     /// of the content type, padding that nobody uses, are not among them.
     pub fn carried_by(&self, len: u16) -> Option<RangeInclusive<u16>> {
@@ -224,6 +245,7 @@ mod tests {
 
     fn facts(offered: &[&str], chosen: Option<&str>) -> TlsFacts {
         TlsFacts {
+            client_hello: Some(frame(0)),
             alpn_offered: offered.iter().map(|&one| one.into()).collect(),
             alpn: chosen.map(Into::into),
             version: Some(0x0304),
@@ -271,6 +293,28 @@ mod tests {
             watch.begins(Direction::ToServer, 100, frame(1), &facts(offered, chosen));
             assert_eq!(watch.is_watching(), watched, "{offered:?} {chosen:?}");
         }
+    }
+
+    #[test]
+    fn what_was_up_before_the_capture_is_watched_and_half_a_handshake_is_not() {
+        for (hello, watched) in [(None, true), (Some(frame(1)), false)] {
+            for (client_hello, server_hello) in [(hello, None), (None, hello)] {
+                let facts = TlsFacts {
+                    client_hello,
+                    server_hello,
+                    ..TlsFacts::default()
+                };
+                let mut watch = Watch::default();
+                watch.begins(Direction::ToServer, 100, frame(2), &facts);
+                assert_eq!(watch.is_watching(), watched);
+            }
+        }
+    }
+
+    #[test]
+    fn all_that_is_guessed_is_known() {
+        let carried = TlsFacts::guesses().map(|guess| guess.carried_by(100));
+        assert_eq!(carried, [Some(83..=83), Some(76..=76), Some(84..=84)]);
     }
 
     #[test]

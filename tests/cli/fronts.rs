@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::cases::Case;
 use crate::keys::without_secrets;
+use crate::pipeline::{packets, pcapng};
 use crate::support::{hop101, read_json, read_json_with, sample};
 
 /// Both ends of a connection.
@@ -104,6 +105,43 @@ fn what_is_joined_without_keys_is_what_the_keys_show() {
     println!("{right} of {known} joined; left: {}", left.join(" "));
     assert!(right >= 30, "{right} of {known}; left {left:?}");
     assert!(left.len() * 8 <= known, "{right} of {known}; left {left:?}");
+}
+
+/// Captures that begin behind the 101: what is joined then is what the keys show of the whole.
+#[test]
+fn sessions_that_were_up_are_joined_as_their_beginning_shows() {
+    let folder = tempfile::tempdir().unwrap();
+    let late = folder.path().join("late.pcapng");
+    let (mut late_hops, mut right) = (0, 0);
+    for case in Case::with_keys() {
+        let [file] = case.files.as_slice() else {
+            continue;
+        };
+        let (opened, _) = read_json_with(&case.files, &case.keys, &["--fail-on", "never"]);
+        let truth = truth(&opened);
+        let all = packets(&fs::read(file).unwrap());
+        let switched = b"HTTP/1.1 101 ";
+        let Some(up) = all
+            .iter()
+            .rposition(|packet| packet.data.windows(switched.len()).any(|at| at == switched))
+        else {
+            continue;
+        };
+        for cut in up + 1..all.len() {
+            fs::write(&late, pcapng(&all[cut..])).unwrap();
+            let (sealed, _) = read_json(std::slice::from_ref(&late), &["--fail-on", "never"]);
+            late_hops += sealed["handshakes"].as_array().unwrap().len();
+            for (hop, front) in joined(&sealed) {
+                // Of some there are no keys that can be used.
+                let Some(shown) = truth.get(&hop) else {
+                    continue;
+                };
+                assert_eq!(&front, shown, "{} from {cut}: {hop:?}", case.name());
+                right += 1;
+            }
+        }
+    }
+    assert!(right >= 10, "{right} of {late_hops}");
 }
 
 #[test]

@@ -21,7 +21,7 @@ use crate::tcp::{Chunk, Direction, EndingHow, Gap, Interest, StreamEnd};
 use crate::websocket::{Depth, Session};
 use crate::{http2, tls};
 
-use super::undecided::Undecided;
+use super::undecided::{Midstream, Undecided};
 use sealed::Envelope;
 
 /// A connection worth reading.
@@ -167,8 +167,10 @@ impl Followed {
     }
 
     /// A session that was up when the capture began: an exchange without heads.
-    pub(super) fn midstream(session: Box<Session>, proxy_header: Option<ProxyHeader>) -> Self {
+    pub(super) fn midstream(found: Midstream, proxy_header: Option<ProxyHeader>) -> Self {
+        let session = Box::new(found.session);
         let mut followed = Self::with(Reader::WebSocket { session, place: 0 }, proxy_header);
+        followed.relayed = Some(Box::new(found.relayed));
         followed.file(Exchange::default());
         followed
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::build::{Build, Table, in_capture, key, stripped, switching, upgrade};
 use crate::hop::book::{Book, Clocks};
 use crate::hop::{Confidence, Front, Handshake, JoinedBy, Party, Protocol, Record, Relayed};
-use crate::tcp::{Chunk, Direction, Side};
+use crate::tcp::{Chunk, Direction, Opening, Side};
 use crate::tls::{Sizes, TlsFacts};
 
 /// What TLS 1.3 has beside the text of a record.
@@ -107,8 +107,9 @@ fn pair(clocks: Clocks, mut records: Vec<Record>) -> Vec<Handshake> {
     records.sort_by_key(|record| record.exchanges.is_empty());
     for record in &records {
         for exchange in &record.exchanges {
-            let head = exchange.request.as_ref().unwrap();
-            book.attempt(&record.connection, exchange.index, head, false);
+            if let Some(head) = &exchange.request {
+                book.attempt(&record.connection, exchange.index, head, false);
+            }
         }
     }
     records.sort_by_key(|record| record.connection.last);
@@ -125,6 +126,127 @@ fn joined(records: Vec<Record>) -> Option<Front> {
     handshake.front.map(|front| *front)
 }
 
+/// A front that was up when the capture began, of which nothing is known but the lengths.
+fn late_front(id: u32, client: &str, overhead: u16, said: Said<'_>) -> Record {
+    let mut sizes = Sizes::default();
+    for &(ms, direction, len) in said {
+        sizes.add(direction, len + overhead, in_capture(0, ms));
+    }
+    Build::seen_by(0, id, client, "198.51.100.1:443", 19.0)
+        .fin(50.0, Side::Server)
+        .with(|record| {
+            record.protocol = Protocol::Tls;
+            record.connection.opening = Opening::Midstream;
+            record.tls = Some(Box::new(TlsFacts {
+                sizes: Some(Box::new(sizes)),
+                ..TlsFacts::default()
+            }));
+        })
+        .record()
+}
+
+/// A hop that was up as well.
+fn late_hop(id: u32, lag: f64, said: Said<'_>) -> Record {
+    let whole = hop(id, 0, lag, said);
+    whole
+        .with(|record| {
+            record.connection.opening = Opening::Midstream;
+            let exchange = &mut record.exchanges[0];
+            (exchange.request, exchange.response) = (None, None);
+        })
+        .record()
+}
+
+#[test]
+fn sessions_that_were_up_are_joined_by_what_was_relayed_since() {
+    let client = "192.0.2.7:40000";
+    let other = "192.0.2.8:40000";
+    let shifted: Vec<_> = TALK
+        .iter()
+        .map(|&(ms, way, len)| (ms, way, len + 1))
+        .collect();
+    let begun = |mut front: Record| {
+        front.tls.as_mut().unwrap().client_hello = Some(in_capture(0, 19.0));
+        front
+    };
+    let hop = || late_hop(9, 0.3, TALK);
+    let fits = |overhead| late_front(1, client, overhead, TALK);
+    for (name, records, agreed) in [
+        ("TLS 1.3", vec![fits(17), hop()], Some(4)),
+        ("TLS 1.2, AES-GCM", vec![fits(24), hop()], Some(4)),
+        ("TLS 1.2, ChaCha20", vec![fits(16), hop()], Some(4)),
+        ("no overhead that is in use", vec![fits(20), hop()], None),
+        (
+            "other lengths",
+            vec![late_front(1, client, 17, &shifted), hop()],
+            None,
+        ),
+        (
+            "too few lengths",
+            vec![
+                late_front(1, client, 17, &TALK[..2]),
+                late_hop(9, 0.3, &TALK[..2]),
+            ],
+            None,
+        ),
+        (
+            "relayed too late",
+            vec![fits(17), late_hop(9, 300.0, TALK)],
+            None,
+        ),
+        (
+            "it began in the capture",
+            vec![begun(fits(17)), hop()],
+            None,
+        ),
+        (
+            "one of two",
+            vec![fits(17), late_front(2, other, 17, &shifted), hop()],
+            Some(4),
+        ),
+        (
+            "two that fit",
+            vec![fits(17), late_front(2, other, 17, TALK), hop()],
+            None,
+        ),
+        (
+            "two hops that fit",
+            vec![fits(17), hop(), late_hop(10, 0.3, TALK)],
+            None,
+        ),
+    ] {
+        let handshakes = pair(Clocks::Same, records);
+        let fronts: Vec<_> = handshakes
+            .iter()
+            .filter_map(|one| one.front.as_deref())
+            .collect();
+        let of = |front: &&Front| (front.agreed, front.request, front.by);
+        let expected = agreed.map(|agreed| (agreed, None, JoinedBy::RecordsAndTime));
+        assert_eq!(fronts.first().map(of), expected, "{name}");
+        assert!(
+            fronts
+                .iter()
+                .all(|front| front.confidence == Confidence::Likely)
+        );
+    }
+}
+
+/// What is in front may be gone before the hop behind it ends, and nothing else keeps it in mind.
+#[test]
+fn a_front_that_was_up_is_kept_until_the_hop_behind_it_ends() {
+    let mut book = Book::new(Clocks::Same);
+    book.closed(late_front(1, "192.0.2.7:40000", 17, TALK));
+    let mut out = Vec::new();
+    let now = in_capture(0, 20_000.0).at;
+    book.settle(now, &Table::default(), &mut out);
+    book.closed(late_hop(9, 0.3, TALK));
+    book.finish(&mut out);
+    let [handshake] = out.as_slice() else {
+        panic!("{}", out.len());
+    };
+    assert!(handshake.front.is_some());
+}
+
 #[test]
 fn times_and_lengths_join() {
     let front = joined(vec![front(1, FRONT), hop(2, 0, 0.3, TALK).record()]).unwrap();
@@ -132,7 +254,7 @@ fn times_and_lengths_join() {
     assert_eq!(front.by, JoinedBy::RecordsAndTime);
     assert_eq!(front.confidence, Confidence::Likely);
     assert_eq!(front.agreed, 4);
-    assert_eq!(front.request, in_capture(0, 2.0));
+    assert_eq!(front.request, Some(in_capture(0, 2.0)));
     assert_eq!(front.answer, Some(in_capture(0, 6.0)));
 }
 
@@ -309,7 +431,10 @@ fn by_another_clock_many_lengths_must_agree() {
     let found = |said, of_hop: Said<'_>| {
         let records = vec![sealed(said), hop(2, 0, 0.3, of_hop).record()];
         let [handshake] = pair(Clocks::MayDiffer, records).try_into().unwrap();
-        let capture = handshake.front.as_ref().map(|one| one.request.capture());
+        let capture = handshake
+            .front
+            .as_ref()
+            .map(|one| one.record.connection.first.capture());
         let noted: Vec<_> = handshake.clock_offsets.iter().map(|one| one.0).collect();
         assert!(capture.into_iter().eq(noted), "its times are to be shifted");
         handshake.front

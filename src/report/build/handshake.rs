@@ -162,7 +162,7 @@ fn front(front: &Front) -> FrontView {
         paired_by: joined_by(front.by),
         confidence: confidence(front.confidence),
         agreed_lengths: front.agreed,
-        request: record(front.request),
+        request: front.request.map(record),
         answer: front.answer.map(record),
     }
 }

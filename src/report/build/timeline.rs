@@ -96,7 +96,7 @@ fn sealed_events(front: &Front, events: &mut Vec<EventView>) {
         unsure => format!(" ({})", how_sure(confidence(unsure))),
     };
     let records = [
-        (Some(front.request), Direction::ToServer, "request"),
+        (front.request, Direction::ToServer, "request"),
         (front.answer, Direction::ToClient, "answer"),
     ];
     for (record, way, what) in records {

@@ -68,8 +68,8 @@ pub struct FrontView {
     pub confidence: &'static str,
     /// How many lengths of relayed data agree.
     pub agreed_lengths: usize,
-    /// The record with the request.
-    pub request: RecordView,
+    /// The record with the request; null where the session was up when the capture began.
+    pub request: Option<RecordView>,
     /// The first record of the answer; null where none came.
     pub answer: Option<RecordView>,
 }

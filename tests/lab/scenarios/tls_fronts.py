@@ -9,7 +9,7 @@ import dataclasses
 from typing import Any
 
 import tls
-from model import BACKEND_2, Expect, Scenario, Witness, broken, expect, failed, ok
+from model import BACKEND_2, Event, Expect, Scenario, Witness, broken, expect, failed, ok
 from nginx import UPGRADE, location, site, upstream
 from programs import KEY, handshake, node_backend, node_client, page, py_backend, py_client, raw_backend, raw_client
 from scenarios.answers import LEAVES
@@ -17,19 +17,35 @@ from scenarios.endings import ANSWERS_ONCE, TUNNEL_RESET
 from scenarios.forwarding import ANSWERS
 from scenarios.silence import WAITS, idle_after, times_out
 from scenarios.tls_keys import keyed
-from scenarios.tls_suites import KEYS, TLS, WSS
+from scenarios.tls_suites import CLEAN, KEYS, TLS, WSS
 
 BY_RECORDS: dict[str, Any] = {"hops": 1, "roles": "proxy-backend", "front": "records-and-time"}
 BY_TIME: dict[str, Any] = {"hops": 1, "front": "time"}
 UP = ok(answered_by="backend", close_code=1000, status=101, **BY_RECORDS)
 SIZES = (("send", "x" * 40), ("recv",)) * 3
 """Messages as long as everybody else's."""
+MESSAGES = (("send", "again"), ("recv",), ("send", "and once more"), ("recv",))
 
 
 def sealed(name: str, title: str, shake: Expect, **more: Any) -> Scenario:
     """A story over wss to nginx with TLS 1.3, read without the keys that the client writes."""
     story = keyed(name, title, shake, keys=(), truth=(KEYS,), **more)
     return dataclasses.replace(story, name=f"sealed-{name}")
+
+
+def late(name: str, title: str, shake: Expect, said: tuple, **more: Any) -> Scenario:
+    """Such a story of which the capture shows the end alone: keys would not open it."""
+    client = keyed_py(("send", "hello"), ("recv",), ("sleep", 3.4), *MESSAGES, *said)
+    story = sealed(
+        f"late-{name}",
+        title,
+        shake,
+        clients=(client,),
+        capture_first=False,
+        events=(Event(1.7, "capture-start"),),
+        **more,
+    )
+    return dataclasses.replace(story, truth=())
 
 
 def keyed_py(*steps: tuple, **setting: Any):
@@ -111,6 +127,30 @@ SCENARIOS = [
         row="T1",
         site_of=(location("/ws", idle_after(2)),),
         clients=(keyed_py(*WAITS),),
+        witness=times_out(),
+    ),
+    late(
+        "healthy",
+        "The capture starts when the session is up on both sides.",
+        expect(ok(close_code=1000, status=None, **BY_RECORDS), required="capture-mid-stream"),
+        said=(("close", 1000, "bye"),),
+        witness=CLEAN,
+    ),
+    late(
+        "client-left",
+        "The same, and the client leaves.",
+        expect(ok(close_code=None, ended_by="client", **BY_RECORDS), required="capture-mid-stream client-left"),
+        said=(("abort",),),
+        row="T7",
+        witness=Witness(access=("101",)),
+    ),
+    late(
+        "idle-timeout",
+        "The same, and nginx gives up the silent tunnel.",
+        expect(broken("idle-timeout", ended_by="proxy", close_code=None, **BY_RECORDS), required="capture-mid-stream"),
+        said=(*WAITS,),
+        row="T1",
+        site_of=(location("/ws", idle_after(5)),),
         witness=times_out(),
     ),
     sealed(
