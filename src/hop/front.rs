@@ -15,15 +15,17 @@
 //! Lengths are no identity: the times must fit as well, all the way, and a join is never called certain unless the
 //! backend was told the very port of the client.
 
+mod late;
 mod relay;
 
+pub(super) use late::is_late;
 use relay::{Compared, Relay, carried, marked};
 
 use super::handshake::Confidence;
 use super::node::Node;
-use super::record::{Exchange, Record, SharedRecord};
+use super::record::{Record, SharedRecord};
 use crate::capture::{FrameRef, Timestamp};
-use crate::tcp::{Direction, Opening, Side};
+use crate::tcp::{Direction, Side};
 use crate::tls::{Size, Sizes, TlsFacts};
 
 /// A proxy passes on what comes within this time, waiting for a busy worker included.
@@ -145,12 +147,6 @@ fn may_be_alert(facts: &TlsFacts, size: &Size) -> bool {
             .is_some_and(|range| range.contains(&ALERT))
 }
 
-/// Whether the capture shows no more of a handshake than the session that it opened.
-pub(super) fn is_late(exchange: &Exchange, record: &Record) -> bool {
-    let asked = exchange.request.is_some() || exchange.partial_request.is_some();
-    !asked && exchange.response.is_none() && record.connection.opening == Opening::Midstream
-}
-
 /// Whether nobody opened a TLS connection that came far enough to carry a request.
 pub(super) fn is_candidate(record: &Record) -> bool {
     let sizes = record.tls.as_deref().and_then(|tls| tls.sizes.as_deref());
@@ -227,53 +223,6 @@ impl Behind<'_> {
                 answer: reply.map(|reply| reply.frame),
                 agreed,
                 by: JoinedBy::Time,
-                confidence: Confidence::Guess,
-                offset_nanos: 0,
-                is_named: false,
-            },
-        )
-    }
-
-    /// How well a front fits where the session was up when the capture began: by what was relayed since then alone. What a
-    /// record has beside its text is not known, but the same for all.
-    fn fit_late(&self, front: &Record, lag: i64) -> Option<Fit> {
-        let (facts, sizes) = self.comparable(front)?;
-        if !facts.began_before() || front.connection.opening != Opening::Midstream {
-            return None;
-        }
-        let relayed = self.node.exchange()?.relayed.as_deref()?;
-        let known = sizes.is_cut().then(|| newest(sizes)).flatten();
-        let back_known = relayed.is_cut().then(|| newest_mark(relayed)).flatten();
-        let ends = [&self.node.record.connection, &front.connection];
-        let end = ends
-            .iter()
-            .filter_map(|one| Some(one.ended?.frame.at))
-            .min();
-        let cut = sizes.is_cut();
-        let compared = |facts: &TlsFacts| {
-            let inward = Relay {
-                into: (carried(sizes.of(Direction::ToServer), facts, cut)?, known),
-                out: (marked(relayed.of(Direction::ToServer)), back_known),
-            };
-            let outward = Relay {
-                into: (marked(relayed.of(Direction::ToClient)), back_known),
-                out: (carried(sizes.of(Direction::ToClient), facts, cut)?, known),
-            };
-            let (inward, outward) = (inward.compare(lag, end)?, outward.compare(lag, end)?);
-            let agreed = inward.agreed + outward.agreed;
-            let enough = agreed >= SOME && agreed * 2 >= inward.of + outward.of;
-            enough.then_some(agreed)
-        };
-        let agreed = TlsFacts::guesses().iter().filter_map(compared).max()?;
-        let first = sizes.of(Direction::ToServer).first()?;
-        self.judged(
-            front,
-            Fit {
-                first: first.frame,
-                late: true,
-                answer: None,
-                agreed,
-                by: JoinedBy::RecordsAndTime,
                 confidence: Confidence::Guess,
                 offset_nanos: 0,
                 is_named: false,

@@ -57,7 +57,7 @@ pub(super) struct Fronts {
 pub(super) type Rival = (SharedRecord, usize);
 
 /// When what a front asked for began: from when on a proxy did something for it, and when its request went out. Without a
-/// request, when the first of its bytes went out.
+/// request, when the first of its bytes, which may have been on their way, and those behind them went out.
 #[derive(Clone, Copy)]
 struct Span {
     from: Timestamp,
@@ -69,8 +69,12 @@ impl Span {
         let exchange = handshake.first()?.exchange();
         let Some(request) = exchange.request.as_ref() else {
             let relayed = exchange.relayed.as_deref()?.of(Direction::ToServer);
-            let begin = relayed.first()?.frame.at;
-            return Some(Self { from: begin, begin });
+            // The first of them may have gone in before the capture began.
+            let (first, next) = (relayed.first()?, relayed.get(1));
+            return Some(Self {
+                from: first.frame.at,
+                begin: next.unwrap_or(first).frame.at,
+            });
         };
         // What was made for it, and connections that carry nothing before it.
         let hops = handshake.hops.iter().chain(&handshake.subrequests);

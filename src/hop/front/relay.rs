@@ -119,11 +119,22 @@ pub(super) fn carried(sizes: &[Size], facts: &TlsFacts, is_cut: bool) -> Option<
     Some(steps)
 }
 
+/// The bytes that came, added up.
 pub(super) fn marked(marks: &[Mark]) -> Steps {
-    let step = |mark: &Mark| Step {
-        at: mark.frame.at,
-        least: mark.end,
-        most: mark.end,
+    marked_behind(marks, 0)
+}
+
+/// The same behind some of the marks.
+pub(super) fn marked_behind(marks: &[Mark], skipped: usize) -> Steps {
+    let (before, rest) = marks.split_at(skipped.min(marks.len()));
+    let base = before.last().map_or(0, |mark| mark.end);
+    let step = |mark: &Mark| {
+        let end = mark.end.saturating_sub(base);
+        Step {
+            at: mark.frame.at,
+            least: end,
+            most: end,
+        }
     };
-    marks.iter().map(step).collect()
+    rest.iter().map(step).collect()
 }

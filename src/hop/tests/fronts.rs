@@ -165,6 +165,8 @@ fn sessions_that_were_up_are_joined_by_what_was_relayed_since() {
         .iter()
         .map(|&(ms, way, len)| (ms, way, len + 1))
         .collect();
+    let behind = |first: (f64, Direction, u16)| [&[first], TALK].concat();
+    let (down, up) = (behind((19.5, DOWN, 70)), behind((19.5, UP, 70)));
     let begun = |mut front: Record| {
         front.tls.as_mut().unwrap().client_hello = Some(in_capture(0, 19.0));
         front
@@ -176,6 +178,21 @@ fn sessions_that_were_up_are_joined_by_what_was_relayed_since() {
         ("TLS 1.2, AES-GCM", vec![fits(24), hop()], Some(4)),
         ("TLS 1.2, ChaCha20", vec![fits(16), hop()], Some(4)),
         ("no overhead that is in use", vec![fits(20), hop()], None),
+        (
+            "an answer was on its way",
+            vec![late_front(1, client, 17, &down), hop()],
+            Some(4),
+        ),
+        (
+            "a message was on its way",
+            vec![fits(17), late_hop(9, 0.3, &up)],
+            Some(4),
+        ),
+        (
+            "a message that went nowhere",
+            vec![late_front(1, client, 17, &up), hop()],
+            None,
+        ),
         (
             "other lengths",
             vec![late_front(1, client, 17, &shifted), hop()],
