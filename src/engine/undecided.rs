@@ -5,7 +5,7 @@ use std::mem::take;
 
 use crate::capture::FrameRef;
 use crate::hop::{Protocol, ProxyHeader, Relayed};
-use crate::http::{self, CgiFound, CgiRequest, Probe};
+use crate::http::{self, CgiFound, CgiReader, CgiRequest, Probe};
 use crate::tcp::{Chunk, Direction, Gap};
 use crate::websocket::{Depth, Session};
 
@@ -22,6 +22,8 @@ const PREFIX_MAX: usize = 1024;
 pub(super) struct Undecided {
     /// Bytes of the client that were too few to judge.
     prefix: Vec<u8>,
+    /// Reads them where they begin a request in a protocol of application servers.
+    cgi: Option<Box<CgiReader>>,
     /// What the server said before the client said anything.
     greeting: Option<Greeting>,
     pub(super) proxy_header: Option<ProxyHeader>,
@@ -79,6 +81,9 @@ impl Undecided {
     /// Judges the next bytes; `midstream` when the start of the connection was not captured.
     pub(super) fn judge(&mut self, midstream: bool, chunk: &Chunk<'_>) -> Decision {
         let from_client = chunk.direction == Direction::ToServer;
+        if from_client && self.cgi.is_some() {
+            return self.cgi(midstream, chunk);
+        }
         let held = if from_client {
             take(&mut self.prefix)
         } else {
@@ -89,14 +94,14 @@ impl Undecided {
             Probe::ProxyHeader(_) if from_client && self.proxy_header.is_none() => {
                 return self.proxy_header(held.len(), &joined, chunk);
             }
-            Probe::Cgi if from_client => match http::cgi_request(&joined, chunk.frame) {
-                CgiFound::WebSocket(request) => return Decision::Cgi(request),
-                CgiFound::NeedMore => {
-                    self.prefix = joined.into_owned();
-                    return Decision::Wait;
-                }
-                CgiFound::Other => Protocol::Other,
-            },
+            Probe::Cgi if from_client => {
+                self.cgi = CgiReader::new(&joined).map(Box::new);
+                let joined = Chunk {
+                    data: &joined,
+                    ..*chunk
+                };
+                return self.cgi(midstream, &joined);
+            }
             Probe::NeedMore if from_client => return self.wait(joined.into_owned()),
             probe => protocol(probe),
         };
@@ -120,6 +125,22 @@ impl Undecided {
                 skip: 0,
             },
             other => Decision::Ignore(other),
+        }
+    }
+
+    /// Goes on with a request in a protocol of application servers.
+    fn cgi(&mut self, midstream: bool, chunk: &Chunk<'_>) -> Decision {
+        let reader = self.cgi.as_deref_mut();
+        match reader.map_or(CgiFound::Other, |reader| {
+            reader.bytes(chunk.data, chunk.frame)
+        }) {
+            CgiFound::WebSocket(request) => Decision::Cgi(request),
+            CgiFound::NeedMore => Decision::Wait,
+            CgiFound::Other if midstream => {
+                self.cgi = None;
+                self.search(chunk)
+            }
+            CgiFound::Other => Decision::Ignore(Protocol::Other),
         }
     }
 
@@ -174,8 +195,10 @@ impl Undecided {
     /// Bytes that it holds besides itself.
     pub(super) fn held(&self) -> usize {
         let session = self.session.as_ref();
+        let cgi = self.cgi.as_ref();
         let greeting = self.greeting.as_ref();
         self.prefix.capacity()
+            + cgi.map_or(0, |reader| size_of::<CgiReader>() + reader.held())
             + greeting.map_or(0, |greeting| greeting.data.capacity())
             + session.map_or(0, |found| {
                 size_of::<Session>() + found.session.held() + found.relayed.held()
@@ -184,6 +207,7 @@ impl Undecided {
 
     pub(super) fn gap(&mut self, gap: &Gap) {
         self.prefix.clear();
+        self.cgi = None;
         if let Some(found) = &mut self.session {
             found.relayed.stop();
             found.session.gap(gap);

@@ -27,7 +27,7 @@ pub(crate) mod testkit;
 #[cfg(test)]
 mod tests;
 
-pub use cgi::{AnsweredIn, CGI_REQUEST_MAX, Cgi, CgiFound, CgiRequest, cgi_request};
+pub use cgi::{AnsweredIn, CGI_REQUEST_MAX, Cgi, CgiFound, CgiReader, CgiRequest};
 pub use conversation::Conversation;
 pub use event::{HttpEvent, PartialWhy};
 pub use head::{Fields, HeadFault, RequestHead, ResponseHead, Span};

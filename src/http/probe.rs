@@ -30,7 +30,7 @@ pub enum Probe {
     Tls,
     /// A PROXY protocol header of version 1 or 2; see [`super::proxy_header`].
     ProxyHeader(u8),
-    /// A request in a protocol of application servers; see [`super::cgi_request`].
+    /// A request in a protocol of application servers; see [`super::CgiReader`].
     Cgi,
     /// Too few bytes to tell. Never said of more than [`PROBE_MAX`] bytes.
     NeedMore,
