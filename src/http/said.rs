@@ -15,6 +15,9 @@ const WORD_MAX: usize = 12;
 /// The longest word without one.
 const LETTERS_MAX: usize = 32;
 
+/// Characters that are looked into: those quoted, and the rest of the last word, which may be a secret cut off.
+const LOOKED_AT: usize = SAID_MAX + LETTERS_MAX;
+
 /// The members of a JSON object in which applications say why.
 const MEMBERS: &[&str] = &[
     "message",
@@ -48,6 +51,10 @@ pub fn said(asked: &RequestHead, answer: &ResponseHead, body: &[u8]) -> Option<S
         return None;
     };
     let line = text.trim_start().lines().next()?.trim_end();
+    let line = line
+        .char_indices()
+        .nth(LOOKED_AT)
+        .map_or(line, |(end, _)| line.get(..end).unwrap_or(line));
     let shown: String = line.chars().take(SAID_MAX).collect();
     let is_sentence = !shown.is_empty()
         && !shown.contains(['<', '@', '\u{fffd}'])
@@ -196,6 +203,15 @@ mod tests {
         }
         let long = of(TEXT, &"no ".repeat(100));
         assert_eq!(long.map(|said| said.chars().count()), Some(SAID_MAX + 1));
+    }
+
+    #[test]
+    fn looks_no_further_than_what_may_be_quoted_in_part() {
+        let far = "no ".repeat(100) + "hunter";
+        assert!(of(TEXT, &far).is_some());
+        // It would be quoted to its third letter.
+        let cut = "no ".repeat(39) + "hunter";
+        assert_eq!(of(TEXT, &cut), None);
     }
 
     #[test]
