@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// Whether a character must not be printed as it is: controls, direction marks, invisible and private characters.
-const fn is_unsafe(c: char) -> bool {
+pub(super) const fn is_unsafe(c: char) -> bool {
     matches!(
         c,
         '\0'..='\x1f'

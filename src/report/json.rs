@@ -1,10 +1,13 @@
 //! The contract as JSON: one document, or one line for each thing as it finishes.
 
+mod harmless;
+
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
 
 use serde::Serialize;
 
+use self::harmless::Harmless;
 use super::build::Detail;
 use super::redact::{Redact, Redactor};
 use super::view::{
@@ -34,8 +37,8 @@ pub fn pretty(report: &Report, out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// The serializer writes a few bytes at a time: each such write is to be cheaper than a call that nobody can see through.
-fn gathered(out: &mut dyn Write) -> BufWriter<&mut dyn Write> {
-    BufWriter::with_capacity(WRITE_BYTES, out)
+fn gathered(out: &mut dyn Write) -> Harmless<BufWriter<&mut dyn Write>> {
+    Harmless(BufWriter::with_capacity(WRITE_BYTES, out))
 }
 
 /// Bytes that go out at once.
@@ -110,7 +113,7 @@ struct SummaryLine<'a> {
 /// A handshake's line has the connections that it names. Handshakes are numbered as they finish here, since what began
 /// before may still be open. The first error stops the output; [`JsonLines::finish`] returns it.
 pub struct JsonLines<W> {
-    out: W,
+    out: Harmless<W>,
     only_failed: bool,
     redactor: Redactor,
     interfaces: BTreeMap<u32, String>,
@@ -122,7 +125,7 @@ impl<W: Write> JsonLines<W> {
     /// Lines to `out`; with `only_failed` none for handshakes that are ok.
     pub fn new(out: W, only_failed: bool, redact: Redact) -> Self {
         Self {
-            out,
+            out: Harmless(out),
             only_failed,
             redactor: Redactor::new(redact),
             interfaces: BTreeMap::new(),
@@ -235,7 +238,7 @@ impl<W: Write> JsonLines<W> {
         }));
         match self.error {
             Some(error) => Err(error),
-            None => self.out.flush().map(|()| self.out),
+            None => self.out.flush().map(|()| self.out.0),
         }
     }
 }

@@ -195,7 +195,7 @@ fn jsonl_has_a_type_on_each_line_and_ends_with_the_summary() {
 
 #[test]
 fn nothing_from_packets_reaches_a_terminal_raw() {
-    let evil = "\x1b]0;owned\x07\u{202e}\r\n| `x` <script>alert(1)</script> &#35; @all";
+    let evil = "\x1b]0;owned\x07\u{9b}2J\x7f\u{202e}\r\n| `x` <script>alert(1)</script> &#35; @all";
     let mut case = fix::not_forwarded();
     case.1.headline = evil.to_owned();
     for finding in &mut case.1.findings {
@@ -216,10 +216,13 @@ fn nothing_from_packets_reaches_a_terminal_raw() {
     info.path = format!("dir/{evil}");
     info.damage = Some(evil.to_owned());
     let report = collector.finish(&[info], BTreeMap::new());
+    let mut document = Vec::new();
+    json::pretty(&report, &mut document).unwrap();
     for text in [
         terminal(&report, 100, true),
         markdown::render(&report, true),
         html::render(&report, true),
+        String::from_utf8(document).unwrap(),
     ] {
         assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text}");
         assert!(!text.contains('\u{202e}'));
