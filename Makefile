@@ -25,7 +25,7 @@ lab:
 
 ## fuzz: each fuzz target for a minute (SECONDS=... for longer), with cargo-fuzz and a nightly compiler
 SECONDS ?= 60
-TARGETS ?= container decode reassembly http ws_frames tls_records
+TARGETS ?= container decode reassembly http ws_frames tls_records whole
 fuzz:
 	for target in $(TARGETS); do \
 	  mkdir -p target/fuzz/$$target && $(CARGO) +nightly fuzz run --fuzz-dir tests/fuzz --target-dir target/fuzz-build $$target \

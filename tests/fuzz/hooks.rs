@@ -3,11 +3,17 @@
 //!
 //! Streams are written as records of a control byte, a length byte and as many bytes: see [`steps`].
 
+use std::collections::BTreeMap;
 use std::io::Cursor;
 
-use hop101::capture::{CaptureId, Frame, FrameNo, FrameRef, LinkType, Reader, Timestamp};
+use hop101::capture::{
+    CaptureId, CaptureInfo, Frame, FrameNo, FrameRef, LinkType, Reader, Timestamp,
+};
 use hop101::decode::{Decoded, Decoder, Endpoint, Key, Segment, SeqNo, TcpFlags};
+use hop101::engine::{Engine, Options, Selection};
+use hop101::hop::Clocks;
 use hop101::http::Conversation;
+use hop101::report::{Collector, Keep, Redact, html, json, markdown, table};
 use hop101::tcp::{
     Chunk, Connection, Direction, EndingHow, Gap, GapCause, Handler, Interest, Limits, StreamEnd,
     Table,
@@ -19,13 +25,14 @@ use hop101::websocket::{Depth, Session};
 pub(crate) type Hook = (&'static str, fn(&[u8]));
 
 /// All targets; a folder of `corpus/` has the name of each.
-pub(crate) const HOOKS: [Hook; 6] = [
+pub(crate) const HOOKS: [Hook; 7] = [
     ("container", container),
     ("decode", decode),
     ("reassembly", reassembly),
     ("http", http),
     ("ws_frames", ws_frames),
     ("tls_records", tls_records),
+    ("whole", whole),
 ];
 
 /// What a compressed input may inflate to here: a bomb must not stop the fuzzing.
@@ -105,8 +112,8 @@ enum Step<'a> {
 }
 
 /// Reads steps: of the control byte, bit 0 is the direction, bits 1 and 2 what happens (bytes, a hole of the length
-/// byte, FIN, RST).
-fn steps(mut data: &[u8]) -> impl Iterator<Item = (Direction, Step<'_>)> {
+/// byte, FIN, RST). The other five are passed on.
+fn steps(mut data: &[u8]) -> impl Iterator<Item = (u8, Direction, Step<'_>)> {
     std::iter::from_fn(move || {
         let ([control, length], rest) = data.split_first_chunk::<2>()?;
         let direction = if control & 1 == 0 {
@@ -118,14 +125,14 @@ fn steps(mut data: &[u8]) -> impl Iterator<Item = (Direction, Step<'_>)> {
             0 => {
                 let (bytes, rest) = rest.split_at(usize::from(*length).min(rest.len()));
                 data = rest;
-                return Some((direction, Step::Bytes(bytes)));
+                return Some((control >> 3, direction, Step::Bytes(bytes)));
             }
             1 => Step::Gap(u64::from(*length) + 1),
             2 => Step::End(EndingHow::Fin),
             _ => Step::End(EndingHow::Rst),
         };
         data = rest;
-        Some((direction, step))
+        Some((control >> 3, direction, step))
     })
 }
 
@@ -140,7 +147,7 @@ trait Told {
 fn tell(data: &[u8], reader: &mut impl Told) {
     let mut positions = [0_u64; 2];
     let mut ended = [false; 2];
-    for ((direction, step), number) in steps(data).zip(1..) {
+    for ((_, direction, step), number) in steps(data).zip(1..) {
         let way = usize::from(direction == Direction::ToClient);
         if ended[way] {
             continue;
@@ -414,4 +421,137 @@ pub(crate) fn reassembly(data: &[u8]) {
     table.finish(&mut ordered);
     assert_eq!(ordered.open, 0);
     assert!(table.is_empty());
+}
+
+/// A connection of [`whole`]: the numbers with which its two sides go on.
+#[derive(Clone, Copy)]
+struct Sides {
+    next: [u32; 2],
+    is_open: bool,
+}
+
+const FIN: u8 = 1;
+const SYN: u8 = 2;
+const RST: u8 = 4;
+const ACK: u8 = 16;
+
+impl Sides {
+    /// A packet that one of them sends: IPv4 and TCP, without checksums.
+    fn packet(&mut self, which: u8, direction: Direction, flags: u8, payload: &[u8]) -> Vec<u8> {
+        // Even ones lead from a client to a proxy, odd ones from there to a backend.
+        let (client, server) = match which % 2 {
+            0 => ([192, 0, 2, 1, 156, 64 + which], [192, 0, 2, 2, 0, 80]),
+            _ => ([192, 0, 2, 2, 195, 80 + which], [192, 0, 2, 3, 31, 144]),
+        };
+        let (from, to, way) = match direction {
+            Direction::ToServer => (client, server, 0),
+            Direction::ToClient => (server, client, 1),
+        };
+        let size = (40 + payload.len()) as u16;
+        let mut packet = vec![0x45, 0];
+        packet.extend(size.to_be_bytes());
+        packet.extend([0, 0, 0x40, 0, 64, 6, 0, 0]);
+        packet.extend(&from[..4]);
+        packet.extend(&to[..4]);
+        packet.extend(&from[4..]);
+        packet.extend(&to[4..]);
+        packet.extend(self.next[way].to_be_bytes());
+        packet.extend(self.next[1 - way].to_be_bytes());
+        packet.extend([0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
+        packet.extend(payload);
+        let taken = payload.len() as u32 + u32::from(flags & (SYN | FIN) != 0);
+        self.next[way] = self.next[way].wrapping_add(taken);
+        packet
+    }
+}
+
+/// The packets of [`steps`] with how long each waits, in milliseconds. Of the control byte, bits 3 and 4 choose the connection,
+/// bit 5 leaves out its opening, and bits 6 and 7 say how long the step waits.
+fn packets(data: &[u8]) -> Vec<(i64, Vec<u8>)> {
+    use Direction::{ToClient, ToServer};
+    const WAITS: [i64; 4] = [1, 400, 5_000, 60_000];
+    let mut connections = [Sides {
+        next: [1000, 2000],
+        is_open: false,
+    }; 4];
+    let mut packets = Vec::new();
+    for (more, direction, step) in steps(data) {
+        let (which, wait) = (more & 3, WAITS[usize::from(more >> 3)]);
+        let sides = &mut connections[usize::from(which)];
+        if !sides.is_open && more & 4 == 0 {
+            for (direction, flags) in [(ToServer, SYN), (ToClient, SYN | ACK), (ToServer, ACK)] {
+                packets.push((0, sides.packet(which, direction, flags, &[])));
+            }
+        }
+        sides.is_open = true;
+        let (flags, payload) = match step {
+            Step::Bytes(payload) => (ACK, payload),
+            Step::Gap(len) => {
+                // The other side has the bytes that the capture lacks.
+                let way = usize::from(direction == ToClient);
+                sides.next[way] = sides.next[way].wrapping_add(len as u32);
+                let packet = sides.packet(which, direction.reverse(), ACK, &[]);
+                packets.push((wait, packet));
+                continue;
+            }
+            Step::End(EndingHow::Fin) => (FIN | ACK, &[][..]),
+            Step::End(EndingHow::Rst) => (RST | ACK, &[][..]),
+        };
+        packets.push((wait, sides.packet(which, direction, flags, payload)));
+    }
+    packets
+}
+
+/// Explains a whole capture of a proxy's two sides, read or watched, in one of the forms: the length of the input chooses, for
+/// pages take longer than all that leads to them.
+pub(crate) fn whole(data: &[u8]) {
+    const MEMORY: u64 = 16 << 20;
+    let (is_watched, verbose, form) = (
+        data.len() % 2 == 1,
+        data.len() / 2 % 2 == 1,
+        data.len() / 4 % 4,
+    );
+    let options = Options::new(Selection::default(), Clocks::Same, Some(MEMORY));
+    let mut engine = Engine::new(options);
+    let mut collector = Collector::new(Keep::default(), Redact::Standard);
+    let mut info = CaptureInfo::unread(CaptureId(0), "fuzz");
+    let mut at = 0;
+    for ((wait, packet), number) in packets(data).iter().zip(1..) {
+        at += wait * 1_000_000;
+        let frame = Frame {
+            id: frame_ref(number).with_time(Timestamp::from_nanos(at)),
+            interface: 0,
+            link: LinkType(101),
+            wire_len: packet.len() as u32,
+            data: packet,
+        };
+        engine.frame(&frame, &mut collector);
+        info.frames = number;
+        if is_watched {
+            engine.tick(frame.id.at, &mut collector);
+            drop(engine.decided());
+        }
+    }
+    let infos = [info];
+    engine.finish(&infos, &mut collector);
+    collector.counted(&engine.tcp_stats());
+    let report = collector.finish(&infos, BTreeMap::new());
+    let page = match form {
+        0 => {
+            let options = table::Options {
+                width: 80,
+                color: false,
+                verbose,
+            };
+            table::render(&report, &options)
+        }
+        1 => markdown::render(&report, verbose),
+        2 => html::render(&report, verbose),
+        _ => {
+            let mut bytes = Vec::new();
+            json::compact(&report, &mut bytes).unwrap();
+            String::from_utf8(bytes).unwrap()
+        }
+    };
+    assert!(!page.contains(|c: char| c.is_control() && c != '\n'));
 }
