@@ -130,7 +130,13 @@ pub(super) fn pick(report: &Report, most: Most) -> (Report, u64) {
         traffic: report.traffic.clone(),
         ..Report::default()
     };
-    visit::report(&mut part, &mut |kind, text| {
+    make_visible(&mut part);
+    (part, wrong.saturating_sub(shown))
+}
+
+/// Makes all texts of a report harmless for where people read them.
+pub(super) fn make_visible(report: &mut Report) {
+    visit::report(report, &mut |kind, text| {
         let harmless = match kind {
             visit::Kind::Block => escape::visible_block(text),
             _ => escape::visible(text),
@@ -139,5 +145,4 @@ pub(super) fn pick(report: &Report, most: Most) -> (Report, u64) {
             *text = harmless;
         }
     });
-    (part, wrong.saturating_sub(shown))
 }

@@ -48,12 +48,15 @@ fn failed_only() -> Keep {
 }
 
 fn terminal(report: &Report, width: usize, verbose: bool) -> String {
-    let options = table::Options {
+    table::render(report, &look(width, verbose))
+}
+
+fn look(width: usize, verbose: bool) -> table::Options {
+    table::Options {
         width,
         color: false,
         verbose,
-    };
-    table::render(report, &options)
+    }
 }
 
 fn document(report: &Report) -> serde_json::Value {
@@ -223,6 +226,7 @@ fn nothing_from_packets_reaches_a_terminal_raw() {
         markdown::render(&report, true),
         html::render(&report, true),
         String::from_utf8(document).unwrap(),
+        table::blocks(report.clone(), &look(100, true)),
     ] {
         assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text}");
         assert!(!text.contains('\u{202e}'));

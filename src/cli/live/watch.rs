@@ -238,7 +238,7 @@ impl Watch {
         let report = self.one.one(number, handshake, diagnosis);
         let mut text = line::handshake(&report, at, what, self.look());
         if let Some(options) = &self.style.block {
-            text.push_str(&table::blocks(&report, options));
+            text.push_str(&table::blocks(report, options));
             text.push('\n');
         }
         self.screen.print(&text);

@@ -15,7 +15,7 @@ use tabled::builder::Builder;
 use tabled::settings::Style;
 
 use super::moments;
-use super::pick::{Most, pick};
+use super::pick::{Most, make_visible, pick};
 use super::style::{Look, Page, columns, fit, pad};
 use super::view::{EvidenceView, FindingView, HandshakeView, Report, SessionView};
 use super::words::{self, Frames, Told, Tone};
@@ -79,13 +79,14 @@ pub fn render(report: &Report, options: &Options) -> String {
     table.page.finish()
 }
 
-/// The handshakes of a report without anything around them, as a live view shows one when it happens.
-pub fn blocks(report: &Report, options: &Options) -> String {
+/// The handshakes of a report without anything around them, as a live view shows one when it happens; their texts as they came.
+pub fn blocks(mut report: Report, options: &Options) -> String {
+    make_visible(&mut report);
     let width = options.width.clamp(WIDTH_MIN, WIDTH_MAX);
     let mut table = Table {
         page: Page::new(width, options.color),
-        report,
-        told: Told::of(report),
+        report: &report,
+        told: Told::of(&report),
         verbose: options.verbose,
     };
     for handshake in &report.handshakes {
