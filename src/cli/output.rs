@@ -83,11 +83,11 @@ fn write(
     out: &mut dyn Write,
 ) -> io::Result<()> {
     match format {
-        Format::Table => out.write_all(table::render(report, options).as_bytes()),
+        Format::Table => table::write(report, options, out),
         Format::Json if eyes => json::pretty(report, out),
         Format::Json => json::compact(report, out),
-        Format::Markdown => out.write_all(markdown::render(report, options.verbose).as_bytes()),
-        Format::Html => out.write_all(html::render(report, options.verbose).as_bytes()),
+        Format::Markdown => markdown::write(report, options.verbose, out),
+        Format::Html => html::write(report, options.verbose, out),
         // Written line by line while the captures are read.
         Format::Jsonl => Ok(()),
     }

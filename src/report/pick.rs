@@ -37,9 +37,30 @@ impl Most {
     }
 }
 
-/// A part of the report: the chosen handshakes with their connections and findings, all texts visible; everything
-/// that is about no handshake stays. Secondly how many handshakes that went wrong are not among them.
-pub(super) fn pick(report: &Report, most: Most) -> (Report, u64) {
+/// A part of a report, for people.
+pub(super) struct Part<'a> {
+    /// Connections and findings of the chosen handshakes, and everything that is about none, all texts visible. The handshakes
+    /// themselves are not in it: a copy of all would take as much memory as the report.
+    pub(super) report: Report,
+    /// The chosen ones as they are in the report.
+    pub(super) chosen: Vec<&'a HandshakeView>,
+    /// How many handshakes that went wrong are not among them.
+    pub(super) hidden: u64,
+}
+
+impl Part<'_> {
+    /// The chosen handshakes, one by one, their texts visible.
+    pub(super) fn handshakes(&self) -> impl Iterator<Item = HandshakeView> {
+        self.chosen.iter().map(|&handshake| {
+            let mut handshake = handshake.clone();
+            visit::handshake(&mut handshake, &mut visible);
+            handshake
+        })
+    }
+}
+
+/// Chooses the handshakes that are shown in full.
+pub(super) fn pick(report: &Report, most: Most) -> Part<'_> {
     let mut seen: BTreeMap<(&str, Option<&str>), usize> = BTreeMap::new();
     let mut chosen: Vec<&HandshakeView> = report
         .handshakes
@@ -111,7 +132,6 @@ pub(super) fn pick(report: &Report, most: Most) -> (Report, u64) {
         tool: report.tool.clone(),
         captures: report.captures.clone(),
         summary,
-        handshakes: chosen.into_iter().cloned().collect(),
         connections: report
             .connections
             .iter()
@@ -131,18 +151,24 @@ pub(super) fn pick(report: &Report, most: Most) -> (Report, u64) {
         ..Report::default()
     };
     make_visible(&mut part);
-    (part, wrong.saturating_sub(shown))
+    Part {
+        report: part,
+        chosen,
+        hidden: wrong.saturating_sub(shown),
+    }
 }
 
 /// Makes all texts of a report harmless for where people read them.
 pub(super) fn make_visible(report: &mut Report) {
-    visit::report(report, &mut |kind, text| {
-        let harmless = match kind {
-            visit::Kind::Block => escape::visible_block(text),
-            _ => escape::visible(text),
-        };
-        if let std::borrow::Cow::Owned(harmless) = harmless {
-            *text = harmless;
-        }
-    });
+    visit::report(report, &mut visible);
+}
+
+fn visible(kind: visit::Kind<'_>, text: &mut String) {
+    let harmless = match kind {
+        visit::Kind::Block => escape::visible_block(text),
+        _ => escape::visible(text),
+    };
+    if let std::borrow::Cow::Owned(harmless) = harmless {
+        *text = harmless;
+    }
 }

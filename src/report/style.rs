@@ -1,5 +1,7 @@
 //! Colours, wrapping and padding for a terminal of a given width.
 
+use std::io::{self, Write};
+
 use anstyle::{AnsiColor, Style};
 use tabled::grid::util::string::get_string_width;
 
@@ -62,6 +64,15 @@ impl Page {
             color,
             text: String::new(),
         }
+    }
+
+    /// Writes what there is but for the line ends at its end, which tell where the next gap is.
+    pub(super) fn write_to(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        let end = self.text.trim_end_matches('\n').len();
+        let (done, _) = self.text.split_at(end);
+        out.write_all(done.as_bytes())?;
+        self.text.drain(..end);
+        Ok(())
     }
 
     pub(super) fn finish(self) -> String {

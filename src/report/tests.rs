@@ -10,6 +10,7 @@ mod secrets;
 mod terminal;
 
 use std::collections::BTreeMap;
+use std::io;
 
 use super::fixtures as fix;
 use super::*;
@@ -48,7 +49,7 @@ fn failed_only() -> Keep {
 }
 
 fn terminal(report: &Report, width: usize, verbose: bool) -> String {
-    table::render(report, &look(width, verbose))
+    text(|out| table::write(report, &look(width, verbose), out))
 }
 
 fn look(width: usize, verbose: bool) -> table::Options {
@@ -57,6 +58,21 @@ fn look(width: usize, verbose: bool) -> table::Options {
         color: false,
         verbose,
     }
+}
+
+fn markdown_of(report: &Report, verbose: bool) -> String {
+    text(|out| markdown::write(report, verbose, out))
+}
+
+fn html_of(report: &Report, verbose: bool) -> String {
+    text(|out| html::write(report, verbose, out))
+}
+
+/// What is written.
+fn text(write: impl FnOnce(&mut dyn io::Write) -> io::Result<()>) -> String {
+    let mut out = Vec::new();
+    write(&mut out).unwrap();
+    String::from_utf8(out).unwrap()
 }
 
 fn document(report: &Report) -> serde_json::Value {
@@ -75,8 +91,8 @@ fn every_form(cases: &[Case], redact: Redact) -> Vec<String> {
         String::from_utf8(compact).unwrap(),
         String::from_utf8(lines).unwrap(),
         terminal(&report, 100, true),
-        markdown::render(&report, true),
-        html::render(&report, true),
+        markdown_of(&report, true),
+        html_of(&report, true),
     ]
 }
 
@@ -121,14 +137,14 @@ fn terminal_forms() {
 #[test]
 fn ticket_and_page() {
     let failed = report(&[fix::not_forwarded()]);
-    insta::assert_snapshot!("markdown-failed", markdown::render(&failed, false));
+    insta::assert_snapshot!("markdown-failed", markdown_of(&failed, false));
     let many = report(&[fix::healthy(), fix::idle(), fix::refused()]);
-    insta::assert_snapshot!("markdown-many", markdown::render(&many, false));
+    insta::assert_snapshot!("markdown-many", markdown_of(&many, false));
     let sealed = report(&[fix::idle_behind_tls()]);
-    insta::assert_snapshot!("markdown-sealed-front", markdown::render(&sealed, false));
-    insta::assert_snapshot!("markdown-nothing", markdown::render(&nothing(), false));
-    insta::assert_snapshot!("html-many", html::render(&many, false));
-    insta::assert_snapshot!("html-nothing", html::render(&nothing(), false));
+    insta::assert_snapshot!("markdown-sealed-front", markdown_of(&sealed, false));
+    insta::assert_snapshot!("markdown-nothing", markdown_of(&nothing(), false));
+    insta::assert_snapshot!("html-many", html_of(&many, false));
+    insta::assert_snapshot!("html-nothing", html_of(&nothing(), false));
 }
 
 #[test]
@@ -223,17 +239,17 @@ fn nothing_from_packets_reaches_a_terminal_raw() {
     json::pretty(&report, &mut document).unwrap();
     for text in [
         terminal(&report, 100, true),
-        markdown::render(&report, true),
-        html::render(&report, true),
+        markdown_of(&report, true),
+        html_of(&report, true),
         String::from_utf8(document).unwrap(),
         table::blocks(report.clone(), &look(100, true)),
     ] {
         assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text}");
         assert!(!text.contains('\u{202e}'));
     }
-    let page = html::render(&report, true);
+    let page = html_of(&report, true);
     assert!(!page.contains("<script"));
-    let ticket = markdown::render(&report, true);
+    let ticket = markdown_of(&report, true);
     let mut fence: Option<usize> = None;
     for line in ticket.lines() {
         let ticks = line.len() - line.trim_start_matches('`').len();

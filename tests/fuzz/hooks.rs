@@ -536,22 +536,21 @@ pub(crate) fn whole(data: &[u8]) {
     engine.finish(&infos, &mut collector);
     collector.counted(&engine.tcp_stats());
     let report = collector.finish(&infos, BTreeMap::new());
-    let page = match form {
+    let mut page = Vec::new();
+    let written = match form {
         0 => {
             let options = table::Options {
                 width: 80,
                 color: false,
                 verbose,
             };
-            table::render(&report, &options)
+            table::write(&report, &options, &mut page)
         }
-        1 => markdown::render(&report, verbose),
-        2 => html::render(&report, verbose),
-        _ => {
-            let mut bytes = Vec::new();
-            json::compact(&report, &mut bytes).unwrap();
-            String::from_utf8(bytes).unwrap()
-        }
+        1 => markdown::write(&report, verbose, &mut page),
+        2 => html::write(&report, verbose, &mut page),
+        _ => json::compact(&report, &mut page),
     };
+    written.unwrap();
+    let page = String::from_utf8(page).unwrap();
     assert!(!page.contains(|c: char| c.is_control() && c != '\n'));
 }

@@ -6,12 +6,14 @@
 mod handshake;
 mod ladder;
 
+use std::io::{self, Write};
+
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use self::handshake::{also, finding, handshake};
 use crate::report::advice;
 use crate::report::escape;
-use crate::report::pick::{Most, pick};
+use crate::report::pick::{Most, Part, pick};
 use crate::report::view::{FindingView, Report};
 use crate::report::words::{self, Frames, Told};
 
@@ -30,18 +32,30 @@ const TRAFFIC_MAX: usize = 25;
 /// The look of the page.
 const STYLE: &str = include_str!("page.css");
 
-/// The report as an HTML page. `verbose`: every handshake in full.
-pub fn render(report: &Report, verbose: bool) -> String {
-    let (report, hidden) = pick(report, Most::of(PER_CAUSE, DETAILS_MAX, verbose));
-    page(&report, hidden).into_string()
+/// Where the handshakes stand in the page. No text from packets looks like it, for each has its `<` escaped.
+const HANDSHAKES: &str = "<!--handshakes-->";
+
+/// Writes the report as an HTML page. `verbose`: every handshake in full.
+pub fn write(report: &Report, verbose: bool, out: &mut dyn Write) -> io::Result<()> {
+    let part = pick(report, Most::of(PER_CAUSE, DETAILS_MAX, verbose));
+    let page = page(&part).into_string();
+    let (before, after) = page.split_once(HANDSHAKES).unwrap_or((&page, ""));
+    out.write_all(before.as_bytes())?;
+    let told = Told::of(&part.report);
+    for handshake in part.handshakes() {
+        let markup = self::handshake(&part.report, &told, &handshake);
+        out.write_all(markup.into_string().as_bytes())?;
+    }
+    out.write_all(after.as_bytes())
 }
 
-fn page(report: &Report, hidden: u64) -> Markup {
-    let title = words::title(report);
-    let lone = words::lone_findings(report);
-    let told = Told::of(report);
+/// The page around the handshakes.
+fn page(part: &Part<'_>) -> Markup {
+    let report = &part.report;
+    let title = words::title(part);
+    let lone = words::lone_findings(part);
     // The only handshake has its sentence in the title.
-    let only = match report.handshakes.as_slice() {
+    let only = match part.chosen.as_slice() {
         [only] if report.summary.handshakes == 1 => Some(only),
         _ => None,
     };
@@ -63,17 +77,15 @@ fn page(report: &Report, hidden: u64) -> Markup {
                         Some(handshake) => h1 { (verdict(handshake.verdict)) " " (prose(&title)) },
                         None => h1 { (prose(&title)) },
                     }
-                    @if only.is_none() && !report.causes.is_empty() { (summary(report)) }
+                    @if only.is_none() && !report.causes.is_empty() { (summary(part)) }
                 }
                 main {
                     (faults(report, &lone.over))
                     @if report.summary.handshakes == 0 { (nothing(report, lone.over.is_empty())) }
-                    @for handshake in &report.handshakes {
-                        (self::handshake(report, &told, handshake))
-                    }
-                    @if hidden > 0 && !report.handshakes.is_empty() {
+                    (PreEscaped(HANDSHAKES))
+                    @if part.hidden > 0 && !part.chosen.is_empty() {
                         p.faint {
-                            (words::count(hidden, "more handshake"))
+                            (words::count(part.hidden, "more handshake"))
                             " that went wrong not shown in full."
                         }
                     }
@@ -100,7 +112,8 @@ fn prose(text: &str) -> Markup {
     }
 }
 
-fn summary(report: &Report) -> Markup {
+fn summary(part: &Part<'_>) -> Markup {
+    let report = &part.report;
     html! {
         table {
             thead { tr { th.number { "count" } th { "verdict" } th { "cause" } th { "first" } th { "which says" } } }
@@ -111,7 +124,7 @@ fn summary(report: &Report) -> Markup {
                         td { (verdict(cause.verdict)) }
                         td { @match cause.cause { Some(code) => code { (code) }, None => "–" } }
                         td {
-                            @if report.handshakes.iter().any(|handshake| handshake.id == cause.first) {
+                            @if part.chosen.iter().any(|handshake| handshake.id == cause.first) {
                                 a href={ "#" (cause.first) } { (cause.first) }
                             } @else { (cause.first) }
                         }

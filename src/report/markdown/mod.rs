@@ -8,14 +8,15 @@
 mod handshake;
 
 use std::fmt::Write as _;
+use std::io::{self, Write};
 
 use crate::report::advice;
 use crate::report::escape::{
     markdown as text, markdown_block as block, markdown_code as code, markdown_prose as prose,
 };
-use crate::report::pick::{Most, pick};
+use crate::report::pick::{Most, Part, pick};
 use crate::report::view::{FindingView, Report};
-use crate::report::words::{self, Frames, Told};
+use crate::report::words::{self, Frames, Lone, Told};
 
 /// Handshakes of each verdict and cause in full.
 pub const PER_CAUSE: usize = 3;
@@ -29,16 +30,23 @@ const CAUSES_MAX: usize = 50;
 /// Rows about traffic that is none of ours.
 const TRAFFIC_MAX: usize = 15;
 
-/// The report as Markdown. `verbose`: every handshake in full.
-pub fn render(report: &Report, verbose: bool) -> String {
-    let (report, hidden) = pick(report, Most::of(PER_CAUSE, DETAILS_MAX, verbose));
+/// Writes the report as Markdown. `verbose`: every handshake in full.
+pub fn write(report: &Report, verbose: bool, out: &mut dyn Write) -> io::Result<()> {
+    let part = pick(report, Most::of(PER_CAUSE, DETAILS_MAX, verbose));
     let mut page = Page {
         out: String::new(),
-        report: &report,
-        told: Told::of(&report),
+        report: &part.report,
+        told: Told::of(&part.report),
     };
-    page.write(hidden);
-    page.out
+    let lone = words::lone_findings(&part);
+    page.begin(&part, &lone);
+    for handshake in part.handshakes() {
+        page.handshake(&handshake);
+        out.write_all(page.out.as_bytes())?;
+        page.out.clear();
+    }
+    page.end(&part, &lone);
+    out.write_all(page.out.as_bytes())
 }
 
 struct Page<'a> {
@@ -55,26 +63,28 @@ macro_rules! line {
 use line;
 
 impl Page<'_> {
-    fn write(&mut self, hidden: u64) {
+    /// What stands before the handshakes.
+    fn begin(&mut self, part: &Part<'_>, lone: &Lone<'_>) {
         let report = self.report;
-        line!(self, "# {}", prose(&words::title(report)));
+        line!(self, "# {}", prose(&words::title(part)));
         line!(self);
-        let lone = words::lone_findings(report);
-        if report.summary.handshakes > 1 || report.handshakes.is_empty() {
+        if report.summary.handshakes > 1 || part.chosen.is_empty() {
             self.summary();
         }
         self.faults(&lone.over);
         if report.summary.handshakes == 0 {
             self.nothing(lone.over.is_empty());
         }
-        for handshake in &report.handshakes {
-            self.handshake(handshake);
-        }
-        if hidden > 0 && !report.handshakes.is_empty() {
+    }
+
+    /// What stands behind them.
+    fn end(&mut self, part: &Part<'_>, lone: &Lone<'_>) {
+        let report = self.report;
+        if part.hidden > 0 && !part.chosen.is_empty() {
             line!(
                 self,
                 "{} that went wrong not shown in full; `hop101 read -v` and `--format json` have all.",
-                words::count(hidden, "more handshake")
+                words::count(part.hidden, "more handshake")
             );
             line!(self);
         }

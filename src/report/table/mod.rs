@@ -11,14 +11,16 @@
 mod capture;
 mod hops;
 
+use std::io::{self, Write};
+
 use tabled::builder::Builder;
 use tabled::settings::Style;
 
 use super::moments;
-use super::pick::{Most, make_visible, pick};
+use super::pick::{Most, Part, make_visible, pick};
 use super::style::{Look, Page, columns, fit, pad};
 use super::view::{EvidenceView, FindingView, HandshakeView, Report, SessionView};
-use super::words::{self, Frames, Told, Tone};
+use super::words::{self, Frames, Lone, Told, Tone};
 
 /// Narrower than this, a table of hops cannot be read any more; the terminal may wrap it then.
 const WIDTH_MIN: usize = 64;
@@ -65,18 +67,25 @@ impl Options {
 /// How many handshakes of each verdict and cause a table shows in full, unless it is verbose.
 pub const PER_CAUSE: usize = 1;
 
-/// The report as text, every line ended by a line feed.
-pub fn render(report: &Report, options: &Options) -> String {
+/// Writes the report as text, every line ended by a line feed.
+pub fn write(report: &Report, options: &Options, out: &mut dyn Write) -> io::Result<()> {
     let most = Most::of(PER_CAUSE, DETAILS_MAX, options.verbose);
-    let (report, hidden) = pick(report, most);
+    let part = pick(report, most);
     let mut table = Table {
         page: Page::new(options.width(), options.color),
-        report: &report,
-        told: Told::of(&report),
+        report: &part.report,
+        told: Told::of(&part.report),
         verbose: options.verbose,
     };
-    table.write(hidden);
-    table.page.finish()
+    let lone = words::lone_findings(&part);
+    table.begin(&lone);
+    for handshake in part.handshakes() {
+        table.page.gap();
+        table.handshake(&handshake);
+        table.page.write_to(out)?;
+    }
+    table.end(&part, &lone);
+    out.write_all(table.page.finish().as_bytes())
 }
 
 /// The handshakes of a report without anything around them, as a live view shows one when it happens; their texts as they came.
@@ -103,9 +112,9 @@ struct Table<'a> {
 }
 
 impl Table<'_> {
-    fn write(&mut self, hidden: u64) {
+    /// What stands before the handshakes.
+    fn begin(&mut self, lone: &Lone<'_>) {
         let summary = self.report.summary;
-        let lone = words::lone_findings(self.report);
         if summary.handshakes > 0 && summary.ok == summary.handshakes {
             self.healthy();
         } else if summary.handshakes > 1 {
@@ -116,15 +125,16 @@ impl Table<'_> {
             self.page.gap();
             capture::nothing(&mut self.page, self.report, lone.over.is_empty());
         }
-        for handshake in &self.report.handshakes {
-            self.page.gap();
-            self.handshake(handshake);
-        }
-        if hidden > 0 && !self.report.handshakes.is_empty() {
+    }
+
+    /// What stands behind them.
+    fn end(&mut self, part: &Part<'_>, lone: &Lone<'_>) {
+        let summary = self.report.summary;
+        if part.hidden > 0 && !part.chosen.is_empty() {
             self.page.gap();
             let text = format!(
                 "{} that went wrong not shown in full: use -v to see all, or --format json.",
-                words::count(hidden, "more handshake")
+                words::count(part.hidden, "more handshake")
             );
             self.page.paragraph("", Look::Plain, Look::Faint, &text);
         }

@@ -59,7 +59,7 @@ fn colours_change_nothing_but_colours() {
         color: true,
         verbose: false,
     };
-    let colored = table::render(&report, &options);
+    let colored = text(|out| table::write(&report, &options, out));
     assert!(colored.contains("\x1b["));
     let stripped = anstream::adapter::strip_str(&colored).to_string();
     let trimmed: Vec<&str> = stripped.lines().map(str::trim_end).collect();

@@ -16,7 +16,7 @@ pub(super) use hop::{
 };
 pub(super) use numbers::{count, duration, shortened, thousands, time};
 pub(super) use session::{Tone, close_code, session};
-pub(super) use whole::{Told, left_out, lone_findings, none, oddities, title, troubles};
+pub(super) use whole::{Lone, Told, left_out, lone_findings, none, oddities, title, troubles};
 
 use crate::report::view::HandshakeView;
 

@@ -5,19 +5,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::numbers::{count, duration_ms, thousands};
+use crate::report::escape::visible;
+use crate::report::pick::Part;
 use crate::report::view::{CaptureView, FindingView, HandshakeView, Report};
 use crate::tcp::ConnectionId;
 
 /// What a report is about, in a line.
-pub(in crate::report) fn title(report: &Report) -> String {
-    let summary = report.summary;
-    match (summary.handshakes, report.handshakes.as_slice()) {
+pub(in crate::report) fn title(part: &Part<'_>) -> String {
+    let summary = part.report.summary;
+    match (summary.handshakes, part.chosen.as_slice()) {
         (0, _) if summary.left_out > 0 => "WebSocket handshakes: none for this URL".to_owned(),
-        (0, _) => lone_findings(report).over.first().map_or_else(
+        (0, _) => lone_findings(part).over.first().map_or_else(
             || "WebSocket handshakes: none found".to_owned(),
             |(_, finding)| finding.title.clone(),
         ),
-        (1, [only]) if only.verdict != "ok" => only.headline.clone(),
+        (1, [only]) if only.verdict != "ok" => visible(&only.headline).into_owned(),
         (all, _) if all == summary.ok => format!("WebSocket handshakes: {all} of {all} came up"),
         (all, _) => {
             let parts: Vec<String> = [
@@ -69,14 +71,14 @@ pub(in crate::report) struct Lone<'a> {
 }
 
 /// Sorts out the findings that belong to no handshake shown in full.
-pub(in crate::report) fn lone_findings(report: &Report) -> Lone<'_> {
-    let shown: BTreeSet<&str> = report
-        .handshakes
+pub(in crate::report) fn lone_findings<'a>(part: &'a Part<'_>) -> Lone<'a> {
+    let shown: BTreeSet<&str> = part
+        .chosen
         .iter()
         .map(|handshake| handshake.id.as_str())
         .collect();
     let mut groups: BTreeMap<&str, (u64, &FindingView)> = BTreeMap::new();
-    for finding in &report.findings {
+    for finding in &part.report.findings {
         if finding
             .handshake
             .as_deref()
@@ -91,8 +93,8 @@ pub(in crate::report) fn lone_findings(report: &Report) -> Lone<'_> {
         small: Vec::new(),
     };
     for (times, finding) in groups.into_values() {
-        let touched = report
-            .handshakes
+        let touched = part
+            .chosen
             .iter()
             .filter(|handshake| {
                 finding
