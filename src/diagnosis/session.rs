@@ -1,7 +1,7 @@
 //! After the 101: who ended the session, how, and why.
 //!
 //! ```text
-//!  Close frame seen ──▶ its code decides; who sends FIN after it does not matter
+//!  Close frame seen before any FIN or RST ──▶ its code decides; who sends FIN after it does not matter
 //!  none, but MQTT's own goodbye ──▶ that decides
 //!  none ──▶ who sent the first FIN or RST, over all hops?
 //!            proxy    reader stuck? data outstanding? silence of a timeout? else closed by the proxy
@@ -51,7 +51,7 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
     let before = out.len();
     super::frames::rules(story, out);
     let faulty = out.len() > before;
-    match story.handshake.first_close() {
+    match story.handshake.closing() {
         Some((hop, close)) => out.extend(end.by_close(hop, close)),
         // Frames, Close frames among them, may have gone the way that was not captured.
         None if end.hops().all(HopView::one_way) => {}
@@ -192,9 +192,12 @@ impl<'a> End<'a> {
         for hop in self.hops() {
             draft = draft.on(&hop.record);
         }
+        let end = self.ended().map(|ending| self.time(ending.frame));
+        let last = self.session.last_data;
+        let last = last.filter(|frame| end.is_none_or(|end| self.time(*frame) <= end));
         draft
             .saw(self.session.established, "the session is up")
-            .may_saw(self.session.last_data, "the last frame of the session")
+            .may_saw(last, "the last frame of the session")
     }
 
     /// A draft with this text for a title, and a headline that says how long the session lasted.

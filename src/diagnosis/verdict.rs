@@ -45,7 +45,7 @@ pub(super) fn ended_by(story: &Story<'_>, cause: Option<Code>) -> Option<Party> 
         // does the TLS connection in front.
         _ if story.backend_only()
             && story.sealed_front().is_none()
-            && story.handshake.first_close().is_none() =>
+            && story.handshake.closing().is_none() =>
         {
             session.ended_by.filter(|by| *by == Party::Backend)
         }

@@ -353,6 +353,27 @@ impl Handshake {
             .min_by_key(|(_, close)| self.time(close.frame))
     }
 
+    /// The Close frame that began the end: the earliest one, unless somebody had ended the session without any by then. Some
+    /// servers answer a FIN with a Close frame, which nobody hears any more.
+    pub fn closing(&self) -> Option<(&Hop, &CloseFrame)> {
+        let first = self.first_close()?;
+        let end = self.session.as_ref().and_then(|session| {
+            let known = session.ended_by.is_some()
+                || (self.hears(Side::Client) && self.hears(Side::Server));
+            session.ended.filter(|_| known)
+        });
+        let Some(end) = end else { return Some(first) };
+        let by_then = self.tunnel().any(|(place, hop)| {
+            let mut closes = hop.session().into_iter().flat_map(|facts| &facts.closes);
+            closes.any(|close| {
+                // What a side sent before its own FIN may have been captured behind it, as a retransmission.
+                (place == end.hop && close.by == end.by)
+                    || self.time(close.frame) <= self.time(end.frame)
+            })
+        });
+        by_then.then_some(first)
+    }
+
     /// Who sent the first Close frame; `None` without any, or where the other side may have sent one before it that the
     /// capture lacks.
     pub fn closed_by(&self) -> Option<Side> {

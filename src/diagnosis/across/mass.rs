@@ -106,7 +106,8 @@ pub(super) fn ended(record: &Record) -> Option<(Side, Ended)> {
     let Some(facts) = facts else {
         return only_the_end(record);
     };
-    if !facts.closes.is_empty() {
+    let mut closes = facts.closes.iter();
+    if closes.any(|close| close.by == end.by || close.frame <= end.frame) {
         return None;
     }
     // Frames that could not be followed are bytes all the same.
@@ -165,16 +166,11 @@ fn only_the_end(record: &Record) -> Option<(Side, Ended)> {
 pub(super) fn tunnel(handshake: &Handshake) -> Option<Tunnel> {
     let session = handshake.session.as_ref()?;
     let ended = session.ended.or_else(|| session.endings.first().copied())?;
-    let closed = handshake
-        .hops
-        .iter()
-        .filter_map(Hop::session)
-        .any(|facts| !facts.closes.is_empty());
     let outer = handshake.first()?;
     // One hop alone shows the server's side: good enough when many agree.
     let by_proxy = session.ended_by == Some(Party::Proxy)
         || (session.ended_by.is_none() && ended.hop == 0 && ended.by == Side::Server);
-    if closed || !by_proxy {
+    if handshake.closing().is_some() || !by_proxy {
         return None;
     }
     let program = Story::new(handshake)?.program_at(outer);

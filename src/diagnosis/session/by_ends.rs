@@ -2,13 +2,14 @@
 
 use super::End;
 use super::by_mqtt::BROKER_CLOSES;
+use crate::capture::FrameRef;
 use crate::diagnosis::Code;
 use crate::diagnosis::draft::Draft;
 use crate::diagnosis::program::Program;
 use crate::diagnosis::text::{capital, duration};
 use crate::diagnosis::timeout::{self, Limit};
 use crate::diagnosis::view::HopView;
-use crate::hop::{Confidence, HopEnding, Role};
+use crate::hop::{Confidence, Hop, HopEnding, Role};
 use crate::tcp::{Direction, EndingHow, Side};
 
 /// A client that leaves sooner than this after the 101, without a frame, did not want the session.
@@ -144,7 +145,8 @@ impl End<'_> {
         let late = inner
             .record
             .last_said(Direction::ToClient)
-            .filter(|frame| self.story.time(*frame) > self.story.time(ending.frame))?;
+            .filter(|frame| self.story.time(*frame) > self.story.time(ending.frame))
+            .filter(|frame| !self.only_closes(inner, *frame, ending))?;
         let reset = connection.to_server.rst?;
         let text = format!(
             "{} half-closed its connection and lost the backend's last replies",
@@ -156,6 +158,17 @@ impl End<'_> {
             .saw(late, "data from the backend after the client's FIN")
             .saw(reset, "RST from the proxy: the data is discarded");
         Some(self.with_endings(draft))
+    }
+
+    /// Whether the last that the server sent after an end is but a Close frame, as some servers answer a FIN.
+    fn only_closes(&self, hop: &Hop, last: FrameRef, ending: HopEnding) -> bool {
+        let Some(facts) = hop.session() else {
+            return false;
+        };
+        let closes = facts.close_by(Side::Server);
+        let message = facts.to_client.last_message;
+        closes.is_some_and(|close| close.frame == last)
+            && message.is_none_or(|frame| self.time(frame) <= self.time(ending.frame))
     }
 
     pub(super) fn idle_in_front(&self) -> Option<Draft> {

@@ -337,13 +337,14 @@ impl End<'_> {
         }
     }
 
-    /// Whether not a single ws frame was seen.
+    /// Whether not a single ws frame was seen before the end.
     pub(super) fn silent(&self) -> bool {
-        self.session.last_data.is_none()
+        let end = self.ended().map(|ending| self.time(ending.frame));
+        let late = |frame| end.is_some_and(|end| self.time(frame) > end);
+        self.session.last_data.is_none_or(late)
             && self.hops().filter_map(Hop::session).all(|session| {
-                session.lost_sync.is_none()
-                    && session.to_server.first.is_none()
-                    && session.to_client.first.is_none()
+                let firsts = [session.to_server.first, session.to_client.first];
+                session.lost_sync.is_none() && firsts.into_iter().flatten().all(late)
             })
     }
 

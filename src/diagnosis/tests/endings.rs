@@ -415,3 +415,84 @@ fn a_session_whose_opening_was_not_seen_may_have_ended_as_it_should() {
         assert_eq!(closed.confidence, sure, "{}", closed.detail);
     }
 }
+
+/// nchan answers any FIN with a Close frame: it tells nothing of who ended the session, nor why.
+#[test]
+fn a_close_frame_behind_the_end_did_not_begin_it() {
+    type Row = (&'static str, Handshake, Verdict, &'static [&'static str]);
+    let both = |facts: SessionFacts, by: Side, ms: f64| {
+        let late = SessionFacts {
+            closes: vec![close(by, Some(1000), "410 Gone", ms)],
+            ..facts.clone()
+        };
+        match by {
+            Side::Client => (hops(late).0, hops(facts).1),
+            Side::Server => (hops(facts).0, hops(late).1),
+        }
+    };
+    let rows: [Row; 5] = [
+        (
+            "timeout, then the backend's Close",
+            ended(
+                both(talk(2, 1.7, 1000.0), Side::Server, 3001.0),
+                Party::Proxy,
+                3000.0,
+            ),
+            Verdict::Broken,
+            &["error idle-timeout"],
+        ),
+        (
+            "backend's FIN, then the client's Close",
+            ended(
+                both(talk(2, 1.7, 100.0), Side::Client, 400.1),
+                Party::Backend,
+                400.0,
+            ),
+            Verdict::Broken,
+            &["error backend-closed-without-close"],
+        ),
+        (
+            "client's FIN, then the backend's Close, which the proxy refuses",
+            {
+                let (client, backend) = both(talk(2, 1.7, 1400.0), Side::Server, 1500.5);
+                let backend = backend.rst(Side::Client, 1501.0).edit(|c| {
+                    c.record.connection.to_client.last_data = Some(at(1500.5));
+                });
+                let both = through(client.fin(Side::Client, 1500.0), backend);
+                with_session(both, Some(Party::Client))
+            },
+            Verdict::Ok,
+            &["info client-left"],
+        ),
+        (
+            "the backend's Close, sent again behind its FIN",
+            ended(
+                both(talk(2, 1.7, 100.0), Side::Server, 401.0),
+                Party::Backend,
+                400.0,
+            ),
+            Verdict::Ok,
+            &[],
+        ),
+        (
+            "the client's Close while the proxy closes",
+            ended(
+                both(talk(2, 1.7, 100.0), Side::Client, 400.0),
+                Party::Proxy,
+                400.0,
+            ),
+            Verdict::Ok,
+            &[],
+        ),
+    ];
+    for (name, handshake, verdict, findings) in rows {
+        let diagnosis = diagnose(&handshake);
+        assert_eq!(
+            diagnosis.verdict,
+            verdict,
+            "{name}: {:?}",
+            found(&diagnosis)
+        );
+        assert_eq!(found(&diagnosis), findings, "{name}");
+    }
+}
