@@ -15,6 +15,8 @@ pub(super) enum Origin {
     Same,
     /// It does, and names https, which nothing else in the request does.
     SameButHttps,
+    /// It does, and names https, as this field does that a proxy added: it counts for whoever trusts it.
+    SameIfTrusted(&'static str),
     /// It names another site than the Host that the client asked for.
     Other { origin: String, host: String },
 }
@@ -27,12 +29,26 @@ impl Origin {
             return (asked.count("origin") == 0).then_some(Self::Missing);
         };
         if origin_is_host(&origin, &got.first("host")?) {
-            return Some(if says_https(story) {
-                Self::Same
-            } else {
-                Self::SameButHttps
+            return Some(match scheme(story) {
+                Scheme::Same => Self::Same,
+                Scheme::Told(field) => Self::SameIfTrusted(field),
+                Scheme::Untold => Self::SameButHttps,
             });
         }
+        let host = asked.first("host")?;
+        (!origin_is_host(&origin, &host)).then(|| Self::Other {
+            origin: short(&origin),
+            host: short(&host),
+        })
+    }
+
+    /// What the client's request alone tells, where it is not known who refused it; `None` if it names the Host that it asked
+    /// for, which a proxy may have changed.
+    pub(super) fn asked(story: &Story<'_>) -> Option<Self> {
+        let asked = fields(story.outer)?;
+        let Some(origin) = asked.first("origin") else {
+            return Some(Self::Missing);
+        };
         let host = asked.first("host")?;
         (!origin_is_host(&origin, &host)).then(|| Self::Other {
             origin: short(&origin),
@@ -46,6 +62,9 @@ impl Origin {
             Self::Missing => "The request has no Origin, as those of programs: some applications refuse that as well.".to_owned(),
             Self::Same => "Origin names the Host that it was asked with: a comparison of the two is not the reason.".to_owned(),
             Self::SameButHttps => "Origin names the Host that it was asked with.".to_owned(),
+            Self::SameIfTrusted(field) => format!(
+                "Origin names the Host that it was asked with, and https as {field} does: a server that compares the scheme too takes it for another site's unless it trusts that field."
+            ),
             Self::Other { origin, host } => format!(
                 "Origin is {origin} and the client asked for Host {host}: only a list of origins lets another site in."
             ),
@@ -61,7 +80,22 @@ impl Origin {
             Self::Same | Self::SameButHttps => {
                 "Compare the path with what it serves, and read its log: look for what it knows a user by (cookie, token), and at its access rules."
             }
+            Self::SameIfTrusted(_) => {
+                "Compare the path with what it serves, and read its log: look at which proxy and which field it trusts for the client's scheme, or add the public origin to its list; then for what it knows a user by (cookie, token), and at its access rules."
+            }
             Self::Other { .. } => "Add this origin to the application's list, and read its log.",
+        }
+    }
+
+    /// What to do about a 403 of which it is not known who answered it, application or proxy.
+    pub(super) const fn fix_of_unknown(&self) -> &'static str {
+        match self {
+            Self::Other { .. } => {
+                "Add this origin to the list of whoever checks it, or correct the access rule."
+            }
+            _ => {
+                "If origins are checked, let the client send one that is allowed; else correct the access rule."
+            }
         }
     }
 }
@@ -70,32 +104,43 @@ fn fields(hop: &Hop) -> Option<&Fields> {
     Some(&hop.exchange().request.as_ref()?.fields)
 }
 
-/// Whether a server that compares an origin's scheme too finds its own to be the same: the origin is no https one, or the server
-/// was asked over TLS, or told that the client was.
-fn says_https(story: &Story<'_>) -> bool {
-    const TOLD_BY: [&str; 6] = [
-        "x-forwarded-proto",
-        "x-forwarded-scheme",
-        "x-forwarded-protocol",
-        "x-forwarded-ssl",
-        "front-end-https",
-        "forwarded",
+/// What a server that compares an origin's scheme too finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scheme {
+    /// Its own: the origin is no https one, or the server was asked over TLS.
+    Same,
+    /// Another than its own, unless it trusts this field, which says that the client used https.
+    Told(&'static str),
+    /// Another than its own.
+    Untold,
+}
+
+fn scheme(story: &Story<'_>) -> Scheme {
+    const TOLD_BY: [(&str, &str); 6] = [
+        ("x-forwarded-proto", "X-Forwarded-Proto"),
+        ("x-forwarded-scheme", "X-Forwarded-Scheme"),
+        ("x-forwarded-protocol", "X-Forwarded-Protocol"),
+        ("x-forwarded-ssl", "X-Forwarded-Ssl"),
+        ("front-end-https", "Front-End-Https"),
+        ("forwarded", "Forwarded"),
     ];
     let Some(fields) = fields(story.inner) else {
-        return true;
+        return Scheme::Same;
     };
     let origin = fields.first("origin").unwrap_or_default();
     let is_https = origin
         .get(..8)
         .is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"));
-    !is_https
-        || story.inner.record.tls.is_some()
-        || TOLD_BY.iter().any(|name| {
-            let said = fields.combined(name).unwrap_or_default();
-            ["https", "wss", "on"]
-                .iter()
-                .any(|word| contains(said.as_bytes(), word))
-        })
+    if !is_https || story.inner.record.tls.is_some() {
+        return Scheme::Same;
+    }
+    let told = TOLD_BY.iter().find(|(name, _)| {
+        let said = fields.combined(name).unwrap_or_default();
+        ["https", "wss", "on"]
+            .iter()
+            .any(|word| contains(said.as_bytes(), word))
+    });
+    told.map_or(Scheme::Untold, |(_, field)| Scheme::Told(field))
 }
 
 /// Some servers compare the scheme of an origin too, and refuse one of https where they know of none.
@@ -103,7 +148,7 @@ pub(super) fn untold_https(story: &Story<'_>, status: u16) -> Option<String> {
     let fields = fields(story.inner)?;
     let (origin, host) = (fields.first("origin")?, fields.first("host")?);
     let same = origin_is_host(&origin, &host);
-    (matches!(status, 403 | 404) && same && !says_https(story)).then(|| {
+    (matches!(status, 403 | 404) && same && scheme(story) == Scheme::Untold).then(|| {
         format!(
             "Origin is {}, and nothing else in the request says https: a server that compares the scheme too takes it for another site's (Spring answers 403 then, Rails' Action Cable 404).",
             short(&origin)

@@ -95,6 +95,16 @@ pub(super) fn draft(story: &Story<'_>, answer: &ResponseHead) -> Draft {
             .saw(switched.span.first, shows_response(switched));
     }
     let told = told_by(code, by).filter(|_| confidence > Confidence::Guess);
+    let origin = match (code, by, told) {
+        (Code::Forbidden, AnsweredBy::Proxy | AnsweredBy::Unknown, None) => Origin::asked(story),
+        _ => None,
+    };
+    if let Some(origin) = origin {
+        return draft
+            .detail(format!("{detail} {}", origin.told()))
+            .fix(origin.fix_of_unknown())
+            .snippet("");
+    }
     advised(draft.detail(detail).told(told), story, answer, by)
 }
 

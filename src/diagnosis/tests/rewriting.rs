@@ -54,6 +54,31 @@ fn an_origin_that_no_host_matches() {
     assert_eq!(forbidden.nginx_snippet, "");
 }
 
+/// Only the client's hop is there: whoever refused, Host passed on as it is helps no origin that it does not match.
+#[test]
+fn an_origin_that_nobody_is_known_to_have_refused() {
+    let answer = "HTTP/1.1 403 Forbidden\nServer: nginx/1.22.1\nContent-Length: 0";
+    let asked = |asked: &str| {
+        let client = front().ask(asked, 0.5).answer(answer, 0.6);
+        diagnose(&tried(client, Vec::new()))
+    };
+    let other = ASK.replace("Origin: http://192.168.50.1", "Origin: https://app.example");
+    let none = ASK.replace("\nOrigin: http://192.168.50.1", "");
+    for (head, told, fix) in [
+        (&other, "Origin is https://app.example", "Add this origin"),
+        (&none, "The request has no Origin", "If origins are checked"),
+    ] {
+        let diagnosis = asked(head);
+        let forbidden = finding(&diagnosis, Code::Forbidden);
+        assert!(forbidden.detail.contains(told), "{}", forbidden.detail);
+        assert!(forbidden.fix.starts_with(fix), "{}", forbidden.fix);
+        assert_eq!(forbidden.nginx_snippet, "");
+    }
+    let same = asked(ASK);
+    let forbidden = finding(&same, Code::Forbidden);
+    assert!(forbidden.nginx_snippet.contains("Host $http_host"));
+}
+
 /// What a 403 is not for, as the request shows.
 #[test]
 fn what_the_origin_tells_of_a_refusal() {
@@ -170,10 +195,16 @@ fn an_https_origin_and_nothing_that_says_so() {
             );
             let snippet = refusal.nginx_snippet.contains("X-Forwarded-Proto $scheme");
             assert_eq!(snippet, untold, "{}", refusal.nginx_snippet);
-            let not_it = refusal.detail.contains("is not the reason");
+            // Whether the field counts is the application's business: cockpit does not look at it unless told to.
+            let trusts = refusal.detail.contains("unless it trusts that field");
             assert_eq!(
-                not_it,
+                trusts,
                 !untold && code == Code::Forbidden,
+                "{}",
+                refusal.detail
+            );
+            assert!(
+                !refusal.detail.contains("is not the reason"),
                 "{}",
                 refusal.detail
             );
