@@ -254,6 +254,8 @@ fn unwanted(story: &Story<'_>, hop: &Hop, request: &RequestHead, end: Ending) ->
     let server = unread_by_server(hop, request, end);
     let how = if server.is_some() {
         "at once, without a byte"
+    } else if is_mute(hop) {
+        "without a byte"
     } else {
         "without a complete response head"
     };
@@ -291,11 +293,16 @@ fn unread_by_server(hop: &Hop, request: &RequestHead, end: Ending) -> Option<&'s
     /// No application has looked at a request sooner than this.
     const AT_ONCE_NANOS: i64 = 2_000_000;
     let waited = end.frame.at.nanos_since(request.span.last.at);
-    let mute = hop.record.said_bytes(Direction::ToClient) == 0 && hop.record.proxy_header.is_none();
+    let mute = is_mute(hop) && hop.record.proxy_header.is_none();
     let first = hop.exchange().index == 0;
     (mute && first && (0..AT_ONCE_NANOS).contains(&waited)).then_some(
         "If it is an nginx, `return 444` does that, and a listener that expects a PROXY protocol header (`listen ... proxy_protocol`): its error log tells.",
     )
+}
+
+/// Whether the server of a hop never said anything.
+fn is_mute(hop: &Hop) -> bool {
+    hop.record.said_bytes(Direction::ToClient) == 0
 }
 
 /// Whether the proxy closed because it was left waiting no longer: its own client, another proxy, had closed before.
