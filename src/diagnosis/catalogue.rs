@@ -27,7 +27,7 @@ pub(super) use answered_by::{
 pub(super) use elsewhere::{IF_NGINX, NOT_IN_NGINX, elsewhere, speaks_of_nginx};
 pub(super) use forwarding::SLASHES;
 pub(super) use session::IDLE_RELAY;
-pub(super) use tls::{NO_NAME, NOT_VERIFIED, OTHER_NAME};
+pub(super) use tls::{HUNG_UP, NO_NAME, NOT_VERIFIED, OTHER_NAME};
 
 /// What a code means, in general.
 #[derive(Debug)]

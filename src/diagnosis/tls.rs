@@ -1,6 +1,6 @@
 //! TLS as far as clear bytes show it: certificates refused, no common ground, the wrong protocol on a port.
 
-use super::catalogue::{NO_NAME, NOT_VERIFIED, OTHER_NAME, Told};
+use super::catalogue::{HUNG_UP, NO_NAME, NOT_VERIFIED, OTHER_NAME, Told};
 use super::draft::Draft;
 use super::http2::{BEGINS_WITH_SETTINGS, LISTENS_FOR_H2};
 use super::story::Story;
@@ -283,15 +283,27 @@ fn tls_left(
         Side::Client => {
             "A certificate that does not verify looks like this: nginx leaves right after the handshake."
         }
+        // Some end it without an alert, and so do servers of anything else.
+        Side::Server if mute => {
+            "A server that wants another name, version or client certificate may hang up like this, and so may one that speaks no TLS at all: it sent not a byte."
+        }
         Side::Server => {
             "A server that wants another name, version or client certificate may hang up like this."
         }
     };
+    let told = match by {
+        Side::Client => Some(&NOT_VERIFIED),
+        Side::Server => mute.then_some(&HUNG_UP),
+    };
     Some(
         draft(Code::BackendTlsRejected, &what)
-            .sure(Confidence::Likely)
+            .sure(if mute {
+                Confidence::Guess
+            } else {
+                Confidence::Likely
+            })
             .detail(format!("The proxy asked {}. {looks}", asked_for(tls)))
-            .told((by == Side::Client).then_some(&NOT_VERIFIED))
+            .told(told)
             .may_saw(
                 alert.map(|(_, frame)| frame),
                 format!("an encrypted alert from the {}", side(by)),

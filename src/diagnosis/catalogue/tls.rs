@@ -166,3 +166,11 @@ pub(in crate::diagnosis) static NOT_VERIFIED: Told = Told {
     template: "proxy_ssl_trusted_certificate /etc/nginx/backend-ca.pem;\nproxy_ssl_name backend.example;   # the name in the certificate\nproxy_ssl_server_name on;",
     log: "[error] upstream SSL certificate verify error: (...), or upstream SSL certificate does not match \"...\", while SSL handshaking to upstream",
 };
+
+/// The texts for a backend that ended the connection behind a ClientHello, without a byte.
+pub(in crate::diagnosis) static HUNG_UP: Told = Told {
+    why: "`proxy_pass https://` to a port that speaks something else, or a backend that serves only names which nginx does not send by default.",
+    fix: "Look whether TLS is spoken at that port: if not, use `proxy_pass http://` or the right port; if it is, send the name.",
+    template: "proxy_pass https://{upstream};   # http:// if no TLS is spoken there\nproxy_ssl_server_name on;\nproxy_ssl_name backend.example;",
+    log: "[error] peer closed connection in SSL handshake while SSL handshaking to upstream, with (104: Connection reset by peer) behind a RST",
+};

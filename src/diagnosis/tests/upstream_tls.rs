@@ -1,7 +1,7 @@
 //! TLS between a proxy and its backend that did not come up.
 
 use super::*;
-use crate::hop::Protocol;
+use crate::hop::{Confidence, Protocol};
 use crate::tcp::Side;
 use crate::tls::{Alert, TlsFacts};
 
@@ -159,4 +159,11 @@ fn tls_towards_the_backend_has_texts_of_its_own() {
         "{}",
         hung_up.title
     );
+    assert_eq!(hung_up.confidence, Confidence::Likely);
+    // An ejabberd without TLS at its port, or an IIS that knows no such name.
+    let mute = told(&|facts| facts.server_hello = None, Side::Server);
+    assert_eq!(mute.confidence, Confidence::Guess);
+    assert!(mute.detail.contains("not a byte"), "{}", mute.detail);
+    assert!(mute.cause.contains("something else"), "{}", mute.cause);
+    assert!(mute.nginx_snippet.contains(pass.trim_end_matches(';')));
 }
