@@ -230,6 +230,9 @@ pub(super) fn was_answered(story: &Story<'_>) -> bool {
             .is_some_and(|partial| hole(partial.why).is_some())
 }
 
+/// A client that leaves sooner may just have changed its mind: its page was left.
+const PATIENT_NANOS: i64 = 1_000_000_000;
+
 fn client_gave_up(story: &Story<'_>) -> Option<Draft> {
     if story.is_up() || story.backend_only() {
         return None;
@@ -246,15 +249,15 @@ fn client_gave_up(story: &Story<'_>) -> Option<Draft> {
         // Frames in another order than they were sent: what came between nobody knows.
         return None;
     }
-    let waited = duration(waited);
+    let after = duration(waited);
     let mut draft = Draft::new(Code::ClientGaveUp)
         .on(record)
         .title(format!(
-            "{} gave up after {waited} without an answer",
+            "{} gave up after {after} without an answer",
             record.connection.client
         ))
         .headline(format!(
-            "The client {} left after {waited}, before {} had answered",
+            "The client {} left after {after}, before {} had answered",
             record.connection.client.ip(),
             story.front()
         ))
@@ -263,6 +266,13 @@ fn client_gave_up(story: &Story<'_>) -> Option<Draft> {
             end.frame,
             format!("{} from the client, no answer before it", end.how.flag()),
         );
+    if story.inner.parent.is_some() && waited >= PATIENT_NANOS {
+        let asked = unanswered::left_waiting(story, story.inner);
+        let server = story.inner.record.connection.server;
+        draft = draft.may_detail((!asked.is_empty()).then(|| {
+            format!("The client closed while {server} had the request and said nothing.{asked}")
+        }));
+    }
     for hop in story.inner_hops() {
         if let Some(head) = &hop.exchange().request {
             draft = draft.on(&hop.record).saw(

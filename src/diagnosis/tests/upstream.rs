@@ -344,6 +344,48 @@ fn client_gave_up() {
     assert_eq!(diagnosis.answered_by(), None);
 }
 
+/// node answers nothing to an upgrade that none of its handlers takes: whoever gives up first, the path may be why.
+#[test]
+fn a_path_that_nobody_serves_may_be_left_without_an_answer() {
+    let asked = FORWARDED.replace("GET /ws", "GET /nr/ws");
+    let lasting = |client: Conn, ms: f64| {
+        let backend = back().ask(&asked, 1.2).fin(Side::Client, ms);
+        diagnose(&through(client, backend))
+    };
+    let gateway_timeout = "HTTP/1.1 504 Gateway Time-out\nServer: nginx/1.22.1";
+    for (code, client, ms, told) in [
+        (
+            Code::BackendTimeout,
+            front().ask(ASK, 0.5).answer(gateway_timeout, 60_002.0),
+            60_001.0,
+            true,
+        ),
+        (
+            Code::ClientGaveUp,
+            front().ask(ASK, 0.5).fin(Side::Client, 5000.0),
+            5000.2,
+            true,
+        ),
+        (
+            Code::ClientGaveUp,
+            front().ask(ASK, 0.5).fin(Side::Client, 100.0),
+            100.2,
+            false,
+        ),
+    ] {
+        let diagnosis = lasting(client, ms);
+        let found = finding(&diagnosis, code);
+        let says = "It was asked for /nr/ws where the client asked for /ws: some servers";
+        assert_eq!(
+            found.detail.contains(says),
+            told,
+            "{code}: {}",
+            found.detail
+        );
+        assert!(found.fix.starts_with("Compare the path"), "{}", found.fix);
+    }
+}
+
 #[test]
 fn a_hidden_retry_is_a_warning() {
     let mut handshake = through(

@@ -199,9 +199,24 @@ fn timed_out(
             "{backend} took the request of {proxy} and gave no answer in {waited}{so}"
         ))
         .detail(format!(
-            "{received} for {waited}, until the proxy closed: that is its timeout{}.",
-            program.answer_timeout()
+            "{received} for {waited}, until the proxy closed: that is its timeout{}.{}",
+            program.answer_timeout(),
+            left_waiting(story, hop)
         ))
+}
+
+/// What a server that took the request and stays silent may not serve, behind a space.
+pub(super) fn left_waiting(story: &Story<'_>, hop: &Hop) -> String {
+    let exchange = hop.exchange();
+    let request = exchange.request.as_ref();
+    let silent = exchange.response.is_none()
+        && hop.record.connection.to_server.unacknowledged == 0
+        && !is_hidden(hop);
+    let request = request.filter(|_| silent);
+    let asked = request.and_then(|request| what_it_may_not_serve(story, hop, request));
+    asked.map_or_else(String::new, |asked| {
+        format!(" {asked}: some servers, such as those of node, never answer what none of their handlers takes.")
+    })
 }
 
 /// The connection ended before an answer came.
@@ -259,6 +274,8 @@ fn unwanted(story: &Story<'_>, hop: &Hop, request: &RequestHead, end: Ending) ->
     } else {
         "without a complete response head"
     };
+    let asked =
+        asked.map(|asked| format!("{asked}: some servers close so on what they do not serve."));
     (asked.is_some() || server.is_some()).then(|| {
         let begins = format!("The backend took the request and closed {how}.");
         let parts = std::iter::once(begins)
@@ -269,7 +286,7 @@ fn unwanted(story: &Story<'_>, hop: &Hop, request: &RequestHead, end: Ending) ->
 }
 
 /// What some servers do not refuse but leave: a path (node without a handler for it) or a subprotocol (libwebsockets) that they do
-/// not serve.
+/// not serve. Without its full stop.
 fn what_it_may_not_serve(story: &Story<'_>, hop: &Hop, request: &RequestHead) -> Option<String> {
     let whole = request.fields.has_token("upgrade", "websocket")
         && request.fields.has_token("connection", "upgrade");
@@ -283,9 +300,7 @@ fn what_it_may_not_serve(story: &Story<'_>, hop: &Hop, request: &RequestHead) ->
         .map_or(String::new(), |offered| {
             format!(", with the subprotocol {}", short(&offered))
         });
-    Some(format!(
-        "It was asked for {asked_for}{offered}: some servers close so on what they do not serve."
-    ))
+    Some(format!("It was asked for {asked_for}{offered}"))
 }
 
 /// What else looks like a backend that hangs up: a server that closes at once, without a byte, may not have wanted any request.
@@ -325,12 +340,16 @@ fn waits_for<'a>(story: &Story<'a>, hop: &'a Hop) -> &'a Hop {
     for child in story.inner_hops() {
         let parent = child.parent.and_then(|at| story.handshake.hops.get(at));
         let below = parent.is_some_and(|parent| std::ptr::eq(parent, innermost));
-        let hidden = child.exchange().gap_in_answer || child.one_way() || child.has_unread_answer();
-        if below && !child.retried && !hidden && child.exchange().response.is_none() {
+        if below && !child.retried && !is_hidden(child) && child.exchange().response.is_none() {
             innermost = child;
         }
     }
     innermost
+}
+
+/// Whether a hop may have an answer that the capture does not show.
+fn is_hidden(hop: &Hop) -> bool {
+    hop.exchange().gap_in_answer || hop.one_way() || hop.has_unread_answer()
 }
 
 /// What is wrong with a head that could be read only tolerantly.
