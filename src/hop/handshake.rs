@@ -356,13 +356,13 @@ impl Handshake {
     /// The Close frame that began the end: the earliest one, unless somebody had ended the session without any by then. Some
     /// servers answer a FIN with a Close frame, which nobody hears any more.
     pub fn closing(&self) -> Option<(&Hop, &CloseFrame)> {
-        let first = self.first_close()?;
-        let end = self.session.as_ref().and_then(|session| {
-            let known = session.ended_by.is_some()
-                || (self.hears(Side::Client) && self.hears(Side::Server));
-            session.ended.filter(|_| known)
-        });
-        let Some(end) = end else { return Some(first) };
+        let (hop, first) = self.first_close()?;
+        // What a hop lacks may be this frame, in time.
+        let heard = self.tunnel().all(|(_, hop)| hop.hears(first.by));
+        let end = self.session.as_ref().and_then(|session| session.ended);
+        let Some(end) = end.filter(|_| heard) else {
+            return Some((hop, first));
+        };
         let by_then = self.tunnel().any(|(place, hop)| {
             let mut closes = hop.session().into_iter().flat_map(|facts| &facts.closes);
             closes.any(|close| {
@@ -371,7 +371,7 @@ impl Handshake {
                     || self.time(close.frame) <= self.time(end.frame)
             })
         });
-        by_then.then_some(first)
+        by_then.then_some((hop, first))
     }
 
     /// Who sent the first Close frame; `None` without any, or where the other side may have sent one before it that the

@@ -302,12 +302,16 @@ fn decide(
     };
     let (ended, by) = first_to_end(handshake, first, endings, offsets);
     let end = offsets.correct(ended.frame);
-    let closes = || sessions.iter().flat_map(|(_, session)| &session.closes);
+    let closes = || {
+        sessions
+            .iter()
+            .flat_map(|(place, session)| session.closes.iter().map(|close| (*place, close)))
+    };
     let first = closes()
-        .map(|close| (offsets.correct(close.frame), close.by))
-        .filter(|(at, _)| *at <= end)
+        .map(|(place, close)| (offsets.correct(close.frame), close.by, place))
+        .filter(|(at, ..)| *at <= end)
         .min();
-    let Some((_, side)) = first else {
+    let Some((_, side, place)) = first else {
         let hidden = |side: Side| {
             let mut hops = sessions
                 .iter()
@@ -327,8 +331,20 @@ fn decide(
         Side::Client => (Party::Client, Side::Server),
         Side::Server => (Party::Backend, Side::Client),
     };
-    let known = handshake.hears(other) || closes().any(|close| close.by == other);
+    let known = handshake.hears(other) || closes().any(|(_, close)| close.by == other);
+    let known = known && !is_refused(handshake, place, side);
     (Some(ended), known.then_some(by))
+}
+
+/// Whether a Close frame of a side was met by a reset of the other one, which may have ended before: a FIN of its own is what
+/// the capture may lack.
+fn is_refused(handshake: &Handshake, place: usize, side: Side) -> bool {
+    let hop = handshake.hops.get(place);
+    hop.is_some_and(|hop| {
+        let connection = &hop.record.connection;
+        let other = connection.stream(side.other().sends());
+        other.rst.is_some() && other.fin.is_none() && other.unseen_at_end > 0
+    })
 }
 
 /// The first FIN or RST, unless that is a proxy's that may just pass on an end: that of an outer party that was earlier
