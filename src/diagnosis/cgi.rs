@@ -18,6 +18,21 @@ const APPLICATION: &str = "Behind uwsgi and SCGI no application can take a WebSo
 /// Why FastCGI never works.
 const FASTCGI: &str = "FastCGI carries a request and its answer, and nothing in both directions behind them: whatever its application answers, no WebSocket comes up.";
 
+/// The directive by which nginx speaks it, and where that stands.
+const fn why(cgi: Cgi) -> &'static str {
+    match cgi {
+        Cgi::FastCgi => {
+            "fastcgi_pass applies to the location that serves WebSocket: its own, or the one that takes all paths for PHP."
+        }
+        Cgi::Uwsgi => {
+            "uwsgi_pass applies to the location that serves WebSocket: its own, or the one that takes all paths for Python."
+        }
+        Cgi::Scgi => {
+            "scgi_pass applies to the location that serves WebSocket: its own, or the one that takes all paths for an application."
+        }
+    }
+}
+
 /// What nginx logs of an answer that is not FastCGI: the number is that of its first byte, the H of HTTP as a rule.
 const NOT_FASTCGI: &str = "[error] upstream sent unsupported FastCGI protocol version: 72 while reading response header from upstream";
 
@@ -128,6 +143,7 @@ fn draft(record: &Record, request: &CgiRequest, outcome: &Outcome) -> Draft {
         .on(record)
         .title(outcome.what.clone())
         .detail(outcome.detail)
+        .why(why(request.cgi))
         .log(outcome.log)
         .saw(request.frame, shows);
     match &outcome.shows {

@@ -196,6 +196,12 @@ impl Draft {
         self
     }
 
+    /// Why it happened, where that is known better than in general.
+    pub(super) fn why(mut self, why: &'static str) -> Self {
+        self.why = Some(why);
+        self
+    }
+
     pub(super) fn on(self, record: &Record) -> Self {
         self.about(record.connection.id)
     }

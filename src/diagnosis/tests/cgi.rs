@@ -105,6 +105,14 @@ fn what_came_back_tells_how_sure_the_cause_is() {
         if let (Some(found), Some((_, says))) = (found, expected) {
             assert_eq!(diagnosis.cause, Some(Code::CgiToBackend), "{name}");
             assert!(found.title.contains(says), "{name}: {}", found.title);
+            // The directive that is there, not the two that are not.
+            let directives = ["fastcgi_pass", "uwsgi_pass", "scgi_pass"];
+            let named = directives.map(|one| found.cause.contains(one));
+            assert_eq!(
+                named,
+                [Cgi::FastCgi, Cgi::Uwsgi, Cgi::Scgi].map(|one| one == cgi),
+                "{name}"
+            );
         }
         let unseen = Code::BackendHopNotSeen;
         assert!(
