@@ -5,8 +5,8 @@ use super::totals::TlsTotals;
 use crate::capture::{CaptureError, CaptureInfo, FrameNo, FrameRef, Problem};
 use crate::decode::{DecodeStats, supports};
 use crate::diagnosis::{Evidence, Limit};
-use crate::hop::Record;
-use crate::http::MAX_HEAD;
+use crate::hop::{Protocol, Record};
+use crate::http::{CGI_REQUEST_MAX, MAX_HEAD};
 use crate::tcp::{Direction, LimitHit, LimitKind, Stats, StreamFacts};
 use crate::tls::{Sealed, cipher_name, version_name};
 use crate::websocket::Depth;
@@ -193,6 +193,20 @@ fn table_limit(hit: &LimitHit) -> Limit {
 /// A head on a connection that was not read to its end. Whether it is about WebSocket may stand in the rest.
 pub(super) fn of_head(record: &Record) -> Option<Limit> {
     let (direction, frame) = record.oversized_head?;
+    if record.protocol == Protocol::Cgi {
+        return Some(Limit {
+            kind: "head",
+            connection: Some(record.connection.id),
+            detail: format!(
+                "the variables of a request in FastCGI, uwsgi or SCGI are longer than {} kB: the rest of them was not read",
+                CGI_REQUEST_MAX / 1000
+            ),
+            evidence: vec![Evidence {
+                frame,
+                shows: "what was read of the request ends".to_owned(),
+            }],
+        });
+    }
     let what = match direction {
         Direction::ToServer => "request",
         Direction::ToClient => "answer",

@@ -83,6 +83,10 @@ impl Talk {
                 *self = Self::Followed(Box::new(Followed::cgi(request, proxy_header)));
                 return Interest::Bytes;
             }
+            Decision::CgiTooLong => {
+                *self = Self::Followed(Box::new(Followed::cgi_too_long(chunk.frame)));
+                return Interest::Counters;
+            }
             Decision::Read {
                 protocol,
                 held,

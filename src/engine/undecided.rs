@@ -75,6 +75,8 @@ pub(super) enum Decision {
     WebSocket(Box<Midstream>),
     /// A request for a WebSocket in a protocol of application servers, read already.
     Cgi(Box<CgiRequest>),
+    /// A request in one of those protocols that is too long to wait for its end.
+    CgiTooLong,
 }
 
 impl Undecided {
@@ -136,10 +138,12 @@ impl Undecided {
         }) {
             CgiFound::WebSocket(request) => Decision::Cgi(request),
             CgiFound::NeedMore => Decision::Wait,
-            CgiFound::Other if midstream => {
+            // What began in the middle only looked like a request.
+            CgiFound::Other | CgiFound::TooLong if midstream => {
                 self.cgi = None;
                 self.search(chunk)
             }
+            CgiFound::TooLong => Decision::CgiTooLong,
             CgiFound::Other => Decision::Ignore(Protocol::Other),
         }
     }

@@ -176,7 +176,8 @@ pub struct Record {
     pub not_http: Vec<(Direction, FrameRef, Box<[u8]>)>,
     /// A PROXY protocol header before the first request.
     pub proxy_header: Option<ProxyHeader>,
-    /// The first head that was not read to its end because it is too long, and whose it is.
+    /// The first head, or request in a protocol of application servers, that was not read to its end because it is too long,
+    /// and whose it is.
     pub oversized_head: Option<(Direction, FrameRef)>,
     /// TLS facts.
     pub tls: Option<Box<TlsFacts>>,

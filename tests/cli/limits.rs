@@ -177,6 +177,45 @@ fn a_head_without_end_is_named() {
     assert_eq!(report["summary"]["ok"], 1);
 }
 
+/// nginx puts the fields of a request behind its own variables: a key behind a long cookie may not be reached.
+#[test]
+fn variables_of_a_request_that_go_on_too_long_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let request = |cookie: usize| {
+        let variables = [
+            ("CONTENT_LENGTH", "0".to_owned()),
+            ("SCGI", "1".to_owned()),
+            ("HTTP_COOKIE", "x".repeat(cookie)),
+            (
+                "HTTP_SEC_WEBSOCKET_KEY",
+                "dGhlIHNhbXBsZSBub25jZQ==".to_owned(),
+            ),
+        ];
+        let variables = variables.map(|(name, value)| format!("{name}\0{value}\0"));
+        let variables = variables.concat();
+        format!("{}:{variables},", variables.len())
+    };
+    let found = |cookie| {
+        let request = request(cookie);
+        let mut wire = Wire::open(1, 0);
+        for part in request.as_bytes().chunks(1400) {
+            wire = wire.client(part);
+        }
+        let wire = wire.server(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        let report = read(folder.path(), &wire.packets, &[]);
+        let codes = report["findings"].as_array().unwrap().clone();
+        let limits = limits(&report);
+        (
+            codes.iter().any(|one| one["code"] == "cgi-to-backend"),
+            limits.iter().any(|(kind, detail)| {
+                *kind == "head" && detail.contains("SCGI are longer than 16 kB")
+            }),
+        )
+    };
+    assert_eq!(found(4000), (true, false));
+    assert_eq!(found(20_000), (false, true));
+}
+
 #[test]
 fn a_bomb_is_not_inflated_to_its_end() {
     let folder = tempfile::tempdir().unwrap();

@@ -180,6 +180,13 @@ impl Followed {
         Self::with(Reader::Cgi(request), proxy_header)
     }
 
+    /// A connection that began with a request in such a protocol that is too long to wait for its end.
+    pub(super) fn cgi_too_long(frame: FrameRef) -> Self {
+        let mut followed = Self::with(Reader::Done(Protocol::Cgi), None);
+        followed.oversized_head = Some((Direction::ToServer, frame));
+        followed
+    }
+
     /// Whether an attempt at a handshake was seen on it.
     pub(super) fn has_attempt(&self) -> bool {
         !self.exchanges.is_empty()

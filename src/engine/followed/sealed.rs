@@ -178,6 +178,12 @@ impl Followed {
                 self.reader = Reader::Cgi(request);
                 return Interest::Bytes;
             }
+            Decision::CgiTooLong => {
+                self.oversized_head
+                    .get_or_insert((Direction::ToServer, chunk.frame));
+                self.reader = Reader::Done(Protocol::Cgi);
+                return Interest::Counters;
+            }
             Decision::Read {
                 protocol,
                 held,

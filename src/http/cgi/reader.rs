@@ -24,6 +24,8 @@ pub enum CgiFound {
     WebSocket(Box<CgiRequest>),
     /// Its variables go on.
     NeedMore,
+    /// They go on behind [`CGI_REQUEST_MAX`], and the key may come there.
+    TooLong,
     /// Something else.
     Other,
 }
@@ -90,7 +92,8 @@ impl CgiReader {
                 frame,
                 answer: None,
             })),
-            None if is_whole || self.came >= CGI_REQUEST_MAX => CgiFound::Other,
+            None if is_whole => CgiFound::Other,
+            None if self.came >= CGI_REQUEST_MAX => CgiFound::TooLong,
             None => CgiFound::NeedMore,
         }
     }
