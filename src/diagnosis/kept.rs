@@ -71,8 +71,8 @@ fn kept_alone(request: &RequestHead) -> Vec<&'static str> {
         .collect()
 }
 
-/// A Host field's name alone, as nginx has it in $host.
-fn without_port(host: &str) -> &str {
+/// A Host field's name alone, as nginx has it in $host; an origin without its port.
+pub(super) fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,

@@ -1,6 +1,7 @@
 //! What a refused request says of its origin, and so what the refusal may be for.
 
 use crate::diagnosis::forwarding::origin_is_host;
+use crate::diagnosis::kept::without_port;
 use crate::diagnosis::story::Story;
 use crate::diagnosis::text::{contains, short};
 use crate::hop::Hop;
@@ -19,6 +20,8 @@ pub(super) enum Origin {
     SameIfTrusted(&'static str),
     /// It names another site than the Host that the client asked for.
     Other { origin: String, host: String },
+    /// It names this Host with another port, or the only one of the two.
+    OtherPort { origin: String, host: String },
 }
 
 impl Origin {
@@ -36,9 +39,24 @@ impl Origin {
             });
         }
         let host = asked.first("host")?;
-        (!origin_is_host(&origin, &host)).then(|| Self::Other {
-            origin: short(&origin),
-            host: short(&host),
+        Self::other(&origin, &host)
+    }
+
+    /// Unless it names this Host.
+    fn other(origin: &str, host: &str) -> Option<Self> {
+        if origin_is_host(origin, host) {
+            return None;
+        }
+        let same_name = origin.contains("://")
+            && origin_is_host(
+                without_port(origin.trim_end_matches('/')),
+                without_port(host),
+            );
+        let (origin, host) = (short(origin), short(host));
+        Some(if same_name {
+            Self::OtherPort { origin, host }
+        } else {
+            Self::Other { origin, host }
         })
     }
 
@@ -50,10 +68,7 @@ impl Origin {
             return Some(Self::Missing);
         };
         let host = asked.first("host")?;
-        (!origin_is_host(&origin, &host)).then(|| Self::Other {
-            origin: short(&origin),
-            host: short(&host),
-        })
+        Self::other(&origin, &host)
     }
 
     /// What that tells of a 403.
@@ -67,6 +82,9 @@ impl Origin {
             ),
             Self::Other { origin, host } => format!(
                 "Origin is {origin} and the client asked for Host {host}: only a list of origins lets another site in."
+            ),
+            Self::OtherPort { origin, host } => format!(
+                "Origin is {origin} and the client asked for Host {host}: they differ in the port alone, as they do behind a proxy in front that sends `Host $host`, and on a page of another port."
             ),
         }
     }
@@ -84,13 +102,16 @@ impl Origin {
                 "Compare the path with what it serves, and read its log: look at which proxy and which field it trusts for the client's scheme, or add the public origin to its list; then for what it knows a user by (cookie, token), and at its access rules."
             }
             Self::Other { .. } => "Add this origin to the application's list, and read its log.",
+            Self::OtherPort { .. } => {
+                "Let a proxy in front pass Host on with its port (`Host $http_host`), or add this origin to the application's list; and read its log."
+            }
         }
     }
 
     /// What to do about a 403 of which it is not known who answered it, application or proxy.
     pub(super) const fn fix_of_unknown(&self) -> &'static str {
         match self {
-            Self::Other { .. } => {
+            Self::Other { .. } | Self::OtherPort { .. } => {
                 "Add this origin to the list of whoever checks it, or correct the access rule."
             }
             _ => {

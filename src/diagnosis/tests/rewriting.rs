@@ -54,6 +54,36 @@ fn an_origin_that_no_host_matches() {
     assert_eq!(forbidden.nginx_snippet, "");
 }
 
+/// A proxy in front that sends `Host $host`, or a page of another port: which one, the request does not tell.
+#[test]
+fn an_origin_of_another_port() {
+    let answer = "HTTP/1.1 403 Forbidden\nServer: backend/1";
+    for (origin, host, alone) in [
+        ("http://192.168.50.1:8443", "192.168.50.1", true),
+        ("http://192.168.50.1", "192.168.50.1:8443", true),
+        ("http://192.168.50.1:3000", "192.168.50.1:8080", true),
+        ("http://[::1]:8443", "[::1]", true),
+        ("http://192.168.50.2:8443", "192.168.50.1", false),
+        ("null", "192.168.50.1", false),
+    ] {
+        let of = |head: &str, was: &str| {
+            head.replace("Origin: http://192.168.50.1", &format!("Origin: {origin}"))
+                .replace(was, &format!("Host: {host}"))
+        };
+        let asked = of(ASK, "Host: 192.168.50.1");
+        let diagnosis = diagnose(&refused(&asked, &of(FORWARDED, "Host: bk"), answer));
+        let forbidden = finding(&diagnosis, Code::Forbidden);
+        let told = forbidden.detail.contains("differ in the port alone");
+        assert_eq!(told, alone, "{origin} {host}: {}", forbidden.detail);
+        assert_eq!(
+            forbidden.fix.contains("with its port"),
+            alone,
+            "{}",
+            forbidden.fix
+        );
+    }
+}
+
 /// Only the client's hop is there: whoever refused, Host passed on as it is helps no origin that it does not match.
 #[test]
 fn an_origin_that_nobody_is_known_to_have_refused() {
