@@ -332,6 +332,9 @@ fn toward_backend(story: &Story<'_>, attempt: &ConnectAttempt, code: Code, what:
         )
 }
 
+/// Why a backend that expects TLS got HTTP in clear.
+const PROXY_IN_CLEAR: &str = "`proxy_pass http://` to a port that speaks TLS.";
+
 /// The proxy spoke plain HTTP to a backend that answered with a TLS alert.
 pub(super) fn plain_to_tls_backend(story: &Story<'_>, hop: &Hop, frame: FrameRef) -> Draft {
     let request = hop.exchange().request.as_ref();
@@ -342,7 +345,9 @@ pub(super) fn plain_to_tls_backend(story: &Story<'_>, hop: &Hop, frame: FrameRef
         .title(format!(
             "{proxy} spoke plain HTTP to the TLS port {backend}"
         ))
+        .why(PROXY_IN_CLEAR)
         .fix("Use `proxy_pass https://` towards this backend.")
+        .log("[error] upstream sent no valid HTTP/1.0 header while reading response header from upstream")
         .may_saw(
             request.map(|head| head.span.first),
             request.map(shows_request).unwrap_or_default(),
@@ -365,7 +370,9 @@ pub(super) fn plain_answer(story: &Story<'_>, draft: Draft, out: &mut Vec<Draft>
             );
             draft
                 .title(title)
+                .why(PROXY_IN_CLEAR)
                 .fix("Use `proxy_pass https://` towards this backend.")
+                .log("nothing in the proxy's error log: it passes the answer on; a backend that is an nginx logs [info] client sent plain HTTP request to HTTPS port")
         }
         None => plain_client(story, draft),
     };
@@ -409,6 +416,14 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
         // What came back in the place of an answer.
         let answered_with = |draft: Draft| draft.on(&story.outer.record).may_saw(first, shows);
         let no_answer = |title| Draft::new(Code::BackendInvalidResponse).title(title);
+        // nginx passes on what is no HTTP as it is: of an alert that came so, the hop behind tells whose it was.
+        let relayed = story.inner_hops().any(|hop| {
+            let behind = hop.exchange().not_http.as_ref();
+            behind.is_some_and(|(_, bytes)| is_tls_alert(bytes))
+        });
+        if relayed && is_tls_alert(bytes) {
+            return;
+        }
         if is_tls_alert(bytes) {
             let draft = plain_client(story, Draft::new(Code::PlainToTlsPort));
             out.push(answered_with(draft).saw(*frame, "a TLS alert record"));

@@ -244,6 +244,32 @@ fn backends_that_give_no_usable_answer() {
     }
 }
 
+/// nginx 1.22.1 hands the client what is no HTTP: the alert that it passes on is not its own.
+#[test]
+fn an_alert_that_was_passed_on_is_the_backends() {
+    const ALERT: &[u8] = b"\x15\x03\x03\x00\x02\x02\x46";
+    let alert = |conn: Conn, ms: f64| {
+        conn.edit(|c| c.exchange.not_http = Some((at(ms), ALERT.into())))
+            .fin(Side::Server, ms + 0.2)
+    };
+    let handshake = through(
+        alert(front().ask(ASK, 0.5), 1.5),
+        alert(back().ask(FORWARDED, 1.2), 1.4),
+    );
+    let diagnosis = check_only("alert", &handshake, Verdict::Failed, Code::PlainToTlsPort);
+    let found = finding(&diagnosis, Code::PlainToTlsPort);
+    assert!(
+        found.title.contains("the TLS port 10.20.0.11:8080"),
+        "{}",
+        found.title
+    );
+    assert!(
+        found.nginx_log.contains("no valid HTTP/1.0 header"),
+        "{}",
+        found.nginx_log
+    );
+}
+
 /// How a server of HTTP/2 begins, whatever it was asked.
 const SETTINGS: &[u8] = b"\0\0\x06\x04\0\0\0\0\0\0\x03\0\0\0\x80";
 
