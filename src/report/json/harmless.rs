@@ -11,19 +11,25 @@ pub(super) struct Harmless<W>(pub(super) W);
 impl<W: Write> Write for Harmless<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         const DEL: u8 = 0x7f;
-        match str::from_utf8(bytes) {
-            Ok(text) if !bytes.is_ascii() || bytes.contains(&DEL) => {
-                for c in text.chars() {
-                    if is_unsafe(c) {
-                        for unit in c.encode_utf16(&mut [0; 2]) {
-                            write!(self.0, "\\u{unit:04x}")?;
-                        }
-                    } else {
-                        self.0.write_all(c.encode_utf8(&mut [0; 4]).as_bytes())?;
-                    }
+        // Nearly all of them, and the serializer writes a few bytes at a time.
+        let is_plain = bytes.iter().all(|&byte| byte < DEL);
+        let text = if is_plain {
+            None
+        } else {
+            str::from_utf8(bytes).ok()
+        };
+        let Some(text) = text else {
+            self.0.write_all(bytes)?;
+            return Ok(bytes.len());
+        };
+        for c in text.chars() {
+            if is_unsafe(c) {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    write!(self.0, "\\u{unit:04x}")?;
                 }
+            } else {
+                self.0.write_all(c.encode_utf8(&mut [0; 4]).as_bytes())?;
             }
-            _ => self.0.write_all(bytes)?,
         }
         Ok(bytes.len())
     }
