@@ -86,7 +86,8 @@ fn page(part: &Part<'_>) -> Markup {
                     @if part.hidden > 0 && !part.chosen.is_empty() {
                         p.faint {
                             (words::count(part.hidden, "more handshake"))
-                            " that went wrong not shown in full."
+                            " that went wrong not shown in full; "
+                            code { "hop101 read -v" } " and " code { "--format json" } " have all."
                         }
                     }
                     @if let Some(text) = words::left_out(report) { p.faint { (text) } }
