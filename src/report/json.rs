@@ -37,8 +37,8 @@ pub fn pretty(report: &Report, out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// The serializer writes a few bytes at a time: each such write is to be cheaper than a call that nobody can see through.
-fn gathered(out: &mut dyn Write) -> Harmless<BufWriter<&mut dyn Write>> {
-    Harmless(BufWriter::with_capacity(WRITE_BYTES, out))
+fn gathered(out: &mut dyn Write) -> BufWriter<Harmless<&mut dyn Write>> {
+    BufWriter::with_capacity(WRITE_BYTES, Harmless(out))
 }
 
 /// Bytes that go out at once.
