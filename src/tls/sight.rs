@@ -76,6 +76,14 @@ impl Sight {
         }
     }
 
+    /// For one of which the beginning was not captured.
+    pub fn midstream() -> Self {
+        Self {
+            watch: Watch::Midstream,
+            ..Self::new()
+        }
+    }
+
     /// Takes the next bytes of a stream; says whether more can be learned. What came out in clear is added to `opened`,
     /// here as in the other calls.
     pub fn bytes(&mut self, chunk: &Chunk<'_>, keys: &KeyLog, opened: &mut Opened) -> Interest {

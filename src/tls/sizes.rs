@@ -78,6 +78,8 @@ pub(super) enum Watch {
     /// No application data came so far.
     #[default]
     Before,
+    /// Nor is it known what was said before the capture began.
+    Midstream,
     Watching(Box<Sizes>),
     /// Nothing more is taken down; what was, if it is any good.
     Over(Option<Box<Sizes>>),
@@ -92,10 +94,11 @@ impl Watch {
         frame: FrameRef,
         facts: &TlsFacts,
     ) {
-        if let Self::Before = self {
+        if let Self::Before | Self::Midstream = self {
             // Of half a handshake nobody knows what a record has beside its text.
             let is_known = facts.cipher.is_some() && may_be_http1(facts);
-            *self = if is_known || facts.began_before() {
+            let was_up = matches!(self, Self::Midstream) && facts.began_before();
+            *self = if is_known || was_up {
                 Self::Watching(Box::default())
             } else {
                 Self::Over(None)
@@ -144,7 +147,7 @@ impl Watch {
     pub(super) const fn sizes(&self) -> Option<&Sizes> {
         match self {
             Self::Watching(sizes) | Self::Over(Some(sizes)) => Some(sizes),
-            Self::Before | Self::Over(None) => None,
+            Self::Before | Self::Midstream | Self::Over(None) => None,
         }
     }
 
@@ -297,17 +300,20 @@ mod tests {
 
     #[test]
     fn what_was_up_before_the_capture_is_watched_and_half_a_handshake_is_not() {
-        for (hello, watched) in [(None, true), (Some(frame(1)), false)] {
-            for (client_hello, server_hello) in [(hello, None), (None, hello)] {
-                let facts = TlsFacts {
-                    client_hello,
-                    server_hello,
-                    ..TlsFacts::default()
-                };
-                let mut watch = Watch::default();
-                watch.begins(Direction::ToServer, 100, frame(2), &facts);
-                assert_eq!(watch.is_watching(), watched);
-            }
+        let hello = Some(frame(1));
+        for (mut watch, client_hello, server_hello, watched) in [
+            (Watch::Midstream, None, None, true),
+            (Watch::Midstream, hello, None, false),
+            (Watch::Midstream, None, hello, false),
+            (Watch::Before, None, None, false),
+        ] {
+            let facts = TlsFacts {
+                client_hello,
+                server_hello,
+                ..TlsFacts::default()
+            };
+            watch.begins(Direction::ToServer, 100, frame(2), &facts);
+            assert_eq!(watch.is_watching(), watched);
         }
     }
 

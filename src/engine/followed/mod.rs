@@ -143,7 +143,13 @@ impl Followed {
         midstream: bool,
         proxy_header: Option<ProxyHeader>,
     ) -> Self {
-        let envelope = (protocol == Protocol::Tls).then(Box::default);
+        let envelope = (protocol == Protocol::Tls).then(|| {
+            Box::new(if midstream {
+                Envelope::midstream()
+            } else {
+                Envelope::default()
+            })
+        });
         let reader = Reader::of(protocol, midstream);
         Self {
             envelope,

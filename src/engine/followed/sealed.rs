@@ -26,6 +26,14 @@ pub(super) struct Envelope {
 }
 
 impl Envelope {
+    /// Around a connection of which the beginning was not captured.
+    pub(super) fn midstream() -> Self {
+        Self {
+            sight: Sight::midstream(),
+            ..Self::default()
+        }
+    }
+
     /// Bytes that it holds, itself included.
     pub(super) fn held(&self) -> usize {
         size_of::<Self>() + self.sight.held()
