@@ -227,9 +227,9 @@ impl End<'_> {
         Some(self.with_endings(draft))
     }
 
-    /// One hop without its handshake: nothing tells what its client is.
+    /// One hop without its handshake, and nothing in front of it: nothing tells what its client is.
     fn may_come_from_a_proxy(&self) -> bool {
-        self.one_hop() && self.story.began_late()
+        self.one_hop() && self.story.began_late() && self.story.sealed_front().is_none()
     }
 
     /// The side that ended it hides who stands behind.
