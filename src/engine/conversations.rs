@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::capture::Timestamp;
-use crate::hop::{Book, Clocks, OpenConnections, Protocol, Record};
+use crate::hop::{Book, Clocks, OpenConnections, Protocol, Record, Relayed};
 use crate::tcp::{
     Chunk, Connection, ConnectionId, Direction, Gap, Handler, Interest, StreamEnd, Table,
 };
@@ -75,6 +75,9 @@ impl Conversations {
         }
         if self.scratch.take_is_sealed() {
             self.book.sealed(connection);
+        }
+        if self.scratch.take_is_late() {
+            self.book.late(connection.id);
         }
         if let Talk::Followed(followed) = talk {
             for exchange in self.scratch.attempts.drain(..) {
@@ -157,6 +160,10 @@ impl OpenConnections for Open<'_> {
 
     fn sizes(&self, id: ConnectionId) -> Option<&Sizes> {
         self.0.get(id)?.1.sizes()
+    }
+
+    fn relayed(&self, id: ConnectionId) -> Option<&Relayed> {
+        self.0.get(id)?.1.relayed()
     }
 
     fn without_payload(&self, from: Timestamp, to: Timestamp) -> Vec<Record> {

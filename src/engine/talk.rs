@@ -11,7 +11,7 @@
 
 use super::followed::{Followed, Scratch};
 use super::undecided::{Decision, Undecided, first_pieces};
-use crate::hop::{Protocol, Record};
+use crate::hop::{Protocol, Record, Relayed};
 use crate::tcp::{Chunk, Connection, Direction, Gap, Interest, Opening, StreamEnd};
 use crate::tls::Sizes;
 
@@ -75,6 +75,7 @@ impl Talk {
             Decision::WebSocket(found) => {
                 let proxy_header = undecided.proxy_header.take();
                 let followed = Followed::midstream(*found, proxy_header);
+                scratch.is_late = true;
                 *self = Self::Followed(Box::new(followed));
                 return Interest::Bytes;
             }
@@ -161,6 +162,14 @@ impl Talk {
     pub(super) fn sizes(&self) -> Option<&Sizes> {
         match self {
             Self::Followed(followed) => followed.sizes(),
+            _ => None,
+        }
+    }
+
+    /// How the bytes of its session came, as far as that is taken down.
+    pub(super) fn relayed(&self) -> Option<&Relayed> {
+        match self {
+            Self::Followed(followed) => followed.relayed(),
             _ => None,
         }
     }

@@ -36,6 +36,7 @@ use super::open::{Attempts, Open, OpenAttempts};
 use super::ordinary::OrdinaryPool;
 use super::pairing::nodes_of;
 use super::record::{Record, SharedRecord};
+use super::relayed::Relayed;
 use super::silent::SilentPool;
 use super::{attempts, copies};
 use crate::capture::Timestamp;
@@ -72,6 +73,11 @@ pub trait OpenConnections {
 
     /// How long the first records of a TLS connection are, where nobody opens them.
     fn sizes(&self, _: ConnectionId) -> Option<&Sizes> {
+        None
+    }
+
+    /// How the bytes of its session came, as far as that was taken down.
+    fn relayed(&self, _: ConnectionId) -> Option<&Relayed> {
         None
     }
 
@@ -119,6 +125,8 @@ pub struct Book {
     silent: SilentPool,
     ordinary: OrdinaryPool,
     fronts: Fronts,
+    /// Connections with a session that was up when the capture began, and of which nothing was emitted yet.
+    late: BTreeSet<ConnectionId>,
     known: Known,
     /// Somebody asks for previews.
     previews: bool,
@@ -143,6 +151,7 @@ impl Book {
             silent: SilentPool::default(),
             ordinary: OrdinaryPool::default(),
             fronts: Fronts::default(),
+            late: BTreeSet::new(),
             known: Known::default(),
             previews: false,
             untold: Vec::new(),
@@ -230,6 +239,11 @@ impl Book {
     /// A TLS session began on a connection whose first frame is of this time, and it may carry HTTP/1.
     pub fn sealed(&mut self, connection: &Connection) {
         self.fronts.opened(connection.first.at, connection.id);
+    }
+
+    /// A session was noticed on a connection that was up when the capture began.
+    pub fn late(&mut self, id: ConnectionId) {
+        self.late.insert(id);
     }
 
     /// A connection left the table.
@@ -399,6 +413,7 @@ impl Book {
 
     fn forget_held(&mut self, slot: Slot) -> Option<Box<Node>> {
         let Held { node, .. } = self.held.remove(&slot)?;
+        self.late.remove(&slot.connection);
         self.held_bytes = self.held_bytes.saturating_sub(node.held());
         let links = node.links.iter().map(|&(_, link)| link);
         self.index.remove(node.start().at, slot, links);

@@ -148,14 +148,14 @@ impl Fronts {
         });
     }
 
-    /// Joins handshakes with the fronts that are theirs beyond doubt. `rivals`: exchanges of others that begin about as one
-    /// does; `None` where these are too many.
+    /// Joins handshakes with the fronts that are theirs beyond doubt. `rivals`: exchanges of others to which a
+    /// front that fits so may belong; `None` where these are too many.
     pub(super) fn join(
         &mut self,
         handshakes: &mut [Handshake],
         known: &Known,
         (clocks, connections): (Clocks, &dyn OpenConnections),
-        mut rivals: impl FnMut(Timestamp, Timestamp) -> Option<Vec<Rival>>,
+        mut rivals: impl FnMut(&Fit) -> Option<Vec<Rival>>,
     ) {
         if self.is_empty() {
             return;
@@ -191,11 +191,7 @@ impl Fronts {
             let settled = handshake.settled;
             let chosen = choose(&behind, &found, same);
             let alone = chosen.filter(|chosen| {
-                let span = (
-                    chosen.fit.first.at.shifted(-LAG_NANOS),
-                    chosen.fit.first.at.shifted(LAG_NANOS),
-                );
-                let Some(others) = rivals(span.0, span.1) else {
+                let Some(others) = rivals(&chosen.fit) else {
                     return false;
                 };
                 let siblings = roots

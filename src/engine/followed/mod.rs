@@ -81,7 +81,9 @@ pub(super) struct Scratch {
     pub(super) grown: usize,
     /// A TLS session began that nobody opens and that may carry HTTP/1.
     is_sealed: bool,
-    /// There are such sessions, or may be: what is relayed is to be compared with them.
+    /// A session was noticed that was up when the capture began.
+    pub(super) is_late: bool,
+    /// There are TLS sessions that nobody opens, or may be: what is relayed is to be compared with them.
     pub(super) meets_sealed: bool,
     /// What TLS sessions are opened with.
     pub(super) keys: tls::KeyLog,
@@ -111,6 +113,7 @@ impl Scratch {
         self.decided
             || self.holds_back
             || self.is_sealed
+            || self.is_late
             || !self.attempts.is_empty()
             || !self.answers.is_empty()
     }
@@ -123,6 +126,11 @@ impl Scratch {
     /// Whether the last call began a TLS session that nobody opens and that may carry HTTP/1.
     pub(super) const fn take_is_sealed(&mut self) -> bool {
         std::mem::replace(&mut self.is_sealed, false)
+    }
+
+    /// Whether the last call noticed a session that was up when the capture began.
+    pub(super) const fn take_is_late(&mut self) -> bool {
+        std::mem::replace(&mut self.is_late, false)
     }
 
     /// Whether bytes began to wait for keys since the last call.
@@ -191,6 +199,11 @@ impl Followed {
         let mut followed = Self::with(Reader::Done(Protocol::Cgi), None);
         followed.oversized_head = Some((Direction::ToServer, frame));
         followed
+    }
+
+    /// How the bytes of its session came, as far as that is taken down.
+    pub(super) fn relayed(&self) -> Option<&Relayed> {
+        self.relayed.as_deref()
     }
 
     /// Whether an attempt at a handshake was seen on it.

@@ -15,6 +15,7 @@ use super::super::handshake::Handshake;
 use super::super::node::Slot;
 use super::super::pairing::{nodes_of, pair_nodes};
 use super::super::record::{Record, SharedRecord};
+use super::super::relayed::Relayed;
 use super::family::node_of;
 use super::{Book, OpenConnections};
 use crate::capture::Timestamp;
@@ -188,6 +189,10 @@ impl OpenConnections for Once<'_> {
 
     fn sizes(&self, id: ConnectionId) -> Option<&Sizes> {
         self.connections.sizes(id)
+    }
+
+    fn relayed(&self, id: ConnectionId) -> Option<&Relayed> {
+        self.connections.relayed(id)
     }
 
     fn without_payload(&self, from: Timestamp, to: Timestamp) -> Vec<Record> {

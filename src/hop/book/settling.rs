@@ -138,7 +138,7 @@ impl Book {
         // All that there is lies before us: no others may come.
         let given = (self.clocks, &Nothing as &dyn OpenConnections);
         self.fronts
-            .join(&mut handshakes, &self.known, given, |_, _| Some(Vec::new()));
+            .join(&mut handshakes, &self.known, given, |_| Some(Vec::new()));
         out.extend(handshakes);
         *self = Self {
             known: std::mem::take(&mut self.known),

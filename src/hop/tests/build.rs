@@ -7,7 +7,7 @@ use crate::decode::{Endpoint, SeqNo};
 use crate::hop::testkit;
 use crate::hop::{
     Exchange, OpenConnections, OrdinaryExchange, PartialHead, Protocol, ProxyHeader, Record,
-    SharedRecord,
+    Relayed, SharedRecord,
 };
 use crate::http::PartialWhy;
 use crate::http::testkit::{request, response};
@@ -276,6 +276,10 @@ impl OpenConnections for Table {
 
     fn sizes(&self, id: ConnectionId) -> Option<&Sizes> {
         self.0.get(&id)?.tls.as_deref()?.sizes.as_deref()
+    }
+
+    fn relayed(&self, id: ConnectionId) -> Option<&Relayed> {
+        self.0.get(&id)?.exchanges.first()?.relayed.as_deref()
     }
 
     fn without_payload(&self, from: Timestamp, to: Timestamp) -> Vec<Record> {

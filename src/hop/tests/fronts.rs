@@ -248,6 +248,48 @@ fn sessions_that_were_up_are_joined_by_what_was_relayed_since() {
     }
 }
 
+/// Of those that say the same in the same moment, some end while others go on: a front belongs to none of them for certain.
+#[test]
+fn a_front_that_fits_a_session_which_is_still_told_of_later_is_joined_with_none() {
+    let front = || late_front(1, "192.0.2.7:40000", 17, TALK);
+    let begins_early = |mut record: Record| {
+        let session = record.exchanges[0].session.as_mut().unwrap();
+        session.established = in_capture(0, -10_000.0);
+        record
+    };
+    let other = || begins_early(late_hop(10, 0.4, TALK));
+    for (name, open, closed, joined) in [
+        ("alone", None, None, true),
+        ("one that is open", Some(other()), None, false),
+        ("one that just closed", None, Some(other()), false),
+    ] {
+        let mut book = Book::new(Clocks::Same);
+        let mut table = Table::default();
+        if let Some(record) = open {
+            book.late(record.connection.id);
+            table.0.insert(record.connection.id, record);
+        }
+        book.closed(front());
+        book.late(late_hop(9, 0.3, TALK).connection.id);
+        book.closed(late_hop(9, 0.3, TALK));
+        let mut out = Vec::new();
+        let after = |ms: f64| in_capture(0, ms).at;
+        if let Some(mut record) = closed {
+            // It waits when the first one is told.
+            book.settle(after(60_000.0), &table, &mut out);
+            record.connection.last = in_capture(0, 60_001.0);
+            book.late(record.connection.id);
+            book.closed(record);
+        }
+        book.settle(after(90_000.0), &table, &mut out);
+        let [handshake] = out.as_slice() else {
+            panic!("{name}: {}", out.len());
+        };
+        assert_eq!(handshake.hops[0].record.connection.id.0, 9, "{name}");
+        assert_eq!(handshake.front.is_some(), joined, "{name}");
+    }
+}
+
 /// What is in front may be gone before the hop behind it ends, and nothing else keeps it in mind.
 #[test]
 fn a_front_that_was_up_is_kept_until_the_hop_behind_it_ends() {
