@@ -31,7 +31,8 @@ use crate::tls::{Size, Sizes, TlsFacts};
 /// A proxy passes on what comes within this time, waiting for a busy worker included.
 pub(super) const LAG_NANOS: i64 = 250_000_000;
 
-/// The same where several fronts fit: what a proxy does that has nothing else to do.
+/// The same where several fronts fit, or where times and lengths are all that tells: what a proxy does that has nothing else
+/// to do.
 pub(super) const PROMPT_NANOS: i64 = 5_000_000;
 
 /// Lengths that must agree for more than a guess.

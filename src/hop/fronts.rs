@@ -389,15 +389,18 @@ fn choose<'f>(
             same(&one.record) && prompt().is_some_and(|fit| fit.is_long())
         });
     }
-    match fitting.as_slice() {
-        [one] => Some(one),
+    let chosen = match fitting.as_slice() {
+        [one] => Some(*one),
         several if is_one_session(several) => {
             let proxy = behind.node.record.connection.client.ip();
             let nearest = |one: &&&Found| one.record.connection.server.ip() == proxy;
             several.iter().find(nearest).or(several.last()).copied()
         }
         _ => None,
-    }
+    };
+    // Where some messages are said in a second, as long as each other, those of any two sessions are in time.
+    let at_once = |one: &Found| behind.fit(&one.record, PROMPT_NANOS).is_some();
+    chosen.filter(|one| !one.fit.late || at_once(one))
 }
 
 /// Whether these are one session, seen at several vantage points.

@@ -45,10 +45,14 @@ impl Behind<'_> {
         let replies = sizes.of(Direction::ToClient);
         let record = |size: &Size| size.frame;
         let mark = |mark: &Mark| mark.frame;
-        let on_its_way = under_way(asks.iter().map(record), passed.iter().map(mark), began);
-        let passed = marked_behind(passed, on_its_way);
-        let on_its_way = under_way(said.iter().map(mark), replies.iter().map(record), began);
-        let replies = replies.get(on_its_way..)?;
+        let inward = under_way(asks.iter().map(record), passed.iter().map(mark), began);
+        let outward = under_way(said.iter().map(mark), replies.iter().map(record), began);
+        // Messages of one length look so both ways where it is the hop that is in front of the TLS connection.
+        if inward > 0 && outward > 0 {
+            return None;
+        }
+        let passed = marked_behind(passed, inward);
+        let replies = replies.get(outward..)?;
         let cut = sizes.is_cut();
         let compared = |facts: &TlsFacts| {
             let inward = Relay {

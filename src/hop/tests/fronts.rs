@@ -25,6 +25,16 @@ const TALK: Said<'static> = &[
     (31.0, DOWN, 308),
 ];
 
+/// One of messages that are as long as each other.
+const STEADY: Said<'static> = &[
+    (20.0, UP, 46),
+    (21.0, DOWN, 44),
+    (22.0, UP, 46),
+    (23.0, DOWN, 44),
+    (24.0, UP, 46),
+    (25.0, DOWN, 44),
+];
+
 /// A front whose client asks at a time and is answered: a head of so many bytes, then what is said.
 #[derive(Clone, Copy)]
 struct Sealed<'a> {
@@ -245,6 +255,37 @@ fn sessions_that_were_up_are_joined_by_what_was_relayed_since() {
                 .iter()
                 .all(|front| front.confidence == Confidence::Likely)
         );
+    }
+}
+
+/// At some messages a second, as long as each other, the ones of any two sessions are in time, and a connection behind a hop looks
+/// like one in front of it.
+#[test]
+fn sessions_that_were_up_are_joined_by_what_was_relayed_at_once() {
+    let front = |said| late_front(1, "192.0.2.7:40000", 17, said);
+    // One more that went out there, one more that came in here: all fit but the first ones.
+    let asked = [STEADY, &[(26.0, UP, 46)]].concat();
+    let answered = [STEADY, &[(27.0, DOWN, 44)]].concat();
+    for (name, records, joined) in [
+        (
+            "another session's",
+            vec![front(TALK), late_hop(9, 8.0, TALK)],
+            false,
+        ),
+        (
+            "one behind",
+            vec![front(&answered), late_hop(9, -0.1, &asked)],
+            false,
+        ),
+        (
+            "one in front",
+            vec![front(STEADY), late_hop(9, 0.1, STEADY)],
+            true,
+        ),
+    ] {
+        let handshakes = pair(Clocks::Same, records);
+        let fronts = handshakes.iter().filter(|one| one.front.is_some());
+        assert_eq!(fronts.count(), usize::from(joined), "{name}");
     }
 }
 
