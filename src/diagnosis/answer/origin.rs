@@ -83,9 +83,16 @@ impl Origin {
             Self::Other { origin, host } => format!(
                 "Origin is {origin} and the client asked for Host {host}: only a list of origins lets another site in."
             ),
-            Self::OtherPort { origin, host } => format!(
-                "Origin is {origin} and the client asked for Host {host}: they differ in the port alone, as they do behind a proxy in front that sends `Host $host`, and on a page of another port."
-            ),
+            Self::OtherPort { origin, host } => {
+                let sent = if without_port(host) == host {
+                    "`Host $host`"
+                } else {
+                    "`Host $host:$server_port`"
+                };
+                format!(
+                    "Origin is {origin} and the client asked for Host {host}: they differ in the port alone, as they do behind a proxy in front that sends {sent}, and on a page of another port."
+                )
+            }
         }
     }
 
@@ -103,7 +110,7 @@ impl Origin {
             }
             Self::Other { .. } => "Add this origin to the application's list, and read its log.",
             Self::OtherPort { .. } => {
-                "Let a proxy in front pass Host on with its port (`Host $http_host`), or add this origin to the application's list; and read its log."
+                "Let a proxy in front pass Host on as it came (`Host $http_host`), or add this origin to the application's list; and read its log."
             }
         }
     }

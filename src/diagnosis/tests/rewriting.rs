@@ -75,8 +75,17 @@ fn an_origin_of_another_port() {
         let forbidden = finding(&diagnosis, Code::Forbidden);
         let told = forbidden.detail.contains("differ in the port alone");
         assert_eq!(told, alone, "{origin} {host}: {}", forbidden.detail);
+        // What drops the port leaves none, and what adds one has one.
+        let adds = forbidden.detail.contains("`Host $host:$server_port`");
+        let port = host.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
         assert_eq!(
-            forbidden.fix.contains("with its port"),
+            adds,
+            alone && matches!(port, Some(Ok(_))),
+            "{}",
+            forbidden.detail
+        );
+        assert_eq!(
+            forbidden.fix.contains("as it came"),
             alone,
             "{}",
             forbidden.fix
