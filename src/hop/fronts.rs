@@ -37,6 +37,9 @@ const PAIRS_MAX: usize = 1 << 20;
 /// long, until a connection that nobody closes any more is forgotten as well.
 const LATE_NANOS: i64 = 60_000_000_000;
 
+/// Fronts compared with one session that was up: each is compared in full, and those of a crowd say the same at the same time.
+const LATE_NEAR_MAX: usize = 128;
+
 /// Other hops looked at that a front may belong to.
 pub(super) const RIVALS_MAX: usize = 64;
 
@@ -62,6 +65,8 @@ pub(super) type Rival = (SharedRecord, usize);
 struct Span {
     from: Timestamp,
     begin: Timestamp,
+    /// There is no request: something came in a moment before either of the two.
+    late: bool,
 }
 
 impl Span {
@@ -74,6 +79,7 @@ impl Span {
             return Some(Self {
                 from: first.frame.at,
                 begin: next.unwrap_or(first).frame.at,
+                late: true,
             });
         };
         // What was made for it, and connections that carry nothing before it.
@@ -86,6 +92,7 @@ impl Span {
         Some(Self {
             from: syns.fold(handshake.started_at(), |from, syn| from.min(syn.at)),
             begin: request.span.first.at,
+            late: false,
         })
     }
 
@@ -93,7 +100,12 @@ impl Span {
     fn has(self, sizes: &Sizes) -> bool {
         let from = self.from.shifted(-LAG_NANOS);
         let mut records = sizes.of(Direction::ToServer).iter();
-        records.any(|size| from <= size.frame.at && size.frame.at <= self.begin)
+        let moment = self.begin.shifted(-LAG_NANOS);
+        records.any(|size| {
+            let at = size.frame.at;
+            let is_near = !self.late || at <= self.from || at >= moment;
+            from <= at && at <= self.begin && is_near
+        })
     }
 }
 
@@ -234,6 +246,7 @@ impl Fronts {
         if self.dropped.is_some_and(|dropped| dropped >= span.begin) {
             return None;
         }
+        let is_crowd = |found: &Vec<_>| span.late && found.len() > LATE_NEAR_MAX;
         let mut found = Vec::new();
         let before = ..=(span.begin, ConnectionId(u64::MAX));
         for &(_, id) in self.open.range(before).rev().take(NEAR_MAX) {
@@ -243,6 +256,9 @@ impl Fronts {
                 && is_candidate(&record)
             {
                 found.push(record);
+            }
+            if is_crowd(&found) {
+                return None;
             }
         }
         for record in self.closed.values().rev() {
@@ -255,6 +271,9 @@ impl Fronts {
             };
             if near && !self.spent.contains(&record.connection.id) {
                 found.push(record.clone());
+            }
+            if is_crowd(&found) {
+                return None;
             }
         }
         Some(found)

@@ -289,6 +289,19 @@ fn sessions_that_were_up_are_joined_by_what_was_relayed_at_once() {
     }
 }
 
+/// Each front is compared with each session: of a crowd that speaks at once, neither is joined nor takes long.
+#[test]
+fn sessions_of_a_crowd_that_speaks_at_once_are_not_compared() {
+    let front = |id: u32| late_front(id, &format!("192.0.2.7:{}", 40_000 + id), 17, TALK);
+    let other = |id: u32| late_front(id, &format!("192.0.2.7:{}", 40_000 + id), 20, TALK);
+    for (others, joined) in [(100, true), (200, false)] {
+        let mut records: Vec<_> = (20..20 + others).map(other).collect();
+        records.extend([front(1), late_hop(9, 0.3, TALK)]);
+        let [handshake] = pair(Clocks::Same, records).try_into().unwrap();
+        assert_eq!(handshake.front.is_some(), joined, "{others}");
+    }
+}
+
 /// Of those that say the same in the same moment, some end while others go on: a front belongs to none of them for certain.
 #[test]
 fn a_front_that_fits_a_session_which_is_still_told_of_later_is_joined_with_none() {
