@@ -142,7 +142,9 @@ impl Book {
     pub(super) fn is_unexplained(&self, family: &[Slot]) -> bool {
         let [slot] = family else { return false };
         self.held.get(slot).is_some_and(|held| {
-            held.node.status != Some(101) && !self.silent.may_explain(&held.node)
+            let session = held.node.exchange().and_then(|one| one.session.as_ref());
+            let is_up = held.node.status == Some(101) || session.is_some();
+            !is_up && !self.silent.may_explain(&held.node)
         })
     }
 

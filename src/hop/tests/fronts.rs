@@ -327,21 +327,29 @@ fn a_front_that_fits_a_session_which_is_still_told_of_later_is_joined_with_none(
         book.late(late_hop(9, 0.3, TALK).connection.id);
         book.closed(late_hop(9, 0.3, TALK));
         let mut out = Vec::new();
-        let after = |ms: f64| in_capture(0, ms).at;
         if let Some(mut record) = closed {
             // It waits when the first one is told.
-            book.settle(after(60_000.0), &table, &mut out);
-            record.connection.last = in_capture(0, 60_001.0);
+            record.connection.last = in_capture(0, 200.0);
             book.late(record.connection.id);
             book.closed(record);
         }
-        book.settle(after(90_000.0), &table, &mut out);
+        book.settle(in_capture(0, 400.0).at, &table, &mut out);
         let [handshake] = out.as_slice() else {
             panic!("{name}: {}", out.len());
         };
         assert_eq!(handshake.hops[0].record.connection.id.0, 9, "{name}");
         assert_eq!(handshake.front.is_some(), joined, "{name}");
     }
+}
+
+/// Nothing that comes later explains why it has no answer: its session was up.
+#[test]
+fn a_session_that_was_up_is_told_soon_after_its_end() {
+    let mut book = Book::new(Clocks::Same);
+    book.closed(late_hop(9, 0.3, TALK));
+    let mut out = Vec::new();
+    book.settle(in_capture(0, 2_000.0).at, &Table::default(), &mut out);
+    assert_eq!(out.len(), 1);
 }
 
 /// What is in front may be gone before the hop behind it ends, and nothing else keeps it in mind.
