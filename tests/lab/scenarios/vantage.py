@@ -160,7 +160,7 @@ SCENARIOS = [
             py_client(
                 ("send", "hello"),
                 ("recv",),
-                ("sleep", 1.8),
+                ("sleep", 3.4),
                 ("send", "again"),
                 ("recv",),
                 ("send", "and again"),
@@ -169,7 +169,7 @@ SCENARIOS = [
             ),
         ),
         capture_first=False,
-        events=(Event(0.6, "capture-start"),),
+        events=(Event(1.7, "capture-start"),),
         expect=expect_findings("capture-mid-stream", "capture-mid-stream"),
         witness=CLEAN,
         samples={"any": "mid-stream.pcapng"},
