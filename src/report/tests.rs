@@ -212,6 +212,28 @@ fn jsonl_has_a_type_on_each_line_and_ends_with_the_summary() {
     assert_eq!(last["ok"], 1);
 }
 
+/// What was said before the capture leaves no row and no separator behind.
+#[test]
+fn a_page_of_a_session_from_mid_stream_has_nothing_empty() {
+    let page_of = |case| html_of(&report(&[case]), true);
+    let empty = ["· ·", "<th>Accept</th>"];
+    let whole = page_of(fix::idle());
+    assert!(whole.contains(empty[1]), "{whole}");
+    let mut late = fix::idle();
+    for hop in &mut late.0.hops {
+        hop.record = {
+            let mut record = (*hop.record).clone();
+            for exchange in &mut record.exchanges {
+                (exchange.request, exchange.response) = (None, None);
+            }
+            record.into()
+        };
+    }
+    let page = page_of(late);
+    assert!(empty.iter().all(|one| !page.contains(one)), "{page}");
+    assert!(page.contains("not in the capture as a whole"));
+}
+
 #[test]
 fn nothing_from_packets_reaches_a_terminal_raw() {
     let evil = "\x1b]0;owned\x07\u{9b}2J\x7f\u{202e}\r\n| `x` <script>alert(1)</script> &#35; @all";

@@ -9,7 +9,7 @@ use super::{prose, verdict};
 use crate::capture::FrameRef;
 use crate::report::column::{Answered, Asked, Column, Field};
 use crate::report::moments;
-use crate::report::view::{FindingView, HandshakeView, Report, SessionView};
+use crate::report::view::{FindingView, HandshakeView, HopView, Report, SessionView};
 use crate::report::words::{self, Frames, Told, Tone};
 
 pub(super) fn handshake(report: &Report, told: &Told<'_>, handshake: &HandshakeView) -> Markup {
@@ -24,7 +24,8 @@ pub(super) fn handshake(report: &Report, told: &Told<'_>, handshake: &HandshakeV
                 (handshake.id) " · "
                 @if let Some(target) = &handshake.target { code { (target) } " " }
                 @if let Some(host) = &handshake.host { "on " code { (host) } " " }
-                "· " (words::time(handshake.started_at))
+                @if handshake.target.is_some() || handshake.host.is_some() { "· " }
+                (words::time(handshake.started_at))
                 @if let Some(by) = words::answered_by(handshake) { " · " (by) }
             }
             div.wide { (hops(report, handshake, &frames)) }
@@ -122,7 +123,9 @@ fn hops(report: &Report, handshake: &HandshakeView, frames: &Frames<'_>) -> Mark
                     }
                 }
                 (row("answer", true, &|column| answer_cell(column, frames)))
-                (row("Accept", false, &accept_cell))
+                @if columns.iter().any(|column| answer(column).is_some()) {
+                    (row("Accept", false, &accept_cell))
+                }
                 (row("ended", true, &|column| ended_cell(column, frames)))
             }
         }
@@ -182,8 +185,13 @@ fn answer_cell(column: &Column<'_>, frames: &Frames<'_>) -> Markup {
     }
 }
 
+/// The hop, where its answer was seen in clear.
+fn answer<'a>(column: &Column<'a>) -> Option<&'a HopView> {
+    column.hop().filter(|hop| hop.response.is_some())
+}
+
 fn accept_cell(column: &Column<'_>) -> Markup {
-    let Some(hop) = column.hop().filter(|hop| hop.response.is_some()) else {
+    let Some(hop) = answer(column) else {
         return html! {};
     };
     let look = match hop.accept {
