@@ -18,7 +18,7 @@
 mod late;
 mod relay;
 
-pub(super) use late::is_late;
+pub(super) use late::{is_late, was_up};
 use relay::{Compared, Relay, carried, marked};
 
 use super::handshake::Confidence;

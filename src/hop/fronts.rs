@@ -13,15 +13,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use foldhash::{HashSet, HashSetExt as _};
 
 use super::book::{Clocks, OpenConnections};
-use super::front::{Behind, Fit, Front, LAG_NANOS, PROMPT_NANOS, is_candidate, is_late};
+use super::front::{Behind, Fit, Front, LAG_NANOS, PROMPT_NANOS, is_candidate, is_late, was_up};
 use super::handshake::{BackendSight, Handshake, Role};
 use super::known::Known;
 use super::node::Node;
 use super::record::{Record, SharedRecord};
 use super::session;
 use crate::capture::Timestamp;
-use crate::tcp::{ConnectionId, Direction, Opening};
-use crate::tls::{Sizes, TlsFacts};
+use crate::tcp::{ConnectionId, Direction};
+use crate::tls::Sizes;
 
 /// Closed connections kept: those of some minutes of a busy proxy. About 1.5 KiB each.
 const KEPT_MAX: usize = 16_384;
@@ -330,12 +330,6 @@ impl Found {
     fn random(&self) -> Option<&[u8; 32]> {
         self.record.tls.as_deref()?.client_random.as_ref()
     }
-}
-
-/// Whether it was up when the capture began, and its hellos are not in it.
-fn was_up(front: &Record) -> bool {
-    let tls = front.tls.as_deref();
-    front.connection.opening == Opening::Midstream && tls.is_some_and(TlsFacts::began_before)
 }
 
 /// The first hop of a handshake, if it is in clear and may have a front.

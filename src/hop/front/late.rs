@@ -21,14 +21,17 @@ pub(in crate::hop) fn is_late(exchange: &Exchange, record: &Record) -> bool {
     !asked && exchange.response.is_none() && record.connection.opening == Opening::Midstream
 }
 
+/// Whether a TLS connection was up when the capture began, and its hellos are not in it.
+pub(in crate::hop) fn was_up(front: &Record) -> bool {
+    let tls = front.tls.as_deref();
+    front.connection.opening == Opening::Midstream && tls.is_some_and(TlsFacts::began_before)
+}
+
 impl Behind<'_> {
     /// How well a front fits where the session was up when the capture began: by what was relayed since then alone. What a
     /// record has beside its text is not known, but the same for all.
     pub(super) fn fit_late(&self, front: &Record, lag: i64) -> Option<Fit> {
-        let (facts, sizes) = self.comparable(front)?;
-        if !facts.began_before() || front.connection.opening != Opening::Midstream {
-            return None;
-        }
+        let (_, sizes) = self.comparable(front).filter(|_| was_up(front))?;
         let relayed = self.node.exchange()?.relayed.as_deref()?;
         let known = sizes.is_cut().then(|| newest(sizes)).flatten();
         let back_known = relayed.is_cut().then(|| newest_mark(relayed)).flatten();
