@@ -3,7 +3,7 @@
 use super::text::contains;
 use super::view::HopView;
 use crate::hop::Hop;
-use crate::http::{Fields, RequestHead};
+use crate::http::{Fields, RequestHead, is_named};
 
 /// The program that a proxy runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub(super) enum Product {
     Envoy,
     Caddy,
     Traefik,
+    Varnish,
+    Lighttpd,
     /// What it writes is not nginx's, and does not name it.
     Unnamed,
 }
@@ -37,7 +39,8 @@ const NAMES: &[(&str, Product)] = &[
     ("istio-envoy", Product::Envoy),
     ("caddy", Product::Caddy),
     ("traefik", Product::Traefik),
-    ("varnish", Product::Unnamed),
+    ("varnish", Product::Varnish),
+    ("lighttpd", Product::Lighttpd),
     ("cloudflare", Product::Unnamed),
     ("cloudfront", Product::Unnamed),
     ("awselb", Product::Unnamed),
@@ -65,14 +68,15 @@ const PAGES: &[(&str, Product)] = &[
 impl Program {
     /// The proxy that was asked on the one hop and asks on the other; either may be missing.
     pub(super) fn of(asked: Option<&Hop>, asks: Option<&Hop>) -> Self {
-        let alone = asks.is_none();
         if asked.is_some_and(|hop| hop.answered_by_nginx(asks)) {
             return Self::Nginx;
         }
         if let Some(product) = asked.and_then(|hop| signed(hop, asks)) {
             return match product {
                 // What stands behind an unseen hop may have signed, and any proxy passed it on: nginx too, if told to.
-                Product::Apache | Product::Caddy if alone => Self::Unknown,
+                Product::Apache | Product::Caddy | Product::Lighttpd if asks.is_none() => {
+                    Self::Unknown
+                }
                 product => Self::Other(product),
             };
         }
@@ -90,6 +94,15 @@ impl Program {
         Self::Unknown
     }
 
+    /// The proxy that was asked on this hop and reached nobody: what answered is itself.
+    pub(super) fn that_reached_nobody(asked: &Hop) -> Self {
+        match signed(asked, None) {
+            _ if asked.answered_by_nginx(None) => Self::Nginx,
+            Some(product) => Self::Other(product),
+            None => Self::Unknown,
+        }
+    }
+
     /// How it is called before its address.
     pub(super) const fn name(self) -> &'static str {
         match self {
@@ -105,6 +118,7 @@ impl Program {
             Self::Nginx => "proxy_read_timeout",
             Self::Other(Product::HaProxy) => "timeout tunnel",
             Self::Other(Product::Envoy) => "stream_idle_timeout",
+            Self::Other(Product::Varnish) => "pipe_timeout",
             Self::Other(_) => "idle timeout",
             Self::Unknown => "idle timeout (proxy_read_timeout, if it is nginx)",
         }
@@ -117,6 +131,7 @@ impl Program {
             Self::Other(Product::HaProxy) => " (timeout server)",
             Self::Other(Product::Apache) => " (ProxyTimeout)",
             Self::Other(Product::Envoy) => " (timeout of the route)",
+            Self::Other(Product::Varnish) => " (first_byte_timeout)",
             Self::Other(_) => "",
             Self::Unknown => " (proxy_read_timeout, if it is nginx)",
         }
@@ -131,6 +146,8 @@ impl Product {
             Self::Envoy => "Envoy",
             Self::Caddy => "Caddy",
             Self::Traefik => "Traefik",
+            Self::Varnish => "Varnish",
+            Self::Lighttpd => "lighttpd",
             Self::Unnamed => "the proxy",
         }
     }
@@ -140,8 +157,16 @@ fn request(hop: &Hop) -> Option<&RequestHead> {
     hop.exchange().request.as_ref()
 }
 
+/// The fields of its answer.
+fn fields(hop: &Hop) -> Option<&Fields> {
+    hop.exchange()
+        .response
+        .as_ref()
+        .map(|answer| &answer.fields)
+}
+
 fn server(hop: &Hop) -> Option<std::borrow::Cow<'_, str>> {
-    hop.exchange().response.as_ref()?.fields.first("server")
+    fields(hop)?.first("server")
 }
 
 /// Who signed an answer that did not come so from behind.
@@ -149,6 +174,9 @@ fn signed(hop: &Hop, behind: Option<&Hop>) -> Option<Product> {
     let name = server(hop);
     if name.is_some() && name != behind.and_then(server) {
         return name.and_then(|name| named(&name));
+    }
+    if let Some(product) = new_via(fields(hop), behind.and_then(fields)) {
+        return Some(product);
     }
     let body = hop.exchange().body.as_deref()?;
     let own = behind.is_none_or(|behind| behind.status() != hop.status());
@@ -178,14 +206,56 @@ fn marked(before: &RequestHead, after: &RequestHead) -> Option<Product> {
     if new_envoy {
         return Some(Product::Envoy);
     }
-    if after.fields.list("via").count() > before.fields.list("via").count() {
-        // The last one is its own: `1.1 Caddy`.
-        let last = after.fields.list("via").last();
-        let by = last.as_deref().and_then(|via| via.split_once(' '));
-        let product = by.and_then(|(_, name)| named(name.trim_start()));
-        return Some(product.unwrap_or(Product::Unnamed));
+    let (before, after) = (&before.fields, &after.fields);
+    if let Some(product) = new_via(Some(after), Some(before)) {
+        return Some(product);
     }
-    respelled(&before.fields, &after.fields).then_some(Product::Unnamed)
+    let is_new = |name| after.count(name) > 0 && before.count(name) == 0;
+    if is_new("x-varnish") {
+        return Some(Product::Varnish);
+    }
+    if sets_behind(before, after) {
+        return Some(match () {
+            () if is_new("x-forwarded-server") => Product::Apache,
+            () if is_new("x-host") => Product::Lighttpd,
+            () => Product::Unnamed,
+        });
+    }
+    respelled(before, after).then_some(Product::Unnamed)
+}
+
+/// Who named itself in Via (RFC 9110 7.6.3) between one side of it and the other.
+fn new_via(here: Option<&Fields>, there: Option<&Fields>) -> Option<Product> {
+    let stations = |fields: Option<&Fields>| fields.map_or(0, |fields| fields.list("via").count());
+    if stations(here) <= stations(there) {
+        return None;
+    }
+    // The last one is its own: `1.1 Caddy`.
+    let last = here?.list("via").last();
+    let by = last.as_deref().and_then(|via| via.split_once(' '));
+    let product = by.and_then(|(_, name)| named(name.trim_start()));
+    Some(product.unwrap_or(Product::Unnamed))
+}
+
+/// Whether Connection stands behind what was copied, as Apache and lighttpd write it: nginx writes the fields that it sets
+/// first, and Connection is one of them.
+fn sets_behind(before: &Fields, after: &Fields) -> bool {
+    /// Fewer may all have been set, by proxy_set_header with the client's own value.
+    const COPIED: usize = 3;
+    let Some(connection) = after.position("connection") else {
+        return false;
+    };
+    let of_hop = |name: &[u8]| {
+        let own = ["host", "connection", "upgrade"];
+        own.iter().any(|own| is_named(name, own))
+    };
+    let is_copied = |(name, value)| {
+        let mut fields = before.bytes();
+        !of_hop(name) && fields.any(|field| field == (name, value))
+    };
+    let copies = || after.bytes().map(is_copied);
+    let ahead = copies().take(connection).filter(|&copied| copied).count();
+    ahead >= COPIED && !copies().skip(connection).any(|copied| copied)
 }
 
 /// Whether the names of fields came out in other letters, as from HAProxy, Envoy and programs in Go: nginx copies them.

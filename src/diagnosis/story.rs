@@ -292,10 +292,17 @@ impl<'a> Story<'a> {
     /// The program of the proxy that is asked on this hop.
     pub(super) fn program_at(&self, hop: &Hop) -> Program {
         let behind = self.links().find(|link| std::ptr::eq(link.parent, hop));
-        behind.map_or_else(
-            || Program::of(Some(hop), None),
-            |link| self.program_of(link.child),
-        )
+        if let Some(link) = behind {
+            return self.program_of(link.child);
+        }
+        let made = |attempt: &ConnectAttempt| {
+            let by = self.handshake.hops.get(attempt.parent);
+            by.is_some_and(|by| std::ptr::eq(by, hop))
+        };
+        if self.attempts().any(made) {
+            return Program::that_reached_nobody(hop);
+        }
+        Program::of(Some(hop), None)
     }
 
     /// The program of the proxy that asks, or would have to ask, the backend. Of a lone hop that shows no proxy, texts stay

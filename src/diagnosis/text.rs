@@ -65,9 +65,10 @@ pub(super) const fn closed(how: EndingHow) -> &'static str {
     }
 }
 
-/// With a capital first letter, as a sentence begins; `nginx` keeps its small one.
+/// With a capital first letter, as a sentence begins; names like `nginx` keep their small one.
 pub(super) fn capital(text: &str) -> String {
-    if text.starts_with("nginx") {
+    const SMALL: [&str; 2] = ["nginx", "lighttpd"];
+    if SMALL.iter().any(|name| text.starts_with(name)) {
         return text.to_owned();
     }
     let mut chars = text.chars();
@@ -178,6 +179,7 @@ mod tests {
             ("The client", "The client"),
             ("10.0.0.1", "10.0.0.1"),
             ("nginx 10.0.0.1", "nginx 10.0.0.1"),
+            ("lighttpd 10.0.0.1", "lighttpd 10.0.0.1"),
             ("über", "Über"),
             ("ßa", "SSa"),
             ("", ""),

@@ -162,7 +162,7 @@ fn sessions_with_keys_are_read() {
 }
 
 #[test]
-fn applications_end_sessions_in_their_own_ways() {
+fn applications_and_other_proxies_have_their_own_ways() {
     let cases = Case::below(WITH_SOFTWARE);
     assert!(!cases.is_empty());
     differ_nowhere(&cases);

@@ -125,6 +125,7 @@ fn differences(got: &Value, want: &Value) -> Vec<String> {
     let seen = [
         ("verdict", got["verdict"].clone()),
         ("cause", got["cause"].clone()),
+        ("headline", got["headline"].clone()),
         ("answered_by", got["answered_by"].clone()),
         ("ended_by", session["ended_by"].clone()),
         ("close_code", session["close"]["code"].clone()),

@@ -72,6 +72,7 @@ pub(in crate::diagnosis) fn elsewhere(
                     Product::HaProxy => " (timeout server)",
                     Product::Apache => " (ProxyTimeout)",
                     Product::Envoy => " (of the route: 15 s by default)",
+                    Product::Varnish => " (first_byte_timeout: 60 s by default)",
                     _ => "",
                 }
             )
@@ -84,6 +85,9 @@ pub(in crate::diagnosis) fn elsewhere(
                 }
                 Product::Envoy => {
                     "stream_idle_timeout (5 min by default) or the route's idle_timeout limits the silence of a tunnel."
+                }
+                Product::Varnish => {
+                    "pipe_timeout (60 s by default) limits the silence of a connection that Varnish pipes."
                 }
                 _ => {
                     "Proxies limit the silence in a tunnel (HAProxy: timeout tunnel; Envoy: stream_idle_timeout). Data in either direction restarts the limit."
@@ -139,8 +143,14 @@ const fn upgrade(product: Product) -> &'static str {
         Product::Traefik => {
             "Traefik passes upgrades on by itself: look for a middleware that removes or sets the fields."
         }
+        Product::Varnish => {
+            "Let vcl_recv `return(pipe)` for requests with `Upgrade: websocket`, and let vcl_pipe copy upgrade and connection from req.http to bereq.http."
+        }
+        Product::Lighttpd => {
+            "Let mod_proxy take part in it: `proxy.header = (\"upgrade\" => \"enable\")` for this path."
+        }
         Product::Unnamed => {
-            "Let that proxy take part in WebSocket upgrades. Apache wants upgrade=websocket in ProxyPass, Envoy upgrade_configs; HAProxy, Caddy and Traefik pass them on unless a rule removes the fields."
+            "Let that proxy take part in WebSocket upgrades. Apache wants upgrade=websocket in ProxyPass, Envoy upgrade_configs, lighttpd `proxy.header = (\"upgrade\" => \"enable\")`, Varnish a pipe; HAProxy, Caddy and Traefik pass them on unless a rule removes the fields."
         }
     }
 }
@@ -158,6 +168,8 @@ mod tests {
                 Product::Envoy,
                 Product::Caddy,
                 Product::Traefik,
+                Product::Varnish,
+                Product::Lighttpd,
                 Product::Unnamed,
             ] {
                 let (why, fix) = elsewhere(code, product);

@@ -30,6 +30,12 @@ fn what_is_not_nginx_gets_none_of_its_directives() {
     let apache = "HTTP/1.1 426 Upgrade Required\nServer: Apache/2.4.71 (Debian)";
     let via = format!("{STRIPPED_NEW}\nVia: 1.1 Caddy");
     let envoy = format!("{STRIPPED_NEW}\nX-Envoy-Expected-Rq-Timeout-Ms: 15000");
+    let behind = |fields: &str| format!("{STRIPPED_NEW}\nX-Forwarded-For: 192.168.50.7\n{fields}");
+    let mod_proxy = behind("X-Forwarded-Server: front\nConnection: Keep-Alive");
+    let lighttpd = behind("X-Host: 192.168.50.1\nConnection: close");
+    let other = behind("Connection: close");
+    let varnish = behind("X-Varnish: 4");
+    let via_varnish = format!("{bare}\nVia: 1.1 varnish (Varnish/7.1)");
     for (name, sent, answer, got, called, tells) in [
         (
             "names in small letters",
@@ -55,6 +61,39 @@ fn what_is_not_nginx_gets_none_of_its_directives() {
             bare,
             "Envoy ",
             "upgrade_configs",
+        ),
+        (
+            "Connection behind the client's own, beside X-Forwarded-Server",
+            &mod_proxy,
+            bare,
+            bare,
+            "Apache ",
+            "ProxyPass",
+        ),
+        (
+            "Connection behind the client's own, beside X-Host",
+            &lighttpd,
+            bare,
+            bare,
+            "lighttpd ",
+            "proxy.header",
+        ),
+        (
+            "Connection behind the client's own",
+            &other,
+            bare,
+            bare,
+            "The proxy ",
+            "lighttpd",
+        ),
+        ("X-Varnish", &varnish, bare, bare, "Varnish ", "pipe"),
+        (
+            "Via in the answer",
+            STRIPPED_NEW,
+            bare,
+            &via_varnish,
+            "Varnish ",
+            "pipe",
         ),
     ] {
         let diagnosis = lost(sent, answer, got);
@@ -90,6 +129,13 @@ fn nginx_is_told_its_directives_and_who_may_be_it_that_they_are_so() {
             true,
         ),
         ("nothing", STRIPPED_NEW, "HTTP/1.1 426 No", false),
+        // `proxy_set_header Sec-WebSocket-Key $http_sec_websocket_key` and such: Connection is not the first one set.
+        (
+            "Connection set behind some of the client's own",
+            &STRIPPED_NEW.replace("\nOrigin", "\nConnection: close\nOrigin"),
+            "HTTP/1.1 426 No",
+            false,
+        ),
         // proxy_pass_header Server
         (
             "the backend's Server",
@@ -187,6 +233,29 @@ fn who_signed_an_unseen_hop_is_not_named() {
     let refused = finding(&diagnosis, Code::ServiceUnavailable);
     assert!(refused.cause.contains("limit_conn"), "{}", refused.cause);
     assert!(diagnosis.headline.starts_with("The proxy "));
+}
+
+/// Where no backend was reached, nobody but the proxy can have signed.
+#[test]
+fn who_reached_nobody_signed_its_own_answer() {
+    for (server, called, directive) in [
+        ("Caddy", "Caddy 192.168.50.1", false),
+        ("Apache/2.4.71 (Debian)", "Apache 192.168.50.1", false),
+        ("lighttpd/1.4.69", "lighttpd 192.168.50.1", false),
+        ("nginx/1.22.1", "nginx 192.168.50.1", true),
+        ("app/1", "the proxy 192.168.50.1", true),
+    ] {
+        let answer = format!("HTTP/1.1 503 Service Unavailable\nServer: {server}");
+        let mut opening = back();
+        opening.record.connection.opening = crate::tcp::Opening::Refused;
+        let client = front().ask(ASK, 0.5).answer(&answer, 1.7);
+        let diagnosis = diagnose(&tried(client, vec![opening]));
+        let refused = finding(&diagnosis, Code::BackendRefused);
+        let headline = &diagnosis.headline;
+        assert!(headline.contains(called), "{headline}");
+        let named = refused.nginx_snippet.contains("proxy_pass");
+        assert_eq!(named, directive, "{server}: {}", refused.nginx_snippet);
+    }
 }
 
 /// Two proxies with TLS between them, which nobody opened: either may have lost what did not come out.
