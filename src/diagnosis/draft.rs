@@ -330,7 +330,7 @@ impl Draft {
                 if speaks_of_nginx(why) {
                     why = other_why;
                 }
-                if speaks_of_nginx(&fix) || !template.is_empty() {
+                if speaks_of_nginx(&fix) {
                     fix = other_fix;
                 }
                 template = "";

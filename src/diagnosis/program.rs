@@ -60,6 +60,20 @@ const PAGES: &[(&str, Product)] = &[
         Product::HaProxy,
     ),
     ("The server didn't respond in time", Product::HaProxy),
+    (
+        "Request forbidden by administrative rules",
+        Product::HaProxy,
+    ),
+    ("Your browser sent an invalid request", Product::HaProxy),
+    (
+        "Your browser didn't send a complete request in time",
+        Product::HaProxy,
+    ),
+    (
+        "You have sent too many requests in a given amount of time",
+        Product::HaProxy,
+    ),
+    ("Guru Meditation", Product::Varnish),
     ("upstream connect error or disconnect/reset", Product::Envoy),
     ("no healthy upstream", Product::Envoy),
     ("upstream request timeout", Product::Envoy),
