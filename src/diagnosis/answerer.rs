@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::program::Program;
+use super::program::{Program, page_of};
 use super::story::Story;
 use super::text::{contains, short, short_target};
 use super::view::{HopView, RecordView};
@@ -385,8 +385,10 @@ pub(super) fn own_of_balancer(answer: &ResponseHead, server: &str, body: &[u8]) 
     if envoy && answer.fields.count("x-envoy-upstream-service-time") == 0 {
         return Some("Envoy names no time that its backend took".to_owned());
     }
-    if server.is_empty() && contains(body, "No server is available to handle this request") {
-        return Some("the body is HAProxy's own page".to_owned());
+    if let Some(product) = page_of(body)
+        && server.is_empty()
+    {
+        return Some(format!("the body is a page of {} itself", product.name()));
     }
     contains(body, "<span>cloudflare</span>")
         .then(|| "the body is Cloudflare's own page".to_owned())

@@ -153,7 +153,8 @@ impl Program {
 }
 
 impl Product {
-    const fn name(self) -> &'static str {
+    /// How it is called before its address.
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::HaProxy => "HAProxy",
             Self::Apache => "Apache",
@@ -194,8 +195,13 @@ fn signed(hop: &Hop, behind: Option<&Hop>) -> Option<Product> {
     }
     let body = hop.exchange().body.as_deref()?;
     let own = behind.is_none_or(|behind| behind.status() != hop.status());
+    own.then(|| page_of(body)).flatten()
+}
+
+/// Whose own page a body is.
+pub(super) fn page_of(body: &[u8]) -> Option<Product> {
     let page = PAGES.iter().find(|(text, _)| contains(body, text));
-    page.filter(|_| own).map(|&(_, product)| product)
+    page.map(|&(_, product)| product)
 }
 
 fn named(text: &str) -> Option<Product> {

@@ -361,13 +361,11 @@ impl<'a> Story<'a> {
         }
         let server = self.outer.record.connection.server;
         if self.backend_only() || self.outer.role == Role::Direct {
-            server.to_string()
-        } else if self.outer.answered_by_nginx(None) {
-            format!("nginx {}", server.ip())
-        } else if self.outer.role == Role::ClientProxy {
-            format!("the proxy {}", server.ip())
-        } else {
-            server.to_string()
+            return server.to_string();
+        }
+        match self.program_at(self.outer) {
+            Program::Unknown if self.outer.role != Role::ClientProxy => server.to_string(),
+            program => format!("{} {}", program.name(), server.ip()),
         }
     }
 

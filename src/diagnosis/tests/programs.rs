@@ -235,6 +235,29 @@ fn who_signed_an_unseen_hop_is_not_named() {
     assert!(diagnosis.headline.starts_with("The proxy "));
 }
 
+/// A page that only one program writes is its own answer, also where nothing behind it was captured.
+#[test]
+fn own_pages_tell_who_refused() {
+    for (page, called) in [
+        (
+            "Request forbidden by administrative rules.",
+            "HAProxy 192.168.50.1",
+        ),
+        ("Not allowed", "192.168.50.1:80"),
+    ] {
+        let body = format!("<html><body><h1>403 Forbidden</h1>\n{page}\n</body></html>\n");
+        let client = front().ask(ASK, 0.5).answer("HTTP/1.1 403 Forbidden", 1.7);
+        let diagnosis = diagnose(&alone(client.body(body.as_bytes()), Role::Unknown));
+        let headline = format!("{called} answered /ws with 403 Forbidden");
+        assert_eq!(diagnosis.headline, headline);
+        let known = called.starts_with("HAProxy");
+        let by = diagnosis.answered_by();
+        assert_eq!(by == Some(AnsweredBy::Proxy), known, "{page}: {by:?}");
+        let fix = &finding(&diagnosis, Code::Forbidden).fix;
+        assert_eq!(fix.contains("that proxy"), known, "{fix}");
+    }
+}
+
 /// Where no backend was reached, nobody but the proxy can have signed.
 #[test]
 fn who_reached_nobody_signed_its_own_answer() {
