@@ -7,7 +7,7 @@ use super::relayed::Relayed;
 use crate::capture::FrameRef;
 use crate::http::{CgiRequest, PartialWhy, RequestHead, ResponseHead, Span, said};
 use crate::http2::Http2Facts;
-use crate::tcp::{Connection, Direction, Ending, EndingHow};
+use crate::tcp::{Connection, Direction, Ending, EndingHow, Side};
 use crate::tls::{ClearStream, Sealed, TlsFacts};
 use crate::websocket::SessionFacts;
 
@@ -263,17 +263,22 @@ impl Record {
     /// which the other side's FIN may come before its own.
     pub fn ending(&self) -> Option<Ending> {
         let ending = self.connection.ended?;
-        let opened = self.tls.as_deref().filter(|tls| tls.sealed.is_open());
-        let mut alerts = opened.into_iter().flat_map(|tls| &tls.alerts);
-        let notified = alerts
-            .find(|alert| alert.is_close_notify())
-            .filter(|alert| alert.from != ending.by && alert.frame < ending.frame);
-        let fin = notified.and_then(|alert| self.connection.stream(alert.from.sends()).fin);
+        let from = ending.by.other();
+        let notified = self.notified(from).filter(|frame| *frame < ending.frame);
+        let fin = notified.and_then(|_| self.connection.stream(from.sends()).fin);
         Some(fin.map_or(ending, |frame| Ending {
             how: EndingHow::Fin,
-            by: ending.by.other(),
+            by: from,
             frame,
         }))
+    }
+
+    /// Where a side said in TLS, as the first of both, that it will send no more (close_notify, RFC 8446 6.1).
+    pub fn notified(&self, by: Side) -> Option<FrameRef> {
+        let opened = self.tls.as_deref().filter(|tls| tls.sealed.is_open())?;
+        let mut alerts = opened.alerts.iter();
+        let first = alerts.find(|alert| alert.is_close_notify())?;
+        (first.from == by).then_some(first.frame)
     }
 
     /// Whether nothing on it can be part of a handshake's story: it may be forgotten once counted.

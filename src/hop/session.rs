@@ -6,7 +6,7 @@ use super::clock::Offsets;
 use super::handshake::{Handshake, Hop, HopEnding, Party, Role, Session};
 use super::record::PartialHead;
 use crate::capture::FrameRef;
-use crate::tcp::{Connection, Direction, Side};
+use crate::tcp::{Connection, Direction, EndingHow, Side};
 use crate::websocket::{SessionFacts, Silence};
 
 /// A retransmission this short before the end means that the end came while data was on its way: RFC 6298 2
@@ -366,12 +366,15 @@ fn first_to_end(
         let session = hop.and_then(Hop::session);
         let relayed = session.and_then(|session| session.to_server.last);
         if front.left(relayed, first.frame).is_some() {
-            return (first, Some(Party::Client));
+            return (at_its_word(first), Some(Party::Client));
         }
         // Who ended first went a way that was not captured.
         if front.record.connection.to_server.frames == 0 {
             return (first, None);
         }
+    }
+    if let Some(by) = notified(handshake, first, offsets) {
+        return (at_its_word(first), Some(by));
     }
     let earlier = endings.iter().find(|ending| {
         let later = offsets.correct(ending.frame).at.nanos_since(end.at);
@@ -385,5 +388,31 @@ fn first_to_end(
     });
     earlier.map_or((first, by), |&earlier| {
         (earlier, party(handshake, earlier.hop, earlier.by))
+    })
+}
+
+/// A proxy's ending that does what somebody else asked for by saying that no more will come: how the proxy goes about it,
+/// which may be a reset for what it has not passed on, is not how the session ended.
+fn at_its_word(first: HopEnding) -> HopEnding {
+    HopEnding {
+        how: EndingHow::Fin,
+        ..first
+    }
+}
+
+/// Which outer party said in TLS that it will send no more, before the proxy ended anything: its FIN comes after those of
+/// the proxy, if it waits for the answer (RFC 8446 6.1).
+fn notified(handshake: &Handshake, first: HopEnding, offsets: &Offsets) -> Option<Party> {
+    let end = offsets.correct(first.frame);
+    let mut ends = handshake
+        .tunnel()
+        .flat_map(|(place, hop)| [Side::Client, Side::Server].map(|side| (place, hop, side)));
+    ends.find_map(|(place, hop, side)| {
+        let said = hop.record.notified(side)?;
+        let later = offsets.correct(said).at.nanos_since(end.at);
+        let slack = offsets.slack(said.capture(), first.frame.capture());
+        party(handshake, place, side)
+            .filter(|by| matches!(by, Party::Client | Party::Backend))
+            .filter(|_| later <= slack)
     })
 }

@@ -61,6 +61,49 @@ fn a_close_notify_ends_a_session_before_the_fin_of_the_other_side() {
     assert_eq!(ended_by(Side::Client), (Side::Client, fin(2020.1)));
 }
 
+/// The client says close_notify and waits; nginx ends both hops, and the client's own FIN is the last of all.
+#[test]
+fn a_close_notify_ends_a_session_before_the_proxy_ends_its_hops() {
+    use crate::tls::{Alert, Sealed, TlsFacts};
+    let session = |said_by: Side, ms: f64, reset: bool| {
+        let notified = outer()
+            .fin(2020.1, Side::Server)
+            .fin(2020.2, Side::Client)
+            .with(|record| {
+                record.tls = Some(Box::new(TlsFacts {
+                    sealed: Sealed::Open {
+                        first: in_capture(0, 1.0),
+                    },
+                    alerts: vec![Alert {
+                        from: said_by,
+                        level: 1,
+                        description: 0,
+                        frame: in_capture(0, ms),
+                    }],
+                    ..TlsFacts::default()
+                }));
+            });
+        let behind = inner().fin(2020.0, Side::Client).with(|record| {
+            if reset {
+                record.connection.ended.as_mut().unwrap().how = EndingHow::Rst;
+            }
+        });
+        let session = one([notified, behind]).session.unwrap();
+        (session.ended_by, session.ended.unwrap().how)
+    };
+    let fin = EndingHow::Fin;
+    for (said_by, ms, reset, wanted) in [
+        (Side::Client, 2019.9, false, (Some(Party::Client), fin)),
+        // How the proxy goes about it is not how the client ended it.
+        (Side::Client, 2019.9, true, (Some(Party::Client), fin)),
+        (Side::Client, 2020.05, false, (Some(Party::Proxy), fin)),
+        (Side::Server, 2020.05, false, (Some(Party::Proxy), fin)),
+        (Side::Server, 2019.9, false, (Some(Party::Proxy), fin)),
+    ] {
+        assert_eq!(session(said_by, ms, reset), wanted, "{said_by:?} at {ms}");
+    }
+}
+
 /// The client hop's 101 was not captured, and its session noticed only when it ended.
 #[test]
 fn a_session_is_as_old_as_the_answer_that_was_seen() {
