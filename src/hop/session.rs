@@ -165,7 +165,7 @@ fn joined(handshake: &Handshake, offsets: &Offsets) -> Option<Session> {
                 .iter()
                 .map(|(_, hop)| &hop.record)
                 .chain(handshake.front.as_deref().map(|front| &front.record))
-                .any(|record| is_outstanding(&record.connection, end, offsets))
+                .any(|record| is_outstanding(&record.connection, begun, end, offsets))
         }),
         lasted_nanos: end
             .or(last_frame)
@@ -250,10 +250,18 @@ fn data_of<'a>(hop: &'a Hop, session: &'a SessionFacts) -> impl Iterator<Item = 
     })
 }
 
-fn is_outstanding(connection: &Connection, end: FrameRef, offsets: &Offsets) -> bool {
+fn is_outstanding(
+    connection: &Connection,
+    begun: FrameRef,
+    end: FrameRef,
+    offsets: &Offsets,
+) -> bool {
     DIRECTIONS.iter().any(|&direction| {
         let stream = connection.stream(direction);
-        let retrying = stream.last_retransmission.is_some_and(|frame| {
+        // What was repeated on the way to the 101 came through: else there were none.
+        let repeated = stream.last_retransmission;
+        let repeated = repeated.filter(|frame| offsets.correct(*frame) > begun);
+        let retrying = repeated.is_some_and(|frame| {
             let before = end.at.nanos_since(offsets.correct(frame).at);
             // Acknowledged, as far as the capture shows: a sender that heard nothing of it would have tried once more.
             let waited = stream.last_data.map(|data| frame.at.nanos_since(data.at));

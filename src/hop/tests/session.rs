@@ -297,6 +297,14 @@ fn data_on_its_way_at_the_end_is_outstanding() {
     assert!(!outstanding(|record| {
         record.connection.to_server.last_retransmission = Some(in_capture(0, 10_000.0));
     }));
+    // Repeated before the 101 that came all the same; what the client said after the end, nobody acknowledged.
+    assert!(!outstanding(|record| {
+        let stream = &mut record.connection.to_server;
+        stream.last_retransmission = Some(in_capture(0, 1.5));
+        stream.last_data = Some(in_capture(0, 4_000.0));
+        stream.unacknowledged = 31;
+        record.connection.ended.as_mut().unwrap().frame = in_capture(0, 3_000.0);
+    }));
     // Repeated once and acknowledged: a sender that did not hear that would have repeated it again.
     assert!(!outstanding(|record| {
         let stream = &mut record.connection.to_client;
