@@ -15,6 +15,7 @@ use foldhash::{HashMap, HashMapExt as _};
 
 use super::node::{LinkKind, Node};
 use crate::capture::{CaptureId, FrameRef};
+use crate::tcp::Direction;
 
 /// Most pairs of hops looked at per pair of captures: a few narrow the offset as well as all of them do.
 const PAIRS_MAX: usize = 1000;
@@ -107,9 +108,22 @@ impl Range {
     }
 }
 
+/// When it was answered or, if it never was, when nobody waited for an answer any more.
+fn over(node: &Node) -> Option<FrameRef> {
+    let shows_all = || {
+        let unread = node.exchange().is_some_and(|exchange| {
+            exchange.partial_response.is_some() || exchange.session.is_some()
+        });
+        let heard = node.record.connection.to_client.frames > 0;
+        heard && !unread && !node.record.lacks(Direction::ToClient)
+    };
+    node.answer
+        .or_else(|| node.given_up.filter(|_| shows_all()))
+}
+
 /// How long the exchange took, which no clock offset changes.
 fn took(node: &Node) -> Option<i64> {
-    Some(node.answer?.at.nanos_since(node.begin?.at))
+    Some(over(node)?.at.nanos_since(node.begin?.at))
 }
 
 /// Which of two hops seen by different clocks is the outer one.
@@ -132,6 +146,10 @@ fn outer_first<'a>(a: &'a Node, b: &'a Node) -> Option<(&'a Node, &'a Node)> {
     if proxy_wrote(a) != proxy_wrote(b) {
         return Some(if proxy_wrote(b) { (a, b) } else { (b, a) });
     }
+    // A proxy answers for a backend that does not. Of two without an answer, who gave up last is no witness.
+    if a.answer.is_none() && b.answer.is_none() {
+        return None;
+    }
     let (long, short) = (took(a)?, took(b)?);
     match long.cmp(&short) {
         std::cmp::Ordering::Greater => Some((a, b)),
@@ -151,7 +169,8 @@ fn nesting(outer: &Node, inner: &Node) -> Range {
         lag(outer.first_data.0, inner.first_data.0),
     ];
     let outward = [
-        lag(outer.answer, inner.answer),
+        // One that got no answer was given up before the proxy answered for it.
+        lag(outer.answer, over(inner)),
         lag(outer.first_data.1, inner.first_data.1),
     ];
     let from = inward.into_iter().flatten().max().unwrap_or(i64::MIN);

@@ -56,3 +56,21 @@ fn clock_offset_is_narrowed_by_all_handshakes() {
         assert_eq!(handshake.clock_offsets[0].1, -1_000_000_000);
     }
 }
+
+/// The backend never answers, nginx gives up and answers 504 itself: which hop is which must not depend on the clocks.
+#[test]
+fn a_hop_without_an_answer_is_behind_the_one_that_was_answered_for_it() {
+    let key = key(1);
+    for offset in [-3_600_000.0, -200.0, 0.4, 200.0] {
+        let handshake = one([
+            Build::seen_by(0, 0, CLIENT, FRONT, 0.0)
+                .ask(1.0, &upgrade("/ws", &key))
+                .tell(1_004.7, &answer(504))
+                .fin(1_013.0, Side::Client),
+            Build::seen_by(1, 1, "10.20.0.1:58490", BACKEND, offset + 1.2)
+                .ask(offset + 1.3, &upgrade("/ws", &key))
+                .fin(offset + 1_004.6, Side::Client),
+        ]);
+        assert_eq!(ids(&handshake), [0, 1], "{offset}");
+    }
+}
