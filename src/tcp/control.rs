@@ -246,7 +246,11 @@ impl<S> Flow<S> {
         }
         let peer = self.half(direction.reverse());
         // The number behind all that the peer was seen to send is its FIN, which the capture lacks.
-        let answers = peer.marks.known && peer.fin.at().is_none() && peer.acked == peer.top + 1;
+        let answers = if peer.marks.known {
+            peer.fin.at().is_none() && peer.acked == peer.top + 1
+        } else {
+            segment.flags.ack() && peer.is_ended_by(segment.ack)
+        };
         let facts = self.cold.connection.stream_mut(direction);
         if facts.fin.is_some() {
             if len == 0 {

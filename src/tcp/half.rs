@@ -132,6 +132,12 @@ impl Half {
         }
     }
 
+    /// Whether an acknowledgment of a stream of which nothing was captured is one number behind the first one: this is its FIN,
+    /// for nothing that speaks here says one byte.
+    pub(super) fn is_ended_by(&self, ack: SeqNo) -> bool {
+        self.marks.awaited && ack.distance(self.next_seq) == 1
+    }
+
     /// The position of a sequence number, negative before the start.
     #[inline]
     pub(super) fn position(&self, seq: SeqNo) -> i64 {

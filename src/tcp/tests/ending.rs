@@ -43,6 +43,18 @@ fn a_fin_that_was_not_captured_is_known_by_its_acknowledgment() {
         assert_eq!(ended.frame, c.to_client.fin.unwrap());
         assert_eq!(c.ended_unseen(), unseen);
     }
+    // The capture began behind the last that the client said.
+    for (ack, unseen) in [(4, false), (5, true)] {
+        let mut lab = Lab::new();
+        lab.send(data(DOWN, 1, 4, b"HTTP/1.1 101 Up"))
+            .send(seg(UP, ACK, 4, 16))
+            .send(seg(DOWN, FIN, 16, ack))
+            .send(seg(UP, ACK, ack, 17))
+            .finish();
+        let c = lab.only();
+        assert_eq!(c.ended.unwrap().by == Side::Client, unseen);
+        assert_eq!(c.ended_unseen(), unseen);
+    }
     // Acknowledged later, it came later.
     let mut lab = Lab::new();
     lab.open()
