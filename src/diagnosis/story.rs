@@ -80,6 +80,9 @@ impl<'a> Story<'a> {
                     Outcome::Up
                 }
             }
+            Some(answer) if (200..300).contains(&answer.status) && self.may_serve_another() => {
+                Outcome::Unknown
+            }
             Some(answer) => Outcome::Refused(answer),
             None => self.judge_without_answer(exchange),
         }
@@ -111,11 +114,32 @@ impl<'a> Story<'a> {
         {
             return Outcome::Up;
         }
-        if connection.ended.is_some() && !self.hidden(exchange) && !before_capture {
+        // A proxy may have tried another backend: what joins the two may be in the hole.
+        let retried = self.is_alone() && self.is_cut();
+        if connection.ended.is_some() && !self.hidden(exchange) && !before_capture && !retried {
             Outcome::Unanswered
         } else {
             Outcome::Unknown
         }
+    }
+
+    fn is_alone(&self) -> bool {
+        self.handshake.hops.len() == 1
+    }
+
+    /// Whether the first request breaks off in a hole.
+    fn is_cut(&self) -> bool {
+        let partial = self.outer.exchange().partial_request.as_ref();
+        partial.is_some_and(|partial| matches!(partial.why, PartialWhy::Gap(_)))
+    }
+
+    /// Whether the request may be one that a proxy makes for another (nginx's auth_request hands all fields of a handshake
+    /// on but those that ask for the upgrade): what would tell is in a hole.
+    fn may_serve_another(&self) -> bool {
+        let partial = self.outer.exchange().partial_request.as_ref();
+        let asks =
+            partial.is_some_and(|partial| partial.request().fields.position("upgrade").is_some());
+        self.is_alone() && self.is_cut() && !asks
     }
 
     /// Whether the answer may be where the capture cannot show it.

@@ -153,6 +153,33 @@ fn a_head_with_a_hole_lacks_nothing() {
     }
 }
 
+/// What is left of a request may be one try of several, or one that a proxy made for another: neither says how it came out.
+#[test]
+fn a_cut_request_by_itself_may_be_a_part_of_another_handshake() {
+    let cut = |begun: &'static [u8]| {
+        back().edit(|c| {
+            c.exchange.partial_request = Some(Box::new(PartialHead {
+                first: at(1.0),
+                last: at(1.0),
+                bytes: begun.into(),
+                why: PartialWhy::Gap(GapCause::Truncated),
+            }));
+        })
+    };
+    let asks = b"GET /ws HTTP/1.1\r\nUpgrade: websocket\r\n";
+    let may_ask = b"GET /auth HTTP/1.0\r\nSec-WebSocket-Version: 13\r\n";
+    let granted = "HTTP/1.1 204 No Content\n\n";
+    let verdict = |conn: Conn| diagnose(&alone(conn, Role::Unknown)).verdict;
+    let tried = cut(asks).fin(Side::Server, 2.0);
+    assert_eq!(verdict(tried), Verdict::Unclear);
+    assert_eq!(verdict(cut(may_ask).answer(granted, 2.0)), Verdict::Unclear);
+    // An answer that no session follows is an answer, and so is one that refuses.
+    assert_eq!(verdict(cut(asks).answer(granted, 2.0)), Verdict::Failed);
+    assert_eq!(verdict(cut(may_ask).answer(REQUIRED, 2.0)), Verdict::Failed);
+    let whole = back().ask(FORWARDED, 1.0).fin(Side::Server, 2.0);
+    assert_eq!(verdict(whole), Verdict::Failed);
+}
+
 /// A snap length that cuts the client's request, with its cookies, and not the backend's: a key without Upgrade tells by itself.
 #[test]
 fn a_whole_request_to_the_backend_tells_although_the_clients_is_cut() {
