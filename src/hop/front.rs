@@ -94,8 +94,11 @@ impl Front {
         let at = |frame: FrameRef| frame.at.shifted(self.offset_nanos);
         let ended = connection.ended.filter(|ending| ending.by == Side::Client);
         let ended = ended.map(|ending| ending.frame);
+        let answered = self.answer.map(at);
         let said = connection.to_server.last_data.filter(|said| {
-            let before = end.at.nanos_since(at(*said));
+            // A proxy that waits for the backend looks at what its client says only once it has passed the answer on.
+            let heard = answered.map_or(at(*said), |answered| answered.max(at(*said)));
+            let before = end.at.nanos_since(heard);
             let unheard = relayed.is_none_or(|relayed| at(*said) > relayed.at);
             let behind = self.request.is_none_or(|request| *said > request);
             unheard && behind && (0..=PROMPT_NANOS).contains(&before)

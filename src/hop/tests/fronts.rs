@@ -378,3 +378,26 @@ fn who_left_first_is_seen_on_the_front() {
         "too late"
     );
 }
+
+/// close_notify before the backend has answered: nginx switches all the same, and only then sees that the client is gone.
+#[test]
+fn who_left_before_the_answer_left_first() {
+    let records = vec![front(1, FRONT), hop(2, 0, 0.3, TALK).record()];
+    let [handshake] = pair(Clocks::Same, records).try_into().unwrap();
+    let mut front = *handshake.front.unwrap();
+    let frame = |ms| in_capture(0, ms);
+    (front.request, front.answer) = (Some(frame(10.0)), Some(frame(210.0)));
+    let mut left = |said, end| {
+        let mut record = Record::clone(&front.record);
+        (
+            record.connection.to_server.last_data,
+            record.connection.ended,
+        ) = (Some(frame(said)), None);
+        front.record = record.into();
+        front.left(None, frame(end)).map(|left| left.at)
+    };
+    assert_eq!(left(12.0, 212.0), Some(frame(12.0).at));
+    assert_eq!(left(12.0, 300.0), None, "something else ended it");
+    assert_eq!(left(10.0, 212.0), None, "that is the request");
+    assert_eq!(left(298.0, 300.0), Some(frame(298.0).at));
+}
