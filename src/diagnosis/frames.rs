@@ -67,20 +67,42 @@ fn dropped(story: &Story<'_>, hop: &Hop, fault: &FrameFault) -> bool {
         .is_some_and(|session| session.closes.is_empty())
 }
 
+/// Whether what was sent is no frame, which no peer reads on behind.
+const fn is_no_frame(rule: Rule) -> bool {
+    matches!(rule, Rule::NotWebSocket | Rule::HttpResponse)
+}
+
+/// Whether the other side had said before that the session is over.
+fn was_over(story: &Story<'_>, fault: &FrameFault) -> bool {
+    let sessions = story.handshake.hops.iter().filter_map(Hop::session);
+    let mut closes = sessions.flat_map(|session| &session.closes);
+    closes.any(|close| close.by != fault.by && story.time(close.frame) <= story.time(fault.frame))
+}
+
+/// What to do about a response in a session.
+const AROUND_THE_APPLICATION: &str = "Read the backend's log of that moment. The web server around the application wrote it: an error of the handler, a handler that returned without closing, or a worker that ran into its time limit (gunicorn's sync worker after 30 s: choose one made for WebSocket).";
+
 fn broken_rule(story: &Story<'_>, hop: &Hop, fault: &FrameFault) -> Draft {
     let who = sender(story, fault.by);
     let what = describe(fault);
-    let fatal =
-        fault.rule == Rule::NotWebSocket || punished(story, fault) || dropped(story, hop, fault);
+    let fatal = is_no_frame(fault.rule) && !was_over(story, fault)
+        || punished(story, fault)
+        || dropped(story, hop, fault);
     let times = count(usize::try_from(fault.count).unwrap_or(usize::MAX), "time");
     let title = [&*capital(&who), " sent ", &what].concat();
     let mut draft = Draft::new(Code::FrameFault);
     if fatal {
         draft = draft.headline(format!("{title}, which ended the session"));
     }
+    if fault.rule == Rule::HttpResponse {
+        draft = draft.fix(AROUND_THE_APPLICATION);
+    }
     draft
         .bad(if fatal {
             Severity::Error
+        } else if fault.rule == Rule::DataAfterClose {
+            // Whoever got the Close frame discards them (RFC 6455 1.4).
+            Severity::Info
         } else {
             Severity::Warning
         })
@@ -159,6 +181,10 @@ fn describe(fault: &FrameFault) -> Cow<'static, str> {
         )
         .into(),
         Rule::NotWebSocket => "bytes after the 101 that are no WebSocket frames".into(),
+        Rule::HttpResponse if value == 0 => "an HTTP response instead of a WebSocket frame".into(),
+        Rule::HttpResponse => {
+            format!("an HTTP response ({value}) instead of a WebSocket frame").into()
+        }
     }
 }
 
@@ -192,6 +218,8 @@ const fn source(rule: Rule) -> &'static str {
         Rule::WindowExceeded => {
             "RFC 7692 7.1.2: no sender uses a larger window than server_max_window_bits or client_max_window_bits allow"
         }
-        Rule::NotWebSocket => "RFC 6455 5.2: after a 101 there are frames and nothing else",
+        Rule::NotWebSocket | Rule::HttpResponse => {
+            "RFC 6455 5.2: after a 101 there are frames and nothing else"
+        }
     }
 }

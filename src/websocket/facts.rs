@@ -106,6 +106,8 @@ pub enum Rule {
     WindowExceeded,
     /// Bytes after the 101 that are no WebSocket frames at all.
     NotWebSocket,
+    /// An HTTP response where a frame should begin.
+    HttpResponse,
 }
 
 /// A rule broken, by whom, where.
@@ -119,7 +121,8 @@ pub struct FrameFault {
     pub frame: FrameRef,
     /// How often.
     pub count: u64,
-    /// A number that goes with it: the opcode, the close code, the length, how far it refers back.
+    /// A number that goes with it: the opcode, the close code, the length, how far it refers back, the status (0: not
+    /// readable).
     pub value: u64,
 }
 

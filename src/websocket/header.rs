@@ -181,12 +181,21 @@ impl Faults {
     pub(super) fn show_no_frame(self, start: &[u8]) -> bool {
         let wrong = (self.0 & Self::WRONG).count_ones();
         let structural = (self.0 & !Self::WRONG).count_ones();
-        let is_text = start
-            .iter()
-            .take(4)
-            .all(|byte| matches!(byte, b' '..=b'~' | b'\r' | b'\n' | b'\t'));
-        structural >= 2 || (structural >= 1 && wrong >= 1) || (!self.is_empty() && is_text)
+        structural >= 2 || (structural >= 1 && wrong >= 1) || self.show_text(start)
     }
+
+    /// Whether the header breaks a rule and reads as text: between frames, whoever wrote it did not write a frame.
+    pub(super) fn show_text(self, start: &[u8]) -> bool {
+        !self.is_empty() && is_text(start)
+    }
+}
+
+/// Whether bytes begin as text does.
+pub(super) fn is_text(start: &[u8]) -> bool {
+    start
+        .iter()
+        .take(4)
+        .all(|byte| matches!(byte, b' '..=b'~' | b'\r' | b'\n' | b'\t'))
 }
 
 const fn doubled([a, b, c, d]: [u8; 4]) -> [u8; 8] {

@@ -4,10 +4,11 @@
 //!   Header -> Payload -> Header ...
 //!      |         +- hole larger than the payload -> Search
 //!      +- hole -> Search (at each segment's start: does a frame begin here, and one behind it?) -> trial -> Header
-//!      +- first header is none -> Deaf
+//!      +- it is none -> Deaf
 //! ```
 
 mod closing;
+mod foreign;
 mod search;
 
 use smallvec::SmallVec;
@@ -269,14 +270,14 @@ impl Reader {
         Some((header, size.saturating_sub(kept), back))
     }
 
-    /// Reads a header, or waits: a doubtful first one is judged by four bytes at least.
+    /// Reads a header, or waits for what is needed to judge a doubtful one.
     fn parse(&self, bytes: &[u8]) -> Option<(Header, usize)> {
         let (header, size) = Header::parse(bytes)?;
-        let is_doubtful = self.message == Message::First
-            && bytes.len() < 4
+        let is_doubtful = bytes.len() < foreign::JUDGED_BY
             && !header
                 .faults(self.direction, self.content.allows_rsv1())
-                .is_empty();
+                .is_empty()
+            && bytes.len() < self.bytes_to_judge(bytes);
         (!is_doubtful).then_some((header, size))
     }
 
@@ -293,15 +294,14 @@ impl Reader {
             self.score(points);
         }
         let by = self.direction.sender();
+        let partial = self.partial;
+        let start = if start.is_empty() { &partial } else { start };
+        if !faults.is_empty() && self.is_foreign(faults, start, frame, ledger) {
+            self.state = State::Deaf;
+            return Run::On;
+        }
         if self.message == Message::First {
             self.message = Message::None;
-            let partial = self.partial;
-            let start = if start.is_empty() { &partial } else { start };
-            if faults.show_no_frame(start) {
-                ledger.fault(Rule::NotWebSocket, by, frame, first_two(start));
-                self.state = State::Deaf;
-                return Run::On;
-            }
         }
         if !faults.is_empty() {
             for rule in faults.iter() {
@@ -460,27 +460,19 @@ impl Reader {
 
     /// The stream ended: bytes too few to be judged before are judged now.
     pub(super) fn ended(&mut self, frame: FrameRef, ledger: &mut Ledger) {
-        let start = self.partial.get(..self.partial_len).unwrap_or_default();
-        if self.message != Message::First || self.state != State::Header || start.is_empty() {
+        let partial = self.partial;
+        let start = partial.get(..self.partial_len).unwrap_or_default();
+        if self.state != State::Header || start.is_empty() {
             return;
         }
         let faults = match Header::parse(start) {
             Some((header, _)) => header.faults(self.direction, self.content.allows_rsv1()),
             None => return,
         };
-        if faults.show_no_frame(start) {
-            let by = self.direction.sender();
-            ledger.fault(Rule::NotWebSocket, by, frame, first_two(start));
+        if !faults.is_empty() && self.is_foreign(faults, start, frame, ledger) {
             self.state = State::Deaf;
         }
     }
-}
-
-/// The first two bytes, as the number that goes with what is no WebSocket.
-fn first_two(start: &[u8]) -> u64 {
-    start
-        .first_chunk::<2>()
-        .map_or(0, |two| u16::from_be_bytes(*two).into())
 }
 
 /// Bytes given back behind a header that was shorter than what had been kept for it.

@@ -83,23 +83,50 @@ fn rules_are_counted_and_kept_at_their_first_place() {
 
 #[test]
 fn bytes_that_are_no_frames_end_the_reading_of_that_side() {
-    for bytes in [
-        b"HTTP/1.1 400 Bad Request\r\n\r\n".as_slice(),
-        b"{\"a\":1}",
-        b"no",
-        b"\x16\x03\x01\x00\x05hello",
-    ] {
-        for step in 1..bytes.len() {
-            let mut steps: Vec<Step> = bytes
-                .chunks(step)
-                .map(|piece| Step::Bytes(ToClient, piece.to_vec()))
-                .collect();
+    let before: &[&[Step]] = &[&[], &[server(0x81, "a frame")], &[server(0x89, "")]];
+    let table: &[(&[u8], Rule, u64)] = &[
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", Rule::HttpResponse, 400),
+        (b"HTTP/1.", Rule::HttpResponse, 0),
+        (b"HTTP/2 is spoken here", Rule::NotWebSocket, 0x4854),
+        (b"{\"a\":1}", Rule::NotWebSocket, 0x7b22),
+        (b"<!DOCTYPE HTML>", Rule::NotWebSocket, 0x3c21),
+        (b"no", Rule::NotWebSocket, 0x6e6f),
+    ];
+    for (bytes, rule, value) in table {
+        for (before, step) in (before.iter()).flat_map(|b| (1..bytes.len()).map(move |s| (b, s))) {
+            let mut steps = before.to_vec();
+            steps.extend((bytes.chunks(step)).map(|piece| Step::Bytes(ToClient, piece.to_vec())));
             steps.push(client(0x81, "still read"));
             steps.push(Step::End(ToClient, EndingHow::Fin));
             let facts = facts(&steps);
-            let value = u64::from(u16::from_be_bytes([bytes[0], bytes[1]]));
-            assert_eq!(rules(&facts), [(Rule::NotWebSocket, Side::Server, value)]);
+            assert_eq!(rules(&facts), [(*rule, Side::Server, *value)], "{steps:?}");
             assert_eq!(facts.to_server.messages, 1);
+            assert_eq!(facts.cut_mid_frame, None);
+        }
+    }
+}
+
+#[test]
+fn another_protocol_is_known_by_its_first_bytes() {
+    let facts = facts(&[Step::Bytes(ToClient, b"\x16\x03\x01\x00\x05hello".to_vec())]);
+    assert_eq!(rules(&facts), [(Rule::NotWebSocket, Side::Server, 0x1603)]);
+}
+
+/// What a web server writes when the handler of a session has returned is discarded by the peer.
+#[test]
+fn what_is_no_frame_behind_a_close_frame_is_of_no_consequence() {
+    for bytes in [
+        b"HTTP/1.1 200 OK\r\n\r\n".as_slice(),
+        b"<!DOCTYPE HTML>\n<html>",
+        b"\x16\x03\x01\x00\x05hello",
+    ] {
+        for step in 1..bytes.len() {
+            let mut steps = vec![client(0x88, ""), server(0x88, "")];
+            steps.extend((bytes.chunks(step)).map(|piece| Step::Bytes(ToClient, piece.to_vec())));
+            steps.push(Step::End(ToClient, EndingHow::Fin));
+            let facts = facts(&steps);
+            assert_eq!(rules(&facts), []);
+            assert_eq!(facts.to_client.frames.close, 1);
             assert_eq!(facts.cut_mid_frame, None);
         }
     }

@@ -48,7 +48,7 @@ SAYS = {
     "frame-close-code-illegal": "backend 10.20.0.11:8080 sent the close code 1005",
     "frame-close-of-one-byte": "backend 10.20.0.11:8080 sent a Close frame with a body of one byte",
     "frame-length-not-minimal": "backend 10.20.0.11:8080 sent a length (5) not in its shortest form",
-    "frame-not-a-frame": "backend 10.20.0.11:8080 sent bytes after the 101 that are no",
+    "frame-not-a-frame": "backend 10.20.0.11:8080 sent an HTTP response (200) instead of a WebSocket frame",
 }
 """What the report must say by scenario: the rule, and who broke it."""
 
