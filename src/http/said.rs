@@ -51,17 +51,21 @@ pub fn said(asked: &RequestHead, answer: &ResponseHead, body: &[u8]) -> Option<S
         return None;
     };
     let line = text.trim_start().lines().next()?.trim_end();
+    // Some servers write JSON and call it text: a sentence in quotation marks (python-engineio).
+    let line = line
+        .strip_prefix('"')
+        .and_then(|line| line.strip_suffix('"'))
+        .unwrap_or(line);
     let line = line
         .char_indices()
         .nth(LOOKED_AT)
         .map_or(line, |(end, _)| line.get(..end).unwrap_or(line));
-    let shown: String = line.chars().take(SAID_MAX).collect();
+    let open = before_secrets(asked, line)?;
+    let shown: String = open.chars().take(SAID_MAX).collect();
     let is_sentence = !shown.is_empty()
         && !shown.contains(['<', '@', '\u{fffd}'])
         && !shown.chars().any(char::is_control)
-        && !shown.eq_ignore_ascii_case(answer.reason())
-        && words(line).all(is_harmless)
-        && !repeats(asked, line);
+        && !shown.eq_ignore_ascii_case(answer.reason());
     is_sentence.then(|| {
         if shown.len() < line.len() {
             format!("{shown}…")
@@ -69,6 +73,22 @@ pub fn said(asked: &RequestHead, answer: &ResponseHead, body: &[u8]) -> Option<S
             shown
         }
     })
+}
+
+/// A line up to the first word that may be a secret; `None` if what is left says nothing.
+fn before_secrets<'a>(asked: &RequestHead, line: &'a str) -> Option<&'a str> {
+    /// `Invalid session` says something, `token` does not.
+    const TELLING: usize = 2;
+    let (mut end, mut words) = (0, 0);
+    for piece in line.split_inclusive(is_between_words) {
+        let word = piece.trim_end_matches(is_between_words);
+        if !is_harmless(word) || repeats(asked, word) {
+            return (words >= TELLING).then(|| line.get(..end).unwrap_or_default());
+        }
+        end += piece.len();
+        words += usize::from(!word.is_empty());
+    }
+    Some(line)
 }
 
 /// The message of an object, or of the one in it that tells of the error.
@@ -91,9 +111,9 @@ fn message(json: &Value) -> Option<String> {
     }
 }
 
-/// What stands between blanks and what ends or quotes a word.
-fn words(line: &str) -> impl Iterator<Item = &str> {
-    line.split(|c: char| c.is_whitespace() || "\"'`(),;:/=[]{}".contains(c))
+/// Blanks, and what ends or quotes a word.
+fn is_between_words(c: char) -> bool {
+    c.is_whitespace() || "\"'`(),;:/=[]{}".contains(c)
 }
 
 /// Fields whose values are no secrets: an answer may quote what it refuses. Of all others it may not.
@@ -118,17 +138,20 @@ const PUBLIC_FIELDS: &[&str] = &[
     "x-forwarded-proto",
 ];
 
-/// Whether a line has anything of a value in the query, a cookie, credentials or an unknown field: a password may look like any
+/// Whether a word has anything of a value in the query, a cookie, credentials or an unknown field: a password may look like any
 /// word, and be coded in one of the places.
-fn repeats(asked: &RequestHead, line: &str) -> bool {
+fn repeats(asked: &RequestHead, word: &str) -> bool {
     /// Shorter runs are no secrets, and are in many sentences.
     const SHORTEST: usize = 3;
-    let line = line.to_lowercase();
-    let is_in_line = |text: &str| {
+    if word.len() < SHORTEST {
+        return false;
+    }
+    let word = word.to_lowercase();
+    let is_in_word = |text: &str| {
         let values = text.split(['&', ';', ',', ' ', '?']);
         let values = values.map(|part| part.split_once('=').map_or(part, |(_, value)| value));
         let mut runs = values.flat_map(|value| value.split(|c: char| !c.is_alphanumeric()));
-        runs.any(|run| run.len() >= SHORTEST && line.contains(&run.to_lowercase()))
+        runs.any(|run| run.len() >= SHORTEST && word.contains(&run.to_lowercase()))
     };
     let is_public = |name: &str| {
         let mut public = PUBLIC_FIELDS.iter();
@@ -136,8 +159,8 @@ fn repeats(asked: &RequestHead, line: &str) -> bool {
     };
     let query = asked.target().split_once('?').map(|(_, query)| query);
     let mut fields = asked.fields.iter();
-    query.is_some_and(is_in_line)
-        || fields.any(|(name, value)| !is_public(&name) && is_in_line(&value))
+    query.is_some_and(is_in_word)
+        || fields.any(|(name, value)| !is_public(&name) && is_in_word(&value))
 }
 
 /// Whether a word is not made to be kept secret.
@@ -210,8 +233,22 @@ mod tests {
         let far = "no ".repeat(100) + "hunter";
         assert!(of(TEXT, &far).is_some());
         // It would be quoted to its third letter.
-        let cut = "no ".repeat(39) + "hunter";
-        assert_eq!(of(TEXT, &cut), None);
+        let cut = of(TEXT, &("no ".repeat(39) + "hunter"));
+        assert_eq!(cut, Some("no ".repeat(39) + "…"));
+    }
+
+    #[test]
+    fn quotes_to_the_word_that_may_be_a_secret() {
+        for (body, says) in [
+            ("\"Invalid session c29tZXNlY3JldA1\"", "Invalid session …"),
+            ("no key QmFzZTY0LXNlY3JldC1vZi1zb21lYm9keQ here", "no key …"),
+            ("unknown session=c29tZXNlY3JldA1", "unknown session=…"),
+            ("the token 'hunter' has expired", "the token '…"),
+            ("no session letmein", "no session …"),
+            ("who said Open-Sesame?", "who said …"),
+        ] {
+            assert_eq!(of(TEXT, body).as_deref(), Some(says));
+        }
     }
 
     #[test]
@@ -230,12 +267,10 @@ mod tests {
             (TEXT, "forbidden"),
             (TEXT, ""),
             (TEXT, "token 8f14e45fceea167a is not valid"),
-            (TEXT, "no key QmFzZTY0LXNlY3JldC1vZi1zb21lYm9keQ here"),
-            (TEXT, "unknown session=c29tZXNlY3JldA1"),
+            (TEXT, "session=c29tZXNlY3JldA1"),
             (TEXT, "jane.doe@example.org is not allowed"),
-            (TEXT, "the token 'hunter' has expired"),
-            (TEXT, "no session letmein"),
-            (TEXT, "who said Open-Sesame?"),
+            (TEXT, "hunter is no token"),
+            (TEXT, "\"letmein\""),
             (TEXT, "no\u{7}bell"),
             (JSON, "{\"message\":\"cut"),
             (JSON, r#"{"token":"abc"}"#),
