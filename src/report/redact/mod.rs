@@ -19,7 +19,7 @@ use memchr::memmem;
 use self::bytes::{Bytes, Part};
 use self::secrets::{
     PLAIN_HEADERS, is_marker_subprotocol, is_secret_header, is_secret_parameter,
-    is_token_subprotocol, percent_decoded, subprotocols,
+    is_token_subprotocol, percent_decoded, subprotocols, without_attributes,
 };
 use self::shapes::{
     TEXT_STOPS, URL_STOPS, is_masked, masked, parameters, queries, quoted_headers,
@@ -96,7 +96,7 @@ impl Redactor {
         match kind {
             Kind::Field(name) if is_secret_header(name) => {
                 self.remember(text);
-                for part in text.split([';', ',', ' ']) {
+                for part in without_attributes(name, text).split([';', ',', ' ']) {
                     self.remember(part.split_once('=').map_or(part, |(_, value)| value));
                 }
                 if let Some((_, credentials)) = text.split_once(' ')

@@ -85,6 +85,16 @@ pub(super) fn is_secret_header(name: &str) -> bool {
         || has_part(name, bytes, SECRET_PARTS)
 }
 
+/// The part of a secret field that is one: what follows a cookie that is set says where and how long it is valid, such as a
+/// path that is that of the request as well (RFC 6265 4.1).
+pub(super) fn without_attributes<'a>(name: &str, text: &'a str) -> &'a str {
+    if name.eq_ignore_ascii_case("set-cookie") {
+        text.split(';').next().unwrap_or_default()
+    } else {
+        text
+    }
+}
+
 fn starts(name: &str, with: &str) -> bool {
     let start = name.as_bytes().get(..with.len());
     start.is_some_and(|start| start.eq_ignore_ascii_case(with.as_bytes()))

@@ -37,6 +37,17 @@ fn told(level: Redact, learned: &[(Kind<'_>, &str)], text: &str) -> String {
 }
 
 #[test]
+fn where_a_cookie_is_valid_is_no_secret() {
+    let set = "_xsrf=2|8f14e45f|a1; expires=Sun, 22 Dec 2026 14:10:45 GMT; Path=/jupyter/";
+    let text = told(
+        Redact::Standard,
+        &[(Kind::Field("Set-Cookie"), set)],
+        "GET /jupyter/ws, saying 2|8f14e45f|a1",
+    );
+    assert_eq!(text, "GET /jupyter/ws, saying <redacted 13 bytes>");
+}
+
+#[test]
 fn hosts_of_other_fields_are_names_too() {
     for (field, value) in [
         ("Origin", "https://shop.example:8443"),
