@@ -83,6 +83,44 @@ pub(super) struct Filling<'a> {
     pub(super) kept: &'a [&'static str],
 }
 
+/// A path as nginx compares it with locations: of slashes in a row there is one left (`merge_slashes`).
+fn merged(path: &str) -> Cow<'_, str> {
+    if !path.contains("//") {
+        return path.into();
+    }
+    let mut merged = String::new();
+    for c in path.chars() {
+        if c != '/' || !merged.ends_with('/') {
+            merged.push(c);
+        }
+    }
+    merged.into()
+}
+
+/// A path up to the first part that names one of many: a kernel, a terminal, a room. The next one has another.
+fn before_ids(path: &str) -> &str {
+    /// Shorter parts with a digit are names and versions: `v2`, `mp4`.
+    const SHORTEST: usize = 8;
+    let is_id = |part: &str| {
+        let has_digit = part.bytes().any(|byte| byte.is_ascii_digit());
+        let mut digits = part.bytes().filter(|&byte| byte != b'-');
+        let of_number = || part.bytes().all(|byte| byte.is_ascii_digit());
+        has_digit
+            && (of_number()
+                || part.len() >= SHORTEST && digits.all(|byte| byte.is_ascii_hexdigit()))
+    };
+    let mut end = 0;
+    for part in path.split_inclusive('/') {
+        if is_id(part.trim_end_matches('/')) {
+            break;
+        }
+        end += part.len();
+    }
+    path.get(..end)
+        .filter(|kept| kept.len() > 1)
+        .unwrap_or(path)
+}
+
 /// A template with the values of a case in its places.
 pub(super) fn fill(template: &'static str, filling: &Filling<'_>) -> Cow<'static, str> {
     let mut text = String::new();
@@ -105,7 +143,10 @@ pub(super) fn fill(template: &'static str, filling: &Filling<'_>) -> Cow<'static
             text.push_str(before);
             rest = match place.split_once('}') {
                 Some(("location", after)) => {
-                    text.push_str(filling.location);
+                    // One that matches nothing but this path names it whole.
+                    let exact = text.ends_with("= ");
+                    let path = merged(filling.location);
+                    text.push_str(if exact { &path } else { before_ids(&path) });
                     after
                 }
                 Some(("upstream", after)) => {
@@ -360,6 +401,33 @@ mod tests {
     }
 
     /// A location that is written anew has neither the version nor the fields that another one set.
+    #[test]
+    fn a_location_serves_all_paths_of_its_kind() {
+        for (path, location) in [
+            ("/terminals/websocket/1", "/terminals/websocket/"),
+            (
+                "/api/kernels/0d5a31bc-8b1e-4f6a-9a44-c7f2dd6b8a10/channels",
+                "/api/kernels/",
+            ),
+            ("/api/v2/ws", "/api/v2/ws"),
+            ("/room/deadbeef", "/room/deadbeef"),
+            ("/12/ws", "/12/ws"),
+            ("/ws", "/ws"),
+            ("/", "/"),
+        ] {
+            assert_eq!(before_ids(path), location);
+        }
+        assert_eq!(merged("//ws///a/"), "/ws/a/");
+        let filling = Filling {
+            location: "/rooms/7",
+            upstream: &"backend",
+            https: false,
+            kept: &[],
+        };
+        let exact = fill(answer::SAME_PATH, &filling);
+        assert!(exact.contains("location = /rooms/7 {"), "{exact}");
+    }
+
     #[test]
     fn a_new_location_is_whole() {
         let kept = [
