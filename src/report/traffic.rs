@@ -19,7 +19,8 @@ const PORTS_MAX: usize = 4096;
 pub struct Traffic {
     /// Connections by protocol and server port; `refused` and `unanswered` are those that never opened,
     /// `http-cut-short` those of which requests are not whole in the capture, `http-upgrade-required` those on which an
-    /// ordinary request was answered 426, `http-polling-refused` those on which a client of Socket.IO was refused.
+    /// ordinary request was answered 426, `http-polling-refused` those on which a client of Socket.IO was refused,
+    /// `http-post-refused` those on which another POST was.
     pub ports: BTreeMap<(&'static str, u16), u64>,
     /// Connections on further ports, by protocol.
     pub more: BTreeMap<&'static str, u64>,
@@ -44,6 +45,8 @@ enum Seen {
     UpgradeRequired,
     /// HTTP/1, and polling of Socket.IO was answered 400 or above: its client upgrades only after that worked.
     PollingRefused,
+    /// HTTP/1, and a POST was answered 400 or above, as that with which other clients begin before they upgrade.
+    PostRefused,
     Refused,
     Unanswered,
 }
@@ -65,6 +68,7 @@ impl Seen {
             Self::CutShort => "http-cut-short",
             Self::UpgradeRequired => "http-upgrade-required",
             Self::PollingRefused => "http-polling-refused",
+            Self::PostRefused => "http-post-refused",
             Self::Refused => "refused",
             Self::Unanswered => "unanswered",
         }
@@ -73,12 +77,15 @@ impl Seen {
 
 /// What answers to ordinary requests tell of a WebSocket that nobody asked for.
 fn of_answers(record: &Record) -> Option<Seen> {
-    let mut exchanges = record.ordinary.iter();
-    exchanges.find_map(|exchange| match exchange.response?.1 {
+    let exchanges = record.ordinary.iter();
+    let told = exchanges.filter_map(|exchange| match exchange.response?.1 {
         426 => Some(Seen::UpgradeRequired),
         400.. if is_engine_io(&exchange.target) => Some(Seen::PollingRefused),
+        400.. if exchange.method.eq_ignore_ascii_case("POST") => Some(Seen::PostRefused),
         _ => None,
-    })
+    });
+    // What tells most stands first.
+    told.min()
 }
 
 impl TrafficCounts {
@@ -137,13 +144,16 @@ mod tests {
     fn answers_tell_of_a_websocket_that_nobody_asked_for() {
         let first = FrameRef::new(Timestamp::from_nanos(0), CaptureId(0), FrameNo(1));
         let polling = "/socket.io/?EIO=4&transport=polling";
-        for (target, status, told) in [
-            ("/ws", Some(426), "http-upgrade-required"),
-            (polling, Some(404), "http-polling-refused"),
-            (polling, Some(200), "http"),
-            (polling, None, "http"),
-            ("/transport=polling", Some(404), "http"),
-            ("/ws", Some(404), "http"),
+        for (method, target, status, told) in [
+            ("GET", "/ws", Some(426), "http-upgrade-required"),
+            ("GET", polling, Some(404), "http-polling-refused"),
+            ("POST", polling, Some(404), "http-polling-refused"),
+            ("GET", polling, Some(200), "http"),
+            ("GET", polling, None, "http"),
+            ("GET", "/transport=polling", Some(404), "http"),
+            ("GET", "/ws", Some(404), "http"),
+            ("POST", "/hub/negotiate", Some(404), "http-post-refused"),
+            ("POST", "/hub/negotiate", Some(200), "http"),
         ] {
             let [client, server] = [1, 2].map(|last| Endpoint::v4([10, 0, 0, last], 80));
             let mut connection = testkit::connection(0, client, server, first);
@@ -152,7 +162,7 @@ mod tests {
             record.ordinary = vec![OrdinaryExchange {
                 index: 0,
                 request: first,
-                method: "GET".into(),
+                method: method.into(),
                 target: target.into(),
                 minor_version: 1,
                 connection: None,

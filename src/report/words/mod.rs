@@ -73,6 +73,10 @@ pub(super) fn protocol(name: &str) -> (&'static str, &'static str) {
             "HTTP/1",
             "polling of Socket.IO was refused: its client asks for a WebSocket only after that worked",
         ),
+        "http-post-refused" => (
+            "HTTP/1",
+            "a POST was refused: some clients (SignalR with its negotiate, game servers) ask for a WebSocket only after one worked",
+        ),
         "http2" => ("HTTP/2", "not read"),
         "tls" => (
             "TLS",
