@@ -159,6 +159,23 @@ fn nginx_is_told_its_directives_and_who_may_be_it_that_they_are_so() {
     }
 }
 
+/// nginx writes what it is told to set in front of what it copies, and Traefik has two more fields between these.
+#[test]
+fn fields_that_others_set_are_not_apaches() {
+    let in_front = STRIPPED_NEW.replace(
+        "\nHost: bk",
+        "\nX-Forwarded-Host: a\nX-Forwarded-Server: b\nHost: bk",
+    );
+    let apart = format!(
+        "{STRIPPED_NEW}\nX-Forwarded-Host: a\nX-Forwarded-Port: 80\nX-Forwarded-Proto: http\nX-Forwarded-Server: b"
+    );
+    let bare = "HTTP/1.1 426 Upgrade Required";
+    for sent in [in_front, apart] {
+        let headline = lost(&sent, bare, bare).headline;
+        assert!(!headline.contains("Apache"), "{headline}");
+    }
+}
+
 /// Of two proxies each is told what is its own.
 #[test]
 fn each_proxy_of_a_chain_is_told_its_own() {
