@@ -177,7 +177,14 @@ fn by_hops(story: &Story<'_>, status: u16) -> Answerer {
         .filter(|hop| !hop.retried)
         .filter(|hop| hop.status() == Some(status))
         .last();
+    let unseen = story.inner_hops().any(|hop| {
+        let answerless = !hop.retried && hop.status().is_none();
+        answerless && (may_hide_answer(hop) || !makes_by_itself(hop, status))
+    });
     if let Some(hop) = carrier {
+        if unseen && !std::ptr::eq(hop, story.inner) {
+            return Answerer::unknown("the capture lacks what the backend answered");
+        }
         let server = hop.record.connection.server;
         let attempt = story.attempts().filter(|attempt| {
             let parent = story.handshake.hops.get(attempt.parent);
@@ -208,10 +215,6 @@ fn by_hops(story: &Story<'_>, status: u16) -> Answerer {
             )
         };
     }
-    let unseen = story.inner_hops().any(|hop| {
-        let answerless = !hop.retried && hop.status().is_none();
-        answerless && (may_hide_answer(hop) || !makes_by_itself(hop, status))
-    });
     if unseen {
         Answerer::unknown("the capture lacks what the backend answered")
     } else {
