@@ -10,7 +10,7 @@ use super::story::{Outcome, Story};
 use super::text::{contains, short_target, shows_request, shows_response};
 use super::view::HopView;
 use super::{AnsweredBy, Code, Severity};
-use crate::hop::{BackendSight, Confidence};
+use crate::hop::{BackendSight, Confidence, is_engine_io};
 use crate::http::ResponseHead;
 
 pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
@@ -158,6 +158,20 @@ fn changed(story: &Story<'_>, out: &mut Vec<Draft>) {
     }
 }
 
+/// What it means where only the answer tells.
+const ELSEWHERE: &str = "The session was opened by polling somewhere else: at another backend, or at another process behind the same address (several workers of gunicorn, node's cluster), which no setting of nginx tells apart; or the server was restarted since.";
+
+/// What Engine.IO servers answer to an upgrade of a session that they do not know: those of node, and of Python.
+pub(super) fn session_unknown(story: &Story<'_>, status: u16) -> Option<&'static str> {
+    let mut says = ["Session ID unknown", "Invalid session"].into_iter();
+    let says = says.find(|says| contains(story.body(), says))?;
+    let request = story.outer.exchange().request.as_ref();
+    let request = request.or(story.inner.exchange().request.as_ref());
+    let is_polled = request.is_some_and(|head| is_engine_io(head.target()));
+    // The words of Python's are anybody's.
+    (says == "Session ID unknown" || status == 400 && is_polled).then_some(says)
+}
+
 /// Answers whose body names the reason.
 fn by_body(story: &Story<'_>, answer: &ResponseHead, out: &mut Vec<Draft>) {
     let body = story.body();
@@ -187,14 +201,15 @@ fn by_body(story: &Story<'_>, answer: &ResponseHead, out: &mut Vec<Draft>) {
             draft
         });
     }
-    if contains(body, "Session ID unknown") {
+    if let Some(says) = session_unknown(story, answer.status) {
         out.push(
             about(story, Code::SessionAffinityLost, answer)
                 .sure(Confidence::Likely)
                 .title(format!(
-                    "{} does not know the session of this upgrade (Session ID unknown)",
+                    "{} does not know the session of this upgrade ({says})",
                     who(story)
-                )),
+                ))
+                .detail(ELSEWHERE),
         );
     }
     if contains(body, "No required SSL certificate was sent") {

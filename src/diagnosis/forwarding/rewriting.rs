@@ -1,10 +1,11 @@
 //! Host and path: what a proxy may change on purpose, and what a backend may refuse for it.
 
 use super::{about, asks_websocket, names_upgrade, which_answered};
+use crate::diagnosis::answer::session_unknown;
 use crate::diagnosis::catalogue::SLASHES;
 use crate::diagnosis::draft::Draft;
 use crate::diagnosis::story::{Link, Story, harmless};
-use crate::diagnosis::text::{contains, path, short};
+use crate::diagnosis::text::{path, short};
 use crate::diagnosis::{Code, Severity};
 use crate::hop::Confidence;
 use crate::http::RequestHead;
@@ -44,7 +45,7 @@ pub(super) fn origin(
             .fields
             .first("sec-websocket-key")
             .is_some_and(|key| Key::of(key.as_bytes()).is_valid())
-        && !contains(story.body(), "Session ID unknown")
+        && session_unknown(story, answer.status).is_none()
         && !out.iter().any(|draft| {
             draft.code() == Code::ExtensionsNotForwarded && draft.severity() == Severity::Error
         });

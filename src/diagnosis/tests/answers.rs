@@ -416,7 +416,16 @@ fn path_rewritten_and_not_found() {
 
 #[test]
 fn bodies_that_name_the_reason() {
+    let polled = ASK.replace(
+        "/ws",
+        "/ws?EIO=4&transport=websocket&sid=kzmcY2fdEVUe2p2rAAAA",
+    );
     for (name, body, cause) in [
+        (
+            "sid of Python",
+            &b"\"Invalid session kzmcY2fdEVUe2p2rAAAA\""[..],
+            Code::SessionAffinityLost,
+        ),
         (
             "sid",
             &b"{\"code\":1,\"message\":\"Session ID unknown\"}"[..],
@@ -440,7 +449,7 @@ fn bodies_that_name_the_reason() {
     ] {
         let answer = "HTTP/1.1 400 Bad Request\nServer: nginx/1.22.1";
         let diagnosis = diagnose(&alone(
-            front().ask(ASK, 0.5).answer(answer, 0.9).body(body),
+            front().ask(&polled, 0.5).answer(answer, 0.9).body(body),
             Role::ClientProxy,
         ));
         assert_eq!(diagnosis.cause, Some(cause), "{name}");
