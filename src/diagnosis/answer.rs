@@ -1,8 +1,10 @@
 //! Any answer other than 101: what it is, who gave it, and whether another finding already says why.
 
 mod origin;
+mod reached;
 mod status;
 
+pub(super) use self::origin::speaks_of_origin;
 use super::answerer::answerer;
 use super::catalogue::entry;
 use super::draft::Draft;

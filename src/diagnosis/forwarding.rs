@@ -66,6 +66,11 @@ fn asks_websocket(head: &RequestHead) -> bool {
     head.fields.has_token("upgrade", "websocket")
 }
 
+/// Whether a request asks for a WebSocket in full.
+pub(super) fn is_whole_upgrade(head: &RequestHead) -> bool {
+    asks_websocket(head) && names_upgrade(head) && head.minor_version > 0
+}
+
 fn names_upgrade(head: &RequestHead) -> bool {
     head.fields.has_token("connection", "upgrade")
 }

@@ -40,6 +40,17 @@ fn refused(ask: &str, sent: &str, answer: &str) -> Handshake {
     )
 }
 
+/// The same with a body.
+fn refused_with(ask: &str, sent: &str, answer: &str, body: &[u8]) -> Handshake {
+    through(
+        front()
+            .ask(ask, 0.5)
+            .answer(&passed(answer), 1.7)
+            .body(body),
+        back().ask(sent, 1.2).answer(answer, 1.6).body(body),
+    )
+}
+
 /// The codes of findings, each with evidence.
 fn codes(findings: &[Finding]) -> Vec<Code> {
     for finding in findings {

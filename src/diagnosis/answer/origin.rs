@@ -143,7 +143,15 @@ enum Scheme {
     Untold,
 }
 
-fn scheme(story: &Story<'_>) -> Scheme {
+/// Whether the text of the answer names the origin as the reason.
+pub(in crate::diagnosis) fn speaks_of_origin(story: &Story<'_>) -> bool {
+    let hops = [story.inner, story.outer].into_iter();
+    let mut said = hops.filter_map(|hop| hop.exchange().said());
+    said.any(|said| contains(said.as_bytes(), "origin"))
+}
+
+/// The field of the last request that says that the client used https.
+pub(super) fn told_https(story: &Story<'_>) -> Option<&'static str> {
     const TOLD_BY: [(&str, &str); 6] = [
         ("x-forwarded-proto", "X-Forwarded-Proto"),
         ("x-forwarded-scheme", "X-Forwarded-Scheme"),
@@ -152,6 +160,17 @@ fn scheme(story: &Story<'_>) -> Scheme {
         ("front-end-https", "Front-End-Https"),
         ("forwarded", "Forwarded"),
     ];
+    let fields = fields(story.inner)?;
+    let told = TOLD_BY.iter().find(|(name, _)| {
+        let said = fields.combined(name).unwrap_or_default();
+        ["https", "wss", "on"]
+            .iter()
+            .any(|word| contains(said.as_bytes(), word))
+    });
+    told.map(|(_, field)| *field)
+}
+
+fn scheme(story: &Story<'_>) -> Scheme {
     let Some(fields) = fields(story.inner) else {
         return Scheme::Same;
     };
@@ -162,13 +181,7 @@ fn scheme(story: &Story<'_>) -> Scheme {
     if !is_https || story.inner.record.tls.is_some() {
         return Scheme::Same;
     }
-    let told = TOLD_BY.iter().find(|(name, _)| {
-        let said = fields.combined(name).unwrap_or_default();
-        ["https", "wss", "on"]
-            .iter()
-            .any(|word| contains(said.as_bytes(), word))
-    });
-    told.map_or(Scheme::Untold, |(_, field)| Scheme::Told(field))
+    told_https(story).map_or(Scheme::Untold, Scheme::Told)
 }
 
 /// Some servers compare the scheme of an origin too, and refuse one of https where they know of none.
@@ -176,9 +189,9 @@ pub(super) fn untold_https(story: &Story<'_>, status: u16) -> Option<String> {
     let fields = fields(story.inner)?;
     let (origin, host) = (fields.first("origin")?, fields.first("host")?);
     let same = origin_is_host(&origin, &host);
-    (matches!(status, 403 | 404) && same && scheme(story) == Scheme::Untold).then(|| {
+    (matches!(status, 400 | 403 | 404) && same && scheme(story) == Scheme::Untold).then(|| {
         format!(
-            "Origin is {}, and nothing else in the request says https: a server that compares the scheme too takes it for another site's (Spring answers 403 then, Rails' Action Cable 404).",
+            "Origin is {}, and nothing else in the request says https: a server that compares the scheme too takes it for another site's (Spring answers 403 then, Flask-SocketIO 400, Rails' Action Cable 404).",
             short(&origin)
         )
     })

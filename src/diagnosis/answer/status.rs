@@ -1,7 +1,8 @@
 //! The finding that an answer's status is: who refused what, with all that the answer says about why.
 
 use super::about;
-use super::origin::{Origin, other_origin, untold_https};
+use super::origin::{Origin, other_origin, speaks_of_origin, told_https, untold_https};
+use super::reached;
 use crate::diagnosis::answerer::{Answerer, answerer, answerer_behind, own_of_balancer};
 use crate::diagnosis::catalogue::{BALANCER, CHALLENGE_MET, told_by};
 use crate::diagnosis::draft::Draft;
@@ -114,6 +115,15 @@ fn advised(draft: Draft, story: &Story<'_>, answer: &ResponseHead, by: AnsweredB
     match draft.code() {
         Code::Redirected => match redirect(story, &location) {
             Redirect::Slash => draft,
+            Redirect::Https if by == AnsweredBy::Backend && told_https(story).is_some() => {
+                let field = told_https(story).unwrap_or_default();
+                draft
+                    .fix(format!("{field} says https already: let the application trust that field from this proxy (Django: SECURE_PROXY_SSL_HEADER)."))
+                    .snippet("")
+            }
+            Redirect::Https if by == AnsweredBy::Backend && used_tls(story) => draft
+                .fix("Tell the application that the client used https, and let it trust the proxy (Django: SECURE_PROXY_SSL_HEADER).")
+                .snippet(TOLD_HTTPS),
             Redirect::Https => draft
                 .fix("Open the address with wss. If the client did, and TLS ends before this hop: tell who redirects that it was https.")
                 .snippet(if story.outer.has_device_in_front() {
@@ -128,12 +138,32 @@ fn advised(draft: Draft, story: &Story<'_>, answer: &ResponseHead, by: AnsweredB
                 .fix("Open the final address, with ws or wss.")
                 .snippet(""),
         },
-        Code::Forbidden | Code::NotFound
+        Code::BadRequest | Code::Unauthorized | Code::Forbidden
+            if by == AnsweredBy::Backend && reached::lost_credentials(story).is_some() =>
+        {
+            let lost = reached::lost_credentials(story).unwrap_or_default();
+            draft
+                .fix(format!("Let the proxy pass {lost} on as well: an empty proxy_set_header of that name takes it away, and so does `proxy_pass_request_headers off`. If that is meant so, the application needs something else to know the user by."))
+                .snippet("")
+        }
+        Code::BadRequest | Code::Forbidden | Code::NotFound
             if by == AnsweredBy::Backend && untold_https(story, answer.status).is_some() =>
         {
             draft
                 .fix("Compare the path in the backend's request with what the application serves. If that is right: tell the application that the client used https, let it trust the proxy, and read its log.")
                 .snippet(TOLD_HTTPS)
+        }
+        Code::NotFound if by == AnsweredBy::Backend => match reached::fix_of_path(story) {
+            Some(fix) => draft
+                .why("The application serves no WebSocket at this path.")
+                .fix(fix),
+            None => draft,
+        },
+        Code::BadRequest if by == AnsweredBy::Backend && speaks_of_origin(story) => {
+            match Origin::of(story) {
+                Some(origin) => draft.fix(origin.fix()).snippet(""),
+                None => draft,
+            }
         }
         Code::Forbidden if by == AnsweredBy::Backend => match Origin::of(story) {
             Some(origin) => draft.fix(origin.fix()).snippet(""),
@@ -156,6 +186,16 @@ fn is_balancers(story: &Story<'_>, answer: &ResponseHead) -> bool {
 const TOLD_HTTPS: &str = "\
 # where TLS ends, beside the other proxy_set_header lines of this path
 proxy_set_header X-Forwarded-Proto $scheme;";
+
+/// Whether the client is seen to use TLS, opened or not.
+fn used_tls(story: &Story<'_>) -> bool {
+    story.sealed_front().is_some() || story.outer.parent.is_none() && is_behind_tls(story)
+}
+
+/// Whether a hop in TLS has one behind it: the application was asked by a proxy.
+fn is_behind_tls(story: &Story<'_>) -> bool {
+    story.outer.record.tls.is_some() && story.inner_hops().next().is_some()
+}
 
 /// Whether the backend was asked with the client's Host.
 fn same_host(story: &Story<'_>) -> bool {
@@ -241,7 +281,15 @@ fn hints(story: &Story<'_>, hop: &Hop, answer: &ResponseHead, by: AnsweredBy) ->
         hints.extend(further_nginx(story, hop).map(str::to_owned));
     }
     if let Some(location) = fields.first("location") {
-        hints.push(redirect(story, &location).told().to_owned());
+        let kind = redirect(story, &location);
+        let used = used_tls(story) || told_https(story).is_some();
+        hints.push(
+            if kind == Redirect::Https && by == AnsweredBy::Backend && used {
+                "It only changes to https, which the client used already.".to_owned()
+            } else {
+                kind.told().to_owned()
+            },
+        );
     }
     let asked = story.outer.exchange().request.as_ref();
     let at_once = asked
@@ -270,9 +318,25 @@ fn hints(story: &Story<'_>, hop: &Hop, answer: &ResponseHead, by: AnsweredBy) ->
         hints.extend(untold_https(story, answer.status));
         hints.extend(other_path(story, answer.status));
     }
-    if is_read && answer.status == 403 {
+    if is_read && (answer.status == 403 || answer.status == 400 && speaks_of_origin(story)) {
         hints.extend(Origin::of(story).map(|origin| origin.told()));
+    }
+    if is_read && matches!(answer.status, 400 | 401 | 403) {
+        let lost = reached::lost_credentials(story);
+        hints.extend(
+            lost.map(|lost| format!("The client sent {lost}, and a proxy did not pass that on.")),
+        );
+    }
+    if is_read && answer.status == 403 {
         hints.extend(no_credentials(story).map(str::to_owned));
+    }
+    if is_read {
+        hints.extend(reached::taken_for_ordinary(story, answer.status));
+    }
+    if is_read && answer.status == 404 && reached::is_unchanged(story) {
+        hints.push(
+            "The upgrade reached it whole, for the path that the client asked for.".to_owned(),
+        );
     }
     if is_read && matches!(answer.status, 400 | 403) {
         let forwarded = story

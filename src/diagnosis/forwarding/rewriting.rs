@@ -1,7 +1,7 @@
 //! Host and path: what a proxy may change on purpose, and what a backend may refuse for it.
 
 use super::{about, asks_websocket, names_upgrade, which_answered};
-use crate::diagnosis::answer::session_unknown;
+use crate::diagnosis::answer::{session_unknown, speaks_of_origin};
 use crate::diagnosis::catalogue::SLASHES;
 use crate::diagnosis::draft::Draft;
 use crate::diagnosis::story::{Link, Story, harmless};
@@ -56,7 +56,7 @@ pub(super) fn origin(
     let guilty = same_site && (answer.status == 403 || (answer.status == 400 && sound));
     match origin {
         Some(origin) if guilty && !origin_is_host(&origin, &sent) => {
-            let (sure, because) = if answer.status == 403 {
+            let (sure, because) = if answer.status == 403 || speaks_of_origin(story) {
                 (Confidence::Likely, "because")
             } else {
                 (Confidence::Guess, "perhaps because")

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::hop::{BackendSight, Role};
+use crate::hop::{BackendSight, Confidence, Role};
 use crate::tcp::Side;
 
 #[test]
@@ -459,5 +459,119 @@ fn bodies_that_name_the_reason() {
             "{name}: {:?}",
             found(&diagnosis)
         );
+    }
+}
+
+/// A backend that refuses what reached it in full: whether anything is left for the proxy to repair.
+#[test]
+fn what_reached_a_backend_that_refuses() {
+    let asked = ASK.replace("/ws", "/app/ws");
+    let sent = FORWARDED
+        .replace("/ws", "/app/ws")
+        .replace("Host: bk", "Host: 192.168.50.1");
+    let not_found = "HTTP/1.1 404 Not Found\nServer: gunicorn";
+    let diagnosis = diagnose(&refused(&asked, &sent, not_found));
+    let finding = finding(&diagnosis, Code::NotFound);
+    let detail = &finding.detail;
+    for says in [
+        "`Server: gunicorn`: gunicorn speaks WSGI",
+        "The upgrade reached it whole, for the path that the client asked for.",
+    ] {
+        assert!(detail.contains(says), "{detail}");
+    }
+    assert!(finding.fix.contains("uvicorn's worker"), "{}", finding.fix);
+    let diagnosis = diagnose(&refused(
+        &asked,
+        &sent,
+        &not_found.replace("gunicorn", "uvicorn"),
+    ));
+    let fix = &super::finding(&diagnosis, Code::NotFound).fix;
+    assert!(fix.contains("uvicorn[standard]"), "{fix}");
+    // Its own ASGI worker serves WebSockets, a short path has no prefix, and a rewritten one is what is wrong.
+    for (sent, server) in [
+        (sent.as_str(), "gunicorn/asgi"),
+        (sent.as_str(), "TornadoServer/6.6.1"),
+        (&sent.replace("/app/ws", "/ws"), "gunicorn/asgi"),
+    ] {
+        let answer = format!("HTTP/1.1 404 Not Found\nServer: {server}");
+        let diagnosis = diagnose(&refused(&asked, sent, &answer));
+        let finding = super::finding(&diagnosis, Code::NotFound);
+        assert!(!finding.detail.contains("WSGI"), "{}", finding.detail);
+        let unchanged = finding.detail.contains("reached it whole");
+        assert_eq!(unchanged, sent.contains("/app/"), "{}", finding.detail);
+        let prefix = finding.fix.contains("does not know /app/");
+        assert_eq!(prefix, unchanged, "{}", finding.fix);
+    }
+}
+
+#[test]
+fn credentials_that_did_not_arrive() {
+    let asked = format!("{ASK}\nAuthorization: Bearer abc\nCookie: id=1");
+    let sent = FORWARDED.replace("Host: bk", "Host: 192.168.50.1");
+    let answer = "HTTP/1.1 403 Forbidden\nServer: backend/1";
+    for (sent, lost) in [
+        (sent.clone(), Some("Authorization and Cookie")),
+        (format!("{sent}\nCookie: id=1"), Some("Authorization")),
+        (
+            format!("{sent}\nCookie: id=1\nAuthorization: Bearer abc"),
+            None,
+        ),
+    ] {
+        let diagnosis = diagnose(&refused(&asked, &sent, answer));
+        let finding = finding(&diagnosis, Code::Forbidden);
+        let says = lost.map(|lost| format!("Let the proxy pass {lost} on"));
+        match says {
+            Some(says) => assert!(finding.fix.starts_with(&says), "{}", finding.fix),
+            None => assert!(!finding.fix.contains("pass"), "{}", finding.fix),
+        }
+    }
+}
+
+/// An application that was not told that the client used https, or does not believe it.
+#[test]
+fn redirects_to_what_the_client_used() {
+    let sent = FORWARDED.replace("Host: bk", "Host: 192.168.50.1");
+    let answer = "HTTP/1.1 301 Moved Permanently\nLocation: https://192.168.50.1/ws";
+    for (told, fix) in [
+        ("", "Open the address with wss."),
+        ("\nX-Forwarded-Proto: http", "Open the address with wss."),
+        (
+            "\nX-Forwarded-Proto: https",
+            "X-Forwarded-Proto says https already: let the application trust that field",
+        ),
+    ] {
+        let diagnosis = diagnose(&refused(ASK, &format!("{sent}{told}"), answer));
+        let finding = finding(&diagnosis, Code::Redirected);
+        assert!(finding.fix.starts_with(fix), "{told}: {}", finding.fix);
+    }
+}
+
+/// Some servers refuse an origin with 400; their text tells it from a request that is malformed.
+#[test]
+fn a_bad_request_for_its_origin() {
+    let cross = ASK.replace(
+        "Origin: http://192.168.50.1",
+        "Origin: http://other.example",
+    );
+    let same = FORWARDED.replace("Host: bk", "Host: 192.168.50.1");
+    let sent = same.replace(
+        "Origin: http://192.168.50.1",
+        "Origin: http://other.example",
+    );
+    let answer = "HTTP/1.1 400 Bad Request\nContent-Type: text/plain";
+    for (body, speaks) in [
+        (&b"\"Not an accepted origin.\""[..], true),
+        (b"No such room", false),
+    ] {
+        let diagnosis = diagnose(&refused_with(&cross, &sent, answer, body));
+        let said = finding(&diagnosis, Code::BadRequest);
+        let added = said
+            .fix
+            .starts_with("Add this origin to the application's list");
+        assert_eq!(added, speaks, "{}", said.fix);
+        // The same of a Host that the proxy changed.
+        let diagnosis = diagnose(&refused_with(ASK, FORWARDED, answer, body));
+        let sure = finding(&diagnosis, Code::OriginHostMismatch).confidence;
+        assert_eq!(sure == Confidence::Likely, speaks);
     }
 }
