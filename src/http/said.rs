@@ -65,7 +65,7 @@ pub fn said(asked: &RequestHead, answer: &ResponseHead, body: &[u8]) -> Option<S
     let is_sentence = !shown.is_empty()
         && !shown.contains(['<', '@', '\u{fffd}'])
         && !shown.chars().any(char::is_control)
-        && !shown.eq_ignore_ascii_case(answer.reason());
+        && !is_status_line(&shown, answer);
     is_sentence.then(|| {
         if shown.len() < line.len() {
             format!("{shown}…")
@@ -73,6 +73,14 @@ pub fn said(asked: &RequestHead, answer: &ResponseHead, body: &[u8]) -> Option<S
             shown
         }
     })
+}
+
+/// Whether a text says no more than the status line: `Bad Request`, `400: Bad Request` (aiohttp).
+fn is_status_line(text: &str, answer: &ResponseHead) -> bool {
+    let status = answer.status.to_string();
+    let reason = text.strip_prefix(&*status).unwrap_or(text);
+    let reason = reason.trim_start_matches([':', ' ']);
+    reason.eq_ignore_ascii_case(answer.reason())
 }
 
 /// A line up to the first word that may be a secret; `None` if what is left says nothing.
@@ -265,6 +273,8 @@ mod tests {
                 "no",
             ),
             (TEXT, "forbidden"),
+            (TEXT, "403: Forbidden"),
+            (TEXT, "403 Forbidden\nmore"),
             (TEXT, ""),
             (TEXT, "token 8f14e45fceea167a is not valid"),
             (TEXT, "session=c29tZXNlY3JldA1"),
