@@ -122,7 +122,7 @@ fn advised(draft: Draft, story: &Story<'_>, answer: &ResponseHead, by: AnsweredB
                     .snippet("")
             }
             Redirect::Https if by == AnsweredBy::Backend && used_tls(story) => draft
-                .fix("Tell the application that the client used https, and let it trust the proxy (Django: SECURE_PROXY_SSL_HEADER).")
+                .fix("Tell the application that the client used https, and let it trust the proxy (Django: SECURE_PROXY_SSL_HEADER). A client that did not has to open the address with wss.")
                 .snippet(TOLD_HTTPS),
             Redirect::Https => draft
                 .fix("Open the address with wss. If the client did, and TLS ends before this hop: tell who redirects that it was https.")
@@ -285,7 +285,10 @@ fn hints(story: &Story<'_>, hop: &Hop, answer: &ResponseHead, by: AnsweredBy) ->
         let used = used_tls(story) || told_https(story).is_some();
         hints.push(
             if kind == Redirect::Https && by == AnsweredBy::Backend && used {
-                "It only changes to https, which the client used already.".to_owned()
+                // A client inside TLS that nobody opened is joined by times and lengths.
+                let sure = story.sealed_front().is_none();
+                let used = if sure { "used" } else { "seems to have used" };
+                format!("It only changes to https, which the client {used} already.")
             } else {
                 kind.told().to_owned()
             },
