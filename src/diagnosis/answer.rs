@@ -10,7 +10,6 @@ use super::catalogue::entry;
 use super::draft::Draft;
 use super::story::{Outcome, Story};
 use super::text::{contains, short_target, shows_request, shows_response};
-use super::view::HopView;
 use super::{AnsweredBy, Code, Severity};
 use crate::hop::{BackendSight, Confidence, is_engine_io};
 use crate::http::ResponseHead;
@@ -76,7 +75,9 @@ fn about(story: &Story<'_>, code: Code, answer: &ResponseHead) -> Draft {
 /// 100 or 103 before the 101: nginx takes it for the final answer.
 fn interim(story: &Story<'_>, out: &mut Vec<Draft>) {
     // Seen from the backend alone, a 101 whose session no client ever used tells the same.
-    let unused = story.backend_only() && !story.client_spoke() && !story.outer.one_way();
+    let unused = story.backend_only()
+        && !story.client_spoke()
+        && !story.outer.record.connection.is_one_sided();
     if story.is_up() && !unused {
         return;
     }

@@ -8,12 +8,12 @@ use std::borrow::Cow;
 use super::program::{Program, page_of};
 use super::story::Story;
 use super::text::{contains, short, short_target};
-use super::view::{HopView, RecordView};
+use super::view::HopView;
 use super::{Answered, AnsweredBy};
 use crate::decode::Endpoint;
-use crate::hop::{BackendSight, Confidence, Hop, Role, is_nginx_name};
+use crate::hop::{BackendSight, Confidence, Hop, Reply, Role, is_nginx_name};
 use crate::http::ResponseHead;
-use crate::tcp::Opening;
+use crate::tcp::Direction;
 
 /// Who produced the answer that the client got.
 #[derive(Debug, Clone)]
@@ -179,7 +179,9 @@ fn by_hops(story: &Story<'_>, status: u16) -> Answerer {
         .last();
     let unseen = story.inner_hops().any(|hop| {
         let answerless = !hop.retried && hop.status().is_none();
-        answerless && (may_hide_answer(hop) || !makes_by_itself(hop, status))
+        // An answer to what is in a hole of the requests is not taken for that of the request behind it.
+        let unseen = matches!(hop.reply(), Reply::Unseen) || hop.record.lacks(Direction::ToServer);
+        answerless && (unseen || !makes_by_itself(hop, status))
     });
     if let Some(hop) = carrier {
         if unseen && !std::ptr::eq(hop, story.inner) {
@@ -220,18 +222,6 @@ fn by_hops(story: &Story<'_>, status: u16) -> Answerer {
     } else {
         proxy(Confidence::Certain, "no backend hop carries this answer")
     }
-}
-
-/// Whether an answer of this hop may be where the capture cannot show it.
-fn may_hide_answer(hop: &Hop) -> bool {
-    let exchange = hop.exchange();
-    // An answer to what is in a hole of the requests is not taken for that of the request behind it.
-    let hidden = exchange.gap_in_answer || hop.record.has_holes() || hop.one_way();
-    // Request and answer may both have come before the capture began.
-    let earlier = hop.record.connection.opening == Opening::Midstream
-        && exchange.request.is_none()
-        && exchange.ordinary.is_none();
-    hidden || earlier || hop.has_unread_answer()
 }
 
 /// Whether a proxy answers so by itself while a backend owes it an answer: never 101, and else it gives that connection up,

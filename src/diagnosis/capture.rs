@@ -6,7 +6,7 @@ use super::catalogue::{UNDECRYPTED, entry};
 use super::draft::{Draft, Values};
 use super::story::{Outcome, Story};
 use super::text::{count, duration, shows_request, shows_response};
-use super::view::{HopView, RecordView, hole};
+use super::view::hole;
 use super::{Code, Finding, Severity};
 use crate::capture::{CaptureId, CaptureInfo, FrameNo, FrameRef};
 use crate::hop::{BackendSight, Hop};
@@ -278,7 +278,7 @@ fn holes(hop: &Hop) -> Vec<Draft> {
             PartialWhy::Gap(GapCause::Truncated) => Code::CaptureTruncated,
             PartialWhy::CaptureEnded => continue,
             // Of a direction that was not captured, all is a hole: said once, below.
-            _ if hop.one_way() => continue,
+            _ if connection.is_one_sided() => continue,
             _ => Code::CaptureGap,
         };
         out.push(
@@ -292,7 +292,11 @@ fn holes(hop: &Hop) -> Vec<Draft> {
                 .saw(partial.last, "where it breaks off"),
         );
     }
-    if out.is_empty() && exchange.gap_in_answer && exchange.response.is_none() && !hop.one_way() {
+    if out.is_empty()
+        && exchange.gap_in_answer
+        && exchange.response.is_none()
+        && !connection.is_one_sided()
+    {
         let place = if undecrypted {
             "bytes that were not decrypted"
         } else {
@@ -308,7 +312,7 @@ fn holes(hop: &Hop) -> Vec<Draft> {
                 .saw(first_frame(hop), "the request that waits for it"),
         );
     }
-    if hop.one_way() && connection.opening != Opening::Unanswered {
+    if connection.is_one_sided() && connection.opening != Opening::Unanswered {
         let (seen, hidden) = if connection.to_server.frames > 0 {
             (connection.client, connection.server)
         } else {

@@ -3,10 +3,7 @@
 use super::Code;
 use super::draft::Draft;
 use super::story::Story;
-use super::view::{HopView, RecordView};
-use crate::hop::{Confidence, Hop};
-use crate::http::PartialWhy;
-use crate::tcp::Opening;
+use crate::hop::Confidence;
 
 /// Lowers the confidence of findings about connections that the capture does not show well.
 pub(super) fn lower(story: &Story<'_>, drafts: &mut [Draft]) {
@@ -17,7 +14,7 @@ pub(super) fn lower(story: &Story<'_>, drafts: &mut [Draft]) {
         .handshake
         .hops
         .iter()
-        .filter(|hop| is_doubtful(hop))
+        .filter(|hop| hop.is_doubtful())
         .map(|hop| hop.record.connection.id)
         .collect();
     for draft in drafts
@@ -28,26 +25,6 @@ pub(super) fn lower(story: &Story<'_>, drafts: &mut [Draft]) {
             draft.at_most(Confidence::Likely);
         }
     }
-}
-
-/// Whether bytes that matter to the story of a hop are not in the capture. What comes behind a whole request and its
-/// whole answer does not change them.
-pub(super) fn is_doubtful(hop: &Hop) -> bool {
-    let exchange = hop.exchange();
-    let connection = &hop.record.connection;
-    let cut = [&exchange.partial_request, &exchange.partial_response]
-        .into_iter()
-        .flatten()
-        .any(|head| matches!(head.why, PartialWhy::Gap(_) | PartialWhy::CaptureEnded));
-    let missing = hop.record.has_holes();
-    let goes_on = exchange.session.is_some() || exchange.response.is_none();
-    let no_head = exchange.request.is_none() && exchange.ordinary.is_none();
-    // Of a connection that began before the capture nobody knows what is missing.
-    let late = connection.opening == Opening::Midstream && exchange.response.is_none();
-    let unseen = connection.ended_unseen();
-    // A hole before the answer may have held another one.
-    let cut = cut || exchange.gap_in_answer;
-    cut || no_head || hop.one_way() || late || unseen || (missing && goes_on)
 }
 
 /// Findings that say what the capture lacks are as sure as that is.

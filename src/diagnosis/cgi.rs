@@ -6,7 +6,6 @@ use super::story::Story;
 use super::story::harmless;
 use super::text::{path, preview, short};
 use super::upstream::{so_the_client_got, with_answer};
-use super::view::RecordView;
 use crate::capture::FrameRef;
 use crate::hop::{Confidence, ConnectAttempt, Record};
 use crate::http::{AnsweredIn, Cgi, CgiRequest};

@@ -3,9 +3,9 @@
 use super::draft::Draft;
 use super::story::{Outcome, Story};
 use super::text::{duration, preview, shows_request, shows_response};
-use super::view::{HopView, RecordView};
+use super::view::RecordView;
 use super::{Code, Severity};
-use crate::hop::{Confidence, Hop, Record, Role};
+use crate::hop::{Confidence, Hop, Record, Reply, Role};
 use crate::tcp::{Direction, EndingHow, Side};
 
 /// How soon nginx closes a connection that does not begin with the header it expects.
@@ -62,7 +62,7 @@ fn to_backend(story: &Story<'_>, hop: &Hop) -> Option<Draft> {
     let refused = exchange.response.as_ref().filter(|head| head.status == 400);
     let closed = record
         .end_by(Side::Server)
-        .filter(|_| exchange.response.is_none() && !record.has_holes());
+        .filter(|_| !matches!(hop.reply(), Reply::Head(_) | Reply::Unseen));
     if refused.is_none() && closed.is_none() {
         return None;
     }
@@ -103,7 +103,7 @@ fn missing(story: &Story<'_>, out: &[Draft]) -> Option<Draft> {
         && story.attempts().next().is_none()
         && story.outer.role != Role::Direct
         && !story.backend_only()
-        && !story.outer.one_way();
+        && !record.connection.is_one_sided();
     if !fits || out.iter().any(|draft| draft.severity() == Severity::Error) {
         return None;
     }

@@ -27,7 +27,6 @@ use super::sealed_front;
 use super::story::Story;
 use super::text::{capital, duration, short};
 use super::timeout::{self, EARLY_NANOS, LATE_NANOS};
-use super::view::HopView;
 use super::{Code, Severity};
 use crate::capture::{FrameRef, Timestamp};
 use crate::hop::{Confidence, Hop, HopEnding, Party, Role, Session};
@@ -54,16 +53,21 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
     match story.handshake.closing() {
         Some((hop, close)) => out.extend(end.by_close(hop, close)),
         // Frames, Close frames among them, may have gone the way that was not captured.
-        None if end.hops().all(HopView::one_way) => {}
+        None if end.hops().all(is_one_sided) => {}
         // Of the hops in one direction, an earlier end may be the one that decided.
         None if session.ended_by.is_none()
             && session.ended.is_some()
-            && end.hops().any(HopView::one_way) => {}
+            && end.hops().any(is_one_sided) => {}
         None => match end.ended() {
             Some(ending) => end.without_close(ending, faulty, out),
             None => out.extend(end.lost()),
         },
     }
+}
+
+/// Whether only one direction of a hop was captured.
+fn is_one_sided(hop: &Hop) -> bool {
+    hop.record.connection.is_one_sided()
 }
 
 /// The end of a session, as its rules read it.

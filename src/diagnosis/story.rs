@@ -9,9 +9,9 @@ use super::text::{path, short};
 use super::view::{HopView, RecordView};
 use crate::capture::{FrameRef, Timestamp};
 use crate::decode::Endpoint;
-use crate::hop::{BackendSight, Confidence, ConnectAttempt, Exchange, Handshake, Hop, Role};
-use crate::http::{PartialWhy, RequestHead, ResponseHead};
-use crate::tcp::{Direction, Opening, Side};
+use crate::hop::{BackendSight, Confidence, ConnectAttempt, Handshake, Hop, Reply, Role};
+use crate::http::{RequestHead, ResponseHead};
+use crate::tcp::Side;
 
 /// How the opening handshake came out, judged on the outermost hop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,42 +84,36 @@ impl<'a> Story<'a> {
                 Outcome::Unknown
             }
             Some(answer) => Outcome::Refused(answer),
-            None => self.judge_without_answer(exchange),
+            None => self.judge_without_answer(),
         }
     }
 
-    fn judge_without_answer(&self, exchange: &Exchange) -> Outcome<'a> {
-        if let Some((_, status)) = exchange.ordinary.as_ref().and_then(|ask| ask.response) {
+    fn judge_without_answer(&self) -> Outcome<'a> {
+        let reply = self.outer.reply();
+        if let Reply::Status(_, status) = reply {
             return Outcome::Ordinary(status);
         }
         // What the capture lacks of the client hop, the backend hop may have.
-        if let Some(answer) = &self.inner.exchange().response
+        if let Reply::Unseen = reply
+            && let Some(answer) = &self.inner.exchange().response
             && answer.status != 101
-            && !std::ptr::eq(self.inner, self.outer)
-            && exchange.not_http.is_none()
-            && self.hidden(exchange)
         {
             return Outcome::Refused(answer);
         }
-        let connection = &self.outer.record.connection;
-        let before_capture = connection.opening == Opening::Midstream && exchange.request.is_none();
         // A session without its 101 in the capture: it must have come up, also if the capture has no more of it than
         // its end.
-        if self
-            .handshake
-            .hops
-            .iter()
-            .any(|hop| hop.session().is_some())
-            && (before_capture || self.client_spoke())
+        let mut hops = self.handshake.hops.iter();
+        if hops.any(|hop| hop.session().is_some())
+            && (self.outer.may_have_asked_before() || self.client_spoke())
         {
             return Outcome::Up;
         }
         // A proxy may have tried another backend: what joins the two may be in the hole.
         let retried = self.is_alone() && self.is_cut();
-        if connection.ended.is_some() && !self.hidden(exchange) && !before_capture && !retried {
-            Outcome::Unanswered
-        } else {
-            Outcome::Unknown
+        match reply {
+            Reply::Unseen => Outcome::Unknown,
+            _ if self.outer.record.connection.ended.is_some() && !retried => Outcome::Unanswered,
+            _ => Outcome::Unknown,
         }
     }
 
@@ -127,10 +121,10 @@ impl<'a> Story<'a> {
         self.handshake.hops.len() == 1
     }
 
-    /// Whether the first request breaks off in a hole.
+    /// Whether the capture broke the first request off.
     fn is_cut(&self) -> bool {
         let partial = self.outer.exchange().partial_request.as_ref();
-        partial.is_some_and(|partial| matches!(partial.why, PartialWhy::Gap(_)))
+        partial.is_some_and(|partial| partial.is_cut())
     }
 
     /// Whether the request may be one that a proxy makes for another (nginx's auth_request hands all fields of a handshake
@@ -140,16 +134,6 @@ impl<'a> Story<'a> {
         let asks =
             partial.is_some_and(|partial| partial.request().fields.position("upgrade").is_some());
         self.is_alone() && self.is_cut() && !asks
-    }
-
-    /// Whether the answer may be where the capture cannot show it.
-    fn hidden(&self, exchange: &Exchange) -> bool {
-        exchange.gap_in_answer
-            || exchange.partial_response.as_ref().is_some_and(|partial| {
-                matches!(partial.why, PartialWhy::Gap(_) | PartialWhy::CaptureEnded)
-            })
-            || self.outer.one_way()
-            || self.outer.record.lacks(Direction::ToClient)
     }
 
     /// Whether the client left without a word behind a 101 of which nobody can tell whether it fits: the request is not in the
@@ -214,12 +198,9 @@ impl<'a> Story<'a> {
         })
     }
 
-    /// Neither request nor answer in the capture, but a session.
+    /// Not a byte of the request is in the capture, which began behind it.
     pub(super) fn began_late(&self) -> bool {
-        let exchange = self.outer.exchange();
-        exchange.request.is_none()
-            && exchange.partial_request.is_none()
-            && self.outer.record.connection.opening == Opening::Midstream
+        self.outer.may_have_asked_before() && self.outer.exchange().partial_request.is_none()
     }
 
     /// The hops behind the outermost one.

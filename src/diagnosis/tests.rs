@@ -20,6 +20,7 @@ mod programs;
 mod quoted;
 mod requests;
 mod rewriting;
+mod sight;
 mod silence;
 mod tls;
 mod told;

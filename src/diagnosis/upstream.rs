@@ -9,10 +9,10 @@ use super::draft::Draft;
 use super::sealed_front;
 use super::story::{Outcome, Story};
 use super::text::{closed, count, duration, list, shows_request, shows_response};
-use super::view::{HopView, RecordView, hole};
+use super::view::{HopView, RecordView};
 use super::{Code, Severity};
 use crate::decode::Endpoint;
-use crate::hop::{BackendSight, Confidence, Hop, Role};
+use crate::hop::{BackendSight, Confidence, Hop, Reply, Role};
 use crate::http::{PartialWhy, RequestHead};
 use crate::tcp::{Direction, Ending, EndingHow, Side};
 
@@ -123,9 +123,8 @@ fn is_failure(hop: &Hop) -> bool {
     if let Some(status) = hop.status() {
         return ASKED_AGAIN_AFTER.contains(&status);
     }
-    let exchange = hop.exchange();
-    let hidden = exchange.gap_in_answer || hop.one_way() || hop.record.lacks(Direction::ToClient);
-    hop.record.connection.ended.is_some() && !hidden
+    let unseen = matches!(hop.reply(), Reply::Unseen);
+    hop.record.connection.ended.is_some() && !unseen
 }
 
 fn retried(story: &Story<'_>, failures: &[Draft]) -> Option<Draft> {
@@ -217,17 +216,7 @@ pub(super) fn so_the_client_got(story: &Story<'_>) -> String {
 
 /// Whether the outermost hop has an answer, or may have one where it cannot be read.
 pub(super) fn was_answered(story: &Story<'_>) -> bool {
-    let exchange = story.outer.exchange();
-    exchange.response.is_some()
-        || exchange.not_http.is_some()
-        || exchange.gap_in_answer
-        || story.outer.has_unread_answer()
-        || story.outer.one_way()
-        || story.outer.record.lacks(Direction::ToClient)
-        || exchange
-            .partial_response
-            .as_ref()
-            .is_some_and(|partial| hole(partial.why).is_some())
+    !unanswered::is_unanswered(story.outer)
 }
 
 /// A client that leaves sooner may just have changed its mind: its page was left.
@@ -288,7 +277,7 @@ fn client_gave_up(story: &Story<'_>) -> Option<Draft> {
 fn of_request(story: &Story<'_>) -> Option<Draft> {
     let record = &story.outer.record;
     let partial = story.outer.exchange().partial_request.as_ref()?;
-    if hole(partial.why).is_some() || partial.why == PartialWhy::TooLarge || record.has_holes() {
+    if partial.why != PartialWhy::StreamEnded || record.has_holes() {
         return None;
     }
     let end = record.connection.ended;

@@ -1,9 +1,9 @@
-//! What rules ask of one hop or connection: the marks that proxies leave, and what the capture lacks of it.
+//! What rules ask of one hop or connection: the marks that proxies leave, and who ended it.
 
 use super::text::contains;
 use crate::hop::{Hop, Record, is_nginx_name};
 use crate::http::{Fields, PartialWhy};
-use crate::tcp::{Direction, Ending, GapCause, Side};
+use crate::tcp::{Ending, GapCause, Side};
 
 /// What rules ask of a hop.
 pub(super) trait HopView {
@@ -20,10 +20,6 @@ pub(super) trait HopView {
     fn has_proxy_marks(&self) -> bool;
     /// Whether it has fields that only proxies write.
     fn has_forwarding_fields(&self) -> bool;
-    /// Whether only one direction of its connection was captured.
-    fn one_way(&self) -> bool;
-    /// Whether the server sent bytes after the request that nobody could make sense of.
-    fn has_unread_answer(&self) -> bool;
     /// Whether the request says that it came through another proxy or balancer before.
     fn has_device_in_front(&self) -> bool;
 }
@@ -113,20 +109,6 @@ impl HopView for Hop {
             .as_ref()
             .is_some_and(|head| SIGNS.iter().any(|name| head.fields.count(name) > 0))
     }
-
-    fn has_unread_answer(&self) -> bool {
-        let exchange = self.exchange();
-        let read = exchange.response.is_some()
-            || exchange.partial_response.is_some()
-            || exchange.not_http.is_some();
-        let asked = exchange.request.as_ref().map(|head| head.span.last);
-        !read && self.record.last_said(Direction::ToClient) > asked
-    }
-
-    fn one_way(&self) -> bool {
-        let connection = &self.record.connection;
-        connection.to_server.frames == 0 || connection.to_client.frames == 0
-    }
 }
 
 /// Connection before Host, and the client's own fields behind it.
@@ -144,12 +126,8 @@ fn is_set_before_host(fields: &Fields) -> bool {
 pub(super) trait RecordView {
     /// The first FIN or RST of a side.
     fn end_by(&self, side: Side) -> Option<Ending>;
-    /// Whether bytes of it were not captured, were cut, or were not decrypted.
-    fn has_holes(&self) -> bool;
     /// Whether both sides agreed on HTTP/2 (ALPN).
     fn agreed_on_h2(&self) -> bool;
-    /// Whether all of it was captured, and not all decrypted.
-    fn is_undecrypted(&self) -> bool;
 }
 
 impl RecordView for Record {
@@ -157,19 +135,9 @@ impl RecordView for Record {
         self.connection.ended.filter(|ending| ending.by == side)
     }
 
-    fn has_holes(&self) -> bool {
-        self.lacks(Direction::ToServer) || self.lacks(Direction::ToClient)
-    }
-
     fn agreed_on_h2(&self) -> bool {
         let tls = self.tls.as_deref();
         tls.and_then(|tls| tls.alpn.as_deref()) == Some("h2")
-    }
-
-    fn is_undecrypted(&self) -> bool {
-        let connection = &self.connection;
-        let captured = connection.to_server.missing_bytes + connection.to_client.missing_bytes == 0;
-        captured && self.has_holes()
     }
 }
 

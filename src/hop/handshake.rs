@@ -4,8 +4,7 @@ use super::front::Front;
 use super::record::{Exchange, SharedRecord};
 use crate::capture::{FrameRef, Timestamp};
 use crate::decode::Endpoint;
-use crate::http::PartialWhy;
-use crate::tcp::{Direction, EndingHow, Side};
+use crate::tcp::{EndingHow, Side};
 use crate::websocket::{Accept, CloseFrame, SessionFacts, Silence};
 
 /// What a hop connects.
@@ -142,48 +141,6 @@ impl Hop {
     pub fn session(&self) -> Option<&SessionFacts> {
         self.exchange().session.as_deref()
     }
-
-    /// Whether it shows all that a side sent in the session.
-    fn hears(&self, side: Side) -> bool {
-        let stream = self.record.connection.stream(side.sends());
-        let followed = self
-            .session()
-            .is_some_and(|session| session.lost_sync != Some(side.sends()));
-        followed && stream.frames > 0 && !self.record.lacks(side.sends())
-    }
-
-    /// Whether the last bytes that a side sent are not in the capture, or those after which nothing could be followed: a Close
-    /// frame may be among them.
-    pub(super) fn may_hide_close(&self, side: Side) -> bool {
-        let stream = self.record.connection.stream(side.sends());
-        let lost = self
-            .session()
-            .is_none_or(|session| session.lost_sync == Some(side.sends()));
-        lost || stream.unseen_at_end > 1
-    }
-
-    /// Whether its answer was a 101, or may have been one, of which the capture lacks too much to follow what came then.
-    fn may_hide_session(&self) -> bool {
-        let exchange = self.exchange();
-        let unread = exchange.session.is_none()
-            && exchange.response.is_none()
-            && exchange.ordinary.is_none()
-            && exchange.not_http.is_none();
-        let to_client = &self.record.connection.to_client;
-        unread
-            && match &exchange.partial_response {
-                Some(head) => {
-                    matches!(head.why, PartialWhy::Gap(_))
-                        && status_of(&head.bytes).is_none_or(|status| status == b"101")
-                }
-                None => self.record.lacks(Direction::ToClient) || to_client.frames == 0,
-            }
-    }
-}
-
-/// The status in the first line of a head, if there is so much of it.
-fn status_of(head: &[u8]) -> Option<&[u8]> {
-    head.split(|&byte| byte == b' ').nth(1)?.get(.."101".len())
 }
 
 /// A connection that the proxy tried to open for this handshake and that never carried an HTTP request:
@@ -338,11 +295,6 @@ impl Handshake {
                 .filter(|hop| hop.parent == asked.parent);
             siblings.all(|hop| response.is_some_and(|head| head.span.first < hop.started()))
         })
-    }
-
-    /// Whether some hop shows all that a side sent in the session, so that what it did not send there it never sent.
-    pub fn hears(&self, side: Side) -> bool {
-        self.tunnel().any(|(_, hop)| hop.hears(side))
     }
 
     /// The earliest Close frame that any hop shows.

@@ -63,7 +63,7 @@ impl Known {
         );
         // Refused and unanswered connects never carried a request.
         let silent = record.protocol == Protocol::None && !record.lacks(Direction::ToServer);
-        if readable && (silent || record.has_requests()) {
+        if readable && (silent || record.shows(Direction::ToServer)) {
             return;
         }
         if self.opaque.len() >= OPAQUE_MAX {

@@ -22,6 +22,7 @@ mod relayed;
 mod role;
 mod session;
 mod siblings;
+mod sight;
 mod silent;
 mod subrequests;
 #[cfg(test)]
@@ -46,3 +47,4 @@ pub use record::{
 };
 pub use relayed::{Mark, Relayed};
 pub use role::is_nginx_name;
+pub use sight::Reply;

@@ -8,7 +8,7 @@ use crate::capture::FrameRef;
 use crate::http::{CgiRequest, PartialWhy, RequestHead, ResponseHead, Span, said};
 use crate::http2::Http2Facts;
 use crate::tcp::{Connection, Direction, Ending, EndingHow, Side};
-use crate::tls::{ClearStream, Sealed, TlsFacts};
+use crate::tls::{ClearStream, TlsFacts};
 use crate::websocket::SessionFacts;
 
 /// What a connection speaks, judged by its bytes.
@@ -220,18 +220,6 @@ impl Record {
             http2: self.http2.take(),
             cgi: self.cgi.take(),
         }
-    }
-
-    /// Whether bytes of a stream could not be read: they are not in the capture, or were not decrypted.
-    pub fn lacks(&self, direction: Direction) -> bool {
-        let undecrypted = |tls: &TlsFacts| matches!(tls.sealed, Sealed::Lost { .. });
-        self.connection.stream(direction).missing_bytes > 0
-            || self.tls.as_deref().is_some_and(undecrypted)
-    }
-
-    /// Whether all that the client sent is in the capture.
-    pub fn has_requests(&self) -> bool {
-        self.connection.to_server.frames > 0 && !self.lacks(Direction::ToServer)
     }
 
     /// The last bytes that a side said: of a TLS session that was opened the last in clear, for tickets and alerts come in

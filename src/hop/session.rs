@@ -222,10 +222,7 @@ fn survived(
     let mut shortest: Option<Silence> = None;
     for &(place, session) in sessions {
         let record = &handshake.hops.get(place)?.record;
-        let whole = DIRECTIONS.iter().all(|&direction| {
-            record.connection.stream(direction).frames > 0 && !record.lacks(direction)
-        });
-        if !whole {
+        if !record.is_whole() {
             continue;
         }
         let silence = session.longest_silence?;

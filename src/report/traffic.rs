@@ -9,7 +9,7 @@ use foldhash::HashMap;
 use super::build;
 use crate::decode::OtherKind;
 use crate::hop::{Protocol, Record, is_engine_io};
-use crate::tcp::Opening;
+use crate::tcp::{Direction, Opening};
 
 /// Pairs of protocol and server port counted one by one: scans touch every port there is.
 const PORTS_MAX: usize = 4096;
@@ -56,7 +56,7 @@ impl Seen {
         match (record.protocol, record.connection.opening) {
             (Protocol::None, Opening::Refused) => Self::Refused,
             (Protocol::None, Opening::Unanswered) => Self::Unanswered,
-            (Protocol::Http, _) if !record.has_requests() => Self::CutShort,
+            (Protocol::Http, _) if !record.shows(Direction::ToServer) => Self::CutShort,
             (Protocol::Http, _) => of_answers(record).unwrap_or(Self::Spoke(Protocol::Http)),
             (protocol, _) => Self::Spoke(protocol),
         }

@@ -292,6 +292,11 @@ impl Connection {
             && (self.to_server.unseen_at_end > 0 || self.to_client.unseen_at_end > 0)
     }
 
+    /// Whether only what one side sent was captured: what the other one said is not known.
+    pub const fn is_one_sided(&self) -> bool {
+        self.to_server.frames == 0 || self.to_client.frames == 0
+    }
+
     /// What went in a direction.
     pub const fn stream(&self, direction: Direction) -> &StreamFacts {
         match direction {

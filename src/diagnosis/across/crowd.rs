@@ -15,8 +15,8 @@ use crate::capture::{FrameRef, Timestamp};
 use crate::decode::Endpoint;
 use crate::diagnosis::text::{count, duration};
 use crate::diagnosis::timeout::{self, EARLY_NANOS, LATE_NANOS};
-use crate::diagnosis::{Code, Diagnosis, Evidence, Finding, certainty};
-use crate::hop::{Confidence, Handshake, Record, Role};
+use crate::diagnosis::{Code, Diagnosis, Evidence, Finding};
+use crate::hop::{Confidence, Handshake, Hop, Record, Role};
 use crate::tcp::{Connection, ConnectionId, Side};
 
 /// Endings remembered: the burst of one reload on a busy proxy fits. About 100 bytes each.
@@ -156,8 +156,7 @@ impl Crowds {
         if !is_timeout {
             return;
         }
-        let doubtful =
-            handshake.hops.len() < 2 || handshake.hops.iter().any(certainty::is_doubtful);
+        let doubtful = handshake.hops.len() < 2 || handshake.hops.iter().any(Hop::is_doubtful);
         let session = handshake.session.as_ref();
         let (Some(outer), Some(silence)) = (
             handshake.first(),

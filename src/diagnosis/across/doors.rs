@@ -81,8 +81,7 @@ impl Doors {
             return;
         };
         let connection = &outer.record.connection;
-        let both_ways = connection.to_server.frames > 0 && connection.to_client.frames > 0;
-        if outer.role == Role::ProxyBackend || !both_ways {
+        if outer.role == Role::ProxyBackend || connection.is_one_sided() {
             return;
         }
         let pair = (connection.server, connection.client.ip());

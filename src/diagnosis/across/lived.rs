@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 
-use super::super::view::RecordView;
 use super::ENDPOINTS;
 use crate::capture::Timestamp;
 use crate::decode::Endpoint;
@@ -57,8 +56,7 @@ impl Lived {
     /// Takes note of the sessions on a closed connection of which the capture has everything.
     pub(super) fn note(&mut self, record: &Record) {
         let connection = &record.connection;
-        let seen = connection.to_server.frames > 0 && connection.to_client.frames > 0;
-        if !seen || record.has_holes() {
+        if !record.is_whole() {
             return;
         }
         for exchange in &record.exchanges {

@@ -4,7 +4,7 @@ use super::{asks_websocket, generation, names_upgrade, upgrade_fields, which_ans
 use crate::diagnosis::draft::Draft;
 use crate::diagnosis::story::{Link, Story};
 use crate::diagnosis::text::{field, path, short, short_target, shows_request, shows_response};
-use crate::diagnosis::view::{HopView, RecordView};
+use crate::diagnosis::view::HopView;
 use crate::diagnosis::{Code, Severity};
 use crate::hop::{Confidence, Hop, Record, tells_original};
 use crate::http::RequestHead;

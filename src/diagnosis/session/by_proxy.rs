@@ -1,13 +1,12 @@
 //! Ends by the proxy: a timeout, or a reason of its own.
 
-use super::End;
+use super::{End, is_one_sided};
 use crate::diagnosis::Code;
 use crate::diagnosis::catalogue::IDLE_RELAY;
 use crate::diagnosis::draft::Draft;
 use crate::diagnosis::program::Program;
 use crate::diagnosis::text::{capital, count, duration, list};
 use crate::diagnosis::timeout::{self, EARLY_NANOS, Limit};
-use crate::diagnosis::view::HopView;
 use crate::hop::{Confidence, Hop, HopEnding, Role};
 use crate::tcp::Direction;
 use crate::websocket::Silence;
@@ -111,7 +110,7 @@ impl End<'_> {
     /// What the capture lacks of what would show that the proxy ended it of its own accord: a proxy that gives up ends
     /// every hop, and nothing is outstanding on any.
     fn unseen(&self) -> Option<&'static str> {
-        if self.hops().any(HopView::one_way) {
+        if self.hops().any(is_one_sided) {
             Some(
                 "Of one hop only one direction was captured: somebody else may have ended it, or something may have been outstanding.",
             )

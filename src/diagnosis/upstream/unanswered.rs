@@ -10,8 +10,9 @@ use crate::diagnosis::story::Story;
 use crate::diagnosis::text::{
     asked_for, duration, list, path, preview, short, shows_request, shows_response,
 };
-use crate::diagnosis::view::{HopView, RecordView, hole};
-use crate::hop::{Confidence, Hop};
+use crate::diagnosis::tls;
+use crate::diagnosis::view::RecordView;
+use crate::hop::{Confidence, Hop, Reply};
 use crate::http::{HeadFault, PartialWhy, RequestHead, ResponseHead};
 use crate::http2::is_server_preface;
 use crate::tcp::{Direction, Ending, EndingHow, Side};
@@ -40,45 +41,39 @@ pub(super) fn of_hop(story: &Story<'_>, hop: &Hop) -> Option<Draft> {
         )
     };
     if let Some((frame, bytes)) = &exchange.not_http {
-        if crate::diagnosis::tls::is_tls_alert(bytes) {
-            return Some(crate::diagnosis::tls::plain_to_tls_backend(
-                story, hop, *frame,
-            ));
-        }
-        if is_server_preface(bytes) {
-            return Some(
-                draft(Code::BackendInvalidResponse, "answered with HTTP/2")
-                    .detail(BEGINS_WITH_SETTINGS)
-                    .told(Some(&BACKEND_SPEAKS_H2))
-                    .saw(*frame, "the answer begins with a SETTINGS frame"),
-            );
-        }
-        return Some(
-            draft(
-                Code::BackendInvalidResponse,
-                "sent an answer that is no HTTP",
-            )
-            .saw(*frame, format!("the answer begins with {}", preview(bytes))),
-        );
+        return Some(foreign(story, hop, (*frame, bytes), draft));
     }
     if let Some(draft) = refused_head(story, hop, draft) {
         return Some(draft);
     }
-    let hidden = exchange.gap_in_answer
-        || hop.one_way()
-        || hop.has_unread_answer()
-        || record.lacks(Direction::ToClient)
-        || exchange
-            .partial_response
-            .as_ref()
-            .is_some_and(|partial| hole(partial.why).is_some());
-    if let Some(answer) = &exchange.response {
-        return too_late(story, hop, request, answer, draft);
+    match hop.reply() {
+        Reply::Head(answer) => too_late(story, hop, request, answer, draft),
+        Reply::Part(_) | Reply::Nothing => broke_off(story, hop, request, draft),
+        Reply::Status(..) | Reply::Foreign(..) | Reply::Unseen => None,
     }
-    if hidden {
-        return None;
+}
+
+/// What came is no HTTP/1.
+fn foreign(
+    story: &Story<'_>,
+    hop: &Hop,
+    (frame, bytes): (FrameRef, &[u8]),
+    draft: impl Fn(Code, &str) -> Draft,
+) -> Draft {
+    if tls::is_tls_alert(bytes) {
+        return tls::plain_to_tls_backend(story, hop, frame);
     }
-    broke_off(story, hop, request, draft)
+    if is_server_preface(bytes) {
+        return draft(Code::BackendInvalidResponse, "answered with HTTP/2")
+            .detail(BEGINS_WITH_SETTINGS)
+            .told(Some(&BACKEND_SPEAKS_H2))
+            .saw(frame, "the answer begins with a SETTINGS frame");
+    }
+    draft(
+        Code::BackendInvalidResponse,
+        "sent an answer that is no HTTP",
+    )
+    .saw(frame, format!("the answer begins with {}", preview(bytes)))
 }
 
 /// A head that came and that the proxy could not use.
@@ -88,9 +83,10 @@ fn refused_head(
     draft: impl Fn(Code, &str) -> Draft,
 ) -> Option<Draft> {
     let exchange = hop.exchange();
-    if let Some(answer) = exchange.response.as_ref().filter(|answer| {
-        !answer.faults.is_empty() && story.status() == Some(502) && answer.status != 502
-    }) {
+    // Of what it made another answer than 502, or passed on, the proxy could read.
+    let unusable = |answer: &&ResponseHead| story.status() == Some(502) && answer.status != 502;
+    let refused = exchange.response.as_ref().filter(unusable);
+    if let Some(answer) = refused.filter(|answer| !answer.faults.is_empty()) {
         return Some(
             draft(
                 Code::BackendInvalidResponse,
@@ -101,7 +97,7 @@ fn refused_head(
             .saw(answer.span.first, shows_response(answer)),
         );
     }
-    if let Some((frame, bytes, sure)) = head_too_big(story, hop) {
+    if let Some((frame, bytes, sure)) = head_too_big(story, hop, refused) {
         return Some(
             draft(
                 Code::BackendHeaderTooBig,
@@ -207,12 +203,8 @@ fn timed_out(
 
 /// What a server that took the request and stays silent may not serve, behind a space.
 pub(super) fn left_waiting(story: &Story<'_>, hop: &Hop) -> String {
-    let exchange = hop.exchange();
-    let request = exchange.request.as_ref();
-    let silent = exchange.response.is_none()
-        && hop.record.connection.to_server.unacknowledged == 0
-        && !is_hidden(hop);
-    let request = request.filter(|_| silent);
+    let silent = hop.record.connection.to_server.unacknowledged == 0 && is_unanswered(hop);
+    let request = hop.exchange().request.as_ref().filter(|_| silent);
     let asked = request.and_then(|request| what_it_may_not_serve(story, hop, request));
     asked.map_or_else(String::new, |asked| {
         format!(" {asked}: some servers, such as those of node, never answer what none of their handlers takes.")
@@ -340,16 +332,16 @@ fn waits_for<'a>(story: &Story<'a>, hop: &'a Hop) -> &'a Hop {
     for child in story.inner_hops() {
         let parent = child.parent.and_then(|at| story.handshake.hops.get(at));
         let below = parent.is_some_and(|parent| std::ptr::eq(parent, innermost));
-        if below && !child.retried && !is_hidden(child) && child.exchange().response.is_none() {
+        if below && !child.retried && is_unanswered(child) {
             innermost = child;
         }
     }
     innermost
 }
 
-/// Whether a hop may have an answer that the capture does not show.
-fn is_hidden(hop: &Hop) -> bool {
-    hop.exchange().gap_in_answer || hop.one_way() || hop.has_unread_answer()
+/// Whether the server of a hop never gave an answer.
+pub(super) fn is_unanswered(hop: &Hop) -> bool {
+    matches!(hop.reply(), Reply::Part(_) | Reply::Nothing)
 }
 
 /// What is wrong with a head that could be read only tolerantly.
@@ -373,27 +365,26 @@ fn fault_text(head: &ResponseHead) -> String {
     format!("In it, {}.", list(&faults))
 }
 
-/// A response head longer than nginx's buffer: where, how many bytes of it, how sure.
-fn head_too_big(story: &Story<'_>, hop: &Hop) -> Option<(FrameRef, usize, Confidence)> {
-    let exchange = hop.exchange();
-    if let Some(answer) = &exchange.response {
-        // Complete, and yet the proxy made an answer of its own.
+/// A response head longer than nginx's buffer: where, how many bytes of it, how sure. `refused`: a whole one, of which the
+/// proxy made an answer of its own.
+fn head_too_big(
+    story: &Story<'_>,
+    hop: &Hop,
+    refused: Option<&ResponseHead>,
+) -> Option<(FrameRef, usize, Confidence)> {
+    if let Some(answer) = refused {
         let bytes = answer.fields.raw().len();
-        let refused = story.status() == Some(502) && answer.status != 502;
-        return (refused && bytes >= HEAD_MAY_EXCEED).then_some((
-            answer.span.last,
-            bytes,
-            Confidence::Likely,
-        ));
+        let sure = Confidence::Likely;
+        return (bytes >= HEAD_MAY_EXCEED).then_some((answer.span.last, bytes, sure));
     }
-    let partial = exchange.partial_response.as_ref()?;
+    let partial = hop.exchange().partial_response.as_ref()?;
     let bytes = partial.bytes.len();
-    let given_up = hop.record.end_by(Side::Client).is_some() && bytes >= HEAD_MAY_EXCEED;
-    (partial.why == PartialWhy::TooLarge || given_up).then_some((
-        partial.last,
-        bytes,
-        Confidence::Certain,
-    ))
+    // Of a head that the capture broke off the proxy may have got the rest.
+    let given_up = hop.record.end_by(Side::Client).is_some()
+        && bytes >= HEAD_MAY_EXCEED
+        && (!partial.is_cut() || story.status() == Some(502));
+    let too_big = partial.why == PartialWhy::TooLarge || given_up;
+    too_big.then_some((partial.last, bytes, Confidence::Certain))
 }
 
 /// The client's own FIN or RST while its request had no answer, if it came before `frame` (with 5 ms for disorder).

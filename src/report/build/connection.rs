@@ -79,8 +79,7 @@ fn quality(connection: &Connection) -> Vec<&'static str> {
         // Nobody answers a connect that is unanswered.
         (
             "one-sided",
-            connection.opening != Opening::Unanswered
-                && streams.iter().any(|facts| facts.frames == 0),
+            connection.opening != Opening::Unanswered && connection.is_one_sided(),
         ),
         ("truncated", sum(|facts| facts.truncated_bytes) > 0),
         ("gap", sum(StreamFacts::not_captured_bytes) > 0),

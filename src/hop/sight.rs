@@ -1,0 +1,188 @@
+//! What the capture shows, and what it may lack: each such question has its one answer here, for every rule.
+//!
+//! ```text
+//!  began     Hop::may_have_asked_before       did the request come before the capture?
+//!  bytes     Record::shows, lacks, has_holes  can all that a side sent be read?
+//!  heads     PartialHead::is_cut              did the capture break it off, or its sender?
+//!  answer    Hop::reply                       did none come, or is it not to be seen?
+//!  session   Hop::hears, may_hide_close       did a side say nothing, or nothing that is to be seen?
+//!  all of it Hop::is_doubtful                 may what is missing tell another story?
+//! ```
+//!
+//! Not to be seen is another thing than not to be there: whoever asks must not forget the one for the other. How a connection
+//! ended, and whether that is in the capture, is TCP's to say (`Connection::ended_unseen`, `may_have_ended`).
+
+use super::handshake::{Handshake, Hop};
+use super::record::{PartialHead, Record};
+use crate::capture::FrameRef;
+use crate::http::{PartialWhy, ResponseHead};
+use crate::tcp::{Direction, Opening, Side};
+use crate::tls::{Sealed, TlsFacts};
+
+/// What came back to the request of a hop.
+#[derive(Debug, Clone, Copy)]
+pub enum Reply<'a> {
+    /// A final answer, the head of which is whole.
+    Head(&'a ResponseHead),
+    /// The answer to an ordinary request, of which the status is known: where, and which.
+    Status(FrameRef, u16),
+    /// What is no HTTP: where, and how it begins.
+    Foreign(FrameRef, &'a [u8]),
+    /// A part of a head: its server broke it off, or it is too long to be read.
+    Part(&'a PartialHead),
+    /// None, although the capture shows all that the server sent.
+    Nothing,
+    /// None that is to be seen: it may be where the capture cannot show it.
+    Unseen,
+}
+
+impl PartialHead {
+    /// Whether the capture broke it off, and not its sender.
+    pub const fn is_cut(&self) -> bool {
+        matches!(self.why, PartialWhy::Gap(_) | PartialWhy::CaptureEnded)
+    }
+}
+
+impl Record {
+    /// Whether bytes of a stream could not be read: they are not in the capture, or were not decrypted.
+    pub fn lacks(&self, direction: Direction) -> bool {
+        let undecrypted = |tls: &TlsFacts| matches!(tls.sealed, Sealed::Lost { .. });
+        self.connection.stream(direction).missing_bytes > 0
+            || self.tls.as_deref().is_some_and(undecrypted)
+    }
+
+    /// Whether bytes of it could not be read, whoever sent them.
+    pub fn has_holes(&self) -> bool {
+        self.lacks(Direction::ToServer) || self.lacks(Direction::ToClient)
+    }
+
+    /// Whether all of it was captured, and not all decrypted.
+    pub fn is_undecrypted(&self) -> bool {
+        let connection = &self.connection;
+        let captured = connection.to_server.missing_bytes + connection.to_client.missing_bytes == 0;
+        captured && self.has_holes()
+    }
+
+    /// Whether all that was sent in a direction can be read.
+    pub fn shows(&self, direction: Direction) -> bool {
+        self.connection.stream(direction).frames > 0 && !self.lacks(direction)
+    }
+
+    /// Whether all of it can be read.
+    pub fn is_whole(&self) -> bool {
+        self.shows(Direction::ToServer) && self.shows(Direction::ToClient)
+    }
+}
+
+impl Hop {
+    /// What came back to its request.
+    pub fn reply(&self) -> Reply<'_> {
+        let exchange = self.exchange();
+        if let Some(head) = &exchange.response {
+            return Reply::Head(head);
+        }
+        let ordinary = exchange.ordinary.as_ref();
+        if let Some((frame, status)) = ordinary.and_then(|one| one.response) {
+            return Reply::Status(frame, status);
+        }
+        if let Some((frame, bytes)) = &exchange.not_http {
+            return Reply::Foreign(*frame, bytes);
+        }
+        match &exchange.partial_response {
+            _ if self.may_hide_reply() => Reply::Unseen,
+            Some(part) => Reply::Part(part),
+            None => Reply::Nothing,
+        }
+    }
+
+    /// Whether a reply that was not seen may be there all the same.
+    fn may_hide_reply(&self) -> bool {
+        let exchange = self.exchange();
+        let part = exchange.partial_response.as_ref();
+        exchange.gap_in_answer
+            || part.is_some_and(|part| part.is_cut())
+            || self.record.connection.is_one_sided()
+            || self.record.lacks(Direction::ToClient)
+            || self.may_have_asked_before()
+            || part.is_none() && self.has_unread_reply()
+    }
+
+    /// Whether the server sent bytes after the request that nobody could make sense of.
+    fn has_unread_reply(&self) -> bool {
+        let exchange = self.exchange();
+        let asked = exchange.request.as_ref().map(|head| head.span.last);
+        let asked = asked.or(exchange.ordinary.as_ref().map(|one| one.request));
+        let interim = exchange.interim.last().map(|head| head.span.last);
+        self.record.last_said(Direction::ToClient) > asked.max(interim)
+    }
+
+    /// Whether its request may have come before the capture began, and the answer with it.
+    pub fn may_have_asked_before(&self) -> bool {
+        let exchange = self.exchange();
+        let asked = exchange.request.is_some() || exchange.ordinary.is_some();
+        !asked && self.record.connection.opening == Opening::Midstream
+    }
+
+    /// Whether bytes that matter to its story are not in the capture. What comes behind a whole request and its whole answer
+    /// does not change them.
+    pub fn is_doubtful(&self) -> bool {
+        let exchange = self.exchange();
+        let connection = &self.record.connection;
+        let heads = [&exchange.partial_request, &exchange.partial_response];
+        let cut = heads.into_iter().flatten().any(|head| head.is_cut());
+        let unasked = exchange.request.is_none() && exchange.ordinary.is_none();
+        // Of a connection that began before the capture nobody knows what is missing.
+        let late = connection.opening == Opening::Midstream && exchange.response.is_none();
+        let goes_on = exchange.session.is_some() || exchange.response.is_none();
+        // A hole before the answer may have held another one.
+        let holes = exchange.gap_in_answer || goes_on && self.record.has_holes();
+        cut || unasked || late || holes || connection.is_one_sided() || connection.ended_unseen()
+    }
+
+    /// Whether it shows all that a side sent in the session.
+    pub fn hears(&self, side: Side) -> bool {
+        let followed = self
+            .session()
+            .is_some_and(|session| session.lost_sync != Some(side.sends()));
+        followed && self.record.shows(side.sends())
+    }
+
+    /// Whether the last bytes that a side sent are not in the capture, or those after which nothing could be followed: a Close
+    /// frame may be among them.
+    pub(super) fn may_hide_close(&self, side: Side) -> bool {
+        let stream = self.record.connection.stream(side.sends());
+        let lost = self
+            .session()
+            .is_none_or(|session| session.lost_sync == Some(side.sends()));
+        lost || stream.unseen_at_end > 1
+    }
+
+    /// Whether its answer was a 101, or may have been one, of which the capture lacks too much to follow what came then.
+    pub(super) fn may_hide_session(&self) -> bool {
+        let exchange = self.exchange();
+        let unread = exchange.session.is_none()
+            && exchange.response.is_none()
+            && exchange.ordinary.is_none()
+            && exchange.not_http.is_none();
+        unread
+            && match &exchange.partial_response {
+                Some(head) => {
+                    matches!(head.why, PartialWhy::Gap(_))
+                        && status_of(&head.bytes).is_none_or(|status| status == b"101")
+                }
+                None => !self.record.shows(Direction::ToClient),
+            }
+    }
+}
+
+/// The status in the first line of a head, if there is so much of it.
+fn status_of(head: &[u8]) -> Option<&[u8]> {
+    head.split(|&byte| byte == b' ').nth(1)?.get(.."101".len())
+}
+
+impl Handshake {
+    /// Whether some hop shows all that a side sent in the session, so that what it did not send there it never sent.
+    pub fn hears(&self, side: Side) -> bool {
+        self.tunnel().any(|(_, hop)| hop.hears(side))
+    }
+}
