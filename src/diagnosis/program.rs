@@ -133,8 +133,7 @@ impl Program {
             Self::Other(Product::HaProxy) => "timeout tunnel",
             Self::Other(Product::Envoy) => "stream_idle_timeout",
             Self::Other(Product::Varnish) => "pipe_timeout",
-            Self::Other(_) => "idle timeout",
-            Self::Unknown => "idle timeout (proxy_read_timeout, if it is nginx)",
+            Self::Other(_) | Self::Unknown => "idle timeout",
         }
     }
 

@@ -208,16 +208,17 @@ impl End<'_> {
             .saturating_sub(EARLY_NANOS)
             .max(EARLY_NANOS);
         let relays = self.relays();
-        let directive = if relays {
-            "idle timeout (proxy_timeout, if it is nginx)"
-        } else {
-            program.idle_timeout()
+        let (name, if_nginx) = match program {
+            _ if relays => ("idle timeout", "proxy_timeout, if it is nginx"),
+            Program::Unknown => ("idle timeout", "proxy_read_timeout, if it is nginx"),
+            known => (known.idle_timeout(), ""),
         };
-        let article = if directive.starts_with("idle") {
-            "an"
+        let (directive, aside) = if if_nginx.is_empty() {
+            (name.to_owned(), String::new())
         } else {
-            "a"
+            (format!("{name} ({if_nginx})"), format!("; {if_nginx}"))
         };
+        let article = if name.starts_with("idle") { "an" } else { "a" };
         let a_directive = format!("{article} {directive}");
         let shown = if sure == Confidence::Guess {
             format!(
@@ -247,7 +248,7 @@ impl End<'_> {
             .draft(Code::IdleTimeout)
             .by(program)
             .title(format!(
-                "{proxy} closed the tunnel after {silent} of silence ({}{directive} {text})",
+                "{proxy} closed the tunnel after {silent} of silence ({}{name} {text}{aside})",
                 if sure == Confidence::Guess {
                     "perhaps its "
                 } else {

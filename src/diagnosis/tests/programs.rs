@@ -238,6 +238,34 @@ fn timeouts_have_the_names_of_who_waits() {
     assert_eq!(idle.nginx_snippet, "");
 }
 
+/// The directive of a proxy of which nobody knows what it is stands beside its timeout, not inside other parentheses.
+#[test]
+fn a_timeout_of_an_unknown_proxy_is_told_without_nesting() {
+    let answer = SWITCH.replace("backend/1", "other/1");
+    let facts = talk(1, 1.7, 10.0);
+    let client = front().ask(ASK, 0.5).answer(&answer, 1.7);
+    let request = FORWARDED.replace(
+        "Connection: upgrade\nHost: bk",
+        "Host: bk\nConnection: upgrade",
+    );
+    let backend = back().ask(&request, 1.2).answer(&answer, 1.6);
+    let hops = (client.session(facts.clone()), backend.session(facts));
+    let diagnosis = diagnose(&ended(hops, Party::Proxy, 60_010.0));
+    let idle = finding(&diagnosis, Code::IdleTimeout);
+    assert!(
+        idle.title
+            .ends_with("(idle timeout 60 s; proxy_read_timeout, if it is nginx)"),
+        "{}",
+        idle.title
+    );
+    assert!(
+        idle.detail
+            .contains("the idle timeout (proxy_read_timeout, if it is nginx) is 60 s."),
+        "{}",
+        idle.detail
+    );
+}
+
 /// Apache behind HAProxy answers so, and HAProxy passes it on: only that no nginx did is sure.
 #[test]
 fn who_signed_an_unseen_hop_is_not_named() {
