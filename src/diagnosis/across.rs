@@ -274,7 +274,7 @@ impl Across {
             && end.by == Side::Server
             && connection.opening == Opening::Complete
             && connection.to_client.payload_bytes == 0
-            && !record.lacks(Direction::ToClient)
+            && record.shows(Direction::ToClient)
         {
             push(
                 &mut self.closed,

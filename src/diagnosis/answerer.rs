@@ -324,7 +324,8 @@ pub(super) fn is_of_application(story: &Story<'_>, answer: &ResponseHead) -> boo
     let foreign_text = answer.status >= 400
         && story.outer.answered_by_nginx(None)
         && !story.body().is_empty()
-        && !story.outer.has_nginx_page();
+        && !story.outer.has_nginx_page()
+        && !story.outer.record.lacks(Direction::ToClient);
     signed || foreign_text
 }
 

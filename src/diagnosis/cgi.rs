@@ -56,7 +56,7 @@ fn outcome(record: &Record, request: &CgiRequest, proxy: &str) -> Option<Outcome
     let detail = if is_fastcgi { FASTCGI } else { APPLICATION };
     let spoke = format!("{proxy} spoke {name} to {backend}, which");
     let Some((frame, bytes)) = &request.answer else {
-        let end = record.connection.ended.filter(|_| !record.has_holes())?;
+        let end = record.connection.ended.filter(|_| record.is_whole())?;
         let did = match end.by {
             Side::Server => "ended the connection without an answer",
             Side::Client => "did not answer",

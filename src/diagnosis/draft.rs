@@ -93,6 +93,10 @@ impl Draft {
         }
     }
 
+    pub(super) const fn confidence(&self) -> Confidence {
+        self.confidence
+    }
+
     pub(super) const fn code(&self) -> Code {
         self.entry.code
     }

@@ -1,9 +1,10 @@
 //! The PROXY protocol: a header that one end sends and the other does not expect, or the other way round.
 
+use super::answerer::is_of_application;
 use super::draft::Draft;
 use super::story::{Outcome, Story};
 use super::text::{duration, preview, shows_request, shows_response};
-use super::view::RecordView;
+use super::view::{HopView, RecordView};
 use super::{Code, Severity};
 use crate::hop::{Confidence, Hop, Record, Reply, Role};
 use crate::tcp::{Direction, EndingHow, Side};
@@ -28,8 +29,9 @@ fn unexpected(story: &Story<'_>) -> Option<Draft> {
     let header = record.proxy_header.as_ref()?;
     let answer = story.answer()?;
     let alone = story.handshake.hops.len() == 1;
-    // The request behind the header is sound: only the header can have displeased.
-    if answer.status != 400 || !alone {
+    // nginx answers 400 to the header itself, with a page of its own: what it passes on it had read well.
+    let passed_on = story.outer.answered_by_nginx(None) && is_of_application(story, answer);
+    if answer.status != 400 || !alone || passed_on {
         return None;
     }
     Some(

@@ -12,6 +12,7 @@ use crate::decode::Endpoint;
 use crate::hop::{BackendSight, Confidence, ConnectAttempt, Handshake, Hop, Reply, Role};
 use crate::http::{RequestHead, ResponseHead};
 use crate::tcp::Side;
+use crate::websocket::SessionFacts;
 
 /// How the opening handshake came out, judged on the outermost hop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,12 +157,10 @@ impl<'a> Story<'a> {
 
     /// Whether the client sent ws frames of its own accord: then it accepted the 101.
     pub(super) fn client_spoke(&self) -> bool {
-        self.handshake.hops.iter().any(|hop| {
-            hop.session().is_some_and(|session| {
-                let frames = session.to_server.frames;
-                frames.text + frames.binary + frames.continuation + frames.ping + frames.pong > 0
-            })
-        })
+        self.handshake
+            .hops
+            .iter()
+            .any(|hop| hop.session().is_some_and(SessionFacts::client_spoke))
     }
 
     /// The time of a frame on the clock of the first hop's capture.

@@ -260,7 +260,7 @@ fn tls_left(
     let proxy = story.proxy_of_attempt(attempt);
     let backend = connection.server;
     let failed = matches!(story.status(), Some(502 | 504)) || story.answer().is_none();
-    if !failed || attempt.record.has_holes() {
+    if !failed || !attempt.record.is_whole() {
         return None;
     }
     let mute = tls.server_hello.is_none() && connection.to_client.payload_bytes == 0;

@@ -179,6 +179,11 @@ fn retried(story: &Story<'_>, failures: &[Draft]) -> Option<Draft> {
             "The proxy hid the failure by asking again."
         })
         .on(&last.record);
+    if given_up.is_empty()
+        && let Some(sure) = failures.iter().map(Draft::confidence).max()
+    {
+        draft.at_most(sure);
+    }
     for failure in failures {
         draft = draft.evidence_of(failure);
     }

@@ -40,7 +40,7 @@ pub(super) fn ended_by(story: &Story<'_>, cause: Option<Code>) -> Option<Party> 
             session.ended_by.filter(|by| *by == Party::Proxy)
         }
         // A reset that was not captured leaves no trace: who is not seen to end may have been the first to do so.
-        Some(Code::ProxyClosed) if session.endings.len() < hops => None,
+        _ if session.endings.len() < hops => session.ended_by.filter(|by| *by != Party::Proxy),
         // In front of the only hop is a proxy, which may just have passed on an end; a Close frame tells whose it was, and so
         // does the TLS connection in front.
         _ if story.backend_only()

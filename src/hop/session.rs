@@ -161,8 +161,12 @@ fn joined(handshake: &Handshake, offsets: &Offsets) -> Option<Session> {
         idle_before_end_nanos: end.map(|end| end.at.nanos_since(last_active.at).max(0)),
         survived: survived(handshake, &sessions, end, offsets),
         outstanding: end.is_some_and(|end| {
+            // Of a hop whose capture ends before its answer nobody knows what was acknowledged since.
+            let followed =
+                |hop: &Hop| hop.session().is_some() || hop.record.connection.ended.is_some();
             tunnel
                 .iter()
+                .filter(|(_, hop)| followed(hop))
                 .map(|(_, hop)| &hop.record)
                 .chain(handshake.front.as_deref().map(|front| &front.record))
                 .any(|record| is_outstanding(&record.connection, begun, end, offsets))

@@ -147,6 +147,11 @@ impl Hop {
         followed && self.record.shows(side.sends())
     }
 
+    /// Whether it shows all that was said in the session.
+    pub fn hears_both(&self) -> bool {
+        self.hears(Side::Client) && self.hears(Side::Server)
+    }
+
     /// Whether the last bytes that a side sent are not in the capture, or those after which nothing could be followed: a Close
     /// frame may be among them.
     pub(super) fn may_hide_close(&self, side: Side) -> bool {
@@ -157,20 +162,18 @@ impl Hop {
         lost || stream.unseen_at_end > 1
     }
 
-    /// Whether its answer was a 101, or may have been one, of which the capture lacks too much to follow what came then.
+    /// Whether its answer was a 101, or may have been one, of which the capture lacks too much to follow what came then: bytes of
+    /// it, or all that came since.
     pub(super) fn may_hide_session(&self) -> bool {
         let exchange = self.exchange();
-        let unread = exchange.session.is_none()
-            && exchange.response.is_none()
-            && exchange.ordinary.is_none()
-            && exchange.not_http.is_none();
-        unread
-            && match &exchange.partial_response {
-                Some(head) => {
-                    matches!(head.why, PartialWhy::Gap(_))
-                        && status_of(&head.bytes).is_none_or(|status| status == b"101")
+        exchange.session.is_none()
+            && match (self.reply(), &exchange.partial_response) {
+                (Reply::Unseen, Some(head)) => {
+                    status_of(&head.bytes).is_none_or(|status| status == b"101")
                 }
-                None => !self.record.shows(Direction::ToClient),
+                (Reply::Unseen, None) => true,
+                (Reply::Nothing, _) => self.record.connection.ended.is_none(),
+                _ => false,
             }
     }
 }

@@ -226,6 +226,12 @@ impl SessionFacts {
         }
     }
 
+    /// Whether the client sent frames other than Close.
+    pub const fn client_spoke(&self) -> bool {
+        let frames = &self.to_server.frames;
+        frames.text + frames.binary + frames.continuation + frames.ping + frames.pong > 0
+    }
+
     /// The Close frame that a side sent.
     pub fn close_by(&self, side: Side) -> Option<&CloseFrame> {
         self.closes.iter().find(|close| close.by == side)

@@ -361,7 +361,7 @@ pub(super) fn closed_at_once(story: &Story<'_>, out: &mut Vec<Draft>) {
     // What one hop lacks, another may show; and whoever said goodbye was served.
     let mut sessions = story.handshake.hops.iter().filter_map(Hop::session);
     let silent = sessions.all(|facts| facts.to_client.messages == 0 && facts.closes.is_empty())
-        && !hop.record.has_holes();
+        && hop.record.is_whole();
     if !silent || served_for(hop).is_none() {
         return;
     }

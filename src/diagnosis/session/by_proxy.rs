@@ -9,7 +9,7 @@ use crate::diagnosis::text::{capital, count, duration, list};
 use crate::diagnosis::timeout::{self, EARLY_NANOS, Limit};
 use crate::hop::{Confidence, Hop, HopEnding, Role};
 use crate::tcp::Direction;
-use crate::websocket::Silence;
+use crate::websocket::{SessionFacts, Silence};
 
 /// A proxy that ends a tunnel ends both hops within this time.
 const TOGETHER_NANOS: i64 = 50_000_000;
@@ -337,15 +337,18 @@ impl End<'_> {
         }
     }
 
-    /// Whether not a single ws frame was seen before the end.
+    /// Whether not a single ws frame was sent before the end.
     pub(super) fn silent(&self) -> bool {
         let end = self.ended().map(|ending| self.time(ending.frame));
         let late = |frame| end.is_some_and(|end| self.time(frame) > end);
+        let wordless = |hop: &Hop, session: &SessionFacts| {
+            let firsts = [session.to_server.first, session.to_client.first];
+            hop.hears_both() && firsts.into_iter().flatten().all(late)
+        };
+        // What came late on one hop may have come in time on another, where it is lost.
+        let mut sessions = self.hops().filter_map(|hop| Some((hop, hop.session()?)));
         self.session.last_data.is_none_or(late)
-            && self.hops().filter_map(Hop::session).all(|session| {
-                let firsts = [session.to_server.first, session.to_client.first];
-                session.lost_sync.is_none() && firsts.into_iter().flatten().all(late)
-            })
+            && sessions.all(|(hop, session)| wordless(hop, session))
     }
 
     fn silent_after_101(&self, who: &str, silence: i64) -> Draft {

@@ -200,10 +200,12 @@ fn a_browser_that_got_no_subprotocol() {
             front()
                 .ask(&ask, 0.5)
                 .answer(SWITCHED, 1.7)
+                .session(talk(0, 1.7, 1.7))
                 .fin(Side::Client, 2.0),
             back()
                 .ask(sent, 1.2)
                 .answer(SWITCH, 1.6)
+                .session(talk(0, 1.6, 1.6))
                 .fin(Side::Client, 2.1),
         )
     };

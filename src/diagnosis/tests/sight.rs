@@ -1,9 +1,11 @@
 //! What the capture lacks is no accusation: the same question, asked by different rules.
 
+use std::sync::Arc;
+
 use super::*;
-use crate::hop::{PartialHead, Role};
+use crate::hop::{Confidence, PartialHead, Party, Role};
 use crate::http::PartialWhy;
-use crate::tcp::{GapCause, Side};
+use crate::tcp::{GapCause, Opening, Side};
 
 fn part(len: usize, why: PartialWhy) -> PartialHead {
     PartialHead {
@@ -95,5 +97,124 @@ fn unread_bytes_may_be_the_answer() {
         });
         let diagnosis = diagnose(&alone(conn, Role::ClientProxy));
         assert_eq!(diagnosis.verdict, verdict, "{}", diagnosis.headline);
+    }
+}
+
+/// Bytes of a client that the capture lost are words of it: it did not leave for want of a subprotocol, nor without a frame.
+#[test]
+fn a_client_whose_bytes_are_lost_was_not_silent() {
+    let ask = format!("{ASK}\nSec-WebSocket-Protocol: mqtt");
+    let sent = format!("{FORWARDED}\nSec-WebSocket-Protocol: mqtt");
+    for (ask, sent, cause) in [
+        (&*ask, &*sent, Code::SubprotocolNotChosen),
+        (ASK, FORWARDED, Code::ClosedRightAfter101),
+    ] {
+        for lost in [0, 40] {
+            let hole = |conn: Conn| {
+                let silence = talk(0, 1.7, 1.7);
+                let conn = conn.session(silence);
+                conn.edit(|c| c.record.connection.to_server.missing_bytes = lost)
+            };
+            let client = hole(front().ask(ask, 0.5).answer(SWITCHED, 1.7));
+            let backend = hole(back().ask(sent, 1.2).answer(SWITCH, 1.6));
+            let handshake = ended((client, backend), Party::Client, 3.0);
+            let diagnosis = diagnose(&handshake);
+            let accused = diagnosis.cause == Some(cause);
+            assert_eq!(accused, lost == 0, "{cause}: {}", diagnosis.headline);
+        }
+    }
+}
+
+/// The capture of the client's hop ends before the 101 came through (two hosts, say): the session ran over it all the same, and
+/// what ended it may have happened there.
+#[test]
+fn a_hop_whose_capture_ends_before_the_answer_carried_the_session() {
+    let whole = ended(hops(talk(2, 1.7, 10.0)), Party::Proxy, 60_010.0);
+    let mut cut = whole.clone();
+    let record = Arc::make_mut(&mut cut.hops[0].record);
+    record.connection.ended = None;
+    record.exchanges[0].response = None;
+    record.exchanges[0].session = None;
+    let session = cut.session.as_mut().unwrap();
+    session.endings.retain(|ending| ending.hop > 0);
+    session.hop = 1;
+    for (handshake, sure, by) in [
+        (whole, Confidence::Likely, Some(Party::Proxy)),
+        (cut, Confidence::Guess, None),
+    ] {
+        let diagnosis = diagnose(&handshake);
+        let idle = finding(&diagnosis, Code::IdleTimeout);
+        assert_eq!(idle.confidence, sure, "{}", idle.title);
+        assert_eq!(diagnosis.ended_by, by, "{}", idle.title);
+    }
+}
+
+/// Who sends one SYN and gets no answer sends another one a second later: until then the answer may as well not be captured.
+#[test]
+fn a_single_syn_that_was_not_due_to_be_repeated_is_no_proof() {
+    for (syns, answered, sure) in [
+        (1, 4.0, Confidence::Guess),
+        (1, 2001.0, Confidence::Likely),
+        (2, 4.0, Confidence::Likely),
+    ] {
+        let hangs = conn(1, BACK, BACKEND, 1.0).edit(|c| {
+            c.record.exchange_count = 0;
+            c.record.protocol = crate::hop::Protocol::None;
+            c.record.connection.opening = Opening::Unanswered;
+            c.record.connection.to_client.frames = 0;
+            c.record.connection.syns = syns;
+        });
+        let client = front().ask(ASK, 0.5).answer(GATEWAY_TIMEOUT, answered);
+        let diagnosis = diagnose(&tried(client.body(PAGE), vec![hangs]));
+        let silent = finding(&diagnosis, Code::BackendConnectTimeout);
+        assert_eq!(silent.confidence, sure, "{syns} SYNs");
+    }
+}
+
+/// Of a connection of which only the backend's side was captured nobody knows whether a request came.
+#[test]
+fn a_backend_seen_alone_did_not_close_before_any_request() {
+    for (frames, before) in [(3, true), (0, false)] {
+        let closed = conn(1, BACK, BACKEND, 1.0)
+            .fin(Side::Server, 1.5)
+            .edit(|c| {
+                c.record.protocol = crate::hop::Protocol::None;
+                c.record.connection.opening = Opening::Partial;
+                c.record.connection.to_server.frames = frames;
+            });
+        let client = front().ask(ASK, 0.5).answer(BAD_GATEWAY, 1.7).body(PAGE);
+        let diagnosis = diagnose(&tried(client, vec![closed]));
+        let early = finding(&diagnosis, Code::BackendClosedEarly);
+        let mut shown = early.evidence.iter().map(|one| &one.shows);
+        let told = shown.any(|shows| shows.contains("before any request"));
+        assert_eq!(told, before, "{frames} frames of the proxy");
+    }
+}
+
+/// A 400 that nginx passed on is not its answer to a PROXY protocol header: it read what came behind.
+#[test]
+fn a_400_from_behind_the_proxy_is_no_refusal_of_the_header() {
+    let answer = "HTTP/1.1 400 Bad Request\nServer: nginx/1.22.1\nContent-Type: text/plain";
+    let cut = PAGE.get(..20).unwrap();
+    for (body, lost, refused) in [
+        (PAGE, 0, true),
+        (b"no such room".as_slice(), 0, false),
+        (cut, 60, true),
+    ] {
+        let conn = front()
+            .edit(|c| {
+                c.record.proxy_header = Some(crate::hop::ProxyHeader {
+                    frame: at(0.4),
+                    version: 1,
+                    source: None,
+                });
+            })
+            .ask(ASK, 0.5)
+            .answer(answer, 1.7)
+            .body(body)
+            .edit(|c| c.record.connection.to_client.missing_bytes = lost);
+        let found = codes(&diagnose(&alone(conn, Role::ClientProxy)).findings);
+        let named = found.contains(&Code::ProxyProtocolUnexpected);
+        assert_eq!(named, refused, "{found:?}");
     }
 }

@@ -7,8 +7,11 @@ use crate::diagnosis::draft::Draft;
 use crate::diagnosis::story::Story;
 use crate::diagnosis::text::{count, duration, shows_request};
 use crate::diagnosis::view::RecordView;
-use crate::hop::{ConnectAttempt, Record};
+use crate::hop::{Confidence, ConnectAttempt, Record};
 use crate::tcp::{Ending, EndingHow, Opening, Side};
+
+/// A SYN that nobody answers is sent again after this time (RFC 6298 2.1), less what a clock may be early.
+const NEXT_SYN_NANOS: i64 = 900_000_000;
 
 pub(super) fn of_attempt(story: &Story<'_>, attempt: &ConnectAttempt) -> Option<Draft> {
     if let Some(draft) = crate::diagnosis::tls::of_attempt(story, attempt) {
@@ -72,12 +75,17 @@ pub(super) fn of_attempt(story: &Story<'_>, attempt: &ConnectAttempt) -> Option<
             if connection.to_server.payload_bytes > 0 {
                 return given_up(record, end, draft);
             }
-            // Opened, and ended by the backend before the proxy could send a byte.
+            // Opened, and ended by the backend before the proxy could send a byte, as far as its direction was captured.
+            let shows = if connection.is_one_sided() {
+                "the backend ends it, no byte of an answer before"
+            } else {
+                "the backend ends it before any request"
+            };
             let (code, how) = match end.how {
                 EndingHow::Fin => (Code::BackendClosedEarly, "closed the connection"),
                 EndingHow::Rst => (Code::BackendResetEarly, "reset the connection"),
             };
-            Some(draft(code, how).saw(end.frame, "the backend ends it before any request"))
+            Some(draft(code, how).saw(end.frame, shows))
         }
         Opening::Midstream => None,
     }
@@ -121,11 +129,18 @@ fn unanswered(
         .unwrap_or(connection.last)
         .at
         .nanos_since(connection.first.at);
+    // Of a single one that was not due to be repeated the capture may as well lack the answer.
+    let sure = if connection.syns == 1 && waited < NEXT_SYN_NANOS {
+        Confidence::Guess
+    } else {
+        attempt.confidence
+    };
     given_up.then(|| {
         draft(
             Code::BackendConnectTimeout,
             "did not answer the connection attempt",
         )
+        .sure(sure)
         .detail(format!(
             "{} in {}, and no answer.",
             count(connection.syns as usize, "SYN"),
