@@ -400,7 +400,6 @@ mod tests {
         }
     }
 
-    /// A location that is written anew has neither the version nor the fields that another one set.
     #[test]
     fn a_location_serves_all_paths_of_its_kind() {
         for (path, location) in [
@@ -428,6 +427,7 @@ mod tests {
         assert!(exact.contains("location = /rooms/7 {"), "{exact}");
     }
 
+    /// A location that is written anew has neither the version nor the fields that another one set.
     #[test]
     fn a_new_location_is_whole() {
         let kept = [
