@@ -151,9 +151,10 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
     let Some(answer) = story.answer().filter(|answer| answer.status == 101) else {
         return;
     };
-    let tolerated = match story.outcome {
-        Outcome::BadAnswer(_) => false,
-        Outcome::Up => true,
+    let (tolerated, taken) = match story.outcome {
+        Outcome::BadAnswer(_) => (false, ""),
+        Outcome::Up => (true, " The client used the session nevertheless."),
+        Outcome::Unknown => (true, " What the client made of it is not in the capture."),
         _ => return,
     };
     let request = hop.exchange().request.as_ref();
@@ -172,7 +173,7 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
             _ => format!("The answer of {} is not valid: {shows}", story.front()),
         };
         let left = if tolerated {
-            " The client used the session nevertheless."
+            taken
         } else if end.is_some() {
             " The client closed without sending a message."
         } else {

@@ -225,9 +225,10 @@ fn by_hops(story: &Story<'_>, status: u16) -> Answerer {
 }
 
 /// Whether a proxy answers so by itself while a backend owes it an answer: never 101, and else it gives that connection up,
-/// unless it says that it is the gateway that fails.
+/// unless it says that it is the gateway that fails. That no server is there (503) is what backends say as well.
 fn makes_by_itself(hop: &Hop, status: u16) -> bool {
-    status != 101 && (status >= 502 || hop.record.connection.ended.is_some())
+    let fails = matches!(status, 502 | 504);
+    status != 101 && (fails || hop.record.connection.ended.is_some())
 }
 
 /// Only the hop that the client is on is seen, or only the backend's.
@@ -243,7 +244,7 @@ fn by_itself(story: &Story<'_>) -> Answerer {
             return if request.status().is_some() && request.status() == story.status() {
                 let why = format!("its own hop carries this answer, in {}", request.cgi.name());
                 backend(Subject::Server(to), attempt.confidence, why)
-            } else if attempt.record.has_holes() {
+            } else if attempt.record.has_holes() || attempt.record.connection.ended.is_none() {
                 Answerer::unknown("the capture lacks what the backend answered")
             } else {
                 proxy(
@@ -251,6 +252,12 @@ fn by_itself(story: &Story<'_>) -> Answerer {
                     format!("its connection to {to} carries no such answer"),
                 )
             };
+        }
+        let told = story.answer().map(|answer| answer.span.first.at);
+        if told.is_some_and(|told| attempt.is_doubtful(told)) {
+            return Answerer::unknown(
+                "what came of its connection to a backend may not be in the capture",
+            );
         }
         return proxy(
             Confidence::Likely,

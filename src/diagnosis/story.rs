@@ -10,7 +10,7 @@ use super::view::{HopView, RecordView};
 use crate::capture::{FrameRef, Timestamp};
 use crate::decode::Endpoint;
 use crate::hop::{BackendSight, Confidence, ConnectAttempt, Handshake, Hop, Reply, Role};
-use crate::http::{RequestHead, ResponseHead};
+use crate::http::{Fields, RequestHead, ResponseHead};
 use crate::tcp::Side;
 use crate::websocket::SessionFacts;
 
@@ -74,14 +74,21 @@ impl<'a> Story<'a> {
                 if self.client_spoke() {
                     Outcome::Up
                 } else if !self.defects.is_empty() {
-                    Outcome::BadAnswer(answer)
+                    // One whose frames are lost may have accepted it.
+                    if self.handshake.shows(Side::Client) {
+                        Outcome::BadAnswer(answer)
+                    } else {
+                        Outcome::Unknown
+                    }
                 } else if self.may_be_declined() {
                     Outcome::Unknown
                 } else {
                     Outcome::Up
                 }
             }
-            Some(answer) if (200..300).contains(&answer.status) && self.may_serve_another() => {
+            Some(answer)
+                if (200..300).contains(&answer.status) && self.may_serve_another(answer) =>
+            {
                 Outcome::Unknown
             }
             Some(answer) => Outcome::Refused(answer),
@@ -129,12 +136,22 @@ impl<'a> Story<'a> {
     }
 
     /// Whether the request may be one that a proxy makes for another (nginx's auth_request hands all fields of a handshake
-    /// on but those that ask for the upgrade): what would tell is in a hole.
-    fn may_serve_another(&self) -> bool {
-        let partial = self.outer.exchange().partial_request.as_ref();
-        let asks =
-            partial.is_some_and(|partial| partial.request().fields.position("upgrade").is_some());
-        self.is_alone() && self.is_cut() && !asks
+    /// on but those that ask for the upgrade): what would tell is in a hole, or on a hop that is not in the capture.
+    fn may_serve_another(&self, answer: &ResponseHead) -> bool {
+        let exchange = self.outer.exchange();
+        let asks = |fields: &Fields| fields.position("upgrade").is_some();
+        let cut_off = || {
+            let partial = exchange.partial_request.as_ref();
+            self.is_cut() && !partial.is_some_and(|partial| asks(&partial.request().fields))
+        };
+        // A permission has no page.
+        let permits = || {
+            let asked = exchange.request.as_ref();
+            answer.status == 204
+                && self.backend_only()
+                && asked.is_some_and(|head| !asks(&head.fields))
+        };
+        self.is_alone() && (cut_off() || permits())
     }
 
     /// Whether the client left without a word behind a 101 of which nobody can tell whether it fits: the request is not in the
@@ -148,9 +165,12 @@ impl<'a> Story<'a> {
         };
         let connection = &self.outer.record.connection;
         let left = || {
-            let unheard = connection.to_server.frames == 0 && self.handshake.hears(Side::Client);
+            let stream = &connection.to_server;
+            let unheard = stream.frames == 0 && self.handshake.hears(Side::Client);
+            // The request is lost, and what came behind it as well: its FIN may have been the first one.
+            let broken_off = stream.fin.is_none() && stream.unseen_at_end > 0;
             self.outer.record.end_by(Side::Client).is_some()
-                || unheard && connection.ended.is_some()
+                || (unheard || broken_off) && connection.ended.is_some()
         };
         unasked && left() && !self.client_spoke() && !said_goodbye()
     }

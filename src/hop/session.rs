@@ -39,27 +39,13 @@ fn may_hide_earlier(tunnel: &[(usize, &Hop)], by: Party) -> bool {
     }
 }
 
-/// Whether the capture lacks what may have been the FIN of somebody else: a proxy ends a hop as well when the other one ended,
-/// and what was not captured at the end of a stream may be its FIN.
+/// Whether the capture lacks what may have been the FIN of somebody else: a proxy ends a hop as well when the other one ended.
 fn may_hide_end(tunnel: &[(usize, &Hop)], by: Party) -> bool {
-    if by != Party::Proxy {
-        return false;
-    }
-    let unseen = |place: Option<&(usize, &Hop)>, from: Side| {
-        place.is_some_and(|(_, hop)| {
-            let connection = &hop.record.connection;
-            let unseen = |direction| match connection.stream(direction) {
-                stream if stream.fin.is_some() || stream.rst.is_some() => 0,
-                stream => stream.unseen_at_end,
-            };
-            match connection.ended {
-                // What came before an end that was seen is a hole by then; a number more is the FIN that answers.
-                Some(_) => unseen(from.sends()) > 1,
-                None => connection.may_have_ended(),
-            }
-        })
+    let hides = |place: Option<&(usize, &Hop)>, from: Side| {
+        place.is_some_and(|(_, hop)| hop.may_hide_end(from))
     };
-    unseen(tunnel.first(), Side::Client) || unseen(tunnel.last(), Side::Server)
+    by == Party::Proxy
+        && (hides(tunnel.first(), Side::Client) || hides(tunnel.last(), Side::Server))
 }
 
 /// How much of a session a hop saw.
@@ -345,14 +331,15 @@ fn decide(
     (Some(ended), known.then_some(by))
 }
 
-/// Whether a Close frame of a side was met by a reset of the other one, which may have ended before: a FIN of its own is what
-/// the capture may lack.
+/// Whether a Close frame of a side came when the other one may have ended before, by a FIN that the capture lacks: it met that
+/// with a reset, or nothing but that was acknowledged behind the last bytes.
 fn is_refused(handshake: &Handshake, place: usize, side: Side) -> bool {
     let hop = handshake.hops.get(place);
     hop.is_some_and(|hop| {
         let connection = &hop.record.connection;
         let other = connection.stream(side.other().sends());
-        other.rst.is_some() && other.fin.is_none() && other.unseen_at_end > 0
+        let unseen = other.fin.is_none() && other.unseen_at_end > 0;
+        unseen && (other.rst.is_some() || connection.ended.is_none())
     })
 }
 
@@ -377,8 +364,9 @@ fn first_to_end(
         if front.left(relayed, first.frame).is_some() {
             return (at_its_word(first), Some(Party::Client));
         }
-        // Who ended first went a way that was not captured.
-        if front.record.connection.to_server.frames == 0 {
+        // Who ended first went a way that was not captured, or behind the end of what was.
+        let connection = &front.record.connection;
+        if connection.to_server.frames == 0 || connection.ended.is_none() {
             return (first, None);
         }
     }

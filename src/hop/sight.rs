@@ -12,12 +12,18 @@
 //! Not to be seen is another thing than not to be there: whoever asks must not forget the one for the other. How a connection
 //! ended, and whether that is in the capture, is TCP's to say (`Connection::ended_unseen`, `may_have_ended`).
 
-use super::handshake::{Handshake, Hop};
+use std::ops::RangeInclusive;
+
+use super::handshake::{ConnectAttempt, Handshake, Hop};
 use super::record::{PartialHead, Record};
-use crate::capture::FrameRef;
+use crate::capture::{FrameRef, Timestamp};
 use crate::http::{PartialWhy, ResponseHead};
 use crate::tcp::{Direction, Opening, Side};
 use crate::tls::{Sealed, TlsFacts};
+
+/// A SYN that nobody answers is sent again after a second (RFC 6298 2.1), which some begin a little early, and which comes late
+/// where everything is slow.
+const NEXT_SYN_NANOS: RangeInclusive<i64> = 900_000_000..=1_500_000_000;
 
 /// What came back to the request of a hop.
 #[derive(Debug, Clone, Copy)]
@@ -71,6 +77,25 @@ impl Record {
     /// Whether all of it can be read.
     pub fn is_whole(&self) -> bool {
         self.shows(Direction::ToServer) && self.shows(Direction::ToClient)
+    }
+}
+
+impl ConnectAttempt {
+    /// Whether what came of it may not be in the capture. `until`: when its proxy knew.
+    ///
+    /// One that was accepted ends, too. A SYN that nobody answers is sent again, so that of one alone the capture may lack
+    /// the answer, unless its proxy gave up just when it was due.
+    pub fn is_doubtful(&self, until: Timestamp) -> bool {
+        let connection = &self.record.connection;
+        if connection.ended.is_some() || connection.unreachable.is_some() {
+            return false;
+        }
+        let waited = until.nanos_since(connection.first.at);
+        match connection.opening {
+            Opening::Unanswered => connection.syns == 1 && !NEXT_SYN_NANOS.contains(&waited),
+            Opening::Refused => false,
+            Opening::Complete | Opening::Partial | Opening::Midstream => true,
+        }
     }
 }
 
@@ -162,6 +187,28 @@ impl Hop {
         lost || stream.unseen_at_end > 1
     }
 
+    /// Whether a side may have ended it before anybody else did, in frames that the capture lacks. That asks only who knows
+    /// that it did end: a proxy that ends a session ends all its hops, and one that shows no end was not captured to it.
+    pub(super) fn may_hide_end(&self, side: Side) -> bool {
+        let connection = &self.record.connection;
+        let stream = connection.stream(side.sends());
+        let seen = stream.fin.is_some() || stream.rst.is_some();
+        // What came before an end that was seen is a hole by then; a number more is the FIN that answers.
+        if connection.ended.is_some() {
+            return !seen && stream.unseen_at_end > 1;
+        }
+        // A FIN waits behind bytes that its receiver does not take.
+        stream.zero_window_since.is_none() || connection.may_have_ended()
+    }
+
+    /// Whether its client may have left before it was answered, in frames that the capture lacks: of a client that stayed, the
+    /// answer or the end would be there.
+    pub fn may_hide_departure(&self) -> bool {
+        let connection = &self.record.connection;
+        let unanswered = matches!(self.reply(), Reply::Nothing | Reply::Unseen);
+        connection.may_have_ended() || unanswered && connection.ended.is_none()
+    }
+
     /// Whether its answer was a 101, or may have been one, of which the capture lacks too much to follow what came then: bytes of
     /// it, or all that came since.
     pub(super) fn may_hide_session(&self) -> bool {
@@ -187,5 +234,11 @@ impl Handshake {
     /// Whether some hop shows all that a side sent in the session, so that what it did not send there it never sent.
     pub fn hears(&self, side: Side) -> bool {
         self.tunnel().any(|(_, hop)| hop.hears(side))
+    }
+
+    /// Whether some hop shows all that a side sent, whether or not it made sense.
+    pub fn shows(&self, side: Side) -> bool {
+        let mut hops = self.hops.iter().filter(|hop| !hop.retried);
+        hops.any(|hop| hop.record.shows(side.sends()))
     }
 }

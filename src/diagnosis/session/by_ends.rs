@@ -128,6 +128,12 @@ impl End<'_> {
         if ending.how == EndingHow::Rst {
             let text = format!("{} reset the session", capital(&client));
             let draft = self.titled(Code::ClientReset, &text);
+            // A client that never got what it was sent may be one that a loss had cut off before.
+            let draft = if self.sent_in_vain() {
+                draft.sure(Confidence::Likely)
+            } else {
+                draft
+            };
             return self.with_endings(draft);
         }
         let text = format!("{} left without a Close frame", capital(&client));
@@ -245,7 +251,15 @@ impl End<'_> {
             self.idle(ending, &Limit::seconds(timeout), Confidence::Guess, out);
             return;
         }
-        if ending.by == Side::Client {
+        // The backend's own hop tells that a proxy ended it, not the backend.
+        let last = self.story.handshake.tunnel().last();
+        let mut others = self.session.endings.iter();
+        let passed_on = !self.one_hop()
+            && ending.how == EndingHow::Fin
+            && others.any(|other| {
+                other.by == Side::Client && last.is_some_and(|(place, _)| place == other.hop)
+            });
+        if ending.by == Side::Client || passed_on {
             // From the proxy's side towards the backend: most often a client that left.
             let proxy = self.proxy(ending);
             let text = format!("The client behind {proxy} left without a Close frame");

@@ -14,6 +14,10 @@ use crate::websocket::{SessionFacts, Silence};
 /// A proxy that ends a tunnel ends both hops within this time.
 const TOGETHER_NANOS: i64 = 50_000_000;
 
+/// Bytes that nobody acknowledges are sent again after a second at the latest (RFC 6298 2.1; later only where the network was
+/// that slow before).
+const REPEATED_NANOS: i64 = 1_000_000_000;
+
 impl End<'_> {
     pub(super) fn by_proxy(&self, ending: HopEnding, out: &mut Vec<Draft>) {
         if let Some(draft) = self.not_reading() {
@@ -54,10 +58,10 @@ impl End<'_> {
             draft = draft.saw(earlier.until, format!("data ends a silence of {long}"));
         }
         told.extend(unseen.map(str::to_owned));
-        let in_vain = self.repeated_in_vain();
+        let in_vain = self.sent_in_vain();
         if in_vain {
             told.push(
-                "Bytes were sent again and never acknowledged: a loss may be why it ended."
+                "Bytes were sent and never acknowledged, although there was time to send them again: a loss may be why it ended."
                     .to_owned(),
             );
         }
@@ -121,15 +125,19 @@ impl End<'_> {
         }
     }
 
-    /// Whether some side sent bytes again that were never acknowledged. A repetition more would show a loss, and may be what
-    /// the capture lacks.
-    fn repeated_in_vain(&self) -> bool {
+    /// Whether some side sent bytes that were never acknowledged, and again, or so long ago that it must have. A repetition more
+    /// would show a loss, and may be what the capture lacks.
+    pub(super) fn sent_in_vain(&self) -> bool {
+        let end = self.ended().map(|ending| self.time(ending.frame));
         self.hops().any(|hop| {
             [Direction::ToServer, Direction::ToClient]
                 .iter()
                 .any(|&direction| {
                     let stream = hop.record.connection.stream(direction);
-                    stream.unacknowledged > 0 && stream.last_retransmission.is_some()
+                    let long_ago = stream.last_data.zip(end).is_some_and(|(data, end)| {
+                        end.nanos_since(self.time(data)) >= REPEATED_NANOS
+                    });
+                    stream.unacknowledged > 0 && (stream.last_retransmission.is_some() || long_ago)
                 })
         })
     }

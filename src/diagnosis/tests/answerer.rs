@@ -112,6 +112,8 @@ fn an_answer_without_the_backends_is_the_proxys_only_where_it_gave_up() {
         (status("426"), open(), unknown),
         (status("426"), closed(), proxy),
         (status("504"), open(), proxy),
+        (status("503"), open(), unknown),
+        (status("503"), closed(), proxy),
         (status("504"), earlier(), unknown),
         (SWITCHED.to_owned(), open(), unknown),
         (SWITCHED.to_owned(), closed(), unknown),

@@ -154,7 +154,8 @@ fn a_hop_whose_capture_ends_before_the_answer_carried_the_session() {
 fn a_single_syn_that_was_not_due_to_be_repeated_is_no_proof() {
     for (syns, answered, sure) in [
         (1, 4.0, Confidence::Guess),
-        (1, 2001.0, Confidence::Likely),
+        (1, 1001.0, Confidence::Likely),
+        (1, 2001.0, Confidence::Guess),
         (2, 4.0, Confidence::Likely),
     ] {
         let hangs = conn(1, BACK, BACKEND, 1.0).edit(|c| {
@@ -217,4 +218,102 @@ fn a_400_from_behind_the_proxy_is_no_refusal_of_the_header() {
         let named = found.contains(&Code::ProxyProtocolUnexpected);
         assert_eq!(named, refused, "{found:?}");
     }
+}
+
+/// A client that must refuse a 101 may have accepted it: only where its frames are in the capture did it not.
+#[test]
+fn a_bad_101_is_not_known_to_have_failed_a_client_that_nobody_hears() {
+    let bad = SWITCHED.replace(ACCEPT, "AAAAAAAAAAAAAAAAAAAAAAAAAAA=");
+    for (lost, verdict) in [(0, Verdict::Failed), (40, Verdict::Unclear)] {
+        let client = front().ask(ASK, 0.5).answer(&bad, 1.7);
+        let client = client.session(talk(0, 1.7, 1.7)).fin(Side::Client, 2.0);
+        let client = client.edit(|c| c.record.connection.to_server.missing_bytes = lost);
+        let diagnosis = diagnose(&alone(client, Role::ClientProxy));
+        assert_eq!(diagnosis.verdict, verdict, "{}", diagnosis.headline);
+        finding(&diagnosis, Code::AcceptMismatch);
+    }
+}
+
+/// What came behind a lost request is lost as well: the server's FIN may have answered the client's.
+#[test]
+fn a_client_whose_direction_breaks_off_may_have_refused_the_101() {
+    for (unseen, verdict) in [(0, Verdict::Ok), (1, Verdict::Unclear)] {
+        let client = front().answer(SWITCHED, 1.7).fin(Side::Server, 3.0);
+        let client = client.session(talk(0, 1.7, 1.7));
+        let client = client.edit(|c| c.record.connection.to_server.unseen_at_end = unseen);
+        let backend = back().ask(FORWARDED, 1.2).answer(SWITCH, 1.6);
+        let backend = backend.session(talk(0, 1.6, 1.6));
+        let diagnosis = diagnose(&through(client, backend));
+        assert_eq!(diagnosis.verdict, verdict, "{}", diagnosis.headline);
+    }
+}
+
+/// nginx asks for permission with the client's fields: seen without the client's hop, that is no upgrade answered with a page.
+#[test]
+fn a_permission_seen_alone_is_no_page() {
+    let asked = FORWARDED.replace("Upgrade: websocket\n", "");
+    for (asked, status, verdict) in [
+        (&*asked, "204 No Content", Verdict::Unclear),
+        (&*asked, "200 OK", Verdict::Failed),
+        (FORWARDED, "204 No Content", Verdict::Failed),
+    ] {
+        let answer = format!("HTTP/1.1 {status}\nServer: x");
+        let hop = back().ask(asked, 1.2).answer(&answer, 1.6);
+        let diagnosis = diagnose(&alone(hop, Role::ProxyBackend));
+        assert_eq!(
+            diagnosis.verdict, verdict,
+            "{status}: {}",
+            diagnosis.headline
+        );
+    }
+}
+
+/// A connect of which the capture stops behind its SYN may have carried the request all the same.
+#[test]
+fn what_came_of_a_connect_may_be_lost() {
+    for (opening, syns, by) in [
+        (Opening::Unanswered, 1, AnsweredBy::Unknown),
+        (Opening::Unanswered, 2, AnsweredBy::Proxy),
+        (Opening::Partial, 1, AnsweredBy::Unknown),
+    ] {
+        let hangs = conn(1, BACK, BACKEND, 1.0).edit(|c| {
+            c.record.exchange_count = 0;
+            c.record.protocol = crate::hop::Protocol::None;
+            c.record.connection.opening = opening;
+            c.record.connection.syns = syns;
+        });
+        let client = front().ask(ASK, 0.5).answer("HTTP/1.1 404 X", 4.0);
+        let diagnosis = diagnose(&tried(client, vec![hangs]));
+        assert_eq!(diagnosis.answered_by(), Some(by), "{opening:?} {syns}");
+    }
+}
+
+/// Bytes that nobody acknowledged for so long were sent again, in frames that the capture lacks.
+#[test]
+fn bytes_in_vain_may_be_why_a_proxy_closed() {
+    for (last, sure) in [(10.0, Confidence::Guess), (59_500.0, Confidence::Likely)] {
+        let (client, backend) = hops(talk(2, 1.7, 10.0));
+        let client = client.edit(|c| {
+            c.record.connection.to_client.unacknowledged = 1_204;
+            c.record.connection.to_client.last_data = Some(at(last));
+        });
+        let mut handshake = ended((client, backend), Party::Proxy, 60_010.0);
+        handshake.session.as_mut().unwrap().outstanding = true;
+        let diagnosis = diagnose(&handshake);
+        let closed = finding(&diagnosis, Code::ProxyClosed);
+        assert_eq!(closed.confidence, sure, "{}", closed.title);
+    }
+}
+
+/// Who ended a session is not known, but that the proxy ended the backend's hop is.
+#[test]
+fn a_backend_that_was_left_first_did_not_close_the_session() {
+    let mut handshake = ended(hops(talk(2, 1.7, 10.0)), Party::Proxy, 12.0);
+    handshake.session.as_mut().unwrap().ended_by = None;
+    let found = codes(&diagnose(&handshake).findings);
+    assert!(found.contains(&Code::ClientLeft), "{found:?}");
+    assert!(
+        !found.contains(&Code::BackendClosedWithoutClose),
+        "{found:?}"
+    );
 }

@@ -514,13 +514,24 @@ fn a_backend_that_hangs_up_at_once_may_not_have_looked() {
 /// What was acknowledged at the end of the client hop and not captured may be the FIN of a client that left.
 #[test]
 fn a_backend_is_not_late_for_a_client_that_may_have_left() {
-    for (unseen, sure) in [(0, Confidence::Certain), (1, Confidence::Guess)] {
-        let client = front().ask(ASK, 0.5).edit(|c| {
-            c.record.connection.to_client.unseen_at_end = unseen;
-        });
+    let asked = || front().ask(ASK, 0.5);
+    let unseen = asked().edit(|c| c.record.connection.to_client.unseen_at_end = 1);
+    for (name, client, sure) in [
+        (
+            "told",
+            asked().answer(GATEWAY_TIMEOUT, 1001.3).body(PAGE),
+            Confidence::Certain,
+        ),
+        ("the capture of its hop stops", asked(), Confidence::Guess),
+        (
+            "what may be its FIN is acknowledged",
+            unseen,
+            Confidence::Guess,
+        ),
+    ] {
         let backend = back().ask(FORWARDED, 1.2).fin(Side::Client, 1001.2);
         let diagnosis = diagnose(&through(client, backend));
         let late = finding(&diagnosis, Code::BackendTimeout);
-        assert_eq!(late.confidence, sure, "{unseen}");
+        assert_eq!(late.confidence, sure, "{name}");
     }
 }

@@ -10,9 +10,6 @@ use crate::diagnosis::view::RecordView;
 use crate::hop::{Confidence, ConnectAttempt, Record};
 use crate::tcp::{Ending, EndingHow, Opening, Side};
 
-/// A SYN that nobody answers is sent again after this time (RFC 6298 2.1), less what a clock may be early.
-const NEXT_SYN_NANOS: i64 = 900_000_000;
-
 pub(super) fn of_attempt(story: &Story<'_>, attempt: &ConnectAttempt) -> Option<Draft> {
     if let Some(draft) = crate::diagnosis::tls::of_attempt(story, attempt) {
         return Some(draft);
@@ -122,15 +119,14 @@ fn unanswered(
     let connection = &attempt.record.connection;
     // A single SYN at the very end of a capture says nothing yet.
     let given_up = connection.syns > 1 || story.answer().is_some() || connection.ended.is_some();
-    let waited = story
+    let until = story
         .answer()
         .map(|head| head.span.first)
         .or(story.outer.record.end_by(Side::Client).map(|end| end.frame))
         .unwrap_or(connection.last)
-        .at
-        .nanos_since(connection.first.at);
-    // Of a single one that was not due to be repeated the capture may as well lack the answer.
-    let sure = if connection.syns == 1 && waited < NEXT_SYN_NANOS {
+        .at;
+    let waited = until.nanos_since(connection.first.at);
+    let sure = if attempt.is_doubtful(until) {
         Confidence::Guess
     } else {
         attempt.confidence

@@ -246,7 +246,7 @@ fn broke_off(
         (Side::Client, _) => {
             let draft = timed_out(story, hop, request, end, draft);
             // The client may have left before, in frames that the capture lacks.
-            Some(if story.outer.record.connection.may_have_ended() {
+            Some(if story.outer.may_hide_departure() {
                 draft.sure(Confidence::Guess)
             } else {
                 draft

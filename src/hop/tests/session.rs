@@ -329,7 +329,14 @@ fn an_end_that_may_hide_another_is_nobodys() {
     let ended = || outer().fin(100.1, Side::Server);
     for (name, hops, by) in [
         ("nothing lacks", proxy(ended()), Some(Party::Proxy)),
-        ("no end seen in front", proxy(outer()), Some(Party::Proxy)),
+        ("no end seen in front", proxy(outer()), None),
+        (
+            "no end seen of a client that does not read",
+            proxy(outer().with(|record| {
+                record.connection.to_server.zero_window_since = Some(in_capture(0, 50.0));
+            })),
+            Some(Party::Proxy),
+        ),
         ("a FIN in front", proxy(lacks(1)(outer())), None),
         (
             "one that answers",
