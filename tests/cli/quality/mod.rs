@@ -6,6 +6,7 @@ mod cut;
 mod links;
 mod lost;
 mod order;
+mod parted;
 mod worse;
 
 use std::collections::BTreeSet;
