@@ -25,6 +25,10 @@ use crate::tls::{Sealed, TlsFacts};
 /// where everything is slow.
 const NEXT_SYN_NANOS: RangeInclusive<i64> = 900_000_000..=1_500_000_000;
 
+/// Who sends again so long after the first time did so more than once, to one that is gone: the waits between double, and the
+/// first is a fifth of this in a network that is not slow (RFC 6298 5.5; Linux).
+const IN_VAIN_NANOS: i64 = 1_000_000_000;
+
 /// What came back to the request of a hop.
 #[derive(Debug, Clone, Copy)]
 pub enum Reply<'a> {
@@ -197,8 +201,13 @@ impl Hop {
         if connection.ended.is_some() {
             return !seen && stream.unseen_at_end > 1;
         }
-        // A FIN waits behind bytes that its receiver does not take.
-        stream.zero_window_since.is_none() || connection.may_have_ended()
+        // A FIN waits behind bytes that its receiver does not take, or that are sent again and again to one that is gone.
+        let other = connection.stream(side.other().sends());
+        let in_vain = other.unacknowledged > 0 && {
+            let mut tries = other.last_retransmission.zip(other.last_data).into_iter();
+            tries.any(|(again, first)| again.at.nanos_since(first.at) >= IN_VAIN_NANOS)
+        };
+        !(in_vain || stream.zero_window_since.is_some()) || connection.may_have_ended()
     }
 
     /// Whether its client may have left before it was answered, in frames that the capture lacks: of a client that stayed, the
