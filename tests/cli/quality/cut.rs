@@ -5,8 +5,8 @@
 use super::lost::{Allowed, INSTEAD, Instead, OTHER_FACTS, OtherFact, says_something, short_cases};
 use super::*;
 
-/// What a capture that begins too late may say of a handshake.
-const LATE_FACTS: &[OtherFact] = &[(
+/// What a capture that begins too late, be it on one connection only, may say of a handshake.
+pub(super) const LATE_FACTS: &[OtherFact] = &[(
     "verdict",
     "ok",
     "broken (backend-closed-without-close)",
@@ -14,14 +14,8 @@ const LATE_FACTS: &[OtherFact] = &[(
     "a guess: the subprotocol, which has a goodbye of its own, was agreed on before",
 )];
 
-/// What one that ends too soon may say instead of something else.
-const EARLY_INSTEAD: &[Instead] = &[
-    (
-        "backend-closed-early",
-        "backend-retried",
-        "certain",
-        "the next try comes later",
-    ),
+/// What one that ends too soon, be it on one connection only, may say instead of something else.
+pub(super) const TOO_SOON: &[Instead] = &[
     (
         "connection-not-forwarded",
         "connection-not-forwarded",
@@ -42,8 +36,16 @@ const EARLY_INSTEAD: &[Instead] = &[
     ),
 ];
 
+/// And on all.
+const EARLY_INSTEAD: &[Instead] = &[(
+    "backend-closed-early",
+    "backend-retried",
+    "certain",
+    "the next try comes later",
+)];
+
 /// And of a handshake.
-const EARLY_FACTS: &[OtherFact] = &[
+pub(super) const EARLY_FACTS: &[OtherFact] = &[
     (
         "verdict",
         "failed (subprotocol-not-chosen)",
@@ -148,5 +150,5 @@ fn a_capture_that_begins_late_is_weaker_and_never_wrong() {
 
 #[test]
 fn a_capture_that_ends_early_is_weaker_and_never_wrong() {
-    all_cut(false, EARLY_INSTEAD, EARLY_FACTS);
+    all_cut(false, &[TOO_SOON, EARLY_INSTEAD].concat(), EARLY_FACTS);
 }

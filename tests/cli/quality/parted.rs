@@ -1,78 +1,33 @@
 //! One connection, or one direction of it, of which the capture has only a part, while the rest goes on: two hosts, of which one
 //! was captured too short, a filter, a ring buffer; a tap of one way, another route back.
 //!
-//! What weaker means, and what may stand for something else, is as where one frame is lost; here is what only this makes.
+//! What weaker means, and what may stand for something else, is as where one frame is lost or a capture is cut; here is what only this
+//! makes.
 
+use super::cut::{EARLY_FACTS, LATE_FACTS, TOO_SOON};
 use super::lost::{Allowed, INSTEAD, Instead, OTHER_FACTS, OtherFact, says_something, short_cases};
 use super::*;
 
 /// What a capture may say instead of something else of which one connection stops.
-const BEHIND_INSTEAD: &[Instead] = &[
-    (
-        "backend-connect-timeout",
-        "backend-timeout",
-        "likely",
-        "its proxy gave up when the second SYN was due",
-    ),
-    (
-        "connection-not-forwarded",
-        "connection-not-forwarded",
-        "certain",
-        "that the backend closed because of it is likely, and comes later",
-    ),
-    (
-        "connection-not-forwarded",
-        "upgrade-added",
-        "likely",
-        "a proxy that adds none may have got none",
-    ),
-    (
-        "upgrade-not-forwarded",
-        "upgrade-added",
-        "likely",
-        "a proxy that adds none may have got none",
-    ),
-];
-
-/// And of a handshake.
-const BEHIND_FACTS: &[OtherFact] = &[
-    (
-        "verdict",
-        "failed (subprotocol-not-chosen)",
-        "ok",
-        false,
-        "some clients accept such a 101, this one leaves later",
-    ),
-    (
-        "verdict",
-        "failed (subprotocol-not-forwarded)",
-        "ok",
-        false,
-        "some clients accept such a 101, this one leaves later",
-    ),
-];
+const BEHIND_INSTEAD: &[Instead] = &[(
+    "backend-connect-timeout",
+    "backend-timeout",
+    "likely",
+    "its proxy gave up when the second SYN was due",
+)];
 
 /// Cases of which hops in the wrong order are made where one connection begins late: what was asked on it is lost, and a client
 /// that waited as long as its backend's proxy is taken for that proxy.
 const MISPAIRED: [&str; 2] = ["/interim-response/", "/upgrade-added/"];
 
 /// What it may say of a handshake where one begins late.
-const UP_TO_FACTS: &[OtherFact] = &[
-    (
-        "verdict",
-        "ok",
-        "broken (backend-closed-without-close)",
-        false,
-        "a guess: the subprotocol, which has a goodbye of its own, was agreed on before",
-    ),
-    (
-        "verdict",
-        "ok",
-        "failed",
-        true,
-        "a backend's try of its own, which failed; that it was made again is the client hop's to tell",
-    ),
-];
+const UP_TO_FACTS: &[OtherFact] = &[(
+    "verdict",
+    "ok",
+    "failed",
+    true,
+    "a backend's try of its own, which failed; that it was made again is the client hop's to tell",
+)];
 
 /// What either may say: one hop is left, or as good as that.
 const LONE_INSTEAD: &[Instead] = &[
@@ -206,14 +161,14 @@ fn all_without(part: Part, instead: &[Instead], facts: &[OtherFact]) {
 
 #[test]
 fn a_connection_that_stops_in_the_capture_is_weaker_and_never_wrong() {
-    let instead = [BEHIND_INSTEAD, LONE_INSTEAD].concat();
-    let facts = [BEHIND_FACTS, LONE_FACTS].concat();
+    let instead = [TOO_SOON, BEHIND_INSTEAD, LONE_INSTEAD].concat();
+    let facts = [EARLY_FACTS, LONE_FACTS].concat();
     all_without(Part::ConnectionBehind, &instead, &facts);
 }
 
 #[test]
 fn a_connection_that_begins_late_in_the_capture_is_weaker_and_never_wrong() {
-    let facts = [UP_TO_FACTS, LONE_FACTS].concat();
+    let facts = [LATE_FACTS, UP_TO_FACTS, LONE_FACTS].concat();
     all_without(Part::ConnectionUpTo, LONE_INSTEAD, &facts);
 }
 
