@@ -110,11 +110,10 @@ impl Program {
 
     /// The proxy that was asked on this hop and reached nobody: what answered is itself.
     pub(super) fn that_reached_nobody(asked: &Hop) -> Self {
-        match signed(asked, None) {
-            _ if asked.answered_by_nginx(None) => Self::Nginx,
-            Some(product) => Self::Other(product),
-            None => Self::Unknown,
+        if asked.answered_by_nginx(None) {
+            return Self::Nginx;
         }
+        signed(asked, None).map_or(Self::Unknown, Self::Other)
     }
 
     /// How it is called before its address.
@@ -234,10 +233,12 @@ fn marked(before: &RequestHead, after: &RequestHead) -> Option<Product> {
         return Some(Product::Varnish);
     }
     if sets_behind(before, after) {
-        return Some(match () {
-            () if is_new("x-forwarded-server") => Product::Apache,
-            () if is_new("x-host") => Product::Lighttpd,
-            () => Product::Unnamed,
+        return Some(if is_new("x-forwarded-server") {
+            Product::Apache
+        } else if is_new("x-host") {
+            Product::Lighttpd
+        } else {
+            Product::Unnamed
         });
     }
     respelled(before, after).then_some(Product::Unnamed)

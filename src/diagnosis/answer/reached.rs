@@ -9,7 +9,8 @@ use crate::http::RequestHead;
 const CREDENTIALS: [&str; 2] = ["Authorization", "Cookie"];
 
 /// Web servers that take an upgrade for an ordinary request, by what they say of themselves: those that speak WSGI (PEP 3333),
-/// and uvicorn without a library for WebSocket, which otherwise answers 403 to what it does not serve.
+/// and uvicorn without a library for WebSocket, which otherwise answers 403 to what it does not serve. The name, why, and what
+/// to do.
 const ORDINARY: &[(&str, &str, &str)] = &[
     (
         "gunicorn",
@@ -53,13 +54,13 @@ pub(super) fn fix_of_path(story: &Story<'_>) -> Option<String> {
     if !is_unchanged(story) {
         return None;
     }
-    let target = story.inner.exchange().request.as_ref()?.target();
-    let first = path(target).split('/').nth(1).unwrap_or_default();
     if let Some((_, _, fix)) = ordinary(story, 404) {
         return Some(format!(
             "{fix} Else compare the path with what the application serves, to the last slash: it arrived as the client asked for it."
         ));
     }
+    let target = story.inner.exchange().request.as_ref()?.target();
+    let first = path(target).split('/').nth(1).unwrap_or_default();
     let arrived = "Compare the path with what the application serves, to the last slash: the client asked for this one, and it arrived unchanged.";
     let has_prefix = first.len() + 2 < path(target).len();
     Some(if has_prefix {

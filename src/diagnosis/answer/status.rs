@@ -112,25 +112,22 @@ pub(super) fn draft(story: &Story<'_>, answer: &ResponseHead) -> Draft {
 /// The advice where the answer or the request to the backend says that the usual one does not help.
 fn advised(draft: Draft, story: &Story<'_>, answer: &ResponseHead, by: AnsweredBy) -> Draft {
     let location = answer.fields.first("location").unwrap_or_default();
+    let refused = matches!(
+        draft.code(),
+        Code::BadRequest | Code::Unauthorized | Code::Forbidden
+    );
+    if by == AnsweredBy::Backend
+        && refused
+        && let Some(lost) = reached::lost_credentials(story)
+    {
+        return draft
+            .fix(format!("Let the proxy pass {lost} on as well: an empty proxy_set_header of that name takes it away, and so does `proxy_pass_request_headers off`. If that is meant so, the application needs something else to know the user by."))
+            .snippet("");
+    }
     match draft.code() {
         Code::Redirected => match redirect(story, &location) {
             Redirect::Slash => draft,
-            Redirect::Https if by == AnsweredBy::Backend && told_https(story).is_some() => {
-                let field = told_https(story).unwrap_or_default();
-                draft
-                    .fix(format!("{field} says https already: let the application trust that field from this proxy (Django: SECURE_PROXY_SSL_HEADER)."))
-                    .snippet("")
-            }
-            Redirect::Https if by == AnsweredBy::Backend && used_tls(story) => draft
-                .fix("Tell the application that the client used https, and let it trust the proxy (Django: SECURE_PROXY_SSL_HEADER). A client that did not has to open the address with wss.")
-                .snippet(TOLD_HTTPS),
-            Redirect::Https => draft
-                .fix("Open the address with wss. If the client did, and TLS ends before this hop: tell who redirects that it was https.")
-                .snippet(if story.outer.has_device_in_front() {
-                    TOLD_HTTPS
-                } else {
-                    ""
-                }),
+            Redirect::Https => advised_of_https(draft, story, by),
             Redirect::Login => draft
                 .fix("Let the client sign in first and send with the WebSocket request what it got: a cookie of the same site, or a token.")
                 .snippet(""),
@@ -138,14 +135,6 @@ fn advised(draft: Draft, story: &Story<'_>, answer: &ResponseHead, by: AnsweredB
                 .fix("Open the final address, with ws or wss.")
                 .snippet(""),
         },
-        Code::BadRequest | Code::Unauthorized | Code::Forbidden
-            if by == AnsweredBy::Backend && reached::lost_credentials(story).is_some() =>
-        {
-            let lost = reached::lost_credentials(story).unwrap_or_default();
-            draft
-                .fix(format!("Let the proxy pass {lost} on as well: an empty proxy_set_header of that name takes it away, and so does `proxy_pass_request_headers off`. If that is meant so, the application needs something else to know the user by."))
-                .snippet("")
-        }
         Code::BadRequest | Code::Forbidden | Code::NotFound
             if by == AnsweredBy::Backend && untold_https(story, answer.status).is_some() =>
         {
@@ -175,6 +164,28 @@ fn advised(draft: Draft, story: &Story<'_>, answer: &ResponseHead, by: AnsweredB
         }
         _ => draft,
     }
+}
+
+/// The advice on a redirect that only changes to https: who sends it may not have been told that the client used that.
+fn advised_of_https(draft: Draft, story: &Story<'_>, by: AnsweredBy) -> Draft {
+    let by_backend = by == AnsweredBy::Backend;
+    if by_backend && let Some(field) = told_https(story) {
+        return draft
+            .fix(format!("{field} says https already: let the application trust that field from this proxy (Django: SECURE_PROXY_SSL_HEADER)."))
+            .snippet("");
+    }
+    if by_backend && used_tls(story) {
+        return draft
+            .fix("Tell the application that the client used https, and let it trust the proxy (Django: SECURE_PROXY_SSL_HEADER). A client that did not has to open the address with wss.")
+            .snippet(TOLD_HTTPS);
+    }
+    draft
+        .fix("Open the address with wss. If the client did, and TLS ends before this hop: tell who redirects that it was https.")
+        .snippet(if story.outer.has_device_in_front() {
+            TOLD_HTTPS
+        } else {
+            ""
+        })
 }
 
 fn is_balancers(story: &Story<'_>, answer: &ResponseHead) -> bool {
