@@ -2,6 +2,7 @@
 
 mod origin;
 mod reached;
+mod redirect;
 mod status;
 
 pub(super) use self::origin::speaks_of_origin;

@@ -1,15 +1,14 @@
 //! The finding that an answer's status is: who refused what, with all that the answer says about why.
 
 use super::about;
-use super::origin::{Origin, other_origin, speaks_of_origin, told_https, untold_https};
+use super::origin::{Origin, other_origin, speaks_of_origin, untold_https};
 use super::reached;
+use super::redirect::{Redirect, TOLD_HTTPS};
 use crate::diagnosis::answerer::{Answerer, answerer, answerer_behind, own_of_balancer};
 use crate::diagnosis::catalogue::{BALANCER, CHALLENGE_MET, told_by};
 use crate::diagnosis::draft::Draft;
 use crate::diagnosis::story::Story;
-use crate::diagnosis::text::{
-    self, asked_for, contains, short, short_target, shows_request, shows_response,
-};
+use crate::diagnosis::text::{self, asked_for, short, short_target, shows_request, shows_response};
 use crate::diagnosis::view::HopView;
 use crate::diagnosis::{Answered, AnsweredBy, Code, Severity};
 use crate::hop::{Confidence, Hop, Role};
@@ -125,16 +124,7 @@ fn advised(draft: Draft, story: &Story<'_>, answer: &ResponseHead, by: AnsweredB
             .snippet("");
     }
     match draft.code() {
-        Code::Redirected => match redirect(story, &location) {
-            Redirect::Slash => draft,
-            Redirect::Https => advised_of_https(draft, story, by),
-            Redirect::Login => draft
-                .fix("Let the client sign in first and send with the WebSocket request what it got: a cookie of the same site, or a token.")
-                .snippet(""),
-            Redirect::Elsewhere => draft
-                .fix("Open the final address, with ws or wss.")
-                .snippet(""),
-        },
+        Code::Redirected => Redirect::of(story, &location).advised(draft, story, by),
         Code::BadRequest | Code::Forbidden | Code::NotFound
             if by == AnsweredBy::Backend && untold_https(story, answer.status).is_some() =>
         {
@@ -166,46 +156,9 @@ fn advised(draft: Draft, story: &Story<'_>, answer: &ResponseHead, by: AnsweredB
     }
 }
 
-/// The advice on a redirect that only changes to https: who sends it may not have been told that the client used that.
-fn advised_of_https(draft: Draft, story: &Story<'_>, by: AnsweredBy) -> Draft {
-    let by_backend = by == AnsweredBy::Backend;
-    if by_backend && let Some(field) = told_https(story) {
-        return draft
-            .fix(format!("{field} says https already: let the application trust that field from this proxy (Django: SECURE_PROXY_SSL_HEADER)."))
-            .snippet("");
-    }
-    if by_backend && used_tls(story) {
-        return draft
-            .fix("Tell the application that the client used https, and let it trust the proxy (Django: SECURE_PROXY_SSL_HEADER). A client that did not has to open the address with wss.")
-            .snippet(TOLD_HTTPS);
-    }
-    draft
-        .fix("Open the address with wss. If the client did, and TLS ends before this hop: tell who redirects that it was https.")
-        .snippet(if story.outer.has_device_in_front() {
-            TOLD_HTTPS
-        } else {
-            ""
-        })
-}
-
 fn is_balancers(story: &Story<'_>, answer: &ResponseHead) -> bool {
     let server = answer.fields.first("server").unwrap_or_default();
     own_of_balancer(answer, &server, story.body()).is_some()
-}
-
-/// What tells the scheme of the client to an application, or to nginx behind a balancer.
-const TOLD_HTTPS: &str = "\
-# where TLS ends, beside the other proxy_set_header lines of this path
-proxy_set_header X-Forwarded-Proto $scheme;";
-
-/// Whether the client is seen to use TLS, opened or not.
-fn used_tls(story: &Story<'_>) -> bool {
-    story.sealed_front().is_some() || story.outer.parent.is_none() && is_behind_tls(story)
-}
-
-/// Whether a hop in TLS has one behind it: the application was asked by a proxy.
-fn is_behind_tls(story: &Story<'_>) -> bool {
-    story.outer.record.tls.is_some() && story.inner_hops().next().is_some()
 }
 
 /// Whether the backend was asked with the client's Host.
@@ -292,18 +245,7 @@ fn hints(story: &Story<'_>, hop: &Hop, answer: &ResponseHead, by: AnsweredBy) ->
         hints.extend(further_nginx(story, hop).map(str::to_owned));
     }
     if let Some(location) = fields.first("location") {
-        let kind = redirect(story, &location);
-        let used = used_tls(story) || told_https(story).is_some();
-        hints.push(
-            if kind == Redirect::Https && by == AnsweredBy::Backend && used {
-                // A client inside TLS that nobody opened is joined by times and lengths.
-                let sure = story.sealed_front().is_none();
-                let used = if sure { "used" } else { "seems to have used" };
-                format!("It only changes to https, which the client {used} already.")
-            } else {
-                kind.told().to_owned()
-            },
-        );
+        hints.push(Redirect::of(story, &location).told(story, by));
     }
     let asked = story.outer.exchange().request.as_ref();
     let at_once = asked
@@ -445,54 +387,6 @@ pub(super) fn is_nginx(hop: &Hop) -> bool {
     let answer = hop.exchange().response.as_ref();
     let server = answer.and_then(|answer| answer.fields.first("server"));
     hop.parent.is_some() && server.is_some_and(|server| server.starts_with("nginx"))
-}
-
-/// Where a redirect leads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Redirect {
-    /// To the same path with a slash behind it.
-    Slash,
-    /// To the same path over TLS.
-    Https,
-    Login,
-    Elsewhere,
-}
-
-impl Redirect {
-    const fn told(self) -> &'static str {
-        match self {
-            Self::Slash => {
-                "It only adds a slash: the location ends in a slash and the request does not."
-            }
-            Self::Https => "It only changes to https: open the address with wss.",
-            Self::Login => "It leads to a login.",
-            Self::Elsewhere => "",
-        }
-    }
-}
-
-/// What kind of redirect it is.
-fn redirect(story: &Story<'_>, location: &str) -> Redirect {
-    let asked = story.path();
-    let (scheme, rest) = location.split_once("://").unwrap_or(("", location));
-    let path = if scheme.is_empty() {
-        rest
-    } else {
-        rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/")
-    };
-    let path = text::path(path);
-    if path.strip_suffix('/') == Some(asked.as_str()) {
-        Redirect::Slash
-    } else if scheme.eq_ignore_ascii_case("https") && path == asked {
-        Redirect::Https
-    } else if ["login", "signin", "auth", "oauth", "sso"]
-        .iter()
-        .any(|word| contains(path.as_bytes(), word))
-    {
-        Redirect::Login
-    } else {
-        Redirect::Elsewhere
-    }
 }
 
 const fn code_of(status: u16) -> Code {
