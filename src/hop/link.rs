@@ -55,14 +55,29 @@ pub(super) fn nested(outer: &Node, inner: &Node) -> bool {
     if outer.begin.is_none() && opened_after(outer, inner) {
         return false;
     }
+    (!comes_late(outer, inner) || dialed_within(outer, inner)) && !are_siblings(outer, inner)
+}
+
+/// Whether an exchange begins when the outer one waits no more: its answer is not what the outer one got.
+pub(super) fn comes_late(outer: &Node, inner: &Node) -> bool {
     let begun = inner.begin.or(inner.answer);
-    if begun
+    begun
         .zip(outer.over())
         .is_some_and(|(begun, over)| begun >= over)
-    {
-        return false;
-    }
-    !are_siblings(outer, inner)
+}
+
+/// Whether a request with the same key was dialed for while the outer one waited, and sent when that had its answer from elsewhere:
+/// who copies requests to a server far away (nginx `mirror`) does not wait for it.
+fn dialed_within(outer: &Node, inner: &Node) -> bool {
+    let span = outer.begin.zip(outer.over());
+    let of_one = outer.asked.key.is_some()
+        && outer.asked.key_number() == inner.asked.key_number()
+        && !outer.asked.is_sample()
+        && outer.capture() == inner.capture();
+    of_one
+        && span
+            .zip(inner.dialed())
+            .is_some_and(|((begin, over), dialed)| begin < dialed && dialed < over)
 }
 
 /// Whether a connection was opened after another one's request came, and so did not bring what that one passes on. Where only

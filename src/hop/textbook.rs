@@ -13,7 +13,7 @@ use std::slice;
 use super::clock::Offsets;
 use super::context::Context;
 use super::handshake::{BackendSight, Confidence, Handshake, Hop, PairedBy, Role};
-use super::link::nested;
+use super::link::{comes_late, nested};
 use super::node::{LinkKind, Node};
 use super::tree::hop_of;
 use super::{attempts, copies, session};
@@ -62,6 +62,7 @@ fn is_forwarded(outer: &Node, inner: &Node) -> bool {
         && !outer.asked.is_sample()
         && outer.capture() == inner.capture()
         && nested(outer, inner)
+        && !comes_late(outer, inner)
         && outer.record.connection.server != inner.record.connection.server
         && copies::are_apart(outer, inner)
 }

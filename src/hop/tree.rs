@@ -14,6 +14,7 @@ use smallvec::SmallVec;
 
 use super::changes::{changes, check_accept};
 use super::handshake::{Confidence, ConnectAttempt, Handshake, Hop, Role};
+use super::link::comes_late;
 use super::matching::Parent;
 use super::node::Node;
 use super::record::{Exchange, SharedRecord};
@@ -131,7 +132,8 @@ impl Tree {
             let mut siblings = after(before);
             siblings.extend(later);
             Some(
-                is_subrequest(outer, inner, follower)
+                comes_late(outer, inner)
+                    || is_subrequest(outer, inner, follower)
                     || siblings
                         .iter()
                         .any(|other| is_mirrored(outer, inner, other))

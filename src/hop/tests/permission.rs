@@ -96,6 +96,44 @@ fn mirrored_request_is_no_hop() {
     }
 }
 
+/// The server that gets the copy is far away: its connection is up when the client has its answer.
+#[test]
+fn a_mirrored_request_may_come_late() {
+    let key = key(1);
+    let late = |up: f64| {
+        let mirrored = mirrored(2, 2.0, 0.0, &key, 400);
+        let frame = |ms: f64| in_capture(0, ms);
+        mirrored.with(|record| {
+            record.connection.syn_ack = Some(frame(up));
+            let exchange = &mut record.exchanges[0];
+            let (request, response) = (&mut exchange.request, &mut exchange.response);
+            request.as_mut().unwrap().span.first = frame(90.1);
+            response.as_mut().unwrap().span.first = frame(95.0);
+        })
+    };
+    for outcome in [101, 403] {
+        let both = || {
+            [
+                client(0, 1.0, 9.0, &key, outcome),
+                backend(1, 2.0, 5.0, &key, outcome),
+            ]
+        };
+        let [client, backend] = both();
+        let handshake = one([client, backend, late(90.0)]);
+        assert_eq!(ids(&handshake), [0, 1], "{outcome}");
+        assert!(!handshake.hops[1].retried);
+        assert_eq!(handshake.subrequests.len(), 1);
+        assert_eq!(handshake.permissions().count(), 0);
+        // Also where the backend's hop is not in the capture.
+        let [client, _] = both();
+        let handshake = one([client, late(90.0)]);
+        assert_eq!(ids(&handshake), [0], "{outcome}");
+        // One that was up all the time was not dialed for it.
+        let [client, backend] = both();
+        assert_eq!(paired([client, backend, late(2.0)]).len(), 2, "{outcome}");
+    }
+}
+
 /// A server that is tried after another one was given up is no mirror, not even if that one answers too late.
 #[test]
 fn a_further_try_is_no_mirrored_request() {
