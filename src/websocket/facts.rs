@@ -146,7 +146,7 @@ impl Silence {
 /// less than 300 ms (`NGX_TIMER_LAZY_DELAY`), so that of a burst its first data counts, not its last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timer {
-    /// The data (or the 101) that set it last.
+    /// The data (or the 101, or the request before it) that set it last.
     pub since: FrameRef,
     /// What had set it before that.
     pub before: FrameRef,

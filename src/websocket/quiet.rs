@@ -26,6 +26,16 @@ impl Quiet {
         }
     }
 
+    /// The same, behind a request that was sent on.
+    pub(super) const fn asked(request: FrameRef, established: FrameRef) -> Self {
+        let mut quiet = Self::since(established);
+        if established.at.nanos_since(request.at) >= 0 {
+            quiet.timer = Timer::started(request);
+            quiet.timer.data(established);
+        }
+        quiet
+    }
+
     /// Looks at each cache line that the next data needs.
     pub(super) const fn touch(&self) -> usize {
         (self.last.at.nanos() ^ self.timer.since.at.nanos()).cast_unsigned() as usize
@@ -95,6 +105,20 @@ mod tests {
         quiet.data(at(2000));
         assert_eq!(quiet.timer.running_at(at(2500)), at(2000));
         assert_eq!(quiet.timer.running_at(at(1999)), at(300), "too late");
+    }
+
+    #[test]
+    fn a_timer_runs_since_the_request_if_the_answer_comes_soon() {
+        let since = |asked, answered| Quiet::asked(at(asked), at(answered)).timer.since;
+        assert_eq!(since(0, 299), at(0));
+        assert_eq!(since(0, 300), at(300));
+        // The first bytes of the answer stand in front of the request's last ones.
+        assert_eq!(since(10, 5), at(5));
+        let mut quiet = Quiet::asked(at(0), at(250));
+        quiet.data(at(290));
+        assert_eq!(quiet.timer.since, at(0));
+        quiet.data(at(310));
+        assert_eq!(quiet.timer.since, at(310));
     }
 
     #[test]

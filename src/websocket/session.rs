@@ -98,6 +98,14 @@ impl Session {
         self
     }
 
+    /// The request before the 101 ended at this frame. nginx sets its timer when it has sent a request on, and an answer that comes
+    /// soon leaves it as it is.
+    #[must_use]
+    pub fn asked(mut self, request: FrameRef) -> Self {
+        self.quiet = Quiet::asked(request, self.established);
+        self
+    }
+
     /// The request before the 101 was not seen, and so it is not known which of the client's bytes come first: its
     /// frames must be found.
     #[must_use]

@@ -414,9 +414,12 @@ impl Followed {
             }
             _ => Session::answer_unseen(established, Depth::BOUNDED),
         };
-        let asked = self.exchanges.get(place);
-        if asked.is_some_and(|one| one.request.is_none() && one.partial_request.is_none()) {
-            session = session.request_unseen();
+        if let Some(asked) = self.exchanges.get(place) {
+            session = match (&asked.request, &asked.partial_request) {
+                (Some(request), _) => session.asked(request.span.last),
+                (None, Some(_)) => session,
+                (None, None) => session.request_unseen(),
+            };
         }
         let mut relayed = (compared && self.envelope.is_none()).then(Box::<Relayed>::default);
         for held in handover.to_server {

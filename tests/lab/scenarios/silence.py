@@ -85,6 +85,14 @@ SCENARIOS = [
         says="the proxy_read_timeout is 2 s",
     ),
     idle_timeout(
+        "idle-timeout-since-the-request",
+        "The backend takes 0.25 s for its 101: nginx counts 2 s from the request, for its lazy timer is not set anew so soon.",
+        py_client(*WAITS),
+        SURELY,
+        backend=raw_backend((("head",), ("sleep", 0.25), switching(), ("frame_in",), ("ws", 1, "hello"), ("drain",))),
+        says="the proxy_read_timeout is 2 s",
+    ),
+    idle_timeout(
         "idle-timeout-rearmed-by-client",
         "Frames of the client alone keep the tunnel up beyond the timeout (1 s); it falls after the last of them.",
         py_client(
