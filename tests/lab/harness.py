@@ -154,7 +154,8 @@ class Run:
         elif what == "kill-worker":
             self.nginx.kill_workers()
         elif what == "kill-backend":
-            self._backends[0].send_signal(signal.SIGKILL)
+            first = next(at for at, peer in enumerate(self.scenario.backends) if peer.role == "b")
+            self._backends[first].send_signal(signal.SIGKILL)
         elif what == "capture-start":
             self._start_captures()
         elif what == "capture-stop":

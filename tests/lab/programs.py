@@ -63,10 +63,11 @@ def relay(listen: str, to: str, role: str = "p", **setting: Any) -> Peer:
     return Peer(_python("relay.py", listen, to, json.dumps(setting)), told, role=role)
 
 
-def wire(**setting: Any) -> Peer:
-    """The bad wire of topology `wire`."""
-    told = f"between client and nginx a wire that spoils frames, `{json.dumps(setting)}`"
-    return Peer(_python("wire.py", "left", "right", json.dumps(setting)), told, role="w")
+def wire(role: str = "w", **setting: Any) -> Peer:
+    """A bad wire: of topology `wire` between client and nginx; `v` of topology `wires` between nginx and backend."""
+    ends = {"w": "client and nginx", "v": "nginx and backend"}
+    told = f"between {ends[role]} a wire that spoils frames, `{json.dumps(setting)}`"
+    return Peer(_python("wire.py", "left", "right", json.dumps(setting)), told, role=role)
 
 
 def py_client(*steps: tuple, url: str = URL, background: bool = False, delay: float = 0.0, **setting: Any) -> Peer:
