@@ -233,10 +233,10 @@ fn score(by: PairedBy, outer: &Node, inner: &Node, known: &Known) -> Score {
     }
 }
 
-/// A proxy passes a request on, and an answer back, within this time: connecting to a backend included.
+/// A proxy passes a request on, and an answer back, within this time: connecting to a backend included, unless that is far away.
 pub(super) const RELAY_NANOS: i64 = 50_000_000;
 
-/// Whether the inner connection was opened after the outer request came, carried this one at once, and its answer
+/// Whether the inner connection was dialed when the outer request came, carried this one as soon as it was up, and its answer
 /// was the outer one's a moment later: a witness where no address and no key tells.
 pub(super) fn is_relayed(outer: &Node, inner: &Node) -> bool {
     let asked = |node: &Node| {
@@ -255,7 +255,7 @@ pub(super) fn is_relayed(outer: &Node, inner: &Node) -> bool {
         && outer.status.is_some()
         && outer.status == inner.status
         && soon(asked(outer), syn)
-        && soon(syn, inner.begin)
+        && (soon(syn, inner.begin) || inner.dialed().is_some())
         && soon(inner.answer, outer.answer)
 }
 

@@ -52,6 +52,24 @@ fn a_connection_opened_for_a_request_and_answered_alike_is_its_other_hop() {
     }
 }
 
+/// The backend is far away, or a SYN to it was lost: what was dialed at once is asked when the connection is up.
+#[test]
+fn a_connection_that_came_up_late_is_its_other_hop_if_it_was_asked_at_once() {
+    let ask = keyless(&upgrade("/ws", &key(1)).replace("Origin: https://www.example.org\r\n", ""));
+    let dialed = |up: f64| {
+        let inner = Build::new(1, BACK, BACKEND, 1.5).ask(300.0, &ask);
+        let inner = inner.tell(308.0, &answer(400));
+        inner.with(|record| record.connection.syn_ack = Some(in_capture(0, up)))
+    };
+    let outer = || {
+        let build =
+            Build::new(0, CLIENT, FRONT, 0.5).ask(1.0, &ask.replace("User-Agent: t\r\n", ""));
+        build.tell(309.0, &answer(400))
+    };
+    assert_eq!(hops_of([outer(), dialed(299.9)]).len(), 1);
+    assert_eq!(hops_of([outer(), dialed(1.6)]).len(), 2, "kept for later");
+}
+
 #[test]
 fn less_than_that_may_be_chance() {
     let ask = keyless(&upgrade("/ws", &key(1)).replace("Origin: https://www.example.org\r\n", ""));
