@@ -40,7 +40,7 @@ def main() -> int:
     run = commands.add_parser("run", help="run scenarios and keep captures and logs")
     checked = commands.add_parser("check", help="run scenarios and compare hop101's report with the expectation")
     checked.add_argument("--hop101", type=Path, required=True, help="the binary")
-    checked.add_argument("--spoil", type=int, metavar="SEED", help="with a bad wire on each side of the proxy, chosen by this number")
+    checked.add_argument("--spoil", type=int, metavar="SEED", help="with a bad wire between any two hosts, chosen by this number")
     fixed = commands.add_parser("fixes", help="put the configuration that reports propose into nginx, and try again")
     fixed.add_argument("--hop101", type=Path, required=True, help="the binary")
     for command in (run, checked, fixed):

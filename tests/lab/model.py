@@ -39,7 +39,7 @@ class Peer:
     limit: float = 12.0
     """Seconds after which a client that has not ended is a failure of the lab."""
     role: str = "b"
-    """The host that a server runs on: `b`, or `p`, `i`, `w` and `v` for what stands in between. Clients always run on `c`."""
+    """The host that a server runs on: `b`, or `p`, `i`, `w`, `v` and `u` for what stands in between. Clients always run on `c`."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
     client --- 192.168.50.0/24 --- proxy --- 10.20.0.0/24 --- backend            topology "hosts"
     client --- 192.168.50.0/24 --- proxy --- 10.30.0.0/24 --- inner --- backend  topology "chain"
     client --- wire --- proxy --- 10.20.0.0/24 --- backend                       topology "wire"
-    client --- wire --- proxy --- wire --- backend                               topology "wires"
     proxy (everything on lo)                                                     topology "loopback"
 
 Namespaces are named `h101-PID-N-ROLE`, so that `lab.py clean` can tell whose they were.
@@ -41,15 +40,23 @@ LINKS = {
         ("w", "right", (), "p", "front", (f"{model.PROXY_FRONT}/24",)),
         ("p", "back", (f"{model.PROXY_BACK}/24",), "b", "eth0", (f"{model.BACKEND}/24", f"{model.BACKEND_2}/24")),
     ),
-    "wires": (
-        ("c", "eth0", (f"{model.CLIENT}/24",), "w", "left", ()),
-        ("w", "right", (), "p", "front", (f"{model.PROXY_FRONT}/24",)),
-        ("p", "back", (f"{model.PROXY_BACK}/24",), "v", "left", ()),
-        ("v", "right", (), "b", "eth0", (f"{model.BACKEND}/24", f"{model.BACKEND_2}/24")),
-    ),
     "loopback": (),
 }
 """Per topology its veth pairs: role, device and addresses of both ends."""
+
+WIRES = "wvu"
+"""The roles of wires, the one next to the client first."""
+
+
+def over_wires(topology: str) -> str:
+    """The same hosts with a wire in each link: the name of that topology."""
+    name = f"{topology} over wires"
+    LINKS[name] = tuple(
+        half
+        for wire, (left, right) in zip(WIRES, ((link[:3], link[3:]) for link in LINKS[topology]))
+        for half in ((*left, wire, "left", ()), (wire, "right", (), *right))
+    )
+    return name
 
 
 CHAINS = {
@@ -70,7 +77,7 @@ class Network:
         self._made: list[str] = []
 
     def name(self, role: str) -> str:
-        """The namespace of a role: client `c`, wires `w` and `v`, proxy `p`, inner proxy `i`, backend `b`."""
+        """The namespace of a role: client `c`, wires `w`, `v` and `u`, proxy `p`, inner proxy `i`, backend `b`."""
         return f"{self._prefix}-{'p' if self.topology == 'loopback' else role}"
 
     def inside(self, role: str, argv: list[str]) -> list[str]:
@@ -117,7 +124,7 @@ class Network:
                     if end == role:
                         batch += [f"addr add {a} dev {device}{' nodad' if ':' in a else ''}" for a in addresses]
                         # A bad wire is only felt when large writes leave as several frames.
-                        segments = "gso_max_segs 1" if self.topology in ("wire", "wires") else ""
+                        segments = "gso_max_segs 1" if any(wire in roles for wire in WIRES) else ""
                         batch.append(f"link set {device} {segments} up")
             run_tool(["ip", "-n", self.name(role), "-batch", "-"], feed="\n".join(batch) + "\n")
 

@@ -64,9 +64,8 @@ def relay(listen: str, to: str, role: str = "p", **setting: Any) -> Peer:
 
 
 def wire(role: str = "w", **setting: Any) -> Peer:
-    """A bad wire: of topology `wire` between client and nginx; `v` of topology `wires` between nginx and backend."""
-    ends = {"w": "client and nginx", "v": "nginx and backend"}
-    told = f"between {ends[role]} a wire that spoils frames, `{json.dumps(setting)}`"
+    """A bad wire: of topology `wire` the one between client and nginx."""
+    told = f"between {'client and nginx' if role == 'w' else 'two hosts'} a wire that spoils frames, `{json.dumps(setting)}`"
     return Peer(_python("wire.py", "left", "right", json.dumps(setting)), told, role=role)
 
 

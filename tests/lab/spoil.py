@@ -1,4 +1,4 @@
-"""Puts two bad wires into a scenario, one on each side of the proxy: what is lost, doubled and reordered there must not change the story.
+"""Puts bad wires between the hosts of a scenario: what is lost, doubled and reordered there must not change the story.
 
     client --- wire --- proxy --- wire --- backend
 
@@ -12,6 +12,7 @@ import dataclasses
 import random
 
 from model import Peer, Scenario
+from netns import LINKS, WIRES, over_wires
 from programs import wire
 
 KINDS = ({"loss": 0.02}, {"loss": 0.05}, {"loss": 0.1}, {"double": 0.2}, {"reorder": 0.2}, {"loss": 0.05, "double": 0.1, "reorder": 0.1}, {})
@@ -22,16 +23,17 @@ PATIENCE = 2.0
 
 
 def spoiled(scenarios: list[Scenario], seed: int) -> list[Scenario]:
-    """Those that run on hosts with a network between them, with wires chosen by the seed and their names."""
-    return [_with_wires(scenario, seed) for scenario in scenarios if scenario.topology == "hosts"]
+    """Those of several hosts, with wires chosen by the seed and their names."""
+    return [_with_wires(scenario, seed) for scenario in scenarios if scenario.topology in ("hosts", "chain")]
 
 
 def _with_wires(scenario: Scenario, seed: int) -> Scenario:
     chance = random.Random(f"{seed} {scenario.name}")
-    wires = tuple(wire(role, seed=chance.randrange(1 << 30), **chance.choice(KINDS)) for role in "wv")
+    roles = WIRES[: len(LINKS[scenario.topology])]
+    wires = tuple(wire(role, seed=chance.randrange(1 << 30), **chance.choice(KINDS)) for role in roles)
     return dataclasses.replace(
         scenario,
-        topology="wires",
+        topology=over_wires(scenario.topology),
         backends=wires + scenario.backends,
         clients=tuple(_patient(client) for client in scenario.clients),
         views=(),
