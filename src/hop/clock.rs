@@ -15,7 +15,7 @@ use foldhash::{HashMap, HashMapExt as _};
 
 use super::node::{LinkKind, Node};
 use crate::capture::{CaptureId, FrameRef};
-use crate::tcp::Direction;
+use crate::tcp::{Direction, Side};
 
 /// Most pairs of hops looked at per pair of captures: a few narrow the offset as well as all of them do.
 const PAIRS_MAX: usize = 1000;
@@ -117,8 +117,20 @@ fn over(node: &Node) -> Option<FrameRef> {
         let heard = node.record.connection.to_client.frames > 0;
         heard && !unread && !node.record.lacks(Direction::ToClient)
     };
-    node.answer
+    left(node)
+        .or(node.answer)
         .or_else(|| node.given_up.filter(|_| shows_all()))
+}
+
+/// When its client left, if that was before the answer, which it then met with a reset: of one that only has nothing more to say
+/// the answer is still wanted.
+fn left(node: &Node) -> Option<FrameRef> {
+    let connection = &node.record.connection;
+    let ending = connection
+        .ended
+        .filter(|ending| ending.by == Side::Client)?;
+    let reset = connection.to_server.rst.is_some();
+    (reset && node.answer.is_some_and(|answer| ending.frame < answer)).then_some(ending.frame)
 }
 
 /// How long the exchange took, which no clock offset changes.

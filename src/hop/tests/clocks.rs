@@ -74,3 +74,19 @@ fn a_hop_without_an_answer_is_behind_the_one_that_was_answered_for_it() {
         assert_eq!(ids(&handshake), [0, 1], "{offset}");
     }
 }
+
+/// nginx gives up at once, and the backend answers later than that: the longer exchange is not the outer one.
+#[test]
+fn an_answer_that_nobody_waits_for_any_more_makes_no_hop_longer() {
+    let key = key(1);
+    for offset in [0.0, 250.0] {
+        let late = Build::seen_by(1, 1, BACK, BACKEND, offset + 1.5)
+            .ask(offset + 2.0, &upgrade("/ws", &key))
+            .tell(offset + 9.0, &switching(&key))
+            .fin(offset + 2.5, Side::Client)
+            .with(|record| record.connection.to_server.rst = Some(in_capture(1, offset + 9.1)));
+        let handshake = one([client(0, 1.0, 2.0, &key, 504), late]);
+        assert_eq!(ids(&handshake), [0, 1], "{offset}");
+        assert_eq!(handshake.clock_offsets.is_empty(), offset == 0.0);
+    }
+}
