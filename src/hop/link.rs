@@ -6,7 +6,7 @@ use super::handshake::PairedBy;
 use super::known::Known;
 use super::node::{LinkKind, Named, Node, View, split_target};
 use crate::capture::FrameRef;
-use crate::tcp::Opening;
+use crate::tcp::{Opening, Side};
 
 /// What speaks for a pair, the weightiest first; compared as a whole. Time decides only between equal ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,8 +34,29 @@ impl Score {
     }
 }
 
-/// Whether the inner exchange may lie inside the outer one in time.
+/// Whether the inner exchange lies inside the outer one, as far as the capture can tell.
 pub(super) fn nested(outer: &Node, inner: &Node) -> bool {
+    may_nest(outer, inner) && (!is_open_which(outer, inner) || is_witnessed(outer, inner))
+}
+
+/// Whether of one of two exchanges only the request is known and of the other one only the answer, so that no times of one and the
+/// same event tell which of them is the outer one.
+fn is_open_which(a: &Node, b: &Node) -> bool {
+    let asked = |node: &Node| node.begin.is_some() && node.answer.is_none();
+    let answered = |node: &Node| node.begin.is_none() && node.answer.is_some();
+    asked(a) && answered(b) || answered(a) && asked(b)
+}
+
+/// Whether anything else speaks for this order of two, or against the other one.
+fn is_witnessed(outer: &Node, inner: &Node) -> bool {
+    waited_on(inner, outer)
+        || left_before(inner, outer)
+        || inner.begin.is_none() && opened_after(inner, outer)
+        || flows_inward(outer, inner)
+}
+
+/// Whether the inner exchange may lie inside the outer one in time.
+pub(super) fn may_nest(outer: &Node, inner: &Node) -> bool {
     if outer.slot.connection == inner.slot.connection {
         return false;
     }
@@ -51,6 +72,8 @@ pub(super) fn nested(outer: &Node, inner: &Node) -> bool {
         || inner.begin.is_none() && inner.answer.is_none()
     {
         return flows_inward(outer, inner) && !are_siblings(outer, inner);
+    } else if waited_on(outer, inner) {
+        return false;
     }
     if outer.begin.is_none() && opened_after(outer, inner) {
         return false;
@@ -80,6 +103,27 @@ fn dialed_within(outer: &Node, inner: &Node) -> bool {
             .is_some_and(|((begin, over), dialed)| begin < dialed && dialed < over)
 }
 
+/// Whether a hop got its 101 while the other one waited for an answer, and so not from there: no proxy makes one up.
+fn waited_on(answered: &Node, other: &Node) -> bool {
+    let over = other.over().filter(|_| other.answer.is_none());
+    let shows_none = || {
+        let exchange = other.exchange();
+        exchange.is_some_and(|exchange| !exchange.may_hide_reply(&other.record))
+    };
+    answered.status == Some(101)
+        && answered.capture() == other.capture()
+        && (answered.answer.zip(over)).is_some_and(|(answer, over)| answer < over)
+        && shows_none()
+}
+
+/// Whether a server left its client without an answer before the other hop was answered: a proxy waits for what it will answer.
+fn left_before(left: &Node, answered: &Node) -> bool {
+    let ended = left.record.connection.ended;
+    ended.is_some_and(|ending| ending.by == Side::Server)
+        && left.capture() == answered.capture()
+        && (left.given_up.zip(answered.answer)).is_some_and(|(left, answer)| left < answer)
+}
+
 /// Whether a connection was opened after another one's request came, and so did not bring what that one passes on. Where only
 /// what its server sent was captured, its SYN-ACK tells: it too comes before the first request.
 fn opened_after(outer: &Node, inner: &Node) -> bool {
@@ -97,7 +141,8 @@ pub(super) fn are_siblings(outer: &Node, inner: &Node) -> bool {
     })
 }
 
-/// Orders two hops by their ws frames: the client's bytes pass the outer hop first, the server's the inner one.
+/// Orders two hops by their ws frames: the client's bytes pass the outer hop first, the server's the inner one. Else by who opened
+/// first, where the inner connection was opened for what it carries, or by the proxy's address.
 fn flows_inward(outer: &Node, inner: &Node) -> bool {
     let earlier = |a: Option<_>, b: Option<_>| a.zip(b).map(|(a, b)| a < b);
     let inward = earlier(outer.first_data.0, inner.first_data.0);
@@ -105,8 +150,27 @@ fn flows_inward(outer: &Node, inner: &Node) -> bool {
     match (inward, outward) {
         (Some(inward), Some(outward)) if inward == outward => inward,
         (Some(either), None) | (None, Some(either)) => either,
-        _ => views(outer, inner).any(|(outer, inner)| outer.server.is_at(inner.client)),
+        _ => match opened_first(outer, inner) {
+            Some(first) => first,
+            None => dials(outer, inner) && !dials(inner, outer),
+        },
     }
+}
+
+/// Whether the inner connection was opened from the address that the outer one's server has.
+fn dials(outer: &Node, inner: &Node) -> bool {
+    views(outer, inner).any(|(outer, inner)| outer.server.is_at(inner.client))
+}
+
+/// Whether the outer connection was opened before the inner one; `None` where a connection may have waited for what it carries.
+fn opened_first(outer: &Node, inner: &Node) -> Option<bool> {
+    let opened = |node: &Node| {
+        let connection = &node.record.connection;
+        let opened = connection.syn.or(connection.syn_ack);
+        opened.filter(|_| node.slot.exchange == 0)
+    };
+    let (outer_opened, inner_opened) = (opened(outer)?, opened(inner)?);
+    (outer.capture() == inner.capture()).then_some(outer_opened < inner_opened)
 }
 
 fn views(outer: &Node, inner: &Node) -> impl Iterator<Item = (View, View)> {

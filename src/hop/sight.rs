@@ -15,7 +15,7 @@
 use std::ops::RangeInclusive;
 
 use super::handshake::{ConnectAttempt, Handshake, Hop};
-use super::record::{PartialHead, Record};
+use super::record::{Exchange, PartialHead, Record};
 use crate::capture::{FrameRef, Timestamp};
 use crate::http::{PartialWhy, ResponseHead};
 use crate::tcp::{Direction, Opening, Side};
@@ -103,6 +103,33 @@ impl ConnectAttempt {
     }
 }
 
+impl Exchange {
+    /// Whether a reply that was not seen may be there all the same. `record`: what it is an exchange of.
+    pub(super) fn may_hide_reply(&self, record: &Record) -> bool {
+        let part = self.partial_response.as_ref();
+        self.gap_in_answer
+            || part.is_some_and(|part| part.is_cut())
+            || record.connection.is_one_sided()
+            || record.lacks(Direction::ToClient)
+            || self.may_have_asked_before(record)
+            || part.is_none() && self.has_unread_reply(record)
+    }
+
+    /// Whether the server sent bytes after the request that nobody could make sense of.
+    fn has_unread_reply(&self, record: &Record) -> bool {
+        let asked = self.request.as_ref().map(|head| head.span.last);
+        let asked = asked.or(self.ordinary.as_ref().map(|one| one.request));
+        let interim = self.interim.last().map(|head| head.span.last);
+        record.last_said(Direction::ToClient) > asked.max(interim)
+    }
+
+    /// Whether its request may have come before the capture began, and the answer with it.
+    fn may_have_asked_before(&self, record: &Record) -> bool {
+        let asked = self.request.is_some() || self.ordinary.is_some();
+        !asked && record.connection.opening == Opening::Midstream
+    }
+}
+
 impl Hop {
     /// What came back to its request.
     pub fn reply(&self) -> Reply<'_> {
@@ -118,38 +145,15 @@ impl Hop {
             return Reply::Foreign(*frame, bytes);
         }
         match &exchange.partial_response {
-            _ if self.may_hide_reply() => Reply::Unseen,
+            _ if exchange.may_hide_reply(&self.record) => Reply::Unseen,
             Some(part) => Reply::Part(part),
             None => Reply::Nothing,
         }
     }
 
-    /// Whether a reply that was not seen may be there all the same.
-    fn may_hide_reply(&self) -> bool {
-        let exchange = self.exchange();
-        let part = exchange.partial_response.as_ref();
-        exchange.gap_in_answer
-            || part.is_some_and(|part| part.is_cut())
-            || self.record.connection.is_one_sided()
-            || self.record.lacks(Direction::ToClient)
-            || self.may_have_asked_before()
-            || part.is_none() && self.has_unread_reply()
-    }
-
-    /// Whether the server sent bytes after the request that nobody could make sense of.
-    fn has_unread_reply(&self) -> bool {
-        let exchange = self.exchange();
-        let asked = exchange.request.as_ref().map(|head| head.span.last);
-        let asked = asked.or(exchange.ordinary.as_ref().map(|one| one.request));
-        let interim = exchange.interim.last().map(|head| head.span.last);
-        self.record.last_said(Direction::ToClient) > asked.max(interim)
-    }
-
     /// Whether its request may have come before the capture began, and the answer with it.
     pub fn may_have_asked_before(&self) -> bool {
-        let exchange = self.exchange();
-        let asked = exchange.request.is_some() || exchange.ordinary.is_some();
-        !asked && self.record.connection.opening == Opening::Midstream
+        self.exchange().may_have_asked_before(&self.record)
     }
 
     /// Whether bytes that matter to its story are not in the capture. What comes behind a whole request and its whole answer

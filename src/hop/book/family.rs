@@ -7,7 +7,7 @@ use foldhash::{HashSet, HashSetExt as _};
 use super::super::asked::Asked;
 use super::super::attempts;
 use super::super::index::{NEIGHBOURS_MAX, Slots};
-use super::super::link::{nested, strong_key, weak};
+use super::super::link::{may_nest, strong_key, weak};
 use super::super::node::{Node, Slot};
 use super::super::record::Record;
 use super::super::siblings::before;
@@ -94,7 +94,7 @@ impl Book {
         if before(a, b).is_some() {
             return true;
         }
-        if !nested(a, b) && !nested(b, a) {
+        if !may_nest(a, b) && !may_nest(b, a) {
             return false;
         }
         strong_key(a, b).is_some()

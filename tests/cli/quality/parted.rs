@@ -4,7 +4,7 @@
 //! What weaker means, and what may stand for something else, is as where one frame is lost or a capture is cut; here is what only this
 //! makes.
 
-use super::cut::{EARLY_FACTS, LATE_FACTS, Mark, TOO_SOON, all_cut};
+use super::cut::{EARLY_FACTS, LATE_FACTS, Mark, TOO_SOON, UNSEEN_BEHIND, all_cut};
 use super::lost::{Instead, OtherFact};
 use super::*;
 
@@ -15,10 +15,6 @@ const BEHIND_INSTEAD: &[Instead] = &[(
     "likely",
     "its proxy gave up when the second SYN was due",
 )];
-
-/// Cases of which hops in the wrong order are made where one connection begins late: what was asked on it is lost, and a client
-/// that waited as long as its backend's proxy is taken for that proxy.
-const MISPAIRED: [&str; 2] = ["/interim-response/", "/upgrade-added/"];
 
 /// What it may say of a handshake where one begins late.
 const UP_TO_FACTS: &[OtherFact] = &[(
@@ -92,17 +88,18 @@ fn is_of(packet: &Packet, [from, to]: &Way) -> bool {
 
 #[test]
 fn a_connection_that_stops_in_the_capture_is_weaker_and_never_wrong() {
-    let instead = [TOO_SOON, BEHIND_INSTEAD, LONE_INSTEAD].concat();
+    let instead = [TOO_SOON, UNSEEN_BEHIND, BEHIND_INSTEAD, LONE_INSTEAD].concat();
     let facts = [EARLY_FACTS, LONE_FACTS].concat();
     let lost = |packet: &Packet, (at, cut): &Mark<Way>| is_of(packet, cut) && packet.at > *at;
-    all_cut(&[], way, lost, &instead, &facts);
+    all_cut(way, lost, &instead, &facts);
 }
 
 #[test]
 fn a_connection_that_begins_late_in_the_capture_is_weaker_and_never_wrong() {
+    let instead = [UNSEEN_BEHIND, LONE_INSTEAD].concat();
     let facts = [LATE_FACTS, UP_TO_FACTS, LONE_FACTS].concat();
     let lost = |packet: &Packet, (at, cut): &Mark<Way>| is_of(packet, cut) && packet.at <= *at;
-    all_cut(&MISPAIRED, way, lost, LONE_INSTEAD, &facts);
+    all_cut(way, lost, &instead, &facts);
 }
 
 #[test]
@@ -110,5 +107,5 @@ fn a_direction_lost_from_some_frame_on_is_weaker_and_never_wrong() {
     let lost = |packet: &Packet, (at, cut): &Mark<Way>| {
         way(packet).as_ref() == Some(cut) && packet.at >= *at
     };
-    all_cut(&[], way, lost, &[], &[]);
+    all_cut(way, lost, &[], &[]);
 }

@@ -2,7 +2,7 @@
 
 use super::super::hops::*;
 use crate::hop::{AcceptCheck, BackendSight, Confidence, PairedBy, Role};
-use crate::tcp::{EndingHow, Side};
+use crate::tcp::{EndingHow, Opening, Side};
 
 #[test]
 fn key_joins_two_hops_of_a_proxy_with_two_addresses() {
@@ -165,4 +165,76 @@ fn an_answer_on_a_connection_opened_later_is_the_inner_one() {
             .with(|record| record.connection.syn = None);
         assert_eq!(ids(&one([asked, told])), ids_of, "{opened}");
     }
+}
+
+/// Of one hop only the request is there, of the other one, which began before the capture, only the 101: no time of one and the same
+/// event tells which of them is the outer one, and so it takes a witness.
+#[test]
+fn a_request_and_an_answer_alone_are_no_pair_without_a_witness() {
+    let key = key(7);
+    let client = || Build::new(0, CLIENT, FRONT, 0.5).ask(1.0, &upgrade("/ws", &key));
+    let late = |id: u32, from: &str, to: &str| {
+        Build::new(id, from, to, 2.0)
+            .only_answer(3.0, &switching(&key))
+            .with(|record| {
+                record.connection.opening = Opening::Midstream;
+                (record.connection.syn, record.connection.syn_ack) = (None, None);
+            })
+    };
+    let backend = || late(1, BACK, BACKEND);
+    let front = || late(0, CLIENT, FRONT);
+    let asked = || Build::new(1, BACK, BACKEND, 1.5).ask(2.0, &upgrade("/ws", &key));
+    let one_way = |build: Build| build.with(|record| record.connection.to_client.frames = 0);
+    let from_front = "192.168.50.1:51000";
+    for (what, hops, ids_of) in [
+        (
+            "the client waits on after the 101",
+            [client().fin(9.0, Side::Client), backend()],
+            vec![vec![0, 1]],
+        ),
+        (
+            "its answer may be lost",
+            [one_way(client()).fin(9.0, Side::Client), backend()],
+            vec![vec![0], vec![1]],
+        ),
+        (
+            "the client gave up before it",
+            [client().fin(2.9, Side::Client), backend()],
+            vec![vec![0], vec![1]],
+        ),
+        (
+            "the proxy's address",
+            [one_way(client()), late(1, from_front, BACKEND)],
+            vec![vec![0, 1]],
+        ),
+        (
+            "a backend that left, before another one answered",
+            [front(), asked().fin(2.5, Side::Server)],
+            vec![vec![0, 1]],
+        ),
+        (
+            "ws frames pass the client's hop first",
+            [
+                one_way(client()).session(4.0, 5.0, 1),
+                backend().session(4.1, 5.1, 2),
+            ],
+            vec![vec![0, 1]],
+        ),
+    ] {
+        let found: Vec<Vec<u64>> = paired(hops).iter().map(ids).collect();
+        assert_eq!(found, ids_of, "{what}");
+    }
+}
+
+/// On one address a proxy's connections look like those of its clients.
+#[test]
+fn the_address_is_no_witness_where_all_have_it() {
+    let key = key(7);
+    let asked = Build::new(0, "127.0.0.1:40000", "127.0.0.1:80", 0.5)
+        .ask(1.0, &upgrade("/ws", &key))
+        .with(|record| record.connection.to_client.frames = 0);
+    let answered = Build::new(1, "127.0.0.1:40001", "127.0.0.1:8080", 2.0)
+        .only_answer(3.0, &switching(&key))
+        .with(|record| (record.connection.syn, record.connection.syn_ack) = (None, None));
+    assert_eq!(paired([asked, answered]).len(), 2);
 }
