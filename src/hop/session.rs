@@ -6,47 +6,13 @@ use super::clock::Offsets;
 use super::handshake::{Handshake, Hop, HopEnding, Party, Role, Session};
 use super::record::PartialHead;
 use crate::capture::FrameRef;
-use crate::tcp::{Connection, Direction, EndingHow, Side};
+use crate::tcp::{Direction, EndingHow, Side};
 use crate::websocket::{SessionFacts, Silence};
-
-/// A retransmission this short before the end means that the end came while data was on its way: RFC 6298 2
-/// starts at one second and doubles, so a sender that still tries does so at least every few seconds.
-const RETRYING_NANOS: i64 = 5_000_000_000;
-
-/// The next repetition comes at twice the wait (RFC 6298 5.5), at the latest this long after one that only probes for lost
-/// ends (RFC 8985 7.2; Linux waits at least 200 ms).
-const NEXT_TRY_NANOS: i64 = 300_000_000;
 
 /// Hops of a usual tunnel, with room for one proxy more.
 const HOPS: usize = 3;
 
 const DIRECTIONS: [Direction; 2] = [Direction::ToServer, Direction::ToClient];
-
-/// Whether somebody else's end, which would be the earlier one, may have gone a way that was not captured.
-fn may_hide_earlier(tunnel: &[(usize, &Hop)], by: Party) -> bool {
-    let lacks = |place: Option<&(usize, &Hop)>, direction: Direction| {
-        place.is_some_and(|(_, hop)| {
-            let connection = &hop.record.connection;
-            connection.stream(direction).frames == 0
-                && connection.stream(direction.reverse()).frames > 0
-        })
-    };
-    let (outer, inner) = (tunnel.first(), tunnel.last());
-    match by {
-        Party::Client => lacks(outer, Direction::ToClient),
-        Party::Backend => lacks(inner, Direction::ToServer),
-        Party::Proxy => lacks(outer, Direction::ToServer) || lacks(inner, Direction::ToClient),
-    }
-}
-
-/// Whether the capture lacks what may have been the FIN of somebody else: a proxy ends a hop as well when the other one ended.
-fn may_hide_end(tunnel: &[(usize, &Hop)], by: Party) -> bool {
-    let hides = |place: Option<&(usize, &Hop)>, from: Side| {
-        place.is_some_and(|(_, hop)| hop.may_hide_end(from))
-    };
-    by == Party::Proxy
-        && (hides(tunnel.first(), Side::Client) || hides(tunnel.last(), Side::Server))
-}
 
 /// How much of a session a hop saw.
 fn seen(session: &SessionFacts) -> (bool, u64, u64) {
@@ -125,8 +91,7 @@ fn joined(handshake: &Handshake, offsets: &Offsets) -> Option<Session> {
         .collect();
     endings.sort_by_key(|ending| (offsets.correct(ending.frame), ending.hop));
     let (ended, ended_by) = decide(handshake, &sessions, &endings, offsets);
-    let hidden = |by| may_hide_earlier(&tunnel, by) || may_hide_end(&tunnel, by);
-    let ended_by = ended_by.filter(|by| !hidden(*by));
+    let ended_by = ended_by.filter(|by| !handshake.may_hide_earlier_end(*by));
     let end = ended.map(|ending| offsets.correct(ending.frame));
     let last_data = tunnel
         .iter()
@@ -146,17 +111,7 @@ fn joined(handshake: &Handshake, offsets: &Offsets) -> Option<Session> {
         last_data,
         idle_before_end_nanos: end.map(|end| end.at.nanos_since(last_active.at).max(0)),
         survived: survived(handshake, &sessions, end, offsets),
-        outstanding: end.is_some_and(|end| {
-            // Of a hop whose capture ends before its answer nobody knows what was acknowledged since.
-            let followed =
-                |hop: &Hop| hop.session().is_some() || hop.record.connection.ended.is_some();
-            tunnel
-                .iter()
-                .filter(|(_, hop)| followed(hop))
-                .map(|(_, hop)| &hop.record)
-                .chain(handshake.front.as_deref().map(|front| &front.record))
-                .any(|record| is_outstanding(&record.connection, begun, end, offsets))
-        }),
+        outstanding: end.is_some_and(|end| handshake.may_be_sending(begun, end, offsets)),
         lasted_nanos: end
             .or(last_frame)
             .filter(|_| sessions.iter().any(|(place, _)| answered(*place)))
@@ -237,33 +192,6 @@ fn data_of<'a>(hop: &'a Hop, session: &'a SessionFacts) -> impl Iterator<Item = 
     })
 }
 
-fn is_outstanding(
-    connection: &Connection,
-    begun: FrameRef,
-    end: FrameRef,
-    offsets: &Offsets,
-) -> bool {
-    DIRECTIONS.iter().any(|&direction| {
-        let stream = connection.stream(direction);
-        // What was repeated on the way to the 101 came through: else there were none.
-        let repeated = stream.last_retransmission;
-        let repeated = repeated.filter(|frame| offsets.correct(*frame) > begun);
-        let retrying = repeated.is_some_and(|frame| {
-            let before = end.at.nanos_since(offsets.correct(frame).at);
-            // Acknowledged, as far as the capture shows: a sender that heard nothing of it would have tried once more.
-            let waited = stream.last_data.map(|data| frame.at.nanos_since(data.at));
-            let heard = stream.unacknowledged == 0
-                && waited.is_some_and(|waited| before > NEXT_TRY_NANOS.max(2 * waited));
-            (0..=RETRYING_NANOS).contains(&before) && !heard
-        });
-        // What was sent after the end is not acknowledged any more, and was not on its way before it.
-        let in_flight = stream
-            .last_data
-            .is_none_or(|frame| offsets.correct(frame) <= end);
-        retrying || (stream.unacknowledged > 0 && in_flight)
-    })
-}
-
 /// Who is on a side of a hop; `None` where the capture does not show what is behind it.
 fn party(handshake: &Handshake, place: usize, side: Side) -> Option<Party> {
     let hop = handshake.hops.get(place)?;
@@ -307,19 +235,8 @@ fn decide(
         .filter(|(at, ..)| *at <= end)
         .min();
     let Some((_, side, place)) = first else {
-        let hidden = |side: Side| {
-            let mut hops = sessions
-                .iter()
-                .filter_map(|(place, _)| handshake.hops.get(*place));
-            hops.all(|hop| hop.may_hide_close(side))
-        };
-        let known = match by {
-            Some(Party::Client) => !hidden(Side::Server),
-            Some(Party::Backend) => !hidden(Side::Client),
-            Some(Party::Proxy) => !hidden(Side::Client) && !hidden(Side::Server),
-            None => true,
-        };
-        return (Some(ended), by.filter(|_| known));
+        let known = |by: &Party| !handshake.may_hide_other_close(*by);
+        return (Some(ended), by.filter(known));
     };
     // Proxies make no Close frames, they pass them on.
     let (by, other) = match side {
@@ -327,20 +244,9 @@ fn decide(
         Side::Server => (Party::Backend, Side::Client),
     };
     let known = handshake.hears(other) || closes().any(|(_, close)| close.by == other);
-    let known = known && !is_refused(handshake, place, side);
-    (Some(ended), known.then_some(by))
-}
-
-/// Whether a Close frame of a side came when the other one may have ended before, by a FIN that the capture lacks: it met that
-/// with a reset, or nothing but that was acknowledged behind the last bytes.
-fn is_refused(handshake: &Handshake, place: usize, side: Side) -> bool {
     let hop = handshake.hops.get(place);
-    hop.is_some_and(|hop| {
-        let connection = &hop.record.connection;
-        let other = connection.stream(side.other().sends());
-        let unseen = other.fin.is_none() && other.unseen_at_end > 0;
-        unseen && (other.rst.is_some() || connection.ended.is_none())
-    })
+    let known = known && !hop.is_some_and(|hop| hop.may_answer_hidden_end(side));
+    (Some(ended), known.then_some(by))
 }
 
 /// The first FIN or RST, unless that is a proxy's that may just pass on an end: that of an outer party that was earlier
@@ -364,9 +270,7 @@ fn first_to_end(
         if front.left(relayed, first.frame).is_some() {
             return (at_its_word(first), Some(Party::Client));
         }
-        // Who ended first went a way that was not captured, or behind the end of what was.
-        let connection = &front.record.connection;
-        if connection.to_server.frames == 0 || connection.ended.is_none() {
+        if front.may_hide_departure() {
             return (first, None);
         }
     }

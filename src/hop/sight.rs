@@ -5,12 +5,15 @@
 //!  bytes     Record::shows, lacks, has_holes  can all that a side sent be read?
 //!  heads     PartialHead::is_cut              did the capture break it off, or its sender?
 //!  answer    Hop::reply                       did none come, or is it not to be seen?
-//!  session   Hop::hears, may_hide_close       did a side say nothing, or nothing that is to be seen?
+//!  session   Hop::hears                       did a side say nothing, or nothing that is to be seen?
+//!  its end   ended.rs                         who may have ended it unseen, and what was on its way?
 //!  all of it Hop::is_doubtful                 may what is missing tell another story?
 //! ```
 //!
 //! Not to be seen is another thing than not to be there: whoever asks must not forget the one for the other. How a connection
 //! ended, and whether that is in the capture, is TCP's to say (`Connection::ended_unseen`, `may_have_ended`).
+
+mod ended;
 
 use std::ops::RangeInclusive;
 
@@ -24,10 +27,6 @@ use crate::tls::{Sealed, TlsFacts};
 /// A SYN that nobody answers is sent again after a second (RFC 6298 2.1), which some begin a little early, and which comes late
 /// where everything is slow.
 const NEXT_SYN_NANOS: RangeInclusive<i64> = 900_000_000..=1_500_000_000;
-
-/// Who sends again so long after the first time did so more than once, to one that is gone: the waits between double, and the
-/// first is a fifth of this in a network that is not slow (RFC 6298 5.5; Linux).
-const IN_VAIN_NANOS: i64 = 1_000_000_000;
 
 /// What came back to the request of a hop.
 #[derive(Debug, Clone, Copy)]
@@ -183,35 +182,6 @@ impl Hop {
     /// Whether it shows all that was said in the session.
     pub fn hears_both(&self) -> bool {
         self.hears(Side::Client) && self.hears(Side::Server)
-    }
-
-    /// Whether the last bytes that a side sent are not in the capture, or those after which nothing could be followed: a Close
-    /// frame may be among them.
-    pub(super) fn may_hide_close(&self, side: Side) -> bool {
-        let stream = self.record.connection.stream(side.sends());
-        let lost = self
-            .session()
-            .is_none_or(|session| session.lost_sync == Some(side.sends()));
-        lost || stream.unseen_at_end > 1
-    }
-
-    /// Whether a side may have ended it before anybody else did, in frames that the capture lacks. That asks only who knows
-    /// that it did end: a proxy that ends a session ends all its hops, and one that shows no end was not captured to it.
-    pub(super) fn may_hide_end(&self, side: Side) -> bool {
-        let connection = &self.record.connection;
-        let stream = connection.stream(side.sends());
-        let seen = stream.fin.is_some() || stream.rst.is_some();
-        // What came before an end that was seen is a hole by then; a number more is the FIN that answers.
-        if connection.ended.is_some() {
-            return !seen && stream.unseen_at_end > 1;
-        }
-        // A FIN waits behind bytes that its receiver does not take, or that are sent again and again to one that is gone.
-        let other = connection.stream(side.other().sends());
-        let in_vain = other.unacknowledged > 0 && {
-            let mut tries = other.last_retransmission.zip(other.last_data).into_iter();
-            tries.any(|(again, first)| again.at.nanos_since(first.at) >= IN_VAIN_NANOS)
-        };
-        !(in_vain || stream.zero_window_since.is_some()) || connection.may_have_ended()
     }
 
     /// Whether its client may have left before it was answered, in frames that the capture lacks: of a client that stayed, the
