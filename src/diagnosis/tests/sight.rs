@@ -317,3 +317,27 @@ fn a_backend_that_was_left_first_did_not_close_the_session() {
         "{found:?}"
     );
 }
+
+/// A client that never got what it was sent may be one that a loss had cut off before it reset the session.
+#[test]
+fn a_client_that_got_nothing_for_long_did_perhaps_not_end_it() {
+    use Confidence::{Certain, Likely};
+    for (what, unacknowledged, last, again, sure) in [
+        ("all was acknowledged", 0, 10.0, None, Certain),
+        ("bytes for long", 1_204, 10.0, None, Likely),
+        ("bytes on their way", 1_204, 1_499.0, None, Certain),
+        ("bytes sent again", 1_204, 1_499.0, Some(1_499.5), Likely),
+    ] {
+        let (client, backend) = hops(talk(2, 1.7, 10.0));
+        let client = client.rst(Side::Client, 1_500.0).edit(|c| {
+            let stream = &mut c.record.connection.to_client;
+            stream.unacknowledged = unacknowledged;
+            stream.last_data = Some(at(last));
+            stream.last_retransmission = again.map(at);
+        });
+        let both = through(client, backend.fin(Side::Client, 1_500.2));
+        let diagnosis = diagnose(&with_session(both, Some(Party::Client)));
+        let reset = finding(&diagnosis, Code::ClientReset);
+        assert_eq!(reset.confidence, sure, "{what}");
+    }
+}

@@ -1,9 +1,9 @@
 //! The session over all its hops: who ended it, after how much silence, and what was still on its way.
 
 use super::hops::*;
-use crate::hop::{Confidence, PairedBy, Party};
+use crate::hop::{Confidence, Front, JoinedBy, PairedBy, Party, Role};
 use crate::http::PartialWhy;
-use crate::tcp::{EndingHow, GapCause, Side};
+use crate::tcp::{Ending, EndingHow, GapCause, Side};
 
 /// The client hop of a session, ended by nobody yet.
 fn outer() -> Build {
@@ -316,6 +316,83 @@ fn data_on_its_way_at_the_end_is_outstanding() {
         stream.last_data = Some(in_capture(0, 57_000.0));
         stream.last_retransmission = Some(in_capture(0, 59_000.0));
     }));
+}
+
+/// A Close frame that came to a side that had ended before, by a FIN that the capture lacks, did not end the session.
+#[test]
+fn a_close_frame_that_came_too_late_ended_nothing() {
+    type Change = fn(Build) -> Build;
+    let lacks = |build: Build| build.with(|record| record.connection.to_client.unseen_at_end = 1);
+    let table: [(&str, bool, Change, Option<Party>); 5] = [
+        (
+            "nothing lacks",
+            false,
+            |hop| hop.end(91.0, EndingHow::Rst, Side::Server),
+            Some(Party::Client),
+        ),
+        (
+            "met with a reset",
+            true,
+            |hop| hop.end(91.0, EndingHow::Rst, Side::Server),
+            None,
+        ),
+        ("no end behind it", true, |hop| hop, None),
+        (
+            "answered by a FIN that is seen",
+            true,
+            |hop| hop.fin(91.0, Side::Server),
+            Some(Party::Client),
+        ),
+        (
+            "its own FIN behind it",
+            true,
+            |hop| hop.fin(91.0, Side::Client),
+            Some(Party::Client),
+        ),
+    ];
+    for (what, hidden, ends, by) in table {
+        let outer = outer().close_frame(90.0, Side::Client);
+        let outer = ends(if hidden { lacks(outer) } else { outer });
+        let handshake = one([outer, inner().fin(95.0, Side::Client)]);
+        assert_eq!(handshake.session.unwrap().ended_by, by, "{what}");
+    }
+}
+
+/// A client in TLS that nobody opens leaves first as well: where its end is not to be seen, the proxy behind did perhaps pass it on.
+#[test]
+fn a_front_without_an_end_may_have_left_first() {
+    type Change = fn(&mut crate::tcp::Connection);
+    let proxy = |c: &mut crate::tcp::Connection| {
+        c.ended = Some(Ending {
+            how: EndingHow::Fin,
+            by: Side::Server,
+            frame: in_capture(0, 2020.1),
+        });
+    };
+    let table: [(&str, Change, Option<Party>); 3] = [
+        ("all is there", |_| (), Some(Party::Proxy)),
+        ("no end", |c| c.ended = None, None),
+        ("one way", |c| c.to_server.frames = 0, None),
+    ];
+    for (what, change, by) in table {
+        let mut handshake = one([inner().fin(2020.0, Side::Client)]);
+        let front = Build::new(7, CLIENT, FRONT, 0.5).with(|record| {
+            proxy(&mut record.connection);
+            change(&mut record.connection);
+        });
+        handshake.hops[0].role = Role::ProxyBackend;
+        handshake.front = Some(Box::new(Front {
+            record: front.shared(),
+            by: JoinedBy::RecordsAndTime,
+            confidence: Confidence::Likely,
+            request: Some(in_capture(0, 1.0)),
+            answer: Some(in_capture(0, 3.5)),
+            agreed: 4,
+            offset_nanos: 0,
+        }));
+        crate::hop::session::rejoin(&mut handshake);
+        assert_eq!(handshake.session.unwrap().ended_by, by, "{what}");
+    }
 }
 
 /// What a capture lacks at the end of a stream may have been the FIN of an outer party, or its Close frame.
