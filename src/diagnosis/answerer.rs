@@ -244,7 +244,7 @@ fn by_itself(story: &Story<'_>) -> Answerer {
             return if request.status().is_some() && request.status() == story.status() {
                 let why = format!("its own hop carries this answer, in {}", request.cgi.name());
                 backend(Subject::Server(to), attempt.confidence, why)
-            } else if attempt.record.has_holes() || attempt.record.connection.ended.is_none() {
+            } else if !attempt.record.is_whole() || attempt.record.connection.ended.is_none() {
                 Answerer::unknown("the capture lacks what the backend answered")
             } else {
                 proxy(

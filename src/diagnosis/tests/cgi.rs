@@ -133,3 +133,32 @@ fn the_backend_hop_alone_is_enough() {
     let up = b"HTTP/1.1 101 Web Socket Protocol Handshake\r\n\r\n";
     assert!(diagnose_connection(&tried_in(Cgi::Uwsgi, up).record).is_empty());
 }
+
+/// Without an answer a request tells something only where the capture would show one: to the end of the connection, both ways.
+#[test]
+fn an_answer_that_may_be_lost_accuses_nobody() {
+    type Change = fn(&mut crate::tcp::Connection);
+    let table: [(&str, Change, bool); 4] = [
+        ("all is there", |_| (), true),
+        ("no end", |c| c.ended = None, false),
+        ("one way", |c| c.to_client.frames = 0, false),
+        ("bytes lost", |c| c.to_client.missing_bytes = 9, false),
+    ];
+    for (what, change, named) in table {
+        let asked = tried_in(Cgi::FastCgi, b"").edit(|c| change(&mut c.record.connection));
+        let client = front().ask(ASK, 0.5).answer(BAD_GATEWAY, 1.8);
+        let diagnosis = diagnose(&tried(client, vec![asked]));
+        let mut found = diagnosis.findings.iter();
+        assert_eq!(
+            found.any(|one| one.code == Code::CgiToBackend),
+            named,
+            "{what}"
+        );
+        let by = if named {
+            AnsweredBy::Proxy
+        } else {
+            AnsweredBy::Unknown
+        };
+        assert_eq!(diagnosis.answered.unwrap().by, by, "{what}");
+    }
+}
