@@ -14,6 +14,12 @@ const RETRYING_NANOS: i64 = 5_000_000_000;
 /// ends (RFC 8985 7.2; Linux waits at least 200 ms).
 const NEXT_TRY_NANOS: i64 = 300_000_000;
 
+/// Bytes that nobody acknowledges are sent again after a second at the latest (RFC 6298 2.4), where round trips are short.
+const REPEATED_NANOS: i64 = 1_000_000_000;
+
+/// And else after so many round trips (RFC 6298 2.2: one, and four times the half of one).
+const REPEATED_RTTS: i64 = 3;
+
 /// Who sends again so long after the first time did so more than once, to one that is gone: the waits between double, and the
 /// first is a fifth of this in a network that is not slow (RFC 6298 5.5; Linux).
 const IN_VAIN_NANOS: i64 = 1_000_000_000;
@@ -147,6 +153,29 @@ fn is_outstanding(
         let in_flight = stream
             .last_data
             .is_none_or(|frame| offsets.correct(frame) <= end);
-        retrying || (stream.unacknowledged > 0 && in_flight)
+        retrying
+            || stream.unacknowledged > 0
+                && in_flight
+                && !was_heard(connection, direction, end, offsets)
     })
+}
+
+/// Whether the last bytes of a stream were acknowledged, in a frame that the capture lacks: they were not sent again when that was
+/// due, and its FIN came behind them. Who has to send again may have one segment on its way (RFC 5681 3.1), so that a FIN waits.
+fn was_heard(
+    connection: &Connection,
+    direction: Direction,
+    end: FrameRef,
+    offsets: &Offsets,
+) -> bool {
+    let stream = connection.stream(direction);
+    let Some((data, fin)) = stream.last_data.zip(stream.fin) else {
+        return false;
+    };
+    // Of a connection without a known round trip the longest that is usual is assumed.
+    let rtt = connection.rtt_nanos.unwrap_or(REPEATED_NANOS);
+    let due = REPEATED_NANOS.max(rtt.saturating_mul(REPEATED_RTTS));
+    let until = end.at.min(offsets.correct(fin).at);
+    let again = stream.last_retransmission;
+    again.is_none_or(|again| again < data) && until.nanos_since(offsets.correct(data).at) >= due
 }

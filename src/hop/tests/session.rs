@@ -318,6 +318,62 @@ fn data_on_its_way_at_the_end_is_outstanding() {
     }));
 }
 
+/// A FIN behind bytes that were not sent again when that was due tells that they came: a sender that repeats has no room for it.
+#[test]
+fn bytes_in_front_of_a_late_fin_were_heard() {
+    const MS: i64 = 1_000_000;
+    for (what, last, again, fin, rtt, outstanding) in [
+        ("no FIN", 57_000.0, None, None, 1, true),
+        ("a FIN after them", 57_000.0, None, Some(60_000.1), 1, false),
+        (
+            "the FIN comes sooner",
+            59_500.0,
+            None,
+            Some(60_000.1),
+            1,
+            true,
+        ),
+        (
+            "round trips are long",
+            57_000.0,
+            None,
+            Some(60_000.1),
+            1_500,
+            true,
+        ),
+        (
+            "they are sent again",
+            57_000.0,
+            Some(58_000.0),
+            Some(60_000.1),
+            1,
+            true,
+        ),
+        (
+            "others were, before",
+            57_000.0,
+            Some(50_000.0),
+            Some(60_000.1),
+            1,
+            false,
+        ),
+    ] {
+        let hop = outer().fin(60_000.0, Side::Client).with(|record| {
+            record.connection.rtt_nanos = Some(rtt * MS);
+            let stream = &mut record.connection.to_client;
+            stream.unacknowledged = 10;
+            stream.last_data = Some(in_capture(0, last));
+            stream.last_retransmission = again.map(|ms| in_capture(0, ms));
+            stream.fin = fin.map(|ms| in_capture(0, ms));
+        });
+        assert_eq!(
+            one([hop]).session.unwrap().outstanding,
+            outstanding,
+            "{what}"
+        );
+    }
+}
+
 /// A Close frame that came to a side that had ended before, by a FIN that the capture lacks, did not end the session.
 #[test]
 fn a_close_frame_that_came_too_late_ended_nothing() {
