@@ -95,13 +95,16 @@ impl Front {
         let ended = connection.ended.filter(|ending| ending.by == Side::Client);
         let ended = ended.map(|ending| ending.frame);
         let answered = self.answer.map(at);
+        let left = connection.ended.filter(|ending| ending.by == Side::Server);
         let said = connection.to_server.last_data.filter(|said| {
             // A proxy that waits for the backend looks at what its client says only once it has passed the answer on.
             let heard = answered.map_or(at(*said), |answered| answered.max(at(*said)));
             let before = end.at.nanos_since(heard);
             let unheard = relayed.is_none_or(|relayed| at(*said) > relayed.at);
             let behind = self.request.is_none_or(|request| *said > request);
-            unheard && behind && (0..=PROMPT_NANOS).contains(&before)
+            // What the client says upon the proxy's end answers it (close_notify, RFC 8446 6.1).
+            let first = left.is_none_or(|ending| *said < ending.frame);
+            unheard && behind && first && (0..=PROMPT_NANOS).contains(&before)
         });
         ended
             .filter(|frame| at(*frame) <= end.at)

@@ -414,6 +414,19 @@ fn a_close_frame_that_came_too_late_ended_nothing() {
     }
 }
 
+/// A connection as the front of a handshake.
+fn front_of(build: Build) -> Front {
+    Front {
+        record: build.shared(),
+        by: JoinedBy::RecordsAndTime,
+        confidence: Confidence::Likely,
+        request: Some(in_capture(0, 1.0)),
+        answer: Some(in_capture(0, 3.5)),
+        agreed: 4,
+        offset_nanos: 0,
+    }
+}
+
 /// A client in TLS that nobody opens leaves first as well: where its end is not to be seen, the proxy behind did perhaps pass it on.
 #[test]
 fn a_front_without_an_end_may_have_left_first() {
@@ -437,17 +450,28 @@ fn a_front_without_an_end_may_have_left_first() {
             change(&mut record.connection);
         });
         handshake.hops[0].role = Role::ProxyBackend;
-        handshake.front = Some(Box::new(Front {
-            record: front.shared(),
-            by: JoinedBy::RecordsAndTime,
-            confidence: Confidence::Likely,
-            request: Some(in_capture(0, 1.0)),
-            answer: Some(in_capture(0, 3.5)),
-            agreed: 4,
-            offset_nanos: 0,
-        }));
+        handshake.front = Some(Box::new(front_of(front)));
         crate::hop::session::rejoin(&mut handshake);
         assert_eq!(handshake.session.unwrap().ended_by, by, "{what}");
+    }
+}
+
+/// The last record of a client in TLS that nobody opens is its goodbye, or answers that of the proxy: the proxy's FIN to the backend,
+/// which would come before, may be what the capture lacks.
+#[test]
+fn a_record_behind_the_end_of_a_front_answers_it() {
+    for (said, by) in [(2019.9, Party::Client), (2020.2, Party::Proxy)] {
+        let unseen = inner().fin(2020.4, Side::Server).with(|record| {
+            record.connection.ended.as_mut().unwrap().by = Side::Client;
+        });
+        let mut handshake = one([unseen]);
+        let front = Build::new(7, CLIENT, FRONT, 0.5)
+            .fin(2020.1, Side::Server)
+            .with(|record| record.connection.to_server.last_data = Some(in_capture(0, said)));
+        handshake.hops[0].role = Role::ProxyBackend;
+        handshake.front = Some(Box::new(front_of(front)));
+        crate::hop::session::rejoin(&mut handshake);
+        assert_eq!(handshake.session.unwrap().ended_by, Some(by), "{said}");
     }
 }
 
