@@ -10,7 +10,7 @@ use super::answerer::answerer;
 use super::catalogue::entry;
 use super::draft::Draft;
 use super::story::{Outcome, Story};
-use super::text::{contains, short_target, shows_request, shows_response};
+use super::text::{contains, short_target, shows_response};
 use super::{AnsweredBy, Code, Severity};
 use crate::hop::{BackendSight, Confidence, is_engine_io};
 use crate::http::ResponseHead;
@@ -41,9 +41,7 @@ fn about(story: &Story<'_>, code: Code, answer: &ResponseHead) -> Draft {
         answer.span.first,
         format!("{}{}", shows_response(answer), saying(said.as_deref())),
     );
-    if let Some(request) = &story.outer.exchange().request {
-        draft = draft.saw(request.span.first, shows_request(request));
-    }
+    draft = draft.may_saw_request(story.outer.exchange().request.as_ref());
     for hop in story.inner_hops() {
         if let Some(inner) = &hop.exchange().response {
             draft = draft.on(&hop.record).saw(
@@ -112,8 +110,8 @@ fn interim(story: &Story<'_>, out: &mut Vec<Draft>) {
                     first.status,
                     story.proxy_of(hop)
                 ))
-                .saw(first.span.first, shows_response(first))
-                .saw(switched.span.first, shows_response(switched)),
+                .saw_answer(first)
+                .saw_answer(switched),
         );
     }
 }
@@ -156,8 +154,8 @@ fn changed(story: &Story<'_>, out: &mut Vec<Draft>) {
                     "{proxy} answered {} where {backend} answered {}",
                     got.status, sent.status
                 ))
-                .saw(sent.span.first, shows_response(sent))
-                .saw(got.span.first, shows_response(got)),
+                .saw_answer(sent)
+                .saw_answer(got),
         );
     }
 }
@@ -314,9 +312,9 @@ fn token_case(story: &Story<'_>, answer: &ResponseHead, out: &mut Vec<Draft>) {
                         "{} refused a complete upgrade in which {change}",
                         link.child.record.connection.server
                     ))
-                    .saw(before.span.first, shows_request(before))
-                    .saw(after.span.first, shows_request(after))
-                    .saw(refused.span.first, shows_response(refused)),
+                    .saw_request(before)
+                    .saw_request(after)
+                    .saw_answer(refused),
             );
         }
     }

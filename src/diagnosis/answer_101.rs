@@ -4,7 +4,7 @@ use super::catalogue::RETURNED_101;
 use super::draft::Draft;
 use super::negotiation;
 use super::story::{Outcome, Story};
-use super::text::{short, shows_request, shows_response};
+use super::text::{short, shows_response};
 use super::view::HopView;
 use super::{Code, Severity};
 use crate::hop::{AcceptCheck, Hop};
@@ -190,10 +190,7 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
                 "{} {source} answered so.{left}",
                 super::catalogue::entry(code).meaning
             ))
-            .may_saw(
-                request.map(|head| head.span.first),
-                request.map(shows_request).unwrap_or_default(),
-            )
+            .may_saw_request(request)
             .saw(
                 answer.span.first,
                 format!("{}: {shows}", shows_response(answer)),
@@ -205,9 +202,7 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
         if let Some(inner) = story.inner.exchange().response.as_ref()
             && !std::ptr::eq(story.inner, hop)
         {
-            draft = draft
-                .on(&story.inner.record)
-                .saw(inner.span.first, shows_response(inner));
+            draft = draft.on(&story.inner.record).saw_answer(inner);
         }
         out.push(if tolerated {
             draft.bad(Severity::Warning)

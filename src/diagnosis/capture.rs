@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::catalogue::{UNDECRYPTED, entry};
 use super::draft::{Draft, Values};
 use super::story::{Outcome, Story};
-use super::text::{count, duration, shows_request, shows_response};
+use super::text::{count, duration};
 use super::view::hole;
 use super::{Code, Finding, Severity};
 use crate::capture::{CaptureId, CaptureInfo, FrameNo, FrameRef};
@@ -232,7 +232,7 @@ fn ambiguous(story: &Story<'_>) -> Option<Draft> {
         Draft::new(Code::PairingAmbiguous)
             .on(&story.outer.record)
             .title("Other exchanges fit this handshake as well as the ones chosen")
-            .saw(request.span.first, shows_request(request)),
+            .saw_request(request),
     )
 }
 
@@ -249,7 +249,7 @@ fn undecided(story: &Story<'_>) -> Option<Draft> {
                 connection.client, connection.server
             ))
             .detail("The client left behind the 101 without a word, as one does that must refuse it.")
-            .saw(answer.span.first, shows_response(answer))
+            .saw_answer(answer)
             .saw(left.frame, "the client leaves")
     })
 }

@@ -6,7 +6,7 @@ use super::catalogue::{OLD_DRAFT, Told};
 use super::draft::Draft;
 use super::negotiation;
 use super::story::{Outcome, Story};
-use super::text::{count, field, short, shows_request, shows_response};
+use super::text::{count, field, short, shows_request};
 use super::{Code, Severity};
 use crate::http::RequestHead;
 use crate::websocket::{Key, Version, repeated_fields, versions_offered};
@@ -31,10 +31,7 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
                 head.span.first,
                 format!("{}; sent {what}", shows_request(head)),
             )
-            .may_saw(
-                answer.map(|head| head.span.first),
-                answer.map(shows_response).unwrap_or_default(),
-            )
+            .may_saw_answer(answer)
     };
     if head.method() != "GET" {
         out.push(draft(

@@ -5,10 +5,12 @@ use std::fmt;
 
 use super::catalogue::{self, Entry, Filling, IF_NGINX, NOT_IN_NGINX, Told, speaks_of_nginx};
 use super::program::Program;
+use super::text::{shows_request, shows_response};
 use super::{Code, Evidence, Finding, Severity};
 use crate::capture::FrameRef;
 use crate::decode::Endpoint;
 use crate::hop::{Confidence, Record};
+use crate::http::{RequestHead, ResponseHead};
 use crate::tcp::ConnectionId;
 
 /// A finding in the making.
@@ -229,6 +231,32 @@ impl Draft {
     pub(super) fn may_saw(self, frame: Option<FrameRef>, shows: impl Into<String>) -> Self {
         match frame {
             Some(frame) => self.saw(frame, shows),
+            None => self,
+        }
+    }
+
+    /// A request, by its line and the fields that make it an upgrade.
+    pub(super) fn saw_request(self, head: &RequestHead) -> Self {
+        self.saw(head.span.first, shows_request(head))
+    }
+
+    /// As `saw_request`, where there may be none.
+    pub(super) fn may_saw_request(self, head: Option<&RequestHead>) -> Self {
+        match head {
+            Some(head) => self.saw_request(head),
+            None => self,
+        }
+    }
+
+    /// An answer, by its line and who signs it.
+    pub(super) fn saw_answer(self, head: &ResponseHead) -> Self {
+        self.saw(head.span.first, shows_response(head))
+    }
+
+    /// As `saw_answer`, where there may be none.
+    pub(super) fn may_saw_answer(self, head: Option<&ResponseHead>) -> Self {
+        match head {
+            Some(head) => self.saw_answer(head),
             None => self,
         }
     }

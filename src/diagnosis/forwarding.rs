@@ -9,7 +9,7 @@ mod rewriting;
 use super::draft::Draft;
 use super::program::Program;
 use super::story::{Link, Outcome, Story};
-use super::text::{contains, duration, field, short, shows_request, shows_response};
+use super::text::{contains, duration, field, short};
 use super::view::HopView;
 use super::{Code, Severity};
 use crate::hop::{Confidence, Hop, PairedBy};
@@ -83,12 +83,9 @@ fn about(code: Code, link: Link<'_>, before: &RequestHead, after: &RequestHead) 
         .upstream(link.child.record.connection.server)
         .on(&link.parent.record)
         .on(&link.child.record)
-        .saw(before.span.first, shows_request(before))
-        .saw(after.span.first, shows_request(after))
-        .may_saw(
-            answer.map(|head| head.span.first),
-            answer.map(shows_response).unwrap_or_default(),
-        )
+        .saw_request(before)
+        .saw_request(after)
+        .may_saw_answer(answer)
 }
 
 /// A lost field is as certain as the pairing, and a pairing by a key that both requests carry leaves no doubt here.

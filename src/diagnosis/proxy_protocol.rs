@@ -3,7 +3,7 @@
 use super::answerer::is_of_application;
 use super::draft::Draft;
 use super::story::{Outcome, Story};
-use super::text::{duration, preview, shows_request, shows_response};
+use super::text::{duration, preview};
 use super::view::{HopView, RecordView};
 use super::{Code, Severity};
 use crate::hop::{Confidence, Hop, Record, Reply, Role};
@@ -53,7 +53,7 @@ fn unexpected(story: &Story<'_>) -> Option<Draft> {
                 header.version
             ),
         )
-        .saw(answer.span.first, shows_response(answer)),
+        .saw_answer(answer),
     )
 }
 
@@ -81,10 +81,7 @@ fn to_backend(story: &Story<'_>, hop: &Hop) -> Option<Draft> {
                 header.frame,
                 format!("PROXY protocol version {}", header.version),
             )
-            .may_saw(
-                refused.map(|head| head.span.first),
-                refused.map(shows_response).unwrap_or_default(),
-            )
+            .may_saw_answer(refused)
             .may_saw(closed.map(|end| end.frame), "the backend closes"),
     )
 }
@@ -123,7 +120,7 @@ fn missing(story: &Story<'_>, out: &[Draft]) -> Option<Draft> {
                 story.front(),
                 duration(waited)
             ))
-            .saw(request.span.first, shows_request(request))
+            .saw_request(request)
             .saw(end.frame, "FIN from the server, 0 bytes sent"),
     )
 }

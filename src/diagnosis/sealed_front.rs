@@ -5,7 +5,7 @@
 use super::Code;
 use super::draft::Draft;
 use super::story::Story;
-use super::text::{duration, shows_request};
+use super::text::duration;
 use super::upstream::was_answered;
 use crate::capture::FrameRef;
 use crate::hop::Front;
@@ -76,7 +76,7 @@ pub(super) fn gave_up(story: &Story<'_>) -> Option<Draft> {
             ))
             .detail("Its connection is closed TLS, found by the times and lengths of its records.")
             .saw(sealed, "the TLS record that fits the request")
-            .saw(request.span.first, shows_request(request))
+            .saw_request(request)
             .saw(
                 left,
                 "the client ends its TLS connection, no answer before it",

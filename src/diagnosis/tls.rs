@@ -348,10 +348,7 @@ pub(super) fn plain_to_tls_backend(story: &Story<'_>, hop: &Hop, frame: FrameRef
         .why(PROXY_IN_CLEAR)
         .fix("Use `proxy_pass https://` towards this backend.")
         .log("[error] upstream sent no valid HTTP/1.0 header while reading response header from upstream")
-        .may_saw(
-            request.map(|head| head.span.first),
-            request.map(shows_request).unwrap_or_default(),
-        )
+        .may_saw_request(request)
         .saw(frame, "a TLS alert record")
 }
 

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use super::draft::Draft;
 use super::sealed_front;
 use super::story::{Outcome, Story};
-use super::text::{closed, count, duration, list, shows_request, shows_response};
+use super::text::{closed, count, duration, list, shows_response};
 use super::view::{HopView, RecordView};
 use super::{Code, Severity};
 use crate::decode::Endpoint;
@@ -255,7 +255,7 @@ fn client_gave_up(story: &Story<'_>) -> Option<Draft> {
             record.connection.client.ip(),
             story.front()
         ))
-        .saw(request.span.first, shows_request(request))
+        .saw_request(request)
         .saw(
             end.frame,
             format!("{} from the client, no answer before it", end.how.flag()),
@@ -331,8 +331,8 @@ fn no_backend(story: &Story<'_>, out: &[Draft]) -> Option<Draft> {
                     story.path()
                 ))
                 .detail("Other connections of this proxy to backends are in the capture, and none for this request: all servers of the upstream are marked as failed, or it is one that no capture shows, such as a unix socket.")
-                .saw(request.span.first, shows_request(request))
-                .saw(answer.span.first, shows_response(answer)),
+                .saw_request(request)
+                .saw_answer(answer),
         );
     }
     None
@@ -365,9 +365,8 @@ pub(super) fn no_answer(story: &Story<'_>, out: &[Draft]) -> Option<Draft> {
             return Some(
                 Draft::new(code)
                     .on(record)
-                    .title(text.clone())
-                    .headline(text)
-                    .saw(request.span.first, shows_request(request))
+                    .title(text)
+                    .saw_request(request)
                     .saw(
                         end.frame,
                         format!("{flag} from the backend before any answer"),
@@ -384,7 +383,7 @@ pub(super) fn no_answer(story: &Story<'_>, out: &[Draft]) -> Option<Draft> {
                 "{} {how} the connection {waited} after the request, without an answer",
                 story.front()
             ))
-            .saw(request.span.first, shows_request(request))
+            .saw_request(request)
             .saw(end.frame, "the server ends the connection, 0 bytes sent");
         Some(draft)
     })
@@ -424,6 +423,6 @@ fn out_of_connections(
                 story.front()
             ))
             .saw(end.frame, "the server ends the connection, 0 bytes sent")
-            .saw(request.span.first, shows_request(request)),
+            .saw_request(request),
     )
 }

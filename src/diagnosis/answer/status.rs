@@ -8,7 +8,7 @@ use crate::diagnosis::answerer::{Answerer, answerer, answerer_behind, own_of_bal
 use crate::diagnosis::catalogue::{BALANCER, CHALLENGE_MET, told_by};
 use crate::diagnosis::draft::Draft;
 use crate::diagnosis::story::Story;
-use crate::diagnosis::text::{self, asked_for, short, short_target, shows_request, shows_response};
+use crate::diagnosis::text::{self, asked_for, short, short_target};
 use crate::diagnosis::view::HopView;
 use crate::diagnosis::{Answered, AnsweredBy, Code, Severity};
 use crate::hop::{Confidence, Hop, Role};
@@ -80,10 +80,7 @@ pub(super) fn draft(story: &Story<'_>, answer: &ResponseHead) -> Draft {
     };
     let mut detail = format!("{said}: {tells}. {}", hints(story, story.outer, answer, by));
     detail.truncate(detail.trim_end().len());
-    let draft = about(story, code, answer)
-        .may_be_by(program)
-        .title(title.clone())
-        .headline(title);
+    let draft = about(story, code, answer).may_be_by(program).title(title);
     if let Some((again, switched)) = met_challenge(story.outer, answer) {
         return draft
             .bad(Severity::Info)
@@ -91,8 +88,8 @@ pub(super) fn draft(story: &Story<'_>, answer: &ResponseHead) -> Draft {
                 "{detail} The client met the challenge: it asked again with credentials on the same connection, and got 101."
             ))
             .told(Some(&CHALLENGE_MET))
-            .saw(again.span.first, shows_request(again))
-            .saw(switched.span.first, shows_response(switched));
+            .saw_request(again)
+            .saw_answer(switched);
     }
     let told = told_by(code, by).filter(|_| confidence > Confidence::Guess);
     let origin = match (code, by, told) {

@@ -3,7 +3,7 @@
 use super::{asks_websocket, generation, names_upgrade, upgrade_fields, which_answered};
 use crate::diagnosis::draft::Draft;
 use crate::diagnosis::story::{Link, Story};
-use crate::diagnosis::text::{field, path, short, short_target, shows_request, shows_response};
+use crate::diagnosis::text::{field, path, short, short_target};
 use crate::diagnosis::view::HopView;
 use crate::diagnosis::{Code, Severity};
 use crate::hop::{Confidence, Hop, Record, tells_original};
@@ -28,11 +28,8 @@ fn about(hop: &Hop, head: &RequestHead, code: Code) -> Draft {
     let answer = hop.exchange().response.as_ref();
     Draft::new(code)
         .on(&hop.record)
-        .saw(head.span.first, shows_request(head))
-        .may_saw(
-            answer.map(|head| head.span.first),
-            answer.map(shows_response).unwrap_or_default(),
-        )
+        .saw_request(head)
+        .may_saw_answer(answer)
 }
 
 /// A request between a proxy and a backend, with nothing to compare it with. That it has a key and no Upgrade is
@@ -249,7 +246,7 @@ pub(super) fn made_ordinary(story: &Story<'_>, link: Link<'_>, out: &mut Vec<Dra
             .sure(link.confidence())
             .on(&link.parent.record)
             .on(&link.child.record)
-            .saw(before.span.first, shows_request(before))
+            .saw_request(before)
             .saw(after.request, shows.clone())
             .may_saw(
                 after.response.map(|(frame, _)| frame),
@@ -333,7 +330,7 @@ pub(super) fn made_an_attempt(story: &Story<'_>, link: Link<'_>, out: &mut Vec<D
                     short_target(&before.target)
                 ),
             )
-            .saw(after.span.first, shows_request(after))
+            .saw_request(after)
             .may_saw(
                 before.response.map(|(frame, _)| frame),
                 before

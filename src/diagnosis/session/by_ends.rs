@@ -107,10 +107,7 @@ impl End<'_> {
                 "{} closed {after} after the 101, without a frame",
                 capital(&client)
             );
-            let draft = self
-                .draft(Code::ClosedRightAfter101)
-                .title(text.clone())
-                .headline(text);
+            let draft = self.draft(Code::ClosedRightAfter101).title(text);
             return self.with_endings(draft);
         }
         if let Some(draft) = self.half_closed(ending) {

@@ -5,7 +5,7 @@ use crate::decode::Unreachable;
 use crate::diagnosis::Code;
 use crate::diagnosis::draft::Draft;
 use crate::diagnosis::story::Story;
-use crate::diagnosis::text::{count, duration, shows_request};
+use crate::diagnosis::text::{count, duration};
 use crate::diagnosis::view::RecordView;
 use crate::hop::{Confidence, ConnectAttempt, Record};
 use crate::tcp::{Ending, EndingHow, Opening, Side};
@@ -106,7 +106,7 @@ fn given_up(record: &Record, end: Ending, draft: impl Fn(Code, &str) -> Draft) -
     };
     Some(
         draft(code, how)
-            .saw(request.span.first, shows_request(request))
+            .saw_request(request)
             .saw(end.frame, "the backend ends it"),
     )
 }

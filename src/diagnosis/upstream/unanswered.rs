@@ -7,9 +7,7 @@ use crate::diagnosis::draft::Draft;
 use crate::diagnosis::http2::{BACKEND_SPEAKS_H2, BEGINS_WITH_SETTINGS};
 use crate::diagnosis::program::Program;
 use crate::diagnosis::story::Story;
-use crate::diagnosis::text::{
-    asked_for, duration, list, path, preview, short, shows_request, shows_response,
-};
+use crate::diagnosis::text::{asked_for, duration, list, path, preview, short, shows_response};
 use crate::diagnosis::tls;
 use crate::diagnosis::view::RecordView;
 use crate::hop::{Confidence, Hop, Reply};
@@ -37,7 +35,7 @@ pub(super) fn of_hop(story: &Story<'_>, hop: &Hop) -> Option<Draft> {
                 .upstream(backend)
                 .title(format!("{backend} {what}"))
                 .headline(format!("{backend} {what} to {proxy}{so}"))
-                .saw(request.span.first, shows_request(request)),
+                .saw_request(request),
         )
     };
     if let Some((frame, bytes)) = &exchange.not_http {
@@ -94,7 +92,7 @@ fn refused_head(
             )
             .sure(Confidence::Likely)
             .detail(fault_text(answer))
-            .saw(answer.span.first, shows_response(answer)),
+            .saw_answer(answer),
         );
     }
     if let Some((frame, bytes, sure)) = head_too_big(story, hop, refused) {
