@@ -11,6 +11,7 @@ use super::catalogue::entry;
 use super::draft::Draft;
 use super::story::{Outcome, Story};
 use super::text::{contains, short_target, shows_response};
+use super::view::RequestView;
 use super::{AnsweredBy, Code, Severity};
 use crate::hop::{BackendSight, Confidence, is_engine_io};
 use crate::http::ResponseHead;
@@ -279,9 +280,7 @@ fn token_case(story: &Story<'_>, answer: &ResponseHead, out: &mut Vec<Draft>) {
         else {
             continue;
         };
-        let complete = after.fields.has_token("upgrade", "websocket")
-            && after.fields.has_token("connection", "upgrade")
-            && after.minor_version > 0
+        let complete = after.is_whole_upgrade()
             && refused.status == answer.status
             && !status::is_nginx(link.child);
         let spelled = |name: &'static str| {

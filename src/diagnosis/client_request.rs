@@ -7,6 +7,7 @@ use super::draft::Draft;
 use super::negotiation;
 use super::story::{Outcome, Story};
 use super::text::{count, field, short, shows_request};
+use super::view::RequestView;
 use super::{Code, Severity};
 use crate::http::RequestHead;
 use crate::websocket::{Key, Version, repeated_fields, versions_offered};
@@ -40,10 +41,7 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
         ));
     }
     if head.minor_version == 0 {
-        let raised = story.links().any(|link| {
-            link.requests()
-                .is_some_and(|(_, after)| after.minor_version > 0)
-        });
+        let raised = story.forwarded().any(|(_, after)| after.minor_version > 0);
         let severity = match story.outcome {
             _ if raised => Severity::Info,
             // nginx upgrades it all the same.
@@ -68,7 +66,7 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
         ));
     }
     // Without an upgrade in sight, missing companions of it say nothing new.
-    let asks = head.fields.has_token("upgrade", "websocket");
+    let asks = head.asks_websocket();
     match head.fields.first("sec-websocket-key") {
         None if asks => out.push(
             draft(Code::KeyMissing, "no Sec-WebSocket-Key".to_owned()).told(of_old_draft(head)),
@@ -158,7 +156,7 @@ fn probe(story: &Story<'_>, head: &RequestHead) -> Option<Draft> {
         None if by_tool => signs.push("no key".to_owned()),
         _ => {}
     }
-    if by_tool && !head.fields.has_token("upgrade", "websocket") && key.is_some() {
+    if by_tool && !head.asks_websocket() && key.is_some() {
         signs.push("no Upgrade".to_owned());
     }
     if signs.is_empty() {

@@ -10,7 +10,7 @@ use super::draft::Draft;
 use super::program::Program;
 use super::story::{Link, Outcome, Story};
 use super::text::{contains, duration, field, short};
-use super::view::HopView;
+use super::view::{HopView, RequestView};
 use super::{Code, Severity};
 use crate::hop::{Confidence, Hop, PairedBy};
 use crate::http::RequestHead;
@@ -62,19 +62,6 @@ fn which_answered(hop: &Hop) -> String {
     }
 }
 
-fn asks_websocket(head: &RequestHead) -> bool {
-    head.fields.has_token("upgrade", "websocket")
-}
-
-/// Whether a request asks for a WebSocket in full.
-pub(super) fn is_whole_upgrade(head: &RequestHead) -> bool {
-    asks_websocket(head) && names_upgrade(head) && head.minor_version > 0
-}
-
-fn names_upgrade(head: &RequestHead) -> bool {
-    head.fields.has_token("connection", "upgrade")
-}
-
 /// What all drafts about a link have in common: both requests and the backend's answer as evidence.
 fn about(code: Code, link: Link<'_>, before: &RequestHead, after: &RequestHead) -> Draft {
     let answer = link.child.exchange().response.as_ref();
@@ -105,13 +92,13 @@ fn upgrade_fields(
     after: &RequestHead,
     out: &mut Vec<Draft>,
 ) {
-    let lost_upgrade = asks_websocket(before) && after.fields.count("upgrade") == 0;
-    let altered = asks_websocket(before) && !lost_upgrade && !asks_websocket(after);
+    let lost_upgrade = before.asks_websocket() && after.fields.count("upgrade") == 0;
+    let altered = before.asks_websocket() && !lost_upgrade && !after.asks_websocket();
     // Where Upgrade did not come in there is nothing to announce: the usual map rightly sends `close` then.
     let lost_connection =
-        before.fields.count("upgrade") > 0 && names_upgrade(before) && !names_upgrade(after);
-    let added = before.fields.count("upgrade") == 0 && asks_websocket(after);
-    let older = after.minor_version == 0 && before.minor_version > 0 && asks_websocket(after);
+        before.fields.count("upgrade") > 0 && before.names_upgrade() && !after.names_upgrade();
+    let added = before.fields.count("upgrade") == 0 && after.asks_websocket();
+    let older = after.minor_version == 0 && before.minor_version > 0 && after.asks_websocket();
     if !(lost_upgrade || altered || lost_connection || added || older) {
         return;
     }

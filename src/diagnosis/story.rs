@@ -217,6 +217,11 @@ impl<'a> Story<'a> {
         })
     }
 
+    /// What proxies were asked and what they asked for it, where both requests are whole.
+    pub(super) fn forwarded(&self) -> impl Iterator<Item = (&'a RequestHead, &'a RequestHead)> {
+        self.links().filter_map(|link| link.requests())
+    }
+
     /// Not a byte of the request is in the capture, which began behind it.
     pub(super) fn began_late(&self) -> bool {
         self.outer.may_have_asked_before() && self.outer.exchange().partial_request.is_none()

@@ -1,8 +1,9 @@
-//! What rules ask of one hop or connection: the marks that proxies leave, and who ended it.
+//! What rules ask of one hop, request or connection: the marks that proxies leave, whether an upgrade is asked for in full,
+//! and who ended it.
 
 use super::text::contains;
 use crate::hop::{Hop, Record, is_nginx_name};
-use crate::http::{Fields, PartialWhy};
+use crate::http::{Fields, PartialWhy, RequestHead};
 use crate::tcp::{Ending, GapCause, Side};
 
 /// What rules ask of a hop.
@@ -119,6 +120,36 @@ fn is_set_before_host(fields: &Fields) -> bool {
     match (fields.position("connection"), fields.position("host")) {
         (Some(connection), Some(host)) => connection < host && own.is_none_or(|own| host < own),
         _ => false,
+    }
+}
+
+/// What rules ask of a request that may be for a WebSocket (RFC 6455 4.1, RFC 9110 7.8).
+pub(super) trait RequestView {
+    /// Whether Upgrade asks for a WebSocket.
+    fn asks_websocket(&self) -> bool;
+    /// Whether Connection names Upgrade, without which no server must act on it.
+    fn names_upgrade(&self) -> bool;
+    /// Whether both fields ask for the upgrade.
+    fn has_both_fields(&self) -> bool;
+    /// Whether it asks for the upgrade in full: both fields, in a version of HTTP that has upgrades.
+    fn is_whole_upgrade(&self) -> bool;
+}
+
+impl RequestView for RequestHead {
+    fn asks_websocket(&self) -> bool {
+        self.fields.has_token("upgrade", "websocket")
+    }
+
+    fn names_upgrade(&self) -> bool {
+        self.fields.has_token("connection", "upgrade")
+    }
+
+    fn has_both_fields(&self) -> bool {
+        self.asks_websocket() && self.names_upgrade()
+    }
+
+    fn is_whole_upgrade(&self) -> bool {
+        self.has_both_fields() && self.minor_version > 0
     }
 }
 

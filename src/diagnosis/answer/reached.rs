@@ -1,8 +1,8 @@
 //! What reached a backend that refused, and what did not: whether anything is left for the proxy to repair.
 
-use crate::diagnosis::forwarding::is_whole_upgrade;
 use crate::diagnosis::story::Story;
 use crate::diagnosis::text::{list, path, short};
+use crate::diagnosis::view::RequestView;
 use crate::http::RequestHead;
 
 /// What applications know a user by, as it is spelled.
@@ -46,7 +46,7 @@ pub(super) fn is_unchanged(story: &Story<'_>) -> bool {
             link.requests()
                 .is_some_and(|(before, after)| path(before.target()) == path(after.target()))
         });
-    same && is_whole_upgrade(got)
+    same && got.is_whole_upgrade()
 }
 
 /// What to do where nothing is wrong with the request: the path may have a part that the application does not know.
@@ -80,8 +80,8 @@ pub(super) fn taken_for_ordinary(story: &Story<'_>, status: u16) -> Option<Strin
 }
 
 fn ordinary(story: &Story<'_>, status: u16) -> Option<(String, &'static str, &'static str)> {
-    let whole = (story.inner.exchange().request.as_ref()).is_some_and(is_whole_upgrade);
-    if !matches!(status, 200 | 404 | 405) || !whole {
+    let got = story.inner.exchange().request.as_ref()?;
+    if !matches!(status, 200 | 404 | 405) || !got.is_whole_upgrade() {
         return None;
     }
     let answer = story.inner.exchange().response.as_ref()?;
@@ -97,10 +97,8 @@ fn ordinary(story: &Story<'_>, status: u16) -> Option<(String, &'static str, &'s
 pub(super) fn lost_credentials(story: &Story<'_>) -> Option<String> {
     let sent = |head: &RequestHead, name: &str| head.fields.count(name) > 0;
     let lost = |name: &str| {
-        story.links().any(|link| {
-            link.requests()
-                .is_some_and(|(before, after)| sent(before, name) && !sent(after, name))
-        })
+        let mut forwarded = story.forwarded();
+        forwarded.any(|(before, after)| sent(before, name) && !sent(after, name))
     };
     let names = CREDENTIALS.iter().filter(|name| lost(name));
     let names: Vec<String> = names.map(|&name| name.to_owned()).collect();

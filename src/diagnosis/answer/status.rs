@@ -160,7 +160,7 @@ fn is_balancers(story: &Story<'_>, answer: &ResponseHead) -> bool {
 
 /// Whether the backend was asked with the client's Host.
 fn same_host(story: &Story<'_>) -> bool {
-    let mut requests = story.links().filter_map(|link| link.requests()).peekable();
+    let mut requests = story.forwarded().peekable();
     requests.peek().is_some()
         && requests
             .all(|(before, after)| before.fields.combined("host") == after.fields.combined("host"))
@@ -314,16 +314,11 @@ fn hints(story: &Story<'_>, hop: &Hop, answer: &ResponseHead, by: AnsweredBy) ->
 fn dropped_names(story: &Story<'_>) -> Option<String> {
     const NAMED_MAX: usize = 3;
     let mut lost = Vec::new();
-    for link in story.links() {
-        let before = &link.parent.exchange().request;
-        let after = &link.child.exchange().request;
-        if let (Some(before), Some(after)) = (before, after) {
-            let there =
-                |name: &[u8]| (after.fields.names()).any(|one| one.eq_ignore_ascii_case(name));
-            let odd = before.fields.names().filter(|name| name.contains(&b'_'));
-            let gone = odd.filter(|name| !there(name));
-            lost.extend(gone.map(|name| short(&String::from_utf8_lossy(name))));
-        }
+    for (before, after) in story.forwarded() {
+        let there = |name: &[u8]| (after.fields.names()).any(|one| one.eq_ignore_ascii_case(name));
+        let odd = before.fields.names().filter(|name| name.contains(&b'_'));
+        let gone = odd.filter(|name| !there(name));
+        lost.extend(gone.map(|name| short(&String::from_utf8_lossy(name))));
     }
     lost.dedup();
     lost.truncate(NAMED_MAX);

@@ -1,10 +1,10 @@
 //! What one request tells without another to compare it with.
 
-use super::{asks_websocket, generation, names_upgrade, upgrade_fields, which_answered};
+use super::{generation, upgrade_fields, which_answered};
 use crate::diagnosis::draft::Draft;
 use crate::diagnosis::story::{Link, Story};
 use crate::diagnosis::text::{field, path, short, short_target};
-use crate::diagnosis::view::HopView;
+use crate::diagnosis::view::{HopView, RequestView};
 use crate::diagnosis::{Code, Severity};
 use crate::hop::{Confidence, Hop, Record, tells_original};
 use crate::http::RequestHead;
@@ -74,7 +74,7 @@ pub(super) fn lone_backend_request(story: &Story<'_>, hop: &Hop, out: &mut Vec<D
         return;
     }
     if has_key && !has_upgrade {
-        let lost = if names_upgrade(head) {
+        let lost = if head.names_upgrade() {
             "Upgrade"
         } else {
             "Upgrade and Connection"
@@ -97,7 +97,7 @@ pub(super) fn lone_backend_request(story: &Story<'_>, hop: &Hop, out: &mut Vec<D
                 .detail(detail),
         );
     }
-    if has_key && has_upgrade && !asks_websocket(head) {
+    if has_key && has_upgrade && !head.asks_websocket() {
         let sent = head.fields.combined("upgrade").unwrap_or_default();
         out.push(
             alone(Code::UpgradeAltered)
@@ -108,13 +108,13 @@ pub(super) fn lone_backend_request(story: &Story<'_>, hop: &Hop, out: &mut Vec<D
                 )),
         );
     }
-    if !has_key && asks_websocket(head) {
+    if !has_key && head.asks_websocket() {
         out.push(without_key(story, hop, head, alone));
         if head.fields.count("sec-websocket-version") == 0 {
             return;
         }
     }
-    if !names_upgrade(head) && (has_key || has_upgrade) {
+    if !head.names_upgrade() && (has_key || has_upgrade) {
         out.push(
             alone(Code::ConnectionNotForwarded)
                 .sure(if has_upgrade {
@@ -130,7 +130,7 @@ pub(super) fn lone_backend_request(story: &Story<'_>, hop: &Hop, out: &mut Vec<D
                 )),
         );
     }
-    if head.minor_version == 0 && asks_websocket(head) {
+    if head.minor_version == 0 && head.asks_websocket() {
         out.push(
             alone(Code::Http10ToBackend)
                 .title(format!("{proxy} spoke HTTP/1.0 to {backend}"))
@@ -182,13 +182,9 @@ pub(super) fn before_first_hop(story: &Story<'_>, out: &mut Vec<Draft>) {
     let connection = &hop.record.connection;
     let answer = hop.exchange().response.as_ref();
     let alone = |code: Code| about(hop, head, code);
-    let missing_upgrade = has_fields && !asks_websocket(head);
+    let missing_upgrade = has_fields && !head.asks_websocket();
     if missing_upgrade {
-        let repaired = story.links().any(|link| {
-            link.requests()
-                .is_some_and(|(_, after)| asks_websocket(after))
-        });
-        if !repaired {
+        if !story.forwarded().any(|(_, after)| after.asks_websocket()) {
             out.push(
                 alone(Code::UpgradeMissing)
                     .title(format!(
@@ -207,13 +203,9 @@ pub(super) fn before_first_hop(story: &Story<'_>, out: &mut Vec<Draft>) {
             );
         }
     }
-    if (missing_upgrade || asks_websocket(head)) && !names_upgrade(head) {
+    if (missing_upgrade || head.asks_websocket()) && !head.names_upgrade() {
         // The usual map of nginx writes Connection anew: then its absence here had no effect.
-        let repaired = story.links().any(|link| {
-            link.requests()
-                .is_some_and(|(_, after)| names_upgrade(after))
-        });
-        if !repaired {
+        if !story.forwarded().any(|(_, after)| after.names_upgrade()) {
             out.push(alone(Code::ConnectionMissing).title(format!(
                 "The request from {} reached {} without `Connection: Upgrade`",
                 connection.client, connection.server
@@ -255,17 +247,17 @@ pub(super) fn made_ordinary(story: &Story<'_>, link: Link<'_>, out: &mut Vec<Dra
                     .map_or(String::new(), |(_, status)| format!("status {status}")),
             )
     };
-    let lost_connection = names_upgrade(before)
+    let lost_connection = before.names_upgrade()
         && !after
             .connection
             .as_deref()
             .is_some_and(|value| has_option(value, "upgrade"));
-    let lost = match (asks_websocket(before), lost_connection) {
+    let lost = match (before.asks_websocket(), lost_connection) {
         (true, true) => "Upgrade, Connection and the key",
         _ => "Upgrade and the key",
     };
     let headline = format!("{proxy} did not forward {lost} to {backend}{answered}");
-    if asks_websocket(before) {
+    if before.asks_websocket() {
         out.push(
             draft(Code::UpgradeNotForwarded)
                 .title(format!("{proxy} did not forward Upgrade to {backend}"))
@@ -299,7 +291,7 @@ pub(super) fn made_an_attempt(story: &Story<'_>, link: Link<'_>, out: &mut Vec<D
     ) else {
         return;
     };
-    if !asks_websocket(after) || before.upgrade.is_some() {
+    if !after.asks_websocket() || before.upgrade.is_some() {
         return;
     }
     let proxy = story.proxy_of(link.child);

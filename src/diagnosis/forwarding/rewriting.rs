@@ -1,11 +1,12 @@
 //! Host and path: what a proxy may change on purpose, and what a backend may refuse for it.
 
-use super::{about, asks_websocket, names_upgrade, which_answered};
+use super::{about, which_answered};
 use crate::diagnosis::answer::{session_unknown, speaks_of_origin};
 use crate::diagnosis::catalogue::SLASHES;
 use crate::diagnosis::draft::Draft;
 use crate::diagnosis::story::{Link, Story, harmless};
 use crate::diagnosis::text::{path, short};
+use crate::diagnosis::view::RequestView;
 use crate::diagnosis::{Code, Severity};
 use crate::hop::Confidence;
 use crate::http::RequestHead;
@@ -37,7 +38,7 @@ pub(super) fn origin(
     let backend = link.child.record.connection.server;
     let origin = before.fields.first("origin");
     // A request with a fault of its own is answered 400 for that, and so is one whose refusal names what it lacks.
-    let complete = asks_websocket(after) && names_upgrade(after) && after.minor_version > 0;
+    let complete = after.is_whole_upgrade();
     let sound = complete
         && after.method() == "GET"
         && after.fields.first("sec-websocket-version").as_deref() == Some("13")
@@ -104,9 +105,8 @@ pub(super) fn target(
 ) {
     let (was, is) = (path(before.target()), path(after.target()));
     let status = link.child.exchange().response.as_ref().map(|r| r.status);
-    // An upgrade that arrived whole and is not found: the path is what is left to be wrong.
-    let whole = asks_websocket(after) && names_upgrade(after);
-    if was == is || !whole || !matches!(status, Some(404 | 200 | 405)) {
+    // An upgrade that arrived and is not found: the path is what is left to be wrong.
+    if was == is || !after.has_both_fields() || !matches!(status, Some(404 | 200 | 405)) {
         return;
     }
     let proxy = story.proxy_of(link.child);

@@ -9,7 +9,7 @@ use crate::diagnosis::program::Program;
 use crate::diagnosis::story::Story;
 use crate::diagnosis::text::{asked_for, duration, list, path, preview, short, shows_response};
 use crate::diagnosis::tls;
-use crate::diagnosis::view::RecordView;
+use crate::diagnosis::view::{RecordView, RequestView};
 use crate::hop::{Confidence, Hop, Reply};
 use crate::http::{HeadFault, PartialWhy, RequestHead, ResponseHead};
 use crate::http2::is_server_preface;
@@ -278,9 +278,7 @@ fn unwanted(story: &Story<'_>, hop: &Hop, request: &RequestHead, end: Ending) ->
 /// What some servers do not refuse but leave: a path (node without a handler for it) or a subprotocol (libwebsockets) that they do
 /// not serve. Without its full stop.
 fn what_it_may_not_serve(story: &Story<'_>, hop: &Hop, request: &RequestHead) -> Option<String> {
-    let whole = request.fields.has_token("upgrade", "websocket")
-        && request.fields.has_token("connection", "upgrade");
-    if !whole || hop.exchange().partial_response.is_some() {
+    if !request.has_both_fields() || hop.exchange().partial_response.is_some() {
         return None;
     }
     let asked_for = asked_for(&story.path(), &short(path(request.target())));
