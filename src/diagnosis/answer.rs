@@ -8,7 +8,7 @@ mod status;
 pub(super) use self::origin::speaks_of_origin;
 use super::answerer::answerer;
 use super::catalogue::entry;
-use super::draft::Draft;
+use super::draft::{Draft, has_any};
 use super::story::{Outcome, Story};
 use super::text::{contains, short_target, shows_response};
 use super::view::RequestView;
@@ -119,24 +119,22 @@ fn interim(story: &Story<'_>, out: &mut Vec<Draft>) {
 
 /// The hops disagree about the answer.
 fn changed(story: &Story<'_>, out: &mut Vec<Draft>) {
+    /// Reasons for which a proxy makes another answer of the one that it got.
+    const EXPLAIN_IT: &[Code] = &[
+        Code::InterimResponse,
+        Code::BackendTimeout,
+        Code::BackendHeaderTooBig,
+        Code::BackendInvalidResponse,
+        Code::UpgradeAdded,
+    ];
+    if has_any(out, EXPLAIN_IT) {
+        return;
+    }
     for link in story.links().filter(|link| !link.child.retried) {
         let Some((got, sent)) = link.responses() else {
             continue;
         };
         if got.status == sent.status || got.status == 101 {
-            continue;
-        }
-        let known = out.iter().any(|draft| {
-            matches!(
-                draft.code(),
-                Code::InterimResponse
-                    | Code::BackendTimeout
-                    | Code::BackendHeaderTooBig
-                    | Code::BackendInvalidResponse
-                    | Code::UpgradeAdded
-            )
-        });
-        if known {
             continue;
         }
         let proxy = story.proxy_of(link.child);
@@ -320,8 +318,7 @@ fn token_case(story: &Story<'_>, answer: &ResponseHead, out: &mut Vec<Draft>) {
 }
 
 fn not_contacted(story: &Story<'_>, answer: &ResponseHead, out: &mut Vec<Draft>) {
-    let known = out.iter().any(|draft| draft.code() == Code::NoLiveBackend);
-    if story.sight() != BackendSight::NotContacted || known {
+    if story.sight() != BackendSight::NotContacted || has_any(out, &[Code::NoLiveBackend]) {
         return;
     }
     let refused = story.handshake.permissions().next().is_some();

@@ -1,7 +1,7 @@
 //! The 101 itself: what a client must check before it may use the session (RFC 6455 4.1).
 
 use super::catalogue::RETURNED_101;
-use super::draft::Draft;
+use super::draft::{Draft, has_any};
 use super::negotiation;
 use super::story::{Outcome, Story};
 use super::text::{short, shows_response};
@@ -232,7 +232,7 @@ fn explained(code: Code, out: &[Draft]) -> bool {
         Code::SubprotocolNotChosen => &[Code::SubprotocolNotForwarded],
         _ => &[],
     };
-    out.iter().any(|draft| by.contains(&draft.code()))
+    has_any(out, by)
 }
 
 /// Who made the fault: the backend, if its own answer has it as well.

@@ -83,10 +83,10 @@ pub(super) fn answerer(story: &Story<'_>) -> Option<Answerer> {
     if let Some(refused) = by_subrequest(story, status) {
         return Some(refused);
     }
-    Some(if story.handshake.hops.len() > 1 {
-        by_hops(story, status)
-    } else {
+    Some(if story.is_alone() {
         by_itself(story)
+    } else {
+        by_hops(story, status)
     })
 }
 
@@ -188,11 +188,8 @@ fn by_hops(story: &Story<'_>, status: u16) -> Answerer {
             return Answerer::unknown("the capture lacks what the backend answered");
         }
         let server = hop.record.connection.server;
-        let attempt = story.attempts().filter(|attempt| {
-            let parent = story.handshake.hops.get(attempt.parent);
-            parent.is_some_and(|parent| std::ptr::eq(parent, hop))
-        });
-        let attempt = attempt.last().map(|one| one.record.connection.server);
+        let attempt = story.attempts_behind(hop).last();
+        let attempt = attempt.map(|one| one.record.connection.server);
         return if !std::ptr::eq(hop, story.inner) {
             Answerer {
                 subject: Subject::Proxy(server),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::catalogue::{UNDECRYPTED, entry};
-use super::draft::{Draft, Values};
+use super::draft::{Draft, Values, has_any};
 use super::story::{Outcome, Story};
 use super::text::{count, duration};
 use super::view::hole;
@@ -138,11 +138,7 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
         out.extend(holes(hop));
     }
     out.extend(undecided(story));
-    if story.blind()
-        && !out
-            .iter()
-            .any(|draft| NEVER_PASSED_ON.contains(&draft.code()))
-    {
+    if story.hides_backend() && !has_any(out, NEVER_PASSED_ON) {
         out.push(backend_unseen(story));
     }
     if let Some(front) = story.sealed_front() {

@@ -387,6 +387,18 @@ impl Draft {
     }
 }
 
+/// Whether an error is among these: then what went wrong is said already.
+pub(super) fn has_error(drafts: &[Draft]) -> bool {
+    drafts
+        .iter()
+        .any(|draft| draft.severity() == Severity::Error)
+}
+
+/// Whether one of these findings is among the drafts.
+pub(super) fn has_any(drafts: &[Draft], codes: &[Code]) -> bool {
+    drafts.iter().any(|draft| codes.contains(&draft.code()))
+}
+
 /// Where a text names an endpoint, and not one whose address or port only has it as a part.
 fn place_of(endpoint: &str, text: &str) -> Option<usize> {
     let of_number = |c: char| c.is_ascii_digit();

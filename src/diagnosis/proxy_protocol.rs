@@ -1,12 +1,13 @@
 //! The PROXY protocol: a header that one end sends and the other does not expect, or the other way round.
 
+use super::Code;
 use super::answerer::is_of_application;
 use super::draft::Draft;
-use super::story::{Outcome, Story};
+use super::story::Story;
 use super::text::{duration, preview};
+use super::upstream::hung_up;
 use super::view::{HopView, RecordView};
-use super::{Code, Severity};
-use crate::hop::{Confidence, Hop, Record, Reply, Role};
+use crate::hop::{Confidence, Hop, Record, Reply};
 use crate::tcp::{Direction, EndingHow, Side};
 
 /// How soon nginx closes a connection that does not begin with the header it expects.
@@ -28,10 +29,9 @@ fn unexpected(story: &Story<'_>) -> Option<Draft> {
     let record = &story.outer.record;
     let header = record.proxy_header.as_ref()?;
     let answer = story.answer()?;
-    let alone = story.handshake.hops.len() == 1;
     // nginx answers 400 to the header itself, with a page of its own: what it passes on it had read well.
     let passed_on = story.outer.answered_by_nginx(None) && is_of_application(story, answer);
-    if answer.status != 400 || !alone || passed_on {
+    if answer.status != 400 || !story.is_alone() || passed_on {
         return None;
     }
     Some(
@@ -89,21 +89,12 @@ fn to_backend(story: &Story<'_>, hop: &Hop) -> Option<Draft> {
 /// A sound request, closed at once with FIN and no byte.
 fn missing(story: &Story<'_>, out: &[Draft]) -> Option<Draft> {
     let record = &story.outer.record;
-    let request = story.outer.exchange().request.as_ref()?;
-    let end = record.end_by(Side::Server)?;
+    let (request, end) = hung_up(story, out)?;
     let waited = end.frame.at.nanos_since(request.span.last.at);
-    let silent = record.said_bytes(Direction::ToClient) == 0;
-    let fits = story.outcome == Outcome::Unanswered
-        && silent
-        && end.how == EndingHow::Fin
-        && (0..=AT_ONCE_NANOS).contains(&waited)
-        && record.proxy_header.is_none()
-        && story.handshake.hops.len() == 1
-        && story.attempts().next().is_none()
-        && story.outer.role != Role::Direct
-        && !story.backend_only()
-        && !record.connection.is_one_sided();
-    if !fits || out.iter().any(|draft| draft.severity() == Severity::Error) {
+    let at_once = end.how == EndingHow::Fin && (0..=AT_ONCE_NANOS).contains(&waited);
+    // Only a listener that was sent none can miss it, and of one direction alone nobody knows that it said nothing.
+    let unheaded = record.proxy_header.is_none() && !record.connection.is_one_sided();
+    if !at_once || !unheaded || !story.ends_at_front() {
         return None;
     }
     Some(

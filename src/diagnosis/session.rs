@@ -29,7 +29,7 @@ use super::text::{capital, duration, short};
 use super::timeout::{self, EARLY_NANOS, LATE_NANOS};
 use super::{Code, Severity};
 use crate::capture::{FrameRef, Timestamp};
-use crate::hop::{Confidence, Hop, HopEnding, Party, Role, Session};
+use crate::hop::{Confidence, Hop, HopEnding, Party, Session};
 use crate::tcp::{EndingHow, Side};
 use crate::websocket::{CloseFrame, SessionFacts, Silence};
 
@@ -101,6 +101,11 @@ impl<'a> End<'a> {
     /// Whether just one hop of several was captured, so that the ending's cause may lie behind it.
     fn one_hop(&self) -> bool {
         self.hops().count() < 2 && self.story.sealed_front().is_none()
+    }
+
+    /// Whether the server of the only hop may be a proxy, and the backend behind it.
+    fn backend_may_be_behind(&self) -> bool {
+        self.one_hop() && !self.story.leads_to_backend()
     }
 
     /// An earlier silence that was longer than the one before the end: what ends silences of that length would have
@@ -179,11 +184,10 @@ impl<'a> End<'a> {
         if self.story.handshake.hops.len() > 1 && self.session.ended_by.is_some() {
             return self.session.ended_by;
         }
-        match (ending.by, self.story.outer.role) {
-            (Side::Server, Role::Direct) => Some(Party::Backend),
-            (Side::Server, _) if self.story.backend_only() => Some(Party::Backend),
-            (Side::Client, _) if !self.story.backend_only() => Some(Party::Client),
-            _ => None,
+        match ending.by {
+            Side::Server if self.story.leads_to_backend() => Some(Party::Backend),
+            Side::Client if !self.story.backend_only() => Some(Party::Client),
+            Side::Server | Side::Client => None,
         }
     }
 
@@ -240,7 +244,7 @@ impl<'a> End<'a> {
 
     fn backend(&self) -> String {
         let server = self.story.inner.record.connection.server;
-        if self.one_hop() && !self.story.backend_only() && self.story.outer.role != Role::Direct {
+        if self.backend_may_be_behind() {
             format!("the server side {server}")
         } else {
             format!("the backend {server}")

@@ -125,7 +125,8 @@ impl<'a> Story<'a> {
         }
     }
 
-    fn is_alone(&self) -> bool {
+    /// Whether only one hop of it is seen.
+    pub(super) fn is_alone(&self) -> bool {
         self.handshake.hops.len() == 1
     }
 
@@ -212,7 +213,7 @@ impl<'a> Story<'a> {
     pub(super) fn links(&self) -> impl Iterator<Item = Link<'a>> {
         let hops = &self.handshake.hops;
         hops.iter().filter_map(|child| {
-            let parent = hops.get(child.parent?)?;
+            let parent = self.parent(child)?;
             Some(Link { parent, child })
         })
     }
@@ -234,20 +235,32 @@ impl<'a> Story<'a> {
 
     /// Whether the outermost hop seen is the one between a proxy and its backend.
     pub(super) fn backend_only(&self) -> bool {
-        self.handshake.hops.len() == 1
+        self.is_alone()
             && (self.outer.role == Role::ProxyBackend
                 || (matches!(self.outer.role, Role::Unknown | Role::Direct)
                     && self.outer.has_proxy_marks()
                     && !self.outer.answered_by_nginx(None)))
     }
 
-    /// Whether nothing is known of what stands behind the outermost hop.
-    pub(super) fn blind(&self) -> bool {
-        self.sight() == BackendSight::NotVisible
-            && self.handshake.hops.len() == 1
-            && self.handshake.attempts.is_empty()
-            && !self.backend_only()
-            && self.outer.role != Role::Direct
+    /// Whether the outermost hop seen goes to the backend itself: no proxy answers on it.
+    pub(super) fn leads_to_backend(&self) -> bool {
+        self.outer.role == Role::Direct || self.backend_only()
+    }
+
+    /// Whether nothing is seen behind the outermost hop: no other one, and nobody whom a proxy tried to reach.
+    pub(super) fn has_nothing_behind(&self) -> bool {
+        self.is_alone() && self.handshake.attempts.is_empty()
+    }
+
+    /// Whether the outermost hop goes to what is no backend, as far as is known, and nothing is seen behind it: what its
+    /// server did, it may have done by itself.
+    pub(super) fn ends_at_front(&self) -> bool {
+        self.has_nothing_behind() && !self.leads_to_backend()
+    }
+
+    /// Whether a proxy may have asked a backend where nobody sees it.
+    pub(super) fn hides_backend(&self) -> bool {
+        self.sight() == BackendSight::NotVisible && self.ends_at_front()
     }
 
     /// What is known of the backend's hop. In doubt it cannot be seen: an answer that an application wrote came from one.
@@ -270,13 +283,28 @@ impl<'a> Story<'a> {
         self.handshake.attempts.iter()
     }
 
+    /// Those of the proxy that is asked on this hop.
+    pub(super) fn attempts_behind(&self, hop: &Hop) -> impl Iterator<Item = &'a ConnectAttempt> {
+        self.attempts().filter(move |attempt| {
+            let asked = self.tried_for(attempt);
+            asked.is_some_and(|asked| std::ptr::eq(asked, hop))
+        })
+    }
+
+    /// The hop whose request this one forwards.
+    pub(super) fn parent(&self, child: &Hop) -> Option<&'a Hop> {
+        self.handshake.hops.get(child.parent?)
+    }
+
+    /// The hop for whose request the proxy behind it made an attempt.
+    pub(super) fn tried_for(&self, attempt: &ConnectAttempt) -> Option<&'a Hop> {
+        self.handshake.hops.get(attempt.parent)
+    }
+
     /// The proxy that made `child`: `nginx 192.0.2.1` or `the proxy 192.0.2.1`; one of two, where they spoke unread.
     pub(super) fn proxy_of(&self, child: &Hop) -> String {
-        let parent = child
-            .parent
-            .and_then(|place| self.handshake.hops.get(place));
-        let unread = parent.and_then(|parent| {
-            let inner = self.unread_behind(Some(parent), child.record.connection.client)?;
+        let unread = self.parent(child).and_then(|parent| {
+            let inner = self.unread_behind(parent, child.record.connection.client)?;
             Some(one_of(parent.record.connection.server.ip(), inner))
         });
         unread.unwrap_or_else(|| self.proxy_before(child))
@@ -284,27 +312,21 @@ impl<'a> Story<'a> {
 
     /// The proxy in front of `child`.
     fn proxy_before(&self, child: &Hop) -> String {
-        let parent = child
-            .parent
-            .and_then(|place| self.handshake.hops.get(place));
-        let front = self
+        let sealed = self
             .sealed_front()
             .filter(|_| std::ptr::eq(child, self.outer));
-        let address = parent.map_or_else(
-            || {
-                front.map_or_else(
-                    || child.record.connection.client.ip(),
-                    |front| front.record.connection.server.ip(),
-                )
-            },
-            |parent| parent.record.connection.server.ip(),
-        );
-        format!("{} {address}", self.program_of(child).name())
+        let asked = match (self.parent(child), sealed) {
+            (Some(parent), _) => parent.record.connection.server,
+            (None, Some(front)) => front.record.connection.server,
+            // Who asks is all that is seen of it.
+            (None, None) => child.record.connection.client,
+        };
+        format!("{} {}", self.program_of(child).name(), asked.ip())
     }
 
     /// The address of a proxy that was asked on a connection that nobody can read, and asked in its turn from there.
-    fn unread_behind(&self, parent: Option<&Hop>, from: Endpoint) -> Option<IpAddr> {
-        let front = parent?.record.connection.server.ip();
+    fn unread_behind(&self, parent: &Hop, from: Endpoint) -> Option<IpAddr> {
+        let front = parent.record.connection.server.ip();
         let mut unread = self.handshake.unread.iter();
         let there = unread.any(|server| server.ip() == from.ip());
         (there && front != from.ip()).then(|| from.ip())
@@ -312,10 +334,7 @@ impl<'a> Story<'a> {
 
     /// The program of the proxy that made `child`.
     pub(super) fn program_of(&self, child: &Hop) -> Program {
-        let parent = child
-            .parent
-            .and_then(|place| self.handshake.hops.get(place));
-        Program::of(parent, Some(child))
+        Program::of(self.parent(child), Some(child))
     }
 
     /// The program of the proxy that is asked on this hop.
@@ -324,11 +343,7 @@ impl<'a> Story<'a> {
         if let Some(link) = behind {
             return self.program_of(link.child);
         }
-        let made = |attempt: &ConnectAttempt| {
-            let by = self.handshake.hops.get(attempt.parent);
-            by.is_some_and(|by| std::ptr::eq(by, hop))
-        };
-        if self.attempts().any(made) {
+        if self.attempts_behind(hop).next().is_some() {
             return Program::that_reached_nobody(hop);
         }
         Program::of(Some(hop), None)
@@ -337,7 +352,7 @@ impl<'a> Story<'a> {
     /// The program of the proxy that asks, or would have to ask, the backend. Of a lone hop that shows no proxy, texts stay
     /// what they are: they say for themselves what is nginx's.
     fn last_program(&self) -> Program {
-        if self.handshake.hops.len() > 1 || self.backend_only() {
+        if !self.is_alone() || self.backend_only() {
             return self.program_of(self.inner);
         }
         match Program::of(Some(self.outer), None) {
@@ -353,7 +368,7 @@ impl<'a> Story<'a> {
             (server, self.program_of(link.child))
         });
         let tried = self.attempts().filter_map(|attempt| {
-            let parent = self.handshake.hops.get(attempt.parent)?;
+            let parent = self.tried_for(attempt)?;
             Some((attempt.record.connection.server, self.program_at(parent)))
         });
         links.chain(tried).collect()
@@ -364,13 +379,9 @@ impl<'a> Story<'a> {
         if self.backend_only() {
             return self.proxy_of(self.outer);
         }
-        let parent = self
-            .handshake
-            .hops
-            .get(attempt.parent)
-            .unwrap_or(self.outer);
+        let parent = self.tried_for(attempt).unwrap_or(self.outer);
         let dialled = attempt.record.connection.client;
-        if let Some(inner) = self.unread_behind(Some(parent), dialled) {
+        if let Some(inner) = self.unread_behind(parent, dialled) {
             return format!("the proxy {inner}");
         }
         format!(
@@ -389,7 +400,7 @@ impl<'a> Story<'a> {
             return self.proxy_of(self.outer);
         }
         let server = self.outer.record.connection.server;
-        if self.backend_only() || self.outer.role == Role::Direct {
+        if self.leads_to_backend() {
             return server.to_string();
         }
         match self.program_at(self.outer) {

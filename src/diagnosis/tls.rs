@@ -434,7 +434,7 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
             .told(Some(&AGREED_ON_H2));
             let answer = "the answer is HTTP/2, as was agreed on (ALPN)";
             out.push(answered_with(draft).saw(*frame, answer));
-        } else if story.handshake.hops.len() == 1 && is_server_preface(bytes) {
+        } else if story.is_alone() && is_server_preface(bytes) {
             let draft = no_answer(format!(
                 "{} answered HTTP/1.1 with HTTP/2",
                 connection.server
@@ -443,7 +443,7 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
             .told(Some(&LISTENS_FOR_H2));
             let answer = "the answer begins with a SETTINGS frame";
             out.push(answered_with(draft).saw(*frame, answer));
-        } else if story.handshake.hops.len() == 1 {
+        } else if story.is_alone() {
             let draft = no_answer(format!(
                 "{} sent an answer that is no HTTP",
                 connection.server

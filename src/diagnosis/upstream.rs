@@ -5,16 +5,16 @@ mod unanswered;
 
 use std::borrow::Cow;
 
-use super::draft::Draft;
+use super::draft::{Draft, has_error};
 use super::sealed_front;
 use super::story::{Outcome, Story};
 use super::text::{closed, count, duration, list, shows_response};
 use super::view::{HopView, RecordView};
 use super::{Code, Severity};
 use crate::decode::Endpoint;
-use crate::hop::{BackendSight, Confidence, Hop, Reply, Role};
+use crate::hop::{BackendSight, Confidence, Hop, Reply};
 use crate::http::{PartialWhy, RequestHead};
-use crate::tcp::{Direction, Ending, EndingHow, Side};
+use crate::tcp::{Ending, EndingHow, Side};
 
 /// A head at least this long can exceed nginx's proxy_buffer_size (one memory page: 4 KiB on most machines).
 const HEAD_MAY_EXCEED: usize = 4096;
@@ -307,8 +307,7 @@ fn of_request(story: &Story<'_>) -> Option<Draft> {
 fn no_backend(story: &Story<'_>, out: &[Draft]) -> Option<Draft> {
     let record = &story.outer.record;
     let request = story.outer.exchange().request.as_ref()?;
-    let contacted = story.handshake.hops.len() > 1 || story.attempts().next().is_some();
-    if contacted || story.backend_only() {
+    if !story.has_nothing_behind() || story.backend_only() {
         return None;
     }
     let answer = story.answer()?;
@@ -338,17 +337,19 @@ fn no_backend(story: &Story<'_>, out: &[Draft]) -> Option<Draft> {
     None
 }
 
-/// A connection that the server ended without a byte, and no other rule can say why.
-pub(super) fn no_answer(story: &Story<'_>, out: &[Draft]) -> Option<Draft> {
+/// A complete request, and how its server ended the connection without a byte, where no other finding says why.
+pub(super) fn hung_up<'a>(story: &Story<'a>, out: &[Draft]) -> Option<(&'a RequestHead, Ending)> {
     let record = &story.outer.record;
     let request = story.outer.exchange().request.as_ref()?;
     let end = record.end_by(Side::Server)?;
-    if story.outcome != Outcome::Unanswered
-        || out.iter().any(|draft| draft.severity() == Severity::Error)
-        || record.said_bytes(Direction::ToClient) > 0
-    {
-        return None;
-    }
+    let unexplained = story.outcome == Outcome::Unanswered && !has_error(out);
+    (unexplained && record.server_is_mute()).then_some((request, end))
+}
+
+/// A connection that the server ended without a byte, and no other rule can say why.
+pub(super) fn no_answer(story: &Story<'_>, out: &[Draft]) -> Option<Draft> {
+    let record = &story.outer.record;
+    let (request, end) = hung_up(story, out)?;
     let how = closed(end.how);
     out_of_connections(story, request, end, how).or_else(|| {
         let waited = duration(end.frame.at.nanos_since(request.span.last.at).max(0));
@@ -400,8 +401,7 @@ fn out_of_connections(
     let before = end.frame < request.span.first;
     let unread = end.how == EndingHow::Rst
         && end.frame.at.nanos_since(request.span.last.at) <= AT_ONCE_NANOS;
-    let alone = story.handshake.hops.len() == 1 && story.attempts().next().is_none();
-    if !(before || unread) || !alone || story.outer.role == Role::Direct || story.backend_only() {
+    if !(before || unread) || !story.ends_at_front() {
         return None;
     }
     let when = if before {

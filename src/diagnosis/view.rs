@@ -4,7 +4,7 @@
 use super::text::contains;
 use crate::hop::{Hop, Record, is_nginx_name};
 use crate::http::{Fields, PartialWhy, RequestHead};
-use crate::tcp::{Ending, GapCause, Side};
+use crate::tcp::{Direction, Ending, GapCause, Side};
 
 /// What rules ask of a hop.
 pub(super) trait HopView {
@@ -157,6 +157,8 @@ impl RequestView for RequestHead {
 pub(super) trait RecordView {
     /// The first FIN or RST of a side.
     fn end_by(&self, side: Side) -> Option<Ending>;
+    /// Whether the server never said anything.
+    fn server_is_mute(&self) -> bool;
     /// Whether both sides agreed on HTTP/2 (ALPN).
     fn agreed_on_h2(&self) -> bool;
 }
@@ -164,6 +166,10 @@ pub(super) trait RecordView {
 impl RecordView for Record {
     fn end_by(&self, side: Side) -> Option<Ending> {
         self.connection.ended.filter(|ending| ending.by == side)
+    }
+
+    fn server_is_mute(&self) -> bool {
+        self.said_bytes(Direction::ToClient) == 0
     }
 
     fn agreed_on_h2(&self) -> bool {

@@ -183,34 +183,32 @@ pub(super) fn before_first_hop(story: &Story<'_>, out: &mut Vec<Draft>) {
     let answer = hop.exchange().response.as_ref();
     let alone = |code: Code| about(hop, head, code);
     let missing_upgrade = has_fields && !head.asks_websocket();
-    if missing_upgrade {
-        if !story.forwarded().any(|(_, after)| after.asks_websocket()) {
-            out.push(
-                alone(Code::UpgradeMissing)
-                    .title(format!(
-                        "The request from {} reached {} without `Upgrade: websocket`",
-                        connection.client, connection.server
+    // What a proxy wrote anew, as the usual map of nginx does with Connection, had no effect where it was lacking.
+    let repaired = |asks: fn(&RequestHead) -> bool| story.forwarded().any(|(_, after)| asks(after));
+    if missing_upgrade && !repaired(RequestHead::asks_websocket) {
+        out.push(
+            alone(Code::UpgradeMissing)
+                .title(format!(
+                    "The request from {} reached {} without `Upgrade: websocket`",
+                    connection.client, connection.server
+                ))
+                .headline(format!(
+                    "Upgrade was lost before {}: the request from {} came without it{}",
+                    story.front(),
+                    connection.client.ip(),
+                    answer.map_or(String::new(), |head| format!(
+                        " and was answered {}",
+                        head.status
                     ))
-                    .headline(format!(
-                        "Upgrade was lost before {}: the request from {} came without it{}",
-                        story.front(),
-                        connection.client.ip(),
-                        answer.map_or(String::new(), |head| format!(
-                            " and was answered {}",
-                            head.status
-                        ))
-                    )),
-            );
-        }
+                )),
+        );
     }
-    if (missing_upgrade || head.asks_websocket()) && !head.names_upgrade() {
-        // The usual map of nginx writes Connection anew: then its absence here had no effect.
-        if !story.forwarded().any(|(_, after)| after.names_upgrade()) {
-            out.push(alone(Code::ConnectionMissing).title(format!(
-                "The request from {} reached {} without `Connection: Upgrade`",
-                connection.client, connection.server
-            )));
-        }
+    let missing_connection = (missing_upgrade || head.asks_websocket()) && !head.names_upgrade();
+    if missing_connection && !repaired(RequestHead::names_upgrade) {
+        out.push(alone(Code::ConnectionMissing).title(format!(
+            "The request from {} reached {} without `Connection: Upgrade`",
+            connection.client, connection.server
+        )));
     }
 }
 

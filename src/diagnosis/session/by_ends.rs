@@ -24,9 +24,7 @@ const SUBPROTOCOL_UNSEEN: &str = "The backend closed its TCP connection without 
 impl End<'_> {
     pub(super) fn by_backend(&self, ending: HopEnding) -> Draft {
         let backend = self.backend();
-        let unsure =
-            self.one_hop() && self.story.outer.role != Role::Direct && !self.story.backend_only();
-        let sure = if unsure {
+        let sure = if self.backend_may_be_behind() {
             Confidence::Likely
         } else {
             Confidence::Certain

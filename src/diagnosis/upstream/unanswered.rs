@@ -13,7 +13,7 @@ use crate::diagnosis::view::{RecordView, RequestView};
 use crate::hop::{Confidence, Hop, Reply};
 use crate::http::{HeadFault, PartialWhy, RequestHead, ResponseHead};
 use crate::http2::is_server_preface;
-use crate::tcp::{Direction, Ending, EndingHow, Side};
+use crate::tcp::{Ending, EndingHow, Side};
 
 /// A proxy that gives up sooner than this has not waited at all.
 const NO_TIME_NANOS: i64 = 50_000_000;
@@ -259,7 +259,7 @@ fn unwanted(story: &Story<'_>, hop: &Hop, request: &RequestHead, end: Ending) ->
     let server = unread_by_server(hop, request, end);
     let how = if server.is_some() {
         "at once, without a byte"
-    } else if is_mute(hop) {
+    } else if hop.record.server_is_mute() {
         "without a byte"
     } else {
         "without a complete response head"
@@ -296,23 +296,17 @@ fn unread_by_server(hop: &Hop, request: &RequestHead, end: Ending) -> Option<&'s
     /// No application has looked at a request sooner than this.
     const AT_ONCE_NANOS: i64 = 2_000_000;
     let waited = end.frame.at.nanos_since(request.span.last.at);
-    let mute = is_mute(hop) && hop.record.proxy_header.is_none();
+    let mute = hop.record.server_is_mute() && hop.record.proxy_header.is_none();
     let first = hop.exchange().index == 0;
     (mute && first && (0..AT_ONCE_NANOS).contains(&waited)).then_some(
         "If it is an nginx, `return 444` does that, and a listener that expects a PROXY protocol header (`listen ... proxy_protocol`): its error log tells.",
     )
 }
 
-/// Whether the server of a hop never said anything.
-fn is_mute(hop: &Hop) -> bool {
-    hop.record.said_bytes(Direction::ToClient) == 0
-}
-
 /// Whether the proxy closed because it was left waiting no longer: its own client, another proxy, had closed before.
 fn proxy_was_left(story: &Story<'_>, hop: &Hop, frame: FrameRef) -> bool {
-    let parent = hop.parent.filter(|&parent| parent > 0);
-    let parent = parent.and_then(|parent| story.handshake.hops.get(parent));
-    parent.is_some_and(|parent| {
+    let of_proxy = |parent: &&Hop| !std::ptr::eq(*parent, story.outer);
+    story.parent(hop).filter(of_proxy).is_some_and(|parent| {
         parent.exchange().response.is_none()
             && parent
                 .record
@@ -326,7 +320,7 @@ fn waits_for<'a>(story: &Story<'a>, hop: &'a Hop) -> &'a Hop {
     let mut innermost = hop;
     // Parents come before their children.
     for child in story.inner_hops() {
-        let parent = child.parent.and_then(|at| story.handshake.hops.get(at));
+        let parent = story.parent(child);
         let below = parent.is_some_and(|parent| std::ptr::eq(parent, innermost));
         if below && !child.retried && is_unanswered(child) {
             innermost = child;
