@@ -7,7 +7,6 @@ mod status;
 
 pub(super) use self::origin::speaks_of_origin;
 use super::answerer::answerer;
-use super::catalogue::entry;
 use super::draft::{Draft, has_any};
 use super::story::{Outcome, Story};
 use super::text::{contains, short_target, shows_response};
@@ -332,7 +331,7 @@ fn not_contacted(story: &Story<'_>, answer: &ResponseHead, out: &mut Vec<Draft>)
             .detail(if refused {
                 "Its auth subrequest gave no permission, so no backend was asked."
             } else {
-                entry(Code::BackendNotContacted).meaning
+                Code::BackendNotContacted.entry().meaning
             })
             .title(format!(
                 "{} answered {} without asking a backend",

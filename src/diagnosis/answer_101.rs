@@ -188,7 +188,7 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
             ))
             .detail(format!(
                 "{} {source} answered so.{left}",
-                super::catalogue::entry(code).meaning
+                code.entry().meaning
             ))
             .may_saw_request(request)
             .saw(

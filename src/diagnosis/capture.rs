@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::catalogue::{UNDECRYPTED, entry};
+use super::catalogue::UNDECRYPTED;
 use super::draft::{Draft, Values, has_any};
 use super::story::{Outcome, Story};
 use super::text::{count, duration};
@@ -210,7 +210,7 @@ fn backend_unseen(story: &Story<'_>) -> Draft {
                     "The capture shows other backends of the proxy and no connection for this request, although an application answered: nothing certain can be said about what was forwarded."
                 }
                 BackendSight::Seen | BackendSight::NotVisible => {
-                    entry(Code::BackendHopNotSeen).meaning
+                    Code::BackendHopNotSeen.entry().meaning
                 }
             },
         )

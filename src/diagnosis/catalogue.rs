@@ -8,6 +8,7 @@ mod answer_101;
 mod answered_by;
 mod capture;
 mod client_request;
+mod code;
 mod connect;
 mod elsewhere;
 mod forwarding;
@@ -19,7 +20,9 @@ mod upstream;
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
-use super::{Code, Severity};
+use super::Severity;
+
+pub use code::{Code, UnknownCode};
 
 pub(super) use answered_by::{
     BALANCER, CHALLENGE_MET, OLD_DRAFT, RETURNED_101, Told, UNDECRYPTED, told_by,
@@ -193,156 +196,15 @@ fn keep(text: &mut String, template: &str, indent: &str, kept: &[&str]) {
     }
 }
 
-/// The entry of a code.
-#[allow(
-    clippy::too_many_lines,
-    reason = "one line per code, checked by the compiler to be complete"
-)]
-pub fn entry(code: Code) -> &'static Entry {
-    match code {
-        Code::UpgradeNotForwarded => &forwarding::UPGRADE_NOT_FORWARDED,
-        Code::ConnectionNotForwarded => &forwarding::CONNECTION_NOT_FORWARDED,
-        Code::Http10ToBackend => &forwarding::HTTP10_TO_BACKEND,
-        Code::UpgradeAltered => &forwarding::UPGRADE_ALTERED,
-        Code::ConnectionUpgradeForced => &forwarding::CONNECTION_UPGRADE_FORCED,
-        Code::UpgradeAdded => &forwarding::UPGRADE_ADDED,
-        Code::UpgradeMissing => &forwarding::UPGRADE_MISSING,
-        Code::ConnectionMissing => &forwarding::CONNECTION_MISSING,
-        Code::OriginHostMismatch => &forwarding::ORIGIN_HOST_MISMATCH,
-        Code::HostRewritten => &forwarding::HOST_REWRITTEN,
-        Code::KeyNotForwarded => &forwarding::KEY_NOT_FORWARDED,
-        Code::KeyRewritten => &forwarding::KEY_REWRITTEN,
-        Code::VersionNotForwarded => &forwarding::VERSION_NOT_FORWARDED,
-        Code::SubprotocolNotForwarded => &forwarding::SUBPROTOCOL_NOT_FORWARDED,
-        Code::ExtensionsNotForwarded => &forwarding::EXTENSIONS_NOT_FORWARDED,
-        Code::AcceptNotReturned => &forwarding::ACCEPT_NOT_RETURNED,
-        Code::UpgradeNotReturned => &forwarding::UPGRADE_NOT_RETURNED,
-        Code::StatusChanged => &forwarding::STATUS_CHANGED,
-        Code::PathRewritten => &forwarding::PATH_REWRITTEN,
-        Code::InterimResponse => &answer::INTERIM_RESPONSE,
-        Code::BadRequest => &answer::BAD_REQUEST,
-        Code::Unauthorized => &answer::UNAUTHORIZED,
-        Code::Forbidden => &answer::FORBIDDEN,
-        Code::NotFound => &answer::NOT_FOUND,
-        Code::MethodNotAllowed => &answer::METHOD_NOT_ALLOWED,
-        Code::UpgradeRequired => &answer::UPGRADE_REQUIRED,
-        Code::TooManyRequests => &answer::TOO_MANY_REQUESTS,
-        Code::ServerError => &answer::SERVER_ERROR,
-        Code::BadGateway => &answer::BAD_GATEWAY,
-        Code::ServiceUnavailable => &answer::SERVICE_UNAVAILABLE,
-        Code::GatewayTimeout => &answer::GATEWAY_TIMEOUT,
-        Code::Redirected => &answer::REDIRECTED,
-        Code::AnsweredAsPage => &answer::ANSWERED_AS_PAGE,
-        Code::RefusedOtherwise => &answer::REFUSED_OTHERWISE,
-        Code::SessionAffinityLost => &answer::SESSION_AFFINITY_LOST,
-        Code::BackendNotContacted => &answer::BACKEND_NOT_CONTACTED,
-        Code::BackendRefused => &upstream::BACKEND_REFUSED,
-        Code::NoLiveBackend => &upstream::NO_LIVE_BACKEND,
-        Code::BackendConnectTimeout => &upstream::BACKEND_CONNECT_TIMEOUT,
-        Code::BackendUnreachable => &upstream::BACKEND_UNREACHABLE,
-        Code::BackendClosedEarly => &upstream::BACKEND_CLOSED_EARLY,
-        Code::BackendResetEarly => &upstream::BACKEND_RESET_EARLY,
-        Code::BackendRetried => &upstream::BACKEND_RETRIED,
-        Code::BackendTimeout => &upstream::BACKEND_TIMEOUT,
-        Code::BackendHeaderTooBig => &upstream::BACKEND_HEADER_TOO_BIG,
-        Code::BackendInvalidResponse => &upstream::BACKEND_INVALID_RESPONSE,
-        Code::ClientGaveUp => &upstream::CLIENT_GAVE_UP,
-        Code::RequestIncomplete => &upstream::REQUEST_INCOMPLETE,
-        Code::RequestHeaderTooBig => &upstream::REQUEST_HEADER_TOO_BIG,
-        Code::ProxyOverloaded => &upstream::PROXY_OVERLOADED,
-        Code::NoAnswer => &upstream::NO_ANSWER,
-        Code::ConnectRefused => &connect::CONNECT_REFUSED,
-        Code::ConnectUnanswered => &connect::CONNECT_UNANSWERED,
-        Code::VersionMissing => &client_request::VERSION_MISSING,
-        Code::VersionUnsupported => &client_request::VERSION_UNSUPPORTED,
-        Code::KeyMissing => &client_request::KEY_MISSING,
-        Code::KeyInvalid => &client_request::KEY_INVALID,
-        Code::HeaderDuplicated => &client_request::HEADER_DUPLICATED,
-        Code::HostMissing => &client_request::HOST_MISSING,
-        Code::OfferInvalid => &client_request::OFFER_INVALID,
-        Code::MethodNotGet => &client_request::METHOD_NOT_GET,
-        Code::Http10Request => &client_request::HTTP10_REQUEST,
-        Code::TokenCaseRejected => &answer::TOKEN_CASE_REJECTED,
-        Code::ProbeArtefact => &client_request::PROBE_ARTEFACT,
-        Code::AcceptMismatch => &answer_101::ACCEPT_MISMATCH,
-        Code::AcceptMissing => &answer_101::ACCEPT_MISSING,
-        Code::AnswerUpgradeMissing => &answer_101::ANSWER_UPGRADE_MISSING,
-        Code::AnswerUpgradeWrong => &answer_101::ANSWER_UPGRADE_WRONG,
-        Code::AnswerConnectionMissing => &answer_101::ANSWER_CONNECTION_MISSING,
-        Code::SubprotocolNotOffered => &answer_101::SUBPROTOCOL_NOT_OFFERED,
-        Code::SubprotocolNotChosen => &answer_101::SUBPROTOCOL_NOT_CHOSEN,
-        Code::ExtensionNotOffered => &answer_101::EXTENSION_NOT_OFFERED,
-        Code::ExtensionParametersInvalid => &answer_101::EXTENSION_PARAMETERS_INVALID,
-        Code::PlainToTlsPort => &tls::PLAIN_TO_TLS_PORT,
-        Code::TlsToPlainPort => &tls::TLS_TO_PLAIN_PORT,
-        Code::TlsToPlainBackend => &tls::TLS_TO_PLAIN_BACKEND,
-        Code::BackendTlsRejected => &tls::BACKEND_TLS_REJECTED,
-        Code::CertificateRejected => &tls::CERTIFICATE_REJECTED,
-        Code::ClientCertificateMissing => &tls::CLIENT_CERTIFICATE_MISSING,
-        Code::TlsNameUnrecognized => &tls::TLS_NAME_UNRECOGNIZED,
-        Code::TlsHandshakeFailed => &tls::TLS_HANDSHAKE_FAILED,
-        Code::Http2WebsocketRefused => &tls::HTTP2_WEBSOCKET_REFUSED,
-        Code::Http2ConnectionHeader => &tls::HTTP2_CONNECTION_HEADER,
-        Code::Http2ToBackend => &forwarding::HTTP2_TO_BACKEND,
-        Code::CgiToBackend => &forwarding::CGI_TO_BACKEND,
-        Code::ProxyProtocolMissing => &proxy_protocol::PROXY_PROTOCOL_MISSING,
-        Code::ProxyProtocolUnexpected => &proxy_protocol::PROXY_PROTOCOL_UNEXPECTED,
-        Code::ProxyProtocolToBackend => &proxy_protocol::PROXY_PROTOCOL_TO_BACKEND,
-        Code::IdleTimeout => &session::IDLE_TIMEOUT,
-        Code::IdleTimeoutInFront => &session::IDLE_TIMEOUT_IN_FRONT,
-        Code::ConnectionVanished => &session::CONNECTION_VANISHED,
-        Code::ClosedWithError => &session::CLOSED_WITH_ERROR,
-        Code::BackendClosedWithoutClose => &session::BACKEND_CLOSED_WITHOUT_CLOSE,
-        Code::BackendReset => &session::BACKEND_RESET,
-        Code::ClientLeft => &session::CLIENT_LEFT,
-        Code::ClientReset => &session::CLIENT_RESET,
-        Code::CutMidFrame => &session::CUT_MID_FRAME,
-        Code::SilentAfter101 => &session::SILENT_AFTER_101,
-        Code::ClosedRightAfter101 => &session::CLOSED_RIGHT_AFTER_101,
-        Code::FrameFault => &session::FRAME_FAULT,
-        Code::CompressionNotNegotiated => &session::COMPRESSION_NOT_NEGOTIATED,
-        Code::ClientNotReading => &session::CLIENT_NOT_READING,
-        Code::BackendNotReading => &session::BACKEND_NOT_READING,
-        Code::ProxyClosed => &session::PROXY_CLOSED,
-        Code::ProxyRestarted => &session::PROXY_RESTARTED,
-        Code::ProxyCrashed => &session::PROXY_CRASHED,
-        Code::HalfClosed => &session::HALF_CLOSED,
-        Code::NetworkLoss => &session::NETWORK_LOSS,
-        Code::BackendHopNotSeen => &capture::BACKEND_HOP_NOT_SEEN,
-        Code::ClientHopNotSeen => &capture::CLIENT_HOP_NOT_SEEN,
-        Code::PairingAmbiguous => &capture::PAIRING_AMBIGUOUS,
-        Code::CaptureMidStream => &capture::CAPTURE_MID_STREAM,
-        Code::CaptureOneSided => &capture::CAPTURE_ONE_SIDED,
-        Code::CaptureTruncated => &capture::CAPTURE_TRUNCATED,
-        Code::CaptureGap => &capture::CAPTURE_GAP,
-        Code::CaptureDrops => &capture::CAPTURE_DROPS,
-        Code::CaptureDuplicates => &capture::CAPTURE_DUPLICATES,
-        Code::ClockOffset => &capture::CLOCK_OFFSET,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Codes about the capture: nginx neither logs nor mends them.
-    const CAPTURE: &[Code] = &[
-        Code::BackendHopNotSeen,
-        Code::ClientHopNotSeen,
-        Code::PairingAmbiguous,
-        Code::CaptureMidStream,
-        Code::CaptureOneSided,
-        Code::CaptureTruncated,
-        Code::CaptureGap,
-        Code::CaptureDrops,
-        Code::CaptureDuplicates,
-        Code::ClockOffset,
-    ];
+    use crate::diagnosis::certainty::is_about_capture;
 
     #[test]
     fn every_code_has_a_complete_entry() {
         for &code in Code::ALL {
-            let entry = entry(code);
+            let entry = code.entry();
             assert_eq!(entry.code, code);
             for (name, text) in [
                 ("title", entry.title),
@@ -358,7 +220,7 @@ mod tests {
             }
             assert_eq!(
                 entry.log.is_empty(),
-                CAPTURE.contains(&code),
+                is_about_capture(code),
                 "{code}: log line"
             );
             assert!(
@@ -372,7 +234,7 @@ mod tests {
 
     #[test]
     fn titles_are_unique() {
-        let mut titles: Vec<_> = Code::ALL.iter().map(|&code| entry(code).title).collect();
+        let mut titles: Vec<_> = Code::ALL.iter().map(|&code| code.entry().title).collect();
         titles.sort_unstable();
         titles.dedup();
         assert_eq!(titles.len(), Code::ALL.len());
@@ -381,7 +243,7 @@ mod tests {
     #[test]
     fn snippets_have_no_placeholder_left() {
         for &code in Code::ALL {
-            let text = entry(code).snippet_for("/chat", "10.0.0.1:8080");
+            let text = code.entry().snippet_for("/chat", "10.0.0.1:8080");
             for mark in ["{location}", "{upstream}", "{kept}"] {
                 assert!(!text.contains(mark), "{code}: {mark} left in {text}");
             }
@@ -391,7 +253,7 @@ mod tests {
     #[test]
     fn braces_of_snippets_balance() {
         for &code in Code::ALL {
-            let text = entry(code).snippet();
+            let text = code.entry().snippet();
             assert_eq!(
                 text.matches('{').count(),
                 text.matches('}').count(),
@@ -441,7 +303,7 @@ mod tests {
             kept: &kept,
         };
         for code in [Code::UpgradeNotForwarded, Code::OriginHostMismatch] {
-            let text = fill(entry(code).template, &filling);
+            let text = fill(code.entry().template, &filling);
             for line in [
                 "map $http_upgrade $connection_upgrade {",
                 "location /chat {",
@@ -472,7 +334,7 @@ mod tests {
     #[test]
     fn no_entry_repeats_wrong_advice() {
         for &code in Code::ALL {
-            let entry = entry(code);
+            let entry = code.entry();
             let snippet = entry.snippet();
             assert!(!snippet.contains("proxy_read_timeout 0"), "{code}");
             assert!(!snippet.contains("client_max_body_size"), "{code}");

@@ -27,8 +27,8 @@ pub(super) fn lower(story: &Story<'_>, drafts: &mut [Draft]) {
     }
 }
 
-/// Findings that say what the capture lacks are as sure as that is.
-const fn is_about_capture(code: Code) -> bool {
+/// Findings that say what the capture lacks are as sure as that is; nginx neither logs nor mends it.
+pub(super) const fn is_about_capture(code: Code) -> bool {
     matches!(
         code,
         Code::BackendHopNotSeen

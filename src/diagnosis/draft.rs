@@ -75,7 +75,7 @@ impl Values<'_> {
 
 impl Draft {
     pub(super) fn new(code: Code) -> Self {
-        let entry = catalogue::entry(code);
+        let entry = code.entry();
         Self {
             entry,
             severity: entry.severity,

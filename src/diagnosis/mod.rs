@@ -20,7 +20,6 @@ mod certainty;
 mod cgi;
 mod client_request;
 mod close;
-mod code;
 mod draft;
 mod finding;
 mod forwarding;
@@ -47,8 +46,7 @@ mod view;
 
 pub use across::Across;
 pub use capture::{CaptureTotals, diagnose_captures};
-pub use catalogue::{Entry, entry};
-pub use code::{Code, UnknownCode};
+pub use catalogue::{Code, Entry, UnknownCode};
 pub use finding::{Answered, AnsweredBy, Diagnosis, Evidence, Finding, Limit, Severity, Verdict};
 
 use std::borrow::Cow;

@@ -2,7 +2,7 @@
 
 use super::style::{Look, Page, columns, pad};
 use super::table::Options;
-use crate::diagnosis::{Code, Entry, Severity, entry};
+use crate::diagnosis::{Code, Entry, Severity};
 
 /// Where the text of a section begins.
 const INDENT: usize = 14;
@@ -16,7 +16,7 @@ pub fn list(codes: &[Code], options: &Options) -> String {
         .max()
         .unwrap_or(0);
     for &code in codes {
-        let entry = entry(code);
+        let entry = code.entry();
         let look = look(entry.severity);
         let mark = page.paint(look, mark(entry.severity));
         let name = page.paint(Look::Strong, code.as_str());
@@ -35,7 +35,7 @@ pub fn list(codes: &[Code], options: &Options) -> String {
 
 /// A finding in full.
 pub fn page(code: Code, options: &Options) -> String {
-    let entry = entry(code);
+    let entry = code.entry();
     let mut page = Page::new(options.width(), options.color);
     let head = format!("{}  ", code.as_str());
     page.paragraph(&head, look(entry.severity), Look::Strong, entry.title);

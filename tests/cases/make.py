@@ -136,7 +136,7 @@ def main() -> int:
     parser.add_argument("--lab", type=Path, default=ROOT / "target" / "lab" / "cases")
     options = parser.parse_args()
     scenarios = {scenario.name: scenario for scenario in all_scenarios()}
-    known = re.findall(r'= "([a-z0-9-]+)",', (ROOT / "src/diagnosis/code.rs").read_text())
+    known = re.findall(r'= "([a-z0-9-]+)" =>', (ROOT / "src/diagnosis/catalogue/code.rs").read_text())
     from_runs = {code: (SCENARIO_OF.get(code, code), VIEW_OF.get(code, "")) for code in known if code not in BUILT}
     from_runs |= keyed(scenarios.values())
     chosen = options.codes or [*known, *(name for name in from_runs if name.startswith(WITH_KEYS))]

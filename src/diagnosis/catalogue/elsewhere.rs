@@ -344,7 +344,7 @@ mod tests {
     #[test]
     fn what_names_nginx_has_words_for_others() {
         for &code in Code::ALL {
-            let entry = crate::diagnosis::catalogue::entry(code);
+            let entry = code.entry();
             let speaks = speaks_of_nginx(entry.why) || speaks_of_nginx(entry.fix);
             let (_, fix) = elsewhere(code, Product::Unnamed);
             assert!(!speaks || fix != LAST_RESORT, "{code}");
