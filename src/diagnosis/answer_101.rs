@@ -197,7 +197,7 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
             )
             .may_saw(end.map(|end| end.frame), "the client closes");
         if is_returned(story, answer) {
-            draft = draft.told(Some(&RETURNED_101));
+            draft = draft.told(&RETURNED_101);
         }
         if let Some(inner) = story.inner.exchange().response.as_ref()
             && !std::ptr::eq(story.inner, hop)

@@ -178,7 +178,7 @@ fn lacking(code: Code, undecrypted: bool) -> Draft {
     if undecrypted {
         draft
             .detail("TLS was decrypted in part only: what the rest of it said is unknown.")
-            .told(Some(&UNDECRYPTED))
+            .told(&UNDECRYPTED)
     } else {
         draft
     }

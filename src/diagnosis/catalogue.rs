@@ -24,13 +24,16 @@ use super::Severity;
 
 pub use code::{Code, UnknownCode};
 
-pub(super) use answered_by::{
-    BALANCER, CHALLENGE_MET, OLD_DRAFT, RETURNED_101, Told, UNDECRYPTED, told_by,
-};
+pub(super) use answer_101::RETURNED_101;
+pub(super) use answered_by::{BALANCER, CHALLENGE_MET, told_by};
+pub(super) use capture::UNDECRYPTED;
+pub(super) use client_request::OLD_DRAFT;
 pub(super) use elsewhere::{IF_NGINX, NOT_IN_NGINX, elsewhere, speaks_of_nginx};
 pub(super) use forwarding::SLASHES;
 pub(super) use session::IDLE_RELAY;
-pub(super) use tls::{HUNG_UP, NO_NAME, NOT_VERIFIED, OTHER_NAME};
+pub(super) use tls::{
+    AGREED_ON_H2, BACKEND_SPEAKS_H2, HUNG_UP, LISTENS_FOR_H2, NO_NAME, NOT_VERIFIED, OTHER_NAME,
+};
 
 /// What a code means, in general.
 #[derive(Debug)]
@@ -75,6 +78,19 @@ impl Entry {
         fill(self.template, &filling)
     }
 }
+
+/// What takes the place of an entry's texts.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) why: &'static str,
+    pub(super) fix: &'static str,
+    pub(super) template: &'static str,
+    pub(super) log: &'static str,
+}
+
+/// The log of an nginx that only passes an answer on.
+pub(super) const PASSED_ON: &str =
+    "nothing in the error log: nginx passes the answer on; the access log has the status";
 
 /// What a template's places stand for in a case.
 pub(super) struct Filling<'a> {

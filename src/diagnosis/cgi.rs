@@ -1,6 +1,7 @@
 //! Requests for a WebSocket that a proxy passed on in a protocol of application servers: FastCGI, uwsgi or SCGI.
 
 use super::Code;
+use super::catalogue::PASSED_ON;
 use super::draft::Draft;
 use super::story::Story;
 use super::story::harmless;
@@ -34,10 +35,6 @@ const fn why(cgi: Cgi) -> &'static str {
 
 /// What nginx logs of an answer that is not FastCGI: the number is that of its first byte, the H of HTTP as a rule.
 const NOT_FASTCGI: &str = "[error] upstream sent unsupported FastCGI protocol version: 72 while reading response header from upstream";
-
-/// What it logs of an answer that it understands.
-const PASSED_ON: &str =
-    "nothing in the error log: nginx passes the answer on; the access log has the status";
 
 /// What came of a request.
 struct Outcome {

@@ -69,7 +69,7 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
     let asks = head.asks_websocket();
     match head.fields.first("sec-websocket-key") {
         None if asks => out.push(
-            draft(Code::KeyMissing, "no Sec-WebSocket-Key".to_owned()).told(of_old_draft(head)),
+            draft(Code::KeyMissing, "no Sec-WebSocket-Key".to_owned()).may_told(of_old_draft(head)),
         ),
         Some(key) => out.extend(key_fault(&key).map(|what| draft(Code::KeyInvalid, what))),
         None => {}

@@ -191,15 +191,21 @@ impl Draft {
         self
     }
 
-    /// The texts for who answered, where the catalogue has them.
-    pub(super) fn told(mut self, told: Option<&'static Told>) -> Self {
-        if let Some(told) = told {
-            self.why = Some(told.why);
-            self.fix = Some(told.fix.into());
-            self.snippet = Some(told.template);
-            self.log = Some(told.log);
-        }
+    /// The texts of the catalogue for a case that is known better than the entry's.
+    pub(super) fn told(mut self, told: &'static Told) -> Self {
+        self.why = Some(told.why);
+        self.fix = Some(told.fix.into());
+        self.snippet = Some(told.template);
+        self.log = Some(told.log);
         self
+    }
+
+    /// As `told`, where it has some.
+    pub(super) fn may_told(self, told: Option<&'static Told>) -> Self {
+        match told {
+            Some(told) => self.told(told),
+            None => self,
+        }
     }
 
     /// Why it happened, where that is known better than in general.

@@ -1,7 +1,6 @@
 //! WebSocket handshakes over HTTP/2, which nginx refuses, and ports that take nothing but HTTP/2.
 
 use super::Code;
-use super::catalogue::Told;
 use super::draft::Draft;
 use super::text::short;
 use crate::hop::Record;
@@ -9,22 +8,6 @@ use crate::http2::{Answer, WebSocketRequest};
 
 /// What tells HTTP/2 in a place of HTTP/1.
 pub(super) const BEGINS_WITH_SETTINGS: &str = "What came back begins with a SETTINGS frame, as a server of HTTP/2 does (RFC 9113 3.4): it takes nothing else on this port.";
-
-/// The texts for a port without TLS that takes HTTP/2 only.
-pub(super) static LISTENS_FOR_H2: Told = Told {
-    why: "nginx before 1.25.1 does so for `listen ... http2` without `ssl`; so do servers of gRPC.",
-    fix: "Remove http2 from the listen directive of the port without TLS: browsers speak HTTP/2 over TLS only.",
-    template: "listen 80;                  # without http2",
-    log: "[info] invalid connection preface while processing HTTP/2 connection",
-};
-
-/// The texts for a backend that takes HTTP/2 only.
-pub(super) static BACKEND_SPEAKS_H2: Told = Told {
-    why: "proxy_pass points to a port of gRPC, or to another that speaks HTTP/2 in clear.",
-    fix: "Pass the path to a port that speaks HTTP/1.1: nginx has no WebSocket over HTTP/2 towards a backend.",
-    template: "proxy_pass http://{upstream};   # a port that speaks HTTP/1.1",
-    log: "[error] upstream sent no valid HTTP/1.0 header while reading response header from upstream (access log status 009)",
-};
 
 /// What is wrong with the first handshake that was refused on an HTTP/2 connection.
 pub(super) fn of_connection(record: &Record) -> Option<Draft> {

@@ -1,12 +1,11 @@
 //! TLS as far as clear bytes show it: certificates refused, no common ground, the wrong protocol on a port.
 
-use super::catalogue::{HUNG_UP, NO_NAME, NOT_VERIFIED, OTHER_NAME, Told};
+use super::catalogue::{AGREED_ON_H2, HUNG_UP, LISTENS_FOR_H2, NO_NAME, NOT_VERIFIED, OTHER_NAME};
 use super::draft::Draft;
-use super::http2::{BEGINS_WITH_SETTINGS, LISTENS_FOR_H2};
+use super::http2::BEGINS_WITH_SETTINGS;
 use super::story::Story;
 use super::text::{closed, preview, shows_request};
 use super::view::{HopView, RecordView};
-
 use super::{Code, Severity};
 use crate::capture::FrameRef;
 use crate::hop::{Confidence, ConnectAttempt, Hop, Protocol, Record};
@@ -241,7 +240,7 @@ pub(super) fn of_attempt(story: &Story<'_>, attempt: &ConnectAttempt) -> Option<
         };
         return Some(
             draft(Code::BackendTlsRejected, &what)
-                .told(told)
+                .may_told(told)
                 .saw(alert.frame, shows),
         );
     }
@@ -303,7 +302,7 @@ fn tls_left(
                 Confidence::Likely
             })
             .detail(format!("The proxy asked {}. {looks}", asked_for(tls)))
-            .told(told)
+            .may_told(told)
             .may_saw(
                 alert.map(|(_, frame)| frame),
                 format!("an encrypted alert from the {}", side(by)),
@@ -390,14 +389,6 @@ fn plain_client(story: &Story<'_>, draft: Draft) -> Draft {
     draft.fix("Use wss:// in the client.").snippet("")
 }
 
-/// The texts for a client that does not speak what it agreed on.
-static AGREED_ON_H2: Told = Told {
-    why: "The client offered h2 in its ClientHello (ALPN, RFC 7301), the server chose it, and the client asked in HTTP/1.1 all the same.",
-    fix: "Let the client offer `http/1.1` alone for WebSocket, as browsers do, or switch http2 off for this server name.",
-    template: "",
-    log: "",
-};
-
 /// A handshake whose answer is no HTTP/1: a TLS alert, or what only another protocol makes sense of.
 pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
     if story.is_up() {
@@ -431,7 +422,7 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
                 connection.server
             ))
             .detail("What came back is HTTP/2: the server keeps to what was agreed on.")
-            .told(Some(&AGREED_ON_H2));
+            .told(&AGREED_ON_H2);
             let answer = "the answer is HTTP/2, as was agreed on (ALPN)";
             out.push(answered_with(draft).saw(*frame, answer));
         } else if story.is_alone() && is_server_preface(bytes) {
@@ -440,7 +431,7 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
                 connection.server
             ))
             .detail(BEGINS_WITH_SETTINGS)
-            .told(Some(&LISTENS_FOR_H2));
+            .told(&LISTENS_FOR_H2);
             let answer = "the answer begins with a SETTINGS frame";
             out.push(answered_with(draft).saw(*frame, answer));
         } else if story.is_alone() {

@@ -50,7 +50,7 @@ pub(super) fn draft(story: &Story<'_>, answer: &ResponseHead) -> Draft {
                 "The backend's own hop carries this answer; what the client got instead is the proxy's. {}",
                 hints(story, hop, refusal, AnsweredBy::Backend)
             ).trim_end())
-            .told(told_by(code, AnsweredBy::Backend));
+            .may_told(told_by(code, AnsweredBy::Backend));
     }
     // A proxy may have asked its backend for another path.
     let path = match by {
@@ -87,7 +87,7 @@ pub(super) fn draft(story: &Story<'_>, answer: &ResponseHead) -> Draft {
             .detail(format!(
                 "{detail} The client met the challenge: it asked again with credentials on the same connection, and got 101."
             ))
-            .told(Some(&CHALLENGE_MET))
+            .told(&CHALLENGE_MET)
             .saw_request(again)
             .saw_answer(switched);
     }
@@ -102,7 +102,7 @@ pub(super) fn draft(story: &Story<'_>, answer: &ResponseHead) -> Draft {
             .fix(origin.fix_of_unknown())
             .snippet("");
     }
-    advised(draft.detail(detail).told(told), story, answer, by)
+    advised(draft.detail(detail).may_told(told), story, answer, by)
 }
 
 /// The advice where the answer or the request to the backend says that the usual one does not help.
@@ -147,7 +147,7 @@ fn advised(draft: Draft, story: &Story<'_>, answer: &ResponseHead, by: AnsweredB
             None => draft,
         },
         Code::ServiceUnavailable if by == AnsweredBy::Proxy && is_balancers(story, answer) => {
-            draft.told(Some(&BALANCER))
+            draft.told(&BALANCER)
         }
         _ => draft,
     }

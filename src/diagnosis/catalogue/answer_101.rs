@@ -1,6 +1,7 @@
 //! A 101 that a client must not accept.
 
-use super::Entry;
+use super::forwarding::UPGRADE_SNIPPET;
+use super::{Entry, Told};
 use crate::diagnosis::{Code, Severity};
 
 pub(super) static ACCEPT_MISMATCH: Entry = Entry {
@@ -127,4 +128,12 @@ pub(super) static EXTENSION_PARAMETERS_INVALID: Entry = Entry {
     template: "proxy_set_header Sec-WebSocket-Extensions \"\";   # works around it: no compression",
     log: "nothing is logged",
     source: "RFC 7692 5.1, 7.1",
+};
+
+/// The texts for a 101 that nginx makes by itself.
+pub(in crate::diagnosis) const RETURNED_101: Told = Told {
+    why: "The 101 is nginx's own, as `return 101` makes it: it has nothing of a backend's. nginx speaks no WebSocket itself; it makes a tunnel of a backend's 101.",
+    fix: "Pass the path to the WebSocket backend, in the place of `return 101`.",
+    template: UPGRADE_SNIPPET,
+    log: "nothing is logged: the access log has the status",
 };

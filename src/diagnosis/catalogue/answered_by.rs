@@ -4,20 +4,8 @@
 
 use super::answer::{EXEMPT, LIMIT, SAME_PATH};
 use super::forwarding::UPGRADE_SNIPPET;
+use super::{PASSED_ON, Told};
 use crate::diagnosis::{AnsweredBy, Code};
-
-/// What takes the place of an entry's texts.
-#[derive(Debug)]
-pub(in crate::diagnosis) struct Told {
-    pub(in crate::diagnosis) why: &'static str,
-    pub(in crate::diagnosis) fix: &'static str,
-    pub(in crate::diagnosis) template: &'static str,
-    pub(in crate::diagnosis) log: &'static str,
-}
-
-/// The log of an nginx that only passes an answer on.
-const PASSED_ON: &str =
-    "nothing in the error log: nginx passes the answer on; the access log has the status";
 
 /// The texts for a challenge that the client met, whoever made it.
 pub(in crate::diagnosis) const CHALLENGE_MET: Told = Told {
@@ -33,30 +21,6 @@ pub(in crate::diagnosis) const BALANCER: Told = Told {
     fix: "Read its log and the state of its health checks, and capture between it and its servers.",
     template: "",
     log: "nothing: it is not nginx's answer",
-};
-
-/// The texts for a 101 that nginx makes by itself.
-pub(in crate::diagnosis) const RETURNED_101: Told = Told {
-    why: "The 101 is nginx's own, as `return 101` makes it: it has nothing of a backend's. nginx speaks no WebSocket itself; it makes a tunnel of a backend's 101.",
-    fix: "Pass the path to the WebSocket backend, in the place of `return 101`.",
-    template: UPGRADE_SNIPPET,
-    log: "nothing is logged: the access log has the status",
-};
-
-/// The texts for a request of the drafts before RFC 6455.
-pub(in crate::diagnosis) const OLD_DRAFT: Told = Told {
-    why: "It has Sec-WebSocket-Key1 and Key2 instead, as the drafts before 2011 (hixie-76, hybi-00) had. Servers of today do not speak these.",
-    fix: "Update the client: it speaks a draft that RFC 6455 replaced.",
-    template: "",
-    log: "nothing is logged; [info] client sent invalid method for the eight bytes behind the head",
-};
-
-/// The texts for bytes that were captured and not decrypted.
-pub(in crate::diagnosis) const UNDECRYPTED: Told = Told {
-    why: "For some records of its TLS there is no secret in the key log, or they are not whole in the capture.",
-    fix: "Give the whole key log, with the secrets of both sides, and a capture without losses.",
-    template: "",
-    log: "",
 };
 
 /// The texts for a refusal by this party; `None` where the entry's own fit.

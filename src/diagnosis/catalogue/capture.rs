@@ -1,6 +1,6 @@
 //! What the capture itself lacks: never a fault of the handshake.
 
-use super::Entry;
+use super::{Entry, Told};
 use crate::diagnosis::{Code, Severity};
 
 pub(super) static BACKEND_HOP_NOT_SEEN: Entry = Entry {
@@ -141,4 +141,12 @@ pub(super) static CLOCK_OFFSET: Entry = Entry {
     template: "",
     log: "",
     source: "hop101: frames and times of several vantage points",
+};
+
+/// The texts for bytes that were captured and not decrypted.
+pub(in crate::diagnosis) const UNDECRYPTED: Told = Told {
+    why: "For some records of its TLS there is no secret in the key log, or they are not whole in the capture.",
+    fix: "Give the whole key log, with the secrets of both sides, and a capture without losses.",
+    template: "",
+    log: "",
 };

@@ -1,6 +1,6 @@
 //! What the client's own request lacks.
 
-use super::Entry;
+use super::{Entry, Told};
 use crate::diagnosis::{Code, Severity};
 
 pub(super) static VERSION_MISSING: Entry = Entry {
@@ -141,4 +141,12 @@ pub(super) static PROBE_ARTEFACT: Entry = Entry {
     template: "",
     log: "nothing is logged",
     source: "RFC 6455 4.1",
+};
+
+/// The texts for a request of the drafts before RFC 6455.
+pub(in crate::diagnosis) const OLD_DRAFT: Told = Told {
+    why: "It has Sec-WebSocket-Key1 and Key2 instead, as the drafts before 2011 (hixie-76, hybi-00) had. Servers of today do not speak these.",
+    fix: "Update the client: it speaks a draft that RFC 6455 replaced.",
+    template: "",
+    log: "nothing is logged; [info] client sent invalid method for the eight bytes behind the head",
 };

@@ -174,3 +174,27 @@ pub(in crate::diagnosis) static HUNG_UP: Told = Told {
     template: "proxy_pass https://{upstream};   # http:// if no TLS is spoken there\nproxy_ssl_server_name on;\nproxy_ssl_name backend.example;",
     log: "[error] peer closed connection in SSL handshake while SSL handshaking to upstream, with (104: Connection reset by peer) behind a RST",
 };
+
+/// The texts for a client that does not speak what it agreed on.
+pub(in crate::diagnosis) static AGREED_ON_H2: Told = Told {
+    why: "The client offered h2 in its ClientHello (ALPN, RFC 7301), the server chose it, and the client asked in HTTP/1.1 all the same.",
+    fix: "Let the client offer `http/1.1` alone for WebSocket, as browsers do, or switch http2 off for this server name.",
+    template: "",
+    log: "",
+};
+
+/// The texts for a port without TLS that takes HTTP/2 only.
+pub(in crate::diagnosis) static LISTENS_FOR_H2: Told = Told {
+    why: "nginx before 1.25.1 does so for `listen ... http2` without `ssl`; so do servers of gRPC.",
+    fix: "Remove http2 from the listen directive of the port without TLS: browsers speak HTTP/2 over TLS only.",
+    template: "listen 80;                  # without http2",
+    log: "[info] invalid connection preface while processing HTTP/2 connection",
+};
+
+/// The texts for a backend that takes HTTP/2 only.
+pub(in crate::diagnosis) static BACKEND_SPEAKS_H2: Told = Told {
+    why: "proxy_pass points to a port of gRPC, or to another that speaks HTTP/2 in clear.",
+    fix: "Pass the path to a port that speaks HTTP/1.1: nginx has no WebSocket over HTTP/2 towards a backend.",
+    template: "proxy_pass http://{upstream};   # a port that speaks HTTP/1.1",
+    log: "[error] upstream sent no valid HTTP/1.0 header while reading response header from upstream (access log status 009)",
+};

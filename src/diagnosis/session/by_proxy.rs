@@ -275,7 +275,7 @@ impl End<'_> {
             .detail(detail);
         let every = duration(limit.at_least_nanos / 2);
         if relays {
-            return draft.told(Some(&IDLE_RELAY)).fix(format!(
+            return draft.told(&IDLE_RELAY).fix(format!(
                 "Send a ping at least every {every} from either side, and raise the timeout as well."
             ));
         }

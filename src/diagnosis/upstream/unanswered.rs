@@ -3,8 +3,9 @@
 use super::{HEAD_MAY_EXCEED, so_the_client_got, with_answer};
 use crate::capture::FrameRef;
 use crate::diagnosis::Code;
+use crate::diagnosis::catalogue::BACKEND_SPEAKS_H2;
 use crate::diagnosis::draft::Draft;
-use crate::diagnosis::http2::{BACKEND_SPEAKS_H2, BEGINS_WITH_SETTINGS};
+use crate::diagnosis::http2::BEGINS_WITH_SETTINGS;
 use crate::diagnosis::program::Program;
 use crate::diagnosis::story::Story;
 use crate::diagnosis::text::{asked_for, duration, list, path, preview, short, shows_response};
@@ -64,7 +65,7 @@ fn foreign(
     if is_server_preface(bytes) {
         return draft(Code::BackendInvalidResponse, "answered with HTTP/2")
             .detail(BEGINS_WITH_SETTINGS)
-            .told(Some(&BACKEND_SPEAKS_H2))
+            .told(&BACKEND_SPEAKS_H2)
             .saw(frame, "the answer begins with a SETTINGS frame");
     }
     draft(
