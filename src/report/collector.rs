@@ -238,17 +238,8 @@ impl Collector {
 
     /// The report. `captures` are the inputs as far as they were read, `others` the frames without a TCP segment.
     pub fn finish(mut self, captures: &[CaptureInfo], others: BTreeMap<OtherKind, u64>) -> Report {
-        // Handshakes settle in the order in which they end; the report has them as they began.
-        let mut order: Vec<usize> = (0..self.starts.len()).collect();
-        order.sort_by_key(|&number| (self.starts.get(number).copied(), number));
-        let mut ids = vec![0_usize; order.len()];
-        for (place, number) in order.into_iter().enumerate() {
-            if let Some(id) = ids.get_mut(number) {
-                *id = place + 1;
-            }
-        }
-        let id = |number: usize| format!("h{}", ids.get(number).copied().unwrap_or(number + 1));
-
+        let places = places(&self.starts);
+        let id = |number: usize| format!("h{}", places.get(number).unwrap_or(&number) + 1);
         let (handshakes, mut findings, mut connections) = self.kept.finish(id);
         self.findings.sort_by_key(|finding| {
             finding
@@ -269,23 +260,20 @@ impl Collector {
         connections.reserve_exact(self.others.len());
         connections.extend(self.others.into_values());
         connections.sort_unstable_by_key(|view| view.id);
-        push_unlisted(
-            &mut self.limits,
-            [
-                (
-                    self.limits_unlisted,
-                    "further limits of the same kinds are not listed",
-                ),
-                (
-                    self.findings_unlisted,
-                    "further findings about connections without a handshake are not listed",
-                ),
-                (
-                    self.others_unlisted * u64::from(!self.keep.only_failed),
-                    "further connections without a handshake are not listed",
-                ),
-            ],
-        );
+        self.limits.extend(unlisted([
+            (
+                self.limits_unlisted,
+                "further limits of the same kinds are not listed",
+            ),
+            (
+                self.findings_unlisted,
+                "further findings about connections without a handshake are not listed",
+            ),
+            (
+                self.others_unlisted * u64::from(!self.keep.only_failed),
+                "further connections without a handshake are not listed",
+            ),
+        ]));
 
         let mut redactor = self.redactor;
         redactor.forget();
@@ -334,6 +322,19 @@ impl Collector {
     }
 }
 
+/// The place of each handshake in the report: they settle in the order in which they end, and are told as they began.
+fn places(starts: &[FrameRef]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..starts.len()).collect();
+    order.sort_by_key(|&number| (starts.get(number), number));
+    let mut places = vec![0; order.len()];
+    for (place, number) in order.into_iter().enumerate() {
+        if let Some(its) = places.get_mut(number) {
+            *its = place;
+        }
+    }
+    places
+}
+
 /// Puts names beside the addresses of connections.
 fn name_ends(
     connections: &mut [ConnectionView],
@@ -373,17 +374,15 @@ fn rank(verdict: &str) -> u8 {
     }
 }
 
-fn push_unlisted(limits: &mut Vec<LimitView>, counts: [(u64, &str); 3]) {
-    for (count, what) in counts {
-        if count > 0 {
-            limits.push(LimitView {
-                kind: UNLISTED,
-                connection: None,
-                detail: format!("{count} {what}"),
-                evidence: Vec::new(),
-            });
-        }
-    }
+/// What says how much of lists was left out.
+fn unlisted(counts: [(u64, &'static str); 3]) -> impl Iterator<Item = LimitView> {
+    let left_out = counts.into_iter().filter(|(count, _)| *count > 0);
+    left_out.map(|(count, what)| LimitView {
+        kind: UNLISTED,
+        connection: None,
+        detail: format!("{count} {what}"),
+        evidence: Vec::new(),
+    })
 }
 
 impl Observer for Collector {

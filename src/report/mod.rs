@@ -10,6 +10,7 @@
 //!
 //! Invariants: secrets are masked while the [`view`] is built, so no form can leak them; text that came from packets is
 //! escaped by each form for where it goes; the same results give the same bytes.
+
 mod advice;
 mod build;
 mod collector;
@@ -31,7 +32,6 @@ mod words;
 pub mod html;
 pub mod json;
 pub mod markdown;
-
 pub mod table;
 
 #[cfg(test)]

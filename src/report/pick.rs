@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::collector::UNLISTED;
-use super::view::{HandshakeView, Report};
+use super::view::{FindingView, HandshakeView, Report};
 use super::{escape, visit};
 use crate::tcp::ConnectionId;
 
@@ -59,73 +59,16 @@ impl Part<'_> {
     }
 }
 
-/// Chooses the handshakes that are shown in full.
+/// Chooses the handshakes that are shown in full, with what belongs to them.
 pub(super) fn pick(report: &Report, most: Most) -> Part<'_> {
-    let mut seen: BTreeMap<(&str, Option<&str>), usize> = BTreeMap::new();
-    let mut chosen: Vec<&HandshakeView> = report
-        .handshakes
-        .iter()
-        .filter(|handshake| most.healthy || handshake.verdict != "ok")
-        .filter(|handshake| {
-            let number = seen
-                .entry((handshake.verdict, handshake.cause))
-                .or_default();
-            *number += 1;
-            *number <= most.per_cause
-        })
-        .collect();
-    // The commonest trouble first, but in the order of time within it.
-    let place = |handshake: &HandshakeView| {
-        report
-            .causes
-            .iter()
-            .position(|cause| cause.verdict == handshake.verdict && cause.cause == handshake.cause)
-            .unwrap_or(usize::MAX)
-    };
-    chosen.sort_by_key(|handshake| (place(handshake), handshake.start));
-    chosen.truncate(most.total);
-    let ids: BTreeSet<&str> = chosen
-        .iter()
-        .map(|handshake| handshake.id.as_str())
-        .collect();
-    // A warning about a handshake that came up is worth a line, although nothing else of it is.
-    let healthy: BTreeSet<&str> = report
-        .handshakes
-        .iter()
-        .filter(|handshake| handshake.verdict == "ok")
-        .map(|handshake| handshake.id.as_str())
-        .collect();
-    let findings: Vec<_> = report
-        .findings
-        .iter()
-        .filter(|finding| {
-            finding.handshake.as_deref().is_none_or(|id| {
-                ids.contains(id) || (finding.severity == "warning" && healthy.contains(id))
-            })
-        })
-        .cloned()
-        .collect();
+    let chosen = choose(report, most);
+    let findings = findings_of(report, &chosen);
     let connections: BTreeSet<ConnectionId> = chosen
         .iter()
-        .flat_map(|handshake| {
-            let hops = handshake
-                .hops
-                .iter()
-                .flat_map(|hop| std::iter::once(hop.connection).chain(hop.copies.iter().copied()));
-            let front = handshake.front.as_ref().map(|front| front.connection);
-            hops.chain(handshake.attempts.iter().map(|attempt| attempt.connection))
-                .chain(front)
-        })
-        .chain(
-            findings
-                .iter()
-                .flat_map(|finding| finding.connections.iter().copied()),
-        )
+        .flat_map(|handshake| connections_of(handshake))
+        .chain(findings.iter().flat_map(|one| one.connections.clone()))
         .collect();
-    let shown = chosen
-        .iter()
-        .filter(|handshake| handshake.verdict != "ok")
-        .count() as u64;
+    let shown = chosen.iter().filter(|one| one.verdict != "ok").count() as u64;
     let summary = report.summary;
     let wrong = summary.failed + summary.broken + summary.unclear;
     let mut part = Report {
@@ -156,6 +99,59 @@ pub(super) fn pick(report: &Report, most: Most) -> Part<'_> {
         chosen,
         hidden: wrong.saturating_sub(shown),
     }
+}
+
+/// The handshakes that are shown in full: the commonest trouble first, but in the order of time within it.
+fn choose(report: &Report, most: Most) -> Vec<&HandshakeView> {
+    let mut seen: BTreeMap<(&str, Option<&str>), usize> = BTreeMap::new();
+    let mut chosen: Vec<&HandshakeView> = report
+        .handshakes
+        .iter()
+        .filter(|handshake| most.healthy || handshake.verdict != "ok")
+        .filter(|handshake| {
+            let number = seen
+                .entry((handshake.verdict, handshake.cause))
+                .or_default();
+            *number += 1;
+            *number <= most.per_cause
+        })
+        .collect();
+    let place = |handshake: &HandshakeView| {
+        report
+            .causes
+            .iter()
+            .position(|cause| cause.verdict == handshake.verdict && cause.cause == handshake.cause)
+            .unwrap_or(usize::MAX)
+    };
+    chosen.sort_by_key(|handshake| (place(handshake), handshake.start));
+    chosen.truncate(most.total);
+    chosen
+}
+
+/// The findings of these handshakes, and those that are about none.
+fn findings_of(report: &Report, chosen: &[&HandshakeView]) -> Vec<FindingView> {
+    let ids: BTreeSet<&str> = chosen.iter().map(|one| one.id.as_str()).collect();
+    let healthy = report.handshakes.iter().filter(|one| one.verdict == "ok");
+    let healthy: BTreeSet<&str> = healthy.map(|one| one.id.as_str()).collect();
+    let is_wanted = |finding: &&FindingView| {
+        let Some(id) = finding.handshake.as_deref() else {
+            return true;
+        };
+        // A warning about a handshake that came up is worth a line, although nothing else of it is.
+        ids.contains(id) || (finding.severity == "warning" && healthy.contains(id))
+    };
+    report.findings.iter().filter(is_wanted).cloned().collect()
+}
+
+/// The connections that a handshake is told with.
+fn connections_of(handshake: &HandshakeView) -> impl Iterator<Item = ConnectionId> {
+    let hops = handshake
+        .hops
+        .iter()
+        .flat_map(|hop| std::iter::once(hop.connection).chain(hop.copies.iter().copied()));
+    let front = handshake.front.as_ref().map(|front| front.connection);
+    hops.chain(handshake.attempts.iter().map(|attempt| attempt.connection))
+        .chain(front)
 }
 
 /// Makes all texts of a report harmless for where people read them.

@@ -31,10 +31,24 @@ pub(super) enum Kind<'a> {
 /// Called for every text.
 pub(super) type Visitor<'v> = dyn FnMut(Kind<'_>, &mut String) + 'v;
 
-fn maybe(kind: Kind<'_>, text: Option<&mut String>, visit: &mut Visitor<'_>) {
-    if let Some(text) = text {
+/// The texts of one kind at a place that has none, one or many.
+fn each<'t>(
+    kind: Kind<'_>,
+    texts: impl IntoIterator<Item = &'t mut String>,
+    visit: &mut Visitor<'_>,
+) {
+    for text in texts {
         visit(kind, text);
     }
+}
+
+/// The values of a header field.
+fn values<'t>(
+    field: &str,
+    texts: impl IntoIterator<Item = &'t mut String>,
+    visit: &mut Visitor<'_>,
+) {
+    each(Kind::Field(field), texts, visit);
 }
 
 /// A text that is this case's own; what every case is told has nothing from packets in it.
@@ -47,10 +61,8 @@ fn own(kind: Kind<'_>, text: &mut Cow<'static, str>, visit: &mut Visitor<'_>) {
 /// The texts of an input.
 pub(super) fn capture(capture: &mut CaptureView, visit: &mut Visitor<'_>) {
     visit(Kind::Path, &mut capture.path);
-    maybe(Kind::Line, capture.damage.as_mut(), visit);
-    for comment in &mut capture.comments {
-        visit(Kind::Line, comment);
-    }
+    each(Kind::Line, &mut capture.damage, visit);
+    each(Kind::Line, &mut capture.comments, visit);
 }
 
 /// The texts of a whole report.
@@ -82,22 +94,16 @@ pub(super) fn handshake(view: &mut HandshakeView, visit: &mut Visitor<'_>) {
         own(Kind::Line, reason, visit);
     }
     for asked in &mut view.subrequests {
-        maybe(Kind::Target, asked.target.as_mut(), visit);
+        each(Kind::Target, &mut asked.target, visit);
     }
-    maybe(Kind::Target, view.target.as_mut(), visit);
-    maybe(Kind::Host, view.host.as_mut(), visit);
+    each(Kind::Target, &mut view.target, visit);
+    each(Kind::Host, &mut view.host, visit);
     for hop in &mut view.hops {
         self::hop(hop, visit);
     }
     if let Some(session) = &mut view.session {
-        maybe(
-            Kind::Field("Sec-WebSocket-Protocol"),
-            session.subprotocol.as_mut(),
-            visit,
-        );
-        for extension in &mut session.extensions {
-            visit(Kind::Field("Sec-WebSocket-Extensions"), extension);
-        }
+        values("Sec-WebSocket-Protocol", &mut session.subprotocol, visit);
+        values("Sec-WebSocket-Extensions", &mut session.extensions, visit);
         if let Some(close) = &mut session.close {
             visit(Kind::Reason, &mut close.reason);
         }
@@ -114,55 +120,25 @@ fn hop(hop: &mut HopView, visit: &mut Visitor<'_>) {
     if let Some(request) = &mut hop.request {
         visit(Kind::Line, &mut request.method);
         visit(Kind::Target, &mut request.target);
-        maybe(Kind::Host, request.host.as_mut(), visit);
-        maybe(Kind::Field("Upgrade"), request.upgrade.as_mut(), visit);
-        maybe(
-            Kind::Field("Connection"),
-            request.connection.as_mut(),
-            visit,
-        );
-        maybe(
-            Kind::Field("Sec-WebSocket-Key"),
-            request.key.as_mut(),
-            visit,
-        );
-        maybe(
-            Kind::Field("Sec-WebSocket-Version"),
-            request.ws_version.as_mut(),
-            visit,
-        );
-        maybe(Kind::Field("Origin"), request.origin.as_mut(), visit);
-        for protocol in &mut request.subprotocols {
-            visit(Kind::Field("Sec-WebSocket-Protocol"), protocol);
-        }
-        for extension in &mut request.extensions {
-            visit(Kind::Field("Sec-WebSocket-Extensions"), extension);
-        }
+        each(Kind::Host, &mut request.host, visit);
+        values("Upgrade", &mut request.upgrade, visit);
+        values("Connection", &mut request.connection, visit);
+        values("Sec-WebSocket-Key", &mut request.key, visit);
+        values("Sec-WebSocket-Version", &mut request.ws_version, visit);
+        values("Origin", &mut request.origin, visit);
+        values("Sec-WebSocket-Protocol", &mut request.subprotocols, visit);
+        values("Sec-WebSocket-Extensions", &mut request.extensions, visit);
         fields(&mut request.headers, visit);
     }
     if let Some(response) = &mut hop.response {
         visit(Kind::Line, &mut response.reason);
-        maybe(Kind::Reason, response.said.as_mut(), visit);
-        maybe(Kind::Field("Upgrade"), response.upgrade.as_mut(), visit);
-        maybe(
-            Kind::Field("Connection"),
-            response.connection.as_mut(),
-            visit,
-        );
-        maybe(
-            Kind::Field("Sec-WebSocket-Accept"),
-            response.accept.as_mut(),
-            visit,
-        );
-        maybe(
-            Kind::Field("Sec-WebSocket-Protocol"),
-            response.subprotocol.as_mut(),
-            visit,
-        );
-        for extension in &mut response.extensions {
-            visit(Kind::Field("Sec-WebSocket-Extensions"), extension);
-        }
-        maybe(Kind::Field("Server"), response.server.as_mut(), visit);
+        each(Kind::Reason, &mut response.said, visit);
+        values("Upgrade", &mut response.upgrade, visit);
+        values("Connection", &mut response.connection, visit);
+        values("Sec-WebSocket-Accept", &mut response.accept, visit);
+        values("Sec-WebSocket-Protocol", &mut response.subprotocol, visit);
+        values("Sec-WebSocket-Extensions", &mut response.extensions, visit);
+        values("Server", &mut response.server, visit);
         fields(&mut response.headers, visit);
     }
     for change in &mut hop.changes {
@@ -172,12 +148,10 @@ fn hop(hop: &mut HopView, visit: &mut Visitor<'_>) {
             "method" | "HTTP version" => Kind::Line,
             name => Kind::Field(name),
         };
-        maybe(kind, change.before.as_mut(), visit);
-        maybe(kind, change.after.as_mut(), visit);
+        each(kind, &mut change.before, visit);
+        each(kind, &mut change.after, visit);
     }
-    for note in &mut hop.notes {
-        visit(Kind::Line, note);
-    }
+    each(Kind::Line, &mut hop.notes, visit);
 }
 
 fn fields(fields: &mut Headers, visit: &mut Visitor<'_>) {
@@ -191,10 +165,10 @@ fn fields(fields: &mut Headers, visit: &mut Visitor<'_>) {
 pub(super) fn connection(view: &mut ConnectionView, visit: &mut Visitor<'_>) {
     visit(Kind::Endpoint, &mut view.client);
     visit(Kind::Endpoint, &mut view.server);
-    maybe(Kind::Host, view.client_name.as_mut(), visit);
-    maybe(Kind::Host, view.server_name.as_mut(), visit);
+    each(Kind::Host, &mut view.client_name, visit);
+    each(Kind::Host, &mut view.server_name, visit);
     if let Some(tls) = &mut view.tls {
-        maybe(Kind::Host, tls.sni.as_mut(), visit);
+        each(Kind::Host, &mut tls.sni, visit);
         for protocol in tls.alpn_offered.iter_mut().chain(tls.alpn.as_mut()) {
             visit(Kind::Line, protocol);
         }
