@@ -3,8 +3,7 @@
 use super::Code;
 use super::catalogue::PASSED_ON;
 use super::draft::Draft;
-use super::story::Story;
-use super::story::harmless;
+use super::story::{Story, harmless};
 use super::text::{path, preview, short};
 use super::upstream::{so_the_client_got, with_answer};
 use crate::capture::FrameRef;

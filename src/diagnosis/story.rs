@@ -1,35 +1,25 @@
-//! A handshake as the rules read it: who stands where, how it came out, what each hop carried.
+//! A handshake as the rules read it: what is seen of it and what is not.
+//!
+//! ```text
+//!   outer ── its child ── ... ── inner        the hops, outermost first
+//!     │          └ attempts: whom a proxy tried to reach without sending the request
+//!     ├─ outcome    how it came out, judged on the outer hop
+//!     └─ names      what those in it are called: program and address
+//! ```
+//!
+//! A question that two rules ask has its answer here, under the field's name for it; of one hop, request or connection alone
+//! it is in `view`.
 
-use std::net::IpAddr;
+mod names;
+mod outcome;
 
-use super::draft::Values;
-use super::kept;
-use super::program::Program;
-use super::text::{path, short};
-use super::view::{HopView, RecordView};
+pub(super) use names::harmless;
+pub(super) use outcome::Outcome;
+
+use super::view::HopView;
 use crate::capture::{FrameRef, Timestamp};
-use crate::decode::Endpoint;
-use crate::hop::{BackendSight, Confidence, ConnectAttempt, Handshake, Hop, Reply, Role};
-use crate::http::{Fields, RequestHead, ResponseHead};
-use crate::tcp::Side;
-use crate::websocket::SessionFacts;
-
-/// How the opening handshake came out, judged on the outermost hop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome<'a> {
-    /// A 101 that the client could accept, or did.
-    Up,
-    /// A 101 that a client must refuse, and no sign that this one accepted it.
-    BadAnswer(&'a ResponseHead),
-    /// Another final answer.
-    Refused(&'a ResponseHead),
-    /// The client sent an ordinary request, which a proxy made into an attempt, and got this status.
-    Ordinary(u16),
-    /// The connection ended, or the proxy's own failure is complete, without an answer.
-    Unanswered,
-    /// The capture does not tell.
-    Unknown,
-}
+use crate::hop::{BackendSight, Confidence, ConnectAttempt, Handshake, Hop, Role};
+use crate::http::{RequestHead, ResponseHead};
 
 /// A hop and the one whose request it forwards.
 #[derive(Debug, Clone, Copy)]
@@ -67,121 +57,9 @@ impl<'a> Story<'a> {
         Some(story)
     }
 
-    fn judge(&self) -> Outcome<'a> {
-        let exchange = self.outer.exchange();
-        match &exchange.response {
-            Some(answer) if answer.status == 101 => {
-                if self.client_spoke() {
-                    Outcome::Up
-                } else if !self.defects.is_empty() {
-                    // One whose frames are lost may have accepted it.
-                    if self.handshake.shows(Side::Client) {
-                        Outcome::BadAnswer(answer)
-                    } else {
-                        Outcome::Unknown
-                    }
-                } else if self.may_be_declined() {
-                    Outcome::Unknown
-                } else {
-                    Outcome::Up
-                }
-            }
-            Some(answer)
-                if (200..300).contains(&answer.status) && self.may_serve_another(answer) =>
-            {
-                Outcome::Unknown
-            }
-            Some(answer) => Outcome::Refused(answer),
-            None => self.judge_without_answer(),
-        }
-    }
-
-    fn judge_without_answer(&self) -> Outcome<'a> {
-        let reply = self.outer.reply();
-        if let Reply::Status(_, status) = reply {
-            return Outcome::Ordinary(status);
-        }
-        // What the capture lacks of the client hop, the backend hop may have.
-        if let Reply::Unseen = reply
-            && let Some(answer) = &self.inner.exchange().response
-            && answer.status != 101
-        {
-            return Outcome::Refused(answer);
-        }
-        // A session without its 101 in the capture: it must have come up, also if the capture has no more of it than
-        // its end.
-        let mut hops = self.handshake.hops.iter();
-        if hops.any(|hop| hop.session().is_some())
-            && (self.outer.may_have_asked_before() || self.client_spoke())
-        {
-            return Outcome::Up;
-        }
-        // A proxy may have tried another backend: what joins the two may be in the hole.
-        let retried = self.is_alone() && self.is_cut();
-        match reply {
-            Reply::Unseen => Outcome::Unknown,
-            _ if self.outer.record.connection.ended.is_some() && !retried => Outcome::Unanswered,
-            _ => Outcome::Unknown,
-        }
-    }
-
     /// Whether only one hop of it is seen.
     pub(super) fn is_alone(&self) -> bool {
         self.handshake.hops.len() == 1
-    }
-
-    /// Whether the capture broke the first request off.
-    fn is_cut(&self) -> bool {
-        let partial = self.outer.exchange().partial_request.as_ref();
-        partial.is_some_and(|partial| partial.is_cut())
-    }
-
-    /// Whether the request may be one that a proxy makes for another (nginx's auth_request hands all fields of a handshake
-    /// on but those that ask for the upgrade): what would tell is in a hole, or on a hop that is not in the capture.
-    fn may_serve_another(&self, answer: &ResponseHead) -> bool {
-        let exchange = self.outer.exchange();
-        let asks = |fields: &Fields| fields.position("upgrade").is_some();
-        let cut_off = || {
-            let partial = exchange.partial_request.as_ref();
-            self.is_cut() && !partial.is_some_and(|partial| asks(&partial.request().fields))
-        };
-        // A permission has no page.
-        let permits = || {
-            let asked = exchange.request.as_ref();
-            answer.status == 204
-                && self.backend_only()
-                && asked.is_some_and(|head| !asks(&head.fields))
-        };
-        self.is_alone() && (cut_off() || permits())
-    }
-
-    /// Whether the client left without a word behind a 101 of which nobody can tell whether it fits: the request is not in the
-    /// capture. It may have refused it. Of a client hop in one direction another hop tells that there was no word.
-    pub(super) fn may_be_declined(&self) -> bool {
-        let exchange = self.outer.exchange();
-        let unasked = exchange.request.is_none() && exchange.ordinary.is_none();
-        let said_goodbye = || {
-            let mut sessions = self.handshake.hops.iter().filter_map(Hop::session);
-            sessions.any(|session| session.close_by(Side::Client).is_some())
-        };
-        let connection = &self.outer.record.connection;
-        let left = || {
-            let stream = &connection.to_server;
-            let unheard = stream.frames == 0 && self.handshake.hears(Side::Client);
-            // The request is lost, and what came behind it as well: its FIN may have been the first one.
-            let broken_off = stream.fin.is_none() && stream.unseen_at_end > 0;
-            self.outer.record.end_by(Side::Client).is_some()
-                || (unheard || broken_off) && connection.ended.is_some()
-        };
-        unasked && left() && !self.client_spoke() && !said_goodbye()
-    }
-
-    /// Whether the client sent ws frames of its own accord: then it accepted the 101.
-    pub(super) fn client_spoke(&self) -> bool {
-        self.handshake
-            .hops
-            .iter()
-            .any(|hop| hop.session().is_some_and(SessionFacts::client_spoke))
     }
 
     /// The time of a frame on the clock of the first hop's capture.
@@ -300,181 +178,6 @@ impl<'a> Story<'a> {
     pub(super) fn tried_for(&self, attempt: &ConnectAttempt) -> Option<&'a Hop> {
         self.handshake.hops.get(attempt.parent)
     }
-
-    /// The proxy that made `child`: `nginx 192.0.2.1` or `the proxy 192.0.2.1`; one of two, where they spoke unread.
-    pub(super) fn proxy_of(&self, child: &Hop) -> String {
-        let unread = self.parent(child).and_then(|parent| {
-            let inner = self.unread_behind(parent, child.record.connection.client)?;
-            Some(one_of(parent.record.connection.server.ip(), inner))
-        });
-        unread.unwrap_or_else(|| self.proxy_before(child))
-    }
-
-    /// The proxy in front of `child`.
-    fn proxy_before(&self, child: &Hop) -> String {
-        let sealed = self
-            .sealed_front()
-            .filter(|_| std::ptr::eq(child, self.outer));
-        let asked = match (self.parent(child), sealed) {
-            (Some(parent), _) => parent.record.connection.server,
-            (None, Some(front)) => front.record.connection.server,
-            // Who asks is all that is seen of it.
-            (None, None) => child.record.connection.client,
-        };
-        format!("{} {}", self.program_of(child).name(), asked.ip())
-    }
-
-    /// The address of a proxy that was asked on a connection that nobody can read, and asked in its turn from there.
-    fn unread_behind(&self, parent: &Hop, from: Endpoint) -> Option<IpAddr> {
-        let front = parent.record.connection.server.ip();
-        let mut unread = self.handshake.unread.iter();
-        let there = unread.any(|server| server.ip() == from.ip());
-        (there && front != from.ip()).then(|| from.ip())
-    }
-
-    /// The program of the proxy that made `child`.
-    pub(super) fn program_of(&self, child: &Hop) -> Program {
-        Program::of(self.parent(child), Some(child))
-    }
-
-    /// The program of the proxy that is asked on this hop.
-    pub(super) fn program_at(&self, hop: &Hop) -> Program {
-        let behind = self.links().find(|link| std::ptr::eq(link.parent, hop));
-        if let Some(link) = behind {
-            return self.program_of(link.child);
-        }
-        if self.attempts_behind(hop).next().is_some() {
-            return Program::that_reached_nobody(hop);
-        }
-        Program::of(Some(hop), None)
-    }
-
-    /// The program of the proxy that asks, or would have to ask, the backend. Of a lone hop that shows no proxy, texts stay
-    /// what they are: they say for themselves what is nginx's.
-    fn last_program(&self) -> Program {
-        if !self.is_alone() || self.backend_only() {
-            return self.program_of(self.inner);
-        }
-        match Program::of(Some(self.outer), None) {
-            Program::Unknown if self.outer.role != Role::ClientProxy => Program::Nginx,
-            program => program,
-        }
-    }
-
-    /// Which program asked each server.
-    fn programs(&self) -> Vec<(Endpoint, Program)> {
-        let links = self.links().map(|link| {
-            let server = link.child.record.connection.server;
-            (server, self.program_of(link.child))
-        });
-        let tried = self.attempts().filter_map(|attempt| {
-            let parent = self.tried_for(attempt)?;
-            Some((attempt.record.connection.server, self.program_at(parent)))
-        });
-        links.chain(tried).collect()
-    }
-
-    /// The proxy that made an attempt.
-    pub(super) fn proxy_of_attempt(&self, attempt: &ConnectAttempt) -> String {
-        if self.backend_only() {
-            return self.proxy_of(self.outer);
-        }
-        let parent = self.tried_for(attempt).unwrap_or(self.outer);
-        let dialled = attempt.record.connection.client;
-        if let Some(inner) = self.unread_behind(parent, dialled) {
-            return format!("the proxy {inner}");
-        }
-        format!(
-            "{} {}",
-            self.program_at(parent).name(),
-            parent.record.connection.server.ip()
-        )
-    }
-
-    /// The server of the outermost hop: `nginx 192.0.2.1`, `the proxy 192.0.2.1` or `192.0.2.1:80`.
-    pub(super) fn front(&self) -> String {
-        if let Some(child) = self.handshake.hops.get(1) {
-            return self.proxy_before(child);
-        }
-        if self.sealed_front().is_some() {
-            return self.proxy_of(self.outer);
-        }
-        let server = self.outer.record.connection.server;
-        if self.leads_to_backend() {
-            return server.to_string();
-        }
-        match self.program_at(self.outer) {
-            Program::Unknown if self.outer.role != Role::ClientProxy => server.to_string(),
-            program => format!("{} {}", program.name(), server.ip()),
-        }
-    }
-
-    /// The path of the client's request for a sentence.
-    pub(super) fn path(&self) -> String {
-        self.outer
-            .exchange()
-            .request
-            .as_ref()
-            .or(self.inner.exchange().request.as_ref())
-            .map(RequestHead::target)
-            .or(self
-                .outer
-                .exchange()
-                .ordinary
-                .as_ref()
-                .map(|ask| &*ask.target))
-            .map(|target| short(path(target)))
-            .or_else(|| [self.outer, self.inner].into_iter().find_map(begun_path))
-            .unwrap_or_else(|| "?".to_owned())
-    }
-
-    /// What to fill into snippets. Only harmless characters get in: a snippet is made to be copied.
-    pub(super) fn values(&self) -> Values<'a> {
-        let request = |hop: &'a Hop| hop.exchange().request.as_ref();
-        let location = request(self.outer)
-            .or_else(|| request(self.inner))
-            .map(|head| path(head.target()))
-            .filter(|path| harmless(path))
-            .unwrap_or("/");
-        let backend = self
-            .handshake
-            .hops
-            .iter()
-            .rev()
-            .find(|hop| hop.parent.is_some() || self.backend_only())
-            .map(|hop| hop.record.connection.server)
-            .or_else(|| self.attempts().next().map(|a| a.record.connection.server));
-        Values {
-            location,
-            upstream: backend,
-            over_tls: self.over_tls(),
-            kept: kept::by_proxies(self),
-            programs: self.programs(),
-            program: self.last_program(),
-        }
-    }
-
-    /// The servers that were asked inside TLS.
-    fn over_tls(&self) -> Vec<Endpoint> {
-        let hops = self.handshake.hops.iter();
-        hops.filter(|hop| hop.record.tls.is_some() && hop.exchange().request.is_some())
-            .map(|hop| hop.record.connection.server)
-            .collect()
-    }
-}
-
-/// Two proxies, of which the capture does not show what the one said to the other.
-fn one_of(outer: IpAddr, inner: IpAddr) -> String {
-    format!("one of the proxies {outer} and {inner}")
-}
-
-/// Whether a path may stand in configuration that is made to be copied.
-pub(super) fn harmless(path: &str) -> bool {
-    path.starts_with('/')
-        && path.len() <= 64
-        && path
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"/_-.".contains(&byte))
 }
 
 impl<'a> Link<'a> {
@@ -500,11 +203,4 @@ impl<'a> Link<'a> {
             .paired_by
             .map_or(Confidence::Certain, |(_, confidence)| confidence)
     }
-}
-
-/// The path of a request that breaks off behind its first line.
-fn begun_path(hop: &Hop) -> Option<String> {
-    let request = hop.exchange().partial_request.as_ref()?.request();
-    let target = request.target();
-    target.starts_with('/').then(|| short(path(target)))
 }
