@@ -31,26 +31,7 @@ pub(super) fn draft(story: &Story<'_>, answer: &ResponseHead) -> Draft {
     } = answerer.answered;
     let path = story.path();
     if let Some((hop, refusal)) = refused_behind(story, answer) {
-        let server = hop.record.connection.server;
-        let path = path_of(hop).unwrap_or(path);
-        let title = format!(
-            "{server} answered {path} with {}{}",
-            refusal.status,
-            reason_of(refusal)
-        );
-        let code = code_of(refusal.status);
-        return about(story, code, answer)
-            .headline(format!(
-                "{title}, and {} turned it into {}",
-                story.front(),
-                answer.status
-            ))
-            .title(title)
-            .detail(format!(
-                "The backend's own hop carries this answer; what the client got instead is the proxy's. {}",
-                hints(story, hop, refusal, AnsweredBy::Backend)
-            ).trim_end())
-            .may_told(told_by(code, AnsweredBy::Backend));
+        return turned_into(story, answer, hop, refusal);
     }
     // A proxy may have asked its backend for another path.
     let path = match by {
@@ -103,6 +84,36 @@ pub(super) fn draft(story: &Story<'_>, answer: &ResponseHead) -> Draft {
             .snippet("");
     }
     advised(draft.detail(detail).may_told(told), story, answer, by)
+}
+
+/// The refusal of a backend, of which a proxy made another answer.
+fn turned_into(
+    story: &Story<'_>,
+    answer: &ResponseHead,
+    hop: &Hop,
+    refusal: &ResponseHead,
+) -> Draft {
+    let title = format!(
+        "{} answered {} with {}{}",
+        hop.record.connection.server,
+        path_of(hop).unwrap_or_else(|| story.path()),
+        refusal.status,
+        reason_of(refusal)
+    );
+    let code = code_of(refusal.status);
+    let detail = format!(
+        "The backend's own hop carries this answer; what the client got instead is the proxy's. {}",
+        hints(story, hop, refusal, AnsweredBy::Backend)
+    );
+    about(story, code, answer)
+        .headline(format!(
+            "{title}, and {} turned it into {}",
+            story.front(),
+            answer.status
+        ))
+        .title(title)
+        .detail(detail.trim_end())
+        .may_told(told_by(code, AnsweredBy::Backend))
 }
 
 /// The advice where the answer or the request to the backend says that the usual one does not help.
@@ -265,49 +276,51 @@ fn hints(story: &Story<'_>, hop: &Hop, answer: &ResponseHead, by: AnsweredBy) ->
     // What came in FastCGI, uwsgi or SCGI was not read as a hop.
     let is_read = by == AnsweredBy::Backend && story.attempts().all(|one| one.record.cgi.is_none());
     if is_read {
-        hints.extend(dropped_names(story));
-        hints.extend(other_host(story, answer.status));
-        hints.extend(other_origin(story, answer.status));
-        hints.extend(untold_https(story, answer.status));
-        hints.extend(other_path(story, answer.status));
+        hints.extend(hints_of_request(story, answer.status));
     }
-    if is_read && (answer.status == 403 || answer.status == 400 && speaks_of_origin(story)) {
+    hints.join(" ")
+}
+
+/// What the request as it reached the backend says about why that refused it.
+fn hints_of_request(story: &Story<'_>, status: u16) -> Vec<String> {
+    let mut hints = Vec::new();
+    hints.extend(dropped_names(story));
+    hints.extend(other_host(story, status));
+    hints.extend(other_origin(story, status));
+    hints.extend(untold_https(story, status));
+    hints.extend(other_path(story, status));
+    if status == 403 || status == 400 && speaks_of_origin(story) {
         hints.extend(Origin::of(story).map(|origin| origin.told()));
     }
-    if is_read && matches!(answer.status, 400 | 401 | 403) {
+    if matches!(status, 400 | 401 | 403) {
         let lost = reached::lost_credentials(story);
         hints.extend(
             lost.map(|lost| format!("The client sent {lost}, and a proxy did not pass that on.")),
         );
     }
-    if is_read && answer.status == 403 {
+    if status == 403 {
         hints.extend(no_credentials(story).map(str::to_owned));
     }
-    if is_read {
-        hints.extend(reached::taken_for_ordinary(story, answer.status));
-    }
-    if is_read && answer.status == 404 && reached::is_unchanged(story) {
+    hints.extend(reached::taken_for_ordinary(story, status));
+    if status == 404 && reached::is_unchanged(story) {
         hints.push(
             "The upgrade reached it whole, for the path that the client asked for.".to_owned(),
         );
     }
-    if is_read && matches!(answer.status, 400 | 403) {
-        let forwarded = story
-            .inner
-            .exchange()
-            .request
-            .as_ref()
-            .is_some_and(|head| head.fields.count("x-forwarded-for") > 0);
-        hints.push(
-            if forwarded {
-                "X-Forwarded-For reached it: the application may not trust this proxy."
-            } else {
-                "No X-Forwarded-For reached it."
-            }
-            .to_owned(),
-        );
+    if matches!(status, 400 | 403) {
+        hints.push(told_the_client(story).to_owned());
     }
-    hints.join(" ")
+    hints
+}
+
+/// Whether a backend could know for whom a proxy asks.
+fn told_the_client(story: &Story<'_>) -> &'static str {
+    let request = story.inner.exchange().request.as_ref();
+    if request.is_some_and(|head| head.fields.count("x-forwarded-for") > 0) {
+        "X-Forwarded-For reached it: the application may not trust this proxy."
+    } else {
+        "No X-Forwarded-For reached it."
+    }
 }
 
 /// Fields that a proxy lost for their names: nginx ignores names with an underscore.

@@ -44,33 +44,16 @@ pub(super) fn lone_backend_request(story: &Story<'_>, hop: &Hop, out: &mut Vec<D
     let alone = |code: Code| about(hop, head, code).upstream(backend);
     let has_key = head.fields.count("sec-websocket-key") > 0;
     let has_upgrade = head.fields.count("upgrade") > 0;
-    // By its defaults nginx drops both, whatever came. A proxy that was told what to write into Connection may have been
-    // told to forward them, and got none: the usual map writes `close` then.
-    // Without Connection a request may also be that of a client which sends neither.
-    let sure =
-        if drops_by_default(head) && (hop.has_nginx_signature() || hop.has_forwarding_fields()) {
-            Confidence::Certain
-        } else {
-            Confidence::Likely
-        };
     // A request of auth_request has the key and no Upgrade, too, and is answered by one of these.
     let permission = matches!(hop.status(), Some(204 | 401 | 403));
-    let sure = if permission {
-        sure.min(Confidence::Likely)
+    let sure = if proves_a_loss(hop, head) && !permission {
+        Confidence::Certain
     } else {
-        sure
+        Confidence::Likely
     };
     // A WebSocket server says 426 by itself.
     if has_key && !has_upgrade && hop.status() != Some(426) && asks_permission(head) {
-        out.push(
-            alone(Code::UpgradeNotForwarded)
-                .bad(Severity::Warning)
-                .sure(Confidence::Guess)
-                .title(format!(
-                    "{proxy} asked {backend} without Upgrade, as auth_request asks an auth service"
-                ))
-                .detail("It has a Sec-WebSocket-Key and no Upgrade. If this is a question of auth_request, nothing is wrong with that: its answer decides whether a request with Upgrade follows. If the path is that of the WebSocket, a proxy dropped Upgrade."),
-        );
+        out.push(as_auth_request_asks(&proxy, hop, head));
         return;
     }
     if has_key && !has_upgrade {
@@ -137,6 +120,26 @@ pub(super) fn lone_backend_request(story: &Story<'_>, hop: &Hop, out: &mut Vec<D
                 .headline(format!("{proxy} spoke HTTP/1.0 to {backend}{answered}")),
         );
     }
+}
+
+/// Whether a request without Upgrade is proof by itself that a proxy dropped it: by its defaults nginx drops both fields,
+/// whatever came. A proxy that was told what to write into Connection may have been told to forward them, and got none: the
+/// usual map writes `close` then. Without Connection a request may also be that of a client which sends neither.
+fn proves_a_loss(hop: &Hop, head: &RequestHead) -> bool {
+    drops_by_default(head) && (hop.has_nginx_signature() || hop.has_forwarding_fields())
+}
+
+/// The finding about a request that may well be one for permission.
+fn as_auth_request_asks(proxy: &str, hop: &Hop, head: &RequestHead) -> Draft {
+    let backend = hop.record.connection.server;
+    about(hop, head, Code::UpgradeNotForwarded)
+        .upstream(backend)
+        .bad(Severity::Warning)
+        .sure(Confidence::Guess)
+        .title(format!(
+            "{proxy} asked {backend} without Upgrade, as auth_request asks an auth service"
+        ))
+        .detail("It has a Sec-WebSocket-Key and no Upgrade. If this is a question of auth_request, nothing is wrong with that: its answer decides whether a request with Upgrade follows. If the path is that of the WebSocket, a proxy dropped Upgrade.")
 }
 
 /// Whether a request looks like one of auth_request: it names the request that it is asked about, as the recipes for it do, or
