@@ -29,7 +29,7 @@ use mass::{Ended, Listener, Tunnel, bursts, code_of, span, tunnel, why};
 use super::draft::{Draft, Values};
 use super::program::Program;
 use super::story::Story;
-use super::text::count;
+use super::text::{count, duration};
 use super::{Code, Diagnosis, Finding, Severity};
 use crate::capture::{FrameRef, Timestamp};
 use crate::decode::Endpoint;
@@ -213,10 +213,8 @@ impl Across {
             // The event as a whole is one error, said once; each tunnel is one of its victims.
             .bad(Severity::Warning)
             .sure(sure)
-            .title(title.clone());
-        for id in ids(handshake) {
-            draft = draft.about(id);
-        }
+            .title(title.clone())
+            .about_all(ids(handshake));
         for other in group.iter().take(EVIDENCE) {
             draft = draft.saw(other.frame, format!("{front} ends a tunnel"));
         }
@@ -428,12 +426,8 @@ impl Across {
                 format!("the proxy ends the tunnel behind {}", tunnel.front),
             );
         }
-        for tunnel in group {
-            for &id in &tunnel.connections {
-                draft = draft.about(id);
-            }
-        }
-        draft
+        let connections = group.iter().flat_map(|tunnel| &tunnel.connections);
+        draft.about_all(connections.copied())
     }
 
     fn overloads(&self) -> Vec<Draft> {
@@ -463,15 +457,12 @@ impl Across {
                     .title(format!(
                         "{server} closed {} without an answer within {}",
                         count(group.len(), "connection"),
-                        super::text::duration(span(group, |one| one.ended.at).max(1_000_000))
+                        duration(span(group, |one| one.ended.at).max(1_000_000))
                     ));
                 for one in group.iter().take(EVIDENCE) {
                     draft = draft.saw(one.ended, "the server ends the connection, 0 bytes sent");
                 }
-                for one in group {
-                    draft = draft.about(one.id);
-                }
-                out.push(draft);
+                out.push(draft.about_all(group.iter().map(|one| one.id)));
             }
         }
         out

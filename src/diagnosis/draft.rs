@@ -219,10 +219,19 @@ impl Draft {
     }
 
     pub(super) fn about(mut self, id: ConnectionId) -> Self {
+        self.add(id);
+        self
+    }
+
+    fn add(&mut self, id: ConnectionId) {
         if !self.connections.contains(&id) {
             self.connections.push(id);
         }
-        self
+    }
+
+    /// As `about`, of each.
+    pub(super) fn about_all(self, ids: impl IntoIterator<Item = ConnectionId>) -> Self {
+        ids.into_iter().fold(self, Self::about)
     }
 
     pub(super) fn saw(mut self, frame: FrameRef, shows: impl Into<String>) -> Self {
@@ -270,9 +279,7 @@ impl Draft {
     /// Takes over connections and evidence of another draft that says the same of another connection.
     pub(super) fn absorb(&mut self, other: Self) {
         for id in other.connections {
-            if !self.connections.contains(&id) {
-                self.connections.push(id);
-            }
+            self.add(id);
         }
         self.evidence.extend(other.evidence);
         self.confidence = self.confidence.max(other.confidence);

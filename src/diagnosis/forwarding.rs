@@ -12,6 +12,7 @@ use super::story::{Link, Outcome, Story};
 use super::text::{contains, duration, field, short};
 use super::view::{HopView, RequestView};
 use super::{Code, Severity};
+use crate::decode::Endpoint;
 use crate::hop::{Confidence, Hop, PairedBy};
 use crate::http::RequestHead;
 use crate::websocket::Extensions;
@@ -34,11 +35,11 @@ pub(super) fn rules(story: &Story<'_>, out: &mut Vec<Draft>) {
     for link in story.links().filter(|link| !link.child.retried) {
         lone::made_ordinary(story, link, out);
         lone::made_an_attempt(story, link, out);
-        if let Some((before, after)) = link.requests() {
-            upgrade_fields(story, link, before, after, out);
-            websocket_fields(story, link, before, after, out);
-            origin(story, link, before, after, out);
-            target(story, link, before, after, out);
+        if let Some(passed) = Forwarded::of(story, link) {
+            upgrade_fields(passed, out);
+            websocket_fields(passed, out);
+            origin(passed, out);
+            target(passed, out);
         } else if link.parent.exchange().partial_request.is_some() {
             // What the client sent is not whole in the capture, but the backend's request may tell by itself.
             let first = out.len();
@@ -62,17 +63,47 @@ fn which_answered(hop: &Hop) -> String {
     }
 }
 
-/// What all drafts about a link have in common: both requests and the backend's answer as evidence.
-fn about(code: Code, link: Link<'_>, before: &RequestHead, after: &RequestHead) -> Draft {
-    let answer = link.child.exchange().response.as_ref();
-    Draft::new(code)
-        .sure(link_confidence(link))
-        .upstream(link.child.record.connection.server)
-        .on(&link.parent.record)
-        .on(&link.child.record)
-        .saw_request(before)
-        .saw_request(after)
-        .may_saw_answer(answer)
+/// A request as a proxy got it, and as it sent it on: both heads are whole.
+#[derive(Clone, Copy)]
+struct Forwarded<'s, 'a> {
+    story: &'s Story<'a>,
+    link: Link<'a>,
+    before: &'a RequestHead,
+    after: &'a RequestHead,
+}
+
+impl<'s, 'a> Forwarded<'s, 'a> {
+    fn of(story: &'s Story<'a>, link: Link<'a>) -> Option<Self> {
+        let (before, after) = link.requests()?;
+        Some(Self {
+            story,
+            link,
+            before,
+            after,
+        })
+    }
+
+    /// The proxy, as the subject of a sentence.
+    fn proxy(&self) -> String {
+        self.story.proxy_of(self.link.child)
+    }
+
+    /// Whom it was sent on to.
+    fn backend(&self) -> Endpoint {
+        self.link.child.record.connection.server
+    }
+
+    /// What all drafts about it have in common: both requests and the backend's answer as evidence.
+    fn about(&self, code: Code) -> Draft {
+        Draft::new(code)
+            .sure(link_confidence(self.link))
+            .upstream(self.backend())
+            .on(&self.link.parent.record)
+            .on(&self.link.child.record)
+            .saw_request(self.before)
+            .saw_request(self.after)
+            .may_saw_answer(self.link.child.exchange().response.as_ref())
+    }
 }
 
 /// A lost field is as certain as the pairing, and a pairing by a key that both requests carry leaves no doubt here.
@@ -85,13 +116,13 @@ fn link_confidence(link: Link<'_>) -> Confidence {
     }
 }
 
-fn upgrade_fields(
-    story: &Story<'_>,
-    link: Link<'_>,
-    before: &RequestHead,
-    after: &RequestHead,
-    out: &mut Vec<Draft>,
-) {
+fn upgrade_fields(passed: Forwarded<'_, '_>, out: &mut Vec<Draft>) {
+    let Forwarded {
+        story,
+        link,
+        before,
+        after,
+    } = passed;
     let lost_upgrade = before.asks_websocket() && after.fields.count("upgrade") == 0;
     let altered = before.asks_websocket() && !lost_upgrade && !after.asks_websocket();
     // Where Upgrade did not come in there is nothing to announce: the usual map rightly sends `close` then.
@@ -102,8 +133,8 @@ fn upgrade_fields(
     if !(lost_upgrade || altered || lost_connection || added || older) {
         return;
     }
-    let proxy = story.proxy_of(link.child);
-    let backend = link.child.record.connection.server;
+    let proxy = passed.proxy();
+    let backend = passed.backend();
     let answered = which_answered(link.child);
     let lost = match (lost_upgrade, lost_connection) {
         (true, true) => "Upgrade and Connection",
@@ -113,7 +144,8 @@ fn upgrade_fields(
     let headline = format!("{proxy} did not forward {lost} to {backend}{answered}");
     if lost_upgrade {
         out.push(
-            about(Code::UpgradeNotForwarded, link, before, after)
+            passed
+                .about(Code::UpgradeNotForwarded)
                 .title(format!("{proxy} did not forward Upgrade to {backend}"))
                 .headline(headline.clone())
                 .detail(format!(
@@ -127,7 +159,8 @@ fn upgrade_fields(
     if altered {
         let sent = after.fields.combined("upgrade").unwrap_or_default();
         out.push(
-            about(Code::UpgradeAltered, link, before, after)
+            passed
+                .about(Code::UpgradeAltered)
                 .title(format!(
                     "{proxy} sent `Upgrade: {}` to {backend} instead of websocket",
                     short(&sent)
@@ -140,7 +173,8 @@ fn upgrade_fields(
     }
     if added {
         out.push(
-            about(Code::UpgradeAdded, link, before, after)
+            passed
+                .about(Code::UpgradeAdded)
                 .title(format!(
                     "{proxy} added `Upgrade: websocket` to a request that had none"
                 ))
@@ -156,7 +190,8 @@ fn upgrade_fields(
     }
     if lost_connection {
         out.push(
-            about(Code::ConnectionNotForwarded, link, before, after)
+            passed
+                .about(Code::ConnectionNotForwarded)
                 .title(format!(
                     "{proxy} did not forward `Connection: upgrade` to {backend}"
                 ))
@@ -173,7 +208,8 @@ fn upgrade_fields(
         let waiting =
             story.outcome == Outcome::Unknown && matches!(link.child.status(), None | Some(101));
         out.push(
-            about(Code::Http10ToBackend, link, before, after)
+            passed
+                .about(Code::Http10ToBackend)
                 .bad(if waiting {
                     Severity::Warning
                 } else {
@@ -206,22 +242,22 @@ fn answered_like_any(link: Link<'_>) -> &'static str {
 }
 
 /// Fields that nginx copies by itself: gone or changed, somebody saw to it.
-fn websocket_fields(
-    story: &Story<'_>,
-    link: Link<'_>,
-    before: &RequestHead,
-    after: &RequestHead,
-    out: &mut Vec<Draft>,
-) {
+fn websocket_fields(passed: Forwarded<'_, '_>, out: &mut Vec<Draft>) {
     const COPIED: &[(&str, Code)] = &[
         ("Sec-WebSocket-Key", Code::KeyNotForwarded),
         ("Sec-WebSocket-Version", Code::VersionNotForwarded),
         ("Sec-WebSocket-Protocol", Code::SubprotocolNotForwarded),
     ];
+    let Forwarded {
+        story,
+        link,
+        before,
+        after,
+    } = passed;
     for &(name, code) in COPIED {
-        out.extend(dropped(story, link, (before, after), name, code));
+        out.extend(dropped(passed, name, code));
     }
-    out.extend(extensions(story, link, before, after));
+    out.extend(extensions(passed));
     let keys = (
         before.fields.first("sec-websocket-key"),
         after.fields.first("sec-websocket-key"),
@@ -229,12 +265,13 @@ fn websocket_fields(
     if let (Some(was), Some(is)) = keys
         && was != is
     {
-        let proxy = story.proxy_of(link.child);
-        let backend = link.child.record.connection.server;
+        let proxy = passed.proxy();
+        let backend = passed.backend();
         // A proxy may make a handshake of its own; what fails is a 101 that belongs to the other key.
         let refused = story.status().is_some_and(|status| status != 101);
         out.push(
-            about(Code::KeyRewritten, link, before, after)
+            passed
+                .about(Code::KeyRewritten)
                 .bad(if refused {
                     Severity::Info
                 } else {
@@ -254,17 +291,18 @@ fn websocket_fields(
 }
 
 /// Without extensions a session works as well, only uncompressed: an observation, unless a refusal names what was taken away.
-fn extensions(
-    story: &Story<'_>,
-    link: Link<'_>,
-    before: &RequestHead,
-    after: &RequestHead,
-) -> Option<Draft> {
+fn extensions(passed: Forwarded<'_, '_>) -> Option<Draft> {
     /// A shorter name may stand in any page.
     const TELLING_NAME: usize = 8;
+    let Forwarded {
+        story,
+        link,
+        before,
+        ..
+    } = passed;
     let name = "Sec-WebSocket-Extensions";
     let code = Code::ExtensionsNotForwarded;
-    let draft = dropped(story, link, (before, after), name, code)?;
+    let draft = dropped(passed, name, code)?;
     let refusal = link.child.exchange();
     let status = refusal.response.as_ref()?.status;
     if !(400..500).contains(&status) {
@@ -291,21 +329,22 @@ fn extensions(
 }
 
 /// A field that came in and did not go out.
-fn dropped(
-    story: &Story<'_>,
-    link: Link<'_>,
-    (before, after): (&RequestHead, &RequestHead),
-    name: &str,
-    code: Code,
-) -> Option<Draft> {
+fn dropped(passed: Forwarded<'_, '_>, name: &str, code: Code) -> Option<Draft> {
+    let Forwarded {
+        link,
+        before,
+        after,
+        ..
+    } = passed;
     let was = before.fields.combined(name)?;
     if after.fields.count(name) > 0 {
         return None;
     }
-    let proxy = story.proxy_of(link.child);
-    let backend = link.child.record.connection.server;
+    let proxy = passed.proxy();
+    let backend = passed.backend();
     Some(
-        about(code, link, before, after)
+        passed
+            .about(code)
             .sure(link.confidence())
             .title(format!("{proxy} did not forward {name} to {backend}"))
             .headline(format!(

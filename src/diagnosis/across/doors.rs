@@ -221,10 +221,7 @@ impl Row {
                 draft.saw(failure.syn, format!("{many} in {time}, and no answer"))
             };
         }
-        for failure in since {
-            draft = draft.about(failure.id);
-        }
-        Some(draft)
+        Some(draft.about_all(since.iter().map(|failure| failure.id)))
     }
 }
 

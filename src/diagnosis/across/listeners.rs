@@ -48,10 +48,8 @@ impl Across {
         let mut draft = Draft::new(Code::NoAnswer)
             .sure(Confidence::Likely)
             .title(title.clone())
-            .saw(evidence.frame, evidence.shows);
-        for id in ids(handshake) {
-            draft = draft.about(id);
-        }
+            .saw(evidence.frame, evidence.shows)
+            .about_all(ids(handshake));
         for seen in &finding.evidence {
             draft = draft.saw(seen.frame, seen.shows.clone());
         }

@@ -1,6 +1,6 @@
 //! What one request tells without another to compare it with.
 
-use super::{generation, upgrade_fields, which_answered};
+use super::{Forwarded, generation, upgrade_fields, which_answered};
 use crate::diagnosis::draft::Draft;
 use crate::diagnosis::story::{Link, Story};
 use crate::diagnosis::text::{field, path, short, short_target};
@@ -360,9 +360,9 @@ pub(super) fn closed_at_once(story: &Story<'_>, out: &mut Vec<Draft>) {
     if story.backend_only() {
         lone_backend_request(story, hop, out);
     } else if let Some(link) = links.find(|link| std::ptr::eq(link.child, hop))
-        && let Some((before, after)) = link.requests()
+        && let Some(passed) = Forwarded::of(story, link)
     {
-        upgrade_fields(story, link, before, after, out);
+        upgrade_fields(passed, out);
     }
     for draft in out.drain(first..).collect::<Vec<_>>() {
         let mut draft = draft.saw(end.frame, "the backend closes");

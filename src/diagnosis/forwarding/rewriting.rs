@@ -1,15 +1,14 @@
 //! Host and path: what a proxy may change on purpose, and what a backend may refuse for it.
 
-use super::{about, which_answered};
+use super::{Forwarded, which_answered};
 use crate::diagnosis::answer::{session_unknown, speaks_of_origin};
 use crate::diagnosis::catalogue::SLASHES;
 use crate::diagnosis::draft::Draft;
-use crate::diagnosis::story::{Link, Story, harmless};
+use crate::diagnosis::story::harmless;
 use crate::diagnosis::text::{path, short};
 use crate::diagnosis::view::RequestView;
 use crate::diagnosis::{Code, Severity};
 use crate::hop::Confidence;
-use crate::http::RequestHead;
 use crate::websocket::Key;
 
 /// Whether `origin` names the site `host`: the comparison that backends make.
@@ -18,13 +17,13 @@ pub(in crate::diagnosis) fn origin_is_host(origin: &str, host: &str) -> bool {
     authority.trim_end_matches('/').eq_ignore_ascii_case(host)
 }
 
-pub(super) fn origin(
-    story: &Story<'_>,
-    link: Link<'_>,
-    before: &RequestHead,
-    after: &RequestHead,
-    out: &mut Vec<Draft>,
-) {
+pub(super) fn origin(passed: Forwarded<'_, '_>, out: &mut Vec<Draft>) {
+    let Forwarded {
+        story,
+        link,
+        before,
+        after,
+    } = passed;
     let Some(answer) = &link.child.exchange().response else {
         return;
     };
@@ -34,8 +33,8 @@ pub(super) fn origin(
     if host.eq_ignore_ascii_case(&sent) || !matches!(answer.status, 400 | 403 | 404 | 421) {
         return;
     }
-    let proxy = story.proxy_of(link.child);
-    let backend = link.child.record.connection.server;
+    let proxy = passed.proxy();
+    let backend = passed.backend();
     let origin = before.fields.first("origin");
     // A request with a fault of its own is answered 400 for that, and so is one whose refusal names what it lacks.
     let complete = after.is_whole_upgrade();
@@ -63,7 +62,8 @@ pub(super) fn origin(
                 (Confidence::Guess, "perhaps because")
             };
             out.push(
-                about(Code::OriginHostMismatch, link, before, after)
+                passed
+                    .about(Code::OriginHostMismatch)
                     .sure(sure)
                     .title(format!(
                         "{backend} answered {}: {proxy} changed Host to {}, Origin is {}",
@@ -81,7 +81,8 @@ pub(super) fn origin(
             );
         }
         _ if complete => out.push(
-            about(Code::HostRewritten, link, before, after)
+            passed
+                .about(Code::HostRewritten)
                 .title(format!(
                     "{proxy} changed Host from {} to {}",
                     short(&host),
@@ -96,22 +97,22 @@ pub(super) fn origin(
     }
 }
 
-pub(super) fn target(
-    story: &Story<'_>,
-    link: Link<'_>,
-    before: &RequestHead,
-    after: &RequestHead,
-    out: &mut Vec<Draft>,
-) {
+pub(super) fn target(passed: Forwarded<'_, '_>, out: &mut Vec<Draft>) {
+    let Forwarded {
+        link,
+        before,
+        after,
+        ..
+    } = passed;
     let (was, is) = (path(before.target()), path(after.target()));
     let status = link.child.exchange().response.as_ref().map(|r| r.status);
     // An upgrade that arrived and is not found: the path is what is left to be wrong.
     if was == is || !after.has_both_fields() || !matches!(status, Some(404 | 200 | 405)) {
         return;
     }
-    let proxy = story.proxy_of(link.child);
-    let backend = link.child.record.connection.server;
-    let mut draft = about(Code::PathRewritten, link, before, after);
+    let proxy = passed.proxy();
+    let backend = passed.backend();
+    let mut draft = passed.about(Code::PathRewritten);
     if let Some(prefix) = doubled_slash(was, is).filter(|prefix| harmless(prefix)) {
         draft = draft
             .fix("End both the location and the proxy_pass with a slash: then one slash takes the place of the other.")
