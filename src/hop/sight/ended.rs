@@ -147,7 +147,9 @@ fn is_outstanding(
             let waited = stream.last_data.map(|data| frame.at.nanos_since(data.at));
             let heard = stream.unacknowledged == 0
                 && waited.is_some_and(|waited| before > NEXT_TRY_NANOS.max(2 * waited));
-            (0..=RETRYING_NANOS).contains(&before) && !heard
+            // As it was where more was sent when the next try was due: who hears nothing has no room for more (RFC 5681 3.1).
+            let went_on = waited.is_some_and(|waited| -waited > NEXT_TRY_NANOS);
+            (0..=RETRYING_NANOS).contains(&before) && !heard && !went_on
         });
         // What was sent after the end is not acknowledged any more, and was not on its way before it.
         let in_flight = stream

@@ -316,6 +316,20 @@ fn data_on_its_way_at_the_end_is_outstanding() {
         stream.last_data = Some(in_capture(0, 57_000.0));
         stream.last_retransmission = Some(in_capture(0, 59_000.0));
     }));
+    // Repeated, and more was sent after the end (close_notify, to one that is gone): what was repeated had come.
+    let said_after = |ms: f64| {
+        let stream = |record: &mut crate::hop::Record| {
+            let stream = &mut record.connection.to_server;
+            stream.last_retransmission = Some(in_capture(0, 59_800.0));
+            stream.last_data = Some(in_capture(0, ms));
+            stream.unacknowledged = 24;
+        };
+        let handshake = one([outer().fin(60_000.0, Side::Client).with(stream)]);
+        handshake.session.unwrap().outstanding
+    };
+    assert!(!said_after(60_200.0));
+    // Who only asks whether the end was lost has room for more (RFC 8985 7).
+    assert!(said_after(60_050.0));
 }
 
 /// A FIN behind bytes that were not sent again when that was due tells that they came: a sender that repeats has no room for it.
