@@ -4,7 +4,7 @@ use crate::capture::FrameRef;
 use crate::hop::clock::Offsets;
 use crate::hop::front::Front;
 use crate::hop::handshake::{Handshake, Hop, Party};
-use crate::tcp::{Connection, Direction, Side};
+use crate::tcp::{Connection, Direction, Side, StreamFacts};
 
 /// A retransmission this short before the end means that the end came while data was on its way: RFC 6298 2
 /// starts at one second and doubles, so a sender that still tries does so at least every few seconds.
@@ -138,28 +138,32 @@ fn is_outstanding(
     let both = [Direction::ToServer, Direction::ToClient];
     both.iter().any(|&direction| {
         let stream = connection.stream(direction);
-        // What was repeated on the way to the 101 came through: else there were none.
-        let repeated = stream.last_retransmission;
-        let repeated = repeated.filter(|frame| offsets.correct(*frame) > begun);
-        let retrying = repeated.is_some_and(|frame| {
-            let before = end.at.nanos_since(offsets.correct(frame).at);
-            // Acknowledged, as far as the capture shows: a sender that heard nothing of it would have tried once more.
-            let waited = stream.last_data.map(|data| frame.at.nanos_since(data.at));
-            let heard = stream.unacknowledged == 0
-                && waited.is_some_and(|waited| before > NEXT_TRY_NANOS.max(2 * waited));
-            // As it was where more was sent when the next try was due: who hears nothing has no room for more (RFC 5681 3.1).
-            let went_on = waited.is_some_and(|waited| -waited > NEXT_TRY_NANOS);
-            (0..=RETRYING_NANOS).contains(&before) && !heard && !went_on
-        });
         // What was sent after the end is not acknowledged any more, and was not on its way before it.
         let in_flight = stream
             .last_data
             .is_none_or(|frame| offsets.correct(frame) <= end);
-        retrying
+        is_retrying(stream, begun, end, offsets)
             || stream.unacknowledged > 0
                 && in_flight
                 && !was_heard(connection, direction, end, offsets)
     })
+}
+
+/// Whether a sender repeated its bytes shortly before the end, and nothing tells that they were heard then.
+fn is_retrying(stream: &StreamFacts, begun: FrameRef, end: FrameRef, offsets: &Offsets) -> bool {
+    let repeated = stream.last_retransmission;
+    // What was repeated on the way to the 101 came through: else there were none.
+    let Some(frame) = repeated.filter(|frame| offsets.correct(*frame) > begun) else {
+        return false;
+    };
+    let before = end.at.nanos_since(offsets.correct(frame).at);
+    let waited = stream.last_data.map(|data| frame.at.nanos_since(data.at));
+    // Acknowledged, as far as the capture shows: a sender that heard nothing of it would have tried once more.
+    let heard = stream.unacknowledged == 0
+        && waited.is_some_and(|waited| before > NEXT_TRY_NANOS.max(waited.saturating_mul(2)));
+    // As it was where more was sent when the next try was due: who hears nothing has no room for more (RFC 5681 3.1).
+    let went_on = waited.is_some_and(|waited| waited < -NEXT_TRY_NANOS);
+    (0..=RETRYING_NANOS).contains(&before) && !heard && !went_on
 }
 
 /// Whether the last bytes of a stream were acknowledged, in a frame that the capture lacks: they were not sent again when that was

@@ -18,6 +18,7 @@ mod copies;
 mod fronts;
 mod handshake;
 mod hops;
+mod outstanding;
 mod pairing;
 mod permission;
 mod session;
