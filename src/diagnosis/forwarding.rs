@@ -248,12 +248,7 @@ fn websocket_fields(passed: Forwarded<'_, '_>, out: &mut Vec<Draft>) {
         ("Sec-WebSocket-Version", Code::VersionNotForwarded),
         ("Sec-WebSocket-Protocol", Code::SubprotocolNotForwarded),
     ];
-    let Forwarded {
-        story,
-        link,
-        before,
-        after,
-    } = passed;
+    let (before, after) = (passed.before, passed.after);
     for &(name, code) in COPIED {
         out.extend(dropped(passed, name, code));
     }
@@ -268,7 +263,7 @@ fn websocket_fields(passed: Forwarded<'_, '_>, out: &mut Vec<Draft>) {
         let proxy = passed.proxy();
         let backend = passed.backend();
         // A proxy may make a handshake of its own; what fails is a 101 that belongs to the other key.
-        let refused = story.status().is_some_and(|status| status != 101);
+        let refused = passed.story.status().is_some_and(|status| status != 101);
         out.push(
             passed
                 .about(Code::KeyRewritten)
@@ -277,7 +272,7 @@ fn websocket_fields(passed: Forwarded<'_, '_>, out: &mut Vec<Draft>) {
                 } else {
                     Severity::Error
                 })
-                .sure(link.confidence())
+                .sure(passed.link.confidence())
                 .title(format!(
                     "{proxy} sent another Sec-WebSocket-Key to {backend} than the client sent"
                 ))

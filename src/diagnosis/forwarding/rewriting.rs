@@ -18,13 +18,8 @@ pub(in crate::diagnosis) fn origin_is_host(origin: &str, host: &str) -> bool {
 }
 
 pub(super) fn origin(passed: Forwarded<'_, '_>, out: &mut Vec<Draft>) {
-    let Forwarded {
-        story,
-        link,
-        before,
-        after,
-    } = passed;
-    let Some(answer) = &link.child.exchange().response else {
+    let (story, before, after) = (passed.story, passed.before, passed.after);
+    let Some(answer) = &passed.link.child.exchange().response else {
         return;
     };
     let (Some(host), Some(sent)) = (before.fields.first("host"), after.fields.first("host")) else {
