@@ -108,7 +108,7 @@ impl Range {
     }
 }
 
-/// When it was answered or, if it never was, when nobody waited for an answer any more.
+/// When it was answered or, if it never was or too late, when nobody waited for an answer any more.
 fn over(node: &Node) -> Option<FrameRef> {
     let shows_all = || {
         let unread = node.exchange().is_some_and(|exchange| {

@@ -41,7 +41,7 @@ pub(super) const NEIGHBOURS_MAX: usize = 64;
 
 /// How late a request may come that a proxy dialed for in time: when two SYNs were lost (RFC 6298 2.1, 5.5: after one second, and
 /// after two more), and a little.
-const LATE_NANOS: i64 = 3_500_000_000;
+const DIALED_LATE_NANOS: i64 = 3_500_000_000;
 
 /// Exchanges near another one: itself and its other hop, which shares two links with it.
 pub(super) type Slots = SmallVec<[Slot; 4]>;
@@ -312,7 +312,7 @@ impl Index {
         let moment = if node.asked.is_sample() {
             0
         } else {
-            NEXT_NANOS.max(LATE_NANOS)
+            NEXT_NANOS.max(DIALED_LATE_NANOS)
         };
         let least = start.shifted(-moment);
         // Of those that began before, only what still waited counts. A lone answer has no such beginning.

@@ -99,8 +99,17 @@ fn dialed_within(outer: &Node, inner: &Node) -> bool {
         && outer.capture() == inner.capture();
     of_one
         && span
-            .zip(inner.dialed())
+            .zip(dialed(inner))
             .is_some_and(|((begin, over), dialed)| begin < dialed && dialed < over)
+}
+
+/// When the connection of a request was dialed, if that was for it: sent as soon as the connection was up, which takes long where
+/// the way is, or where a SYN is lost. One that was dialed to be kept waits for its first request.
+fn dialed(node: &Node) -> Option<FrameRef> {
+    let connection = &node.record.connection;
+    let up = connection.syn_ack.filter(|_| node.slot.exchange == 0)?;
+    let waited = node.begin?.at.nanos_since(up.at);
+    connection.syn.filter(|_| waited <= RELAY_NANOS)
 }
 
 /// Whether a hop got its 101 while the other one waited for an answer, and so not from there: no proxy makes one up.
@@ -319,7 +328,7 @@ pub(super) fn is_relayed(outer: &Node, inner: &Node) -> bool {
         && outer.status.is_some()
         && outer.status == inner.status
         && soon(asked(outer), syn)
-        && (soon(syn, inner.begin) || inner.dialed().is_some())
+        && (soon(syn, inner.begin) || dialed(inner).is_some())
         && soon(inner.answer, outer.answer)
 }
 

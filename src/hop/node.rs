@@ -16,9 +16,6 @@ use crate::decode::Endpoint;
 use crate::http::{Fields, RequestHead};
 use crate::tcp::ConnectionId;
 
-/// Who dials for a request sends it as soon as the connection is up; one that was dialed to be kept waits for its first.
-const AT_ONCE_NANOS: i64 = 50_000_000;
-
 /// An exchange: its connection, and its number on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Slot {
@@ -384,15 +381,6 @@ impl Node {
         let relayed = self.answer.is_none() && self.slot.exchange == 0;
         let syn = connection.syn.filter(|syn| relayed && *syn < begin);
         Some(syn.unwrap_or(begin))
-    }
-
-    /// When its connection was dialed, if that was for this request: sent as soon as the connection was up, which takes long
-    /// where the way is, or where a SYN is lost (RFC 9293 3.5).
-    pub(super) fn dialed(&self) -> Option<FrameRef> {
-        let connection = &self.record.connection;
-        let up = connection.syn_ack.filter(|_| self.slot.exchange == 0)?;
-        let waited = self.begin?.at.nanos_since(up.at);
-        connection.syn.filter(|_| waited <= AT_ONCE_NANOS)
     }
 
     /// Shifts its times to those of the reference capture.
