@@ -15,7 +15,13 @@ from model import Peer, Scenario
 from netns import LINKS, WIRES, over_wires
 from programs import wire
 
-KINDS = ({"loss": 0.02}, {"loss": 0.05}, {"loss": 0.1}, {"double": 0.2}, {"reorder": 0.2}, {"loss": 0.05, "double": 0.1, "reorder": 0.1}, {})
+KINDS = (
+    *({"loss": share} for share in (0.02, 0.05, 0.1)),
+    {"double": 0.2},
+    {"reorder": 0.2},
+    {"loss": 0.05, "double": 0.1, "reorder": 0.1},
+    {},
+)
 """What a wire may be like: the last one is a good one."""
 
 PATIENCE = 2.0
