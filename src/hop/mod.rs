@@ -47,4 +47,4 @@ pub use record::{
 };
 pub use relayed::{Mark, Relayed};
 pub use role::is_nginx_name;
-pub use sight::Reply;
+pub use sight::{REPEATED_NANOS, Reply};

@@ -17,6 +17,8 @@ mod ended;
 
 use std::ops::RangeInclusive;
 
+pub use ended::REPEATED_NANOS;
+
 use super::handshake::{ConnectAttempt, Handshake, Hop};
 use super::record::{Exchange, PartialHead, Record};
 use crate::capture::{FrameRef, Timestamp};

@@ -7,16 +7,12 @@ use crate::diagnosis::draft::Draft;
 use crate::diagnosis::program::Program;
 use crate::diagnosis::text::{capital, count, duration, list};
 use crate::diagnosis::timeout::{self, EARLY_NANOS, Limit};
-use crate::hop::{Confidence, Hop, HopEnding, Role};
+use crate::hop::{Confidence, Hop, HopEnding, REPEATED_NANOS, Role};
 use crate::tcp::Direction;
 use crate::websocket::{SessionFacts, Silence};
 
 /// A proxy that ends a tunnel ends both hops within this time.
 const TOGETHER_NANOS: i64 = 50_000_000;
-
-/// Bytes that nobody acknowledges are sent again after a second at the latest (RFC 6298 2.1; later only where the network was
-/// that slow before).
-const REPEATED_NANOS: i64 = 1_000_000_000;
 
 impl End<'_> {
     pub(super) fn by_proxy(&self, ending: HopEnding, out: &mut Vec<Draft>) {

@@ -15,7 +15,7 @@ const RETRYING_NANOS: i64 = 5_000_000_000;
 const NEXT_TRY_NANOS: i64 = 300_000_000;
 
 /// Bytes that nobody acknowledges are sent again after a second at the latest (RFC 6298 2.4), where round trips are short.
-const REPEATED_NANOS: i64 = 1_000_000_000;
+pub const REPEATED_NANOS: i64 = 1_000_000_000;
 
 /// And else after so many round trips (RFC 6298 2.2: one, and four times the half of one).
 const REPEATED_RTTS: i64 = 3;
